@@ -1,0 +1,68 @@
+# `make repro` and `make test` set up all they need; see README.md.
+PYTHON ?= python3.11
+ifeq (,$(shell command -v $(PYTHON) 2>/dev/null))
+PYTHON := python3
+endif
+BIN := .venv/bin
+export DVC_NO_ANALYTICS := 1
+export KEDRO_DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+export OMP_NUM_THREADS ?= 1
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
+
+.PHONY: help setup gl repro repro-all test test-slow lint bench lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/ready gl  ## .venv with the locked packages, and a GL library to draw with
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] < (3, 13); sys.exit(0 if ok else "viper needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+gl: .venv/ready
+	@$(BIN)/python -m viper_pipeline.suites.gl >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q && apt-get install -y -q $(GL_PACKAGES); \
+	  fi; \
+	  $(BIN)/python -m viper_pipeline.suites.gl >/dev/null || { \
+	    echo "No OpenGL to draw with. As root: apt-get install $(GL_PACKAGES)"; exit 1; }; }
+
+repro: setup  ## the DeepMind Control suite, from oracle to agent, and the report page
+	$(BIN)/viper params check
+	$(BIN)/viper run -j $(JOBS)
+	@echo "Now open reports/index.html"
+
+repro-all: repro  ## every suite
+
+test: setup  ## all tests but the slow ones, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=85 -m "not slow"
+
+test-slow: setup  ## the tests that take minutes: paper-size models, a tiny run of the whole graph
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/ready  ## style, types, and who may know whom
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## benchmarks; each prints medians
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+lock:  ## resolve requirements.in anew into requirements.lock
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install -q "$$(grep '^torch==' requirements.in)" && .venv-lock/bin/pip install -q -r requirements.in
+	{ echo "# Every version, seen to resolve together. Written by \`make lock\` from requirements.in."; \
+	  .venv-lock/bin/pip freeze | sed 's/+cpu$$//'; } > requirements.lock
+	rm -rf .venv-lock
+
+clean:  ## what runs and tests leave behind; data, DVC's cache and .venv stay
+	rm -rf .viper .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage* htmlcov build dist
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Agents: from a reward to behaviour (paper 4.2)."""

@@ -1,0 +1,85 @@
+"""What an agent is to the run loop, and which there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from viper_pipeline.agents.replay import Replay
+from viper_pipeline.plugs import Plugs
+
+AGENTS = Plugs("agent", {"drq": "viper_pipeline.agents.drq:DrQ"})
+"""Each target has a class attribute `Config` and is built as `Target(config, frame_shape, actions)`."""
+
+
+class Batch(Protocol):
+    """Some experience. The run loop adds the exploration bonus of `arrived` to `reward`; the rest is the agent's."""
+
+    reward: np.ndarray
+    arrived: np.ndarray
+
+    def with_reward(self, reward: np.ndarray) -> Batch:
+        """The same experience, paid otherwise."""
+
+
+class Agent(Protocol):
+    """Learns to act from replayed experience. Frames are uint8, actions float32 in [-1, 1]."""
+
+    frame_shape: tuple[int, int, int]
+    stack: int
+
+    def see(self, frames: np.ndarray) -> np.ndarray:
+        """frames (E, H, W, C) of the environment -> frames (E, *frame_shape) as the agent stores and sees them."""
+
+    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
+        """obs (E, stack, *frame_shape), oldest frame first -> actions (E, A)."""
+
+    def sample(self, replay: Replay, rng: np.random.Generator) -> Batch:
+        """Draw what one update needs."""
+
+    def update(self, batch: Any) -> dict[str, Tensor]:
+        """One step of learning -> detached scalars (left on the device)."""
+
+    def anneal(self, done: float) -> None:
+        """Told before every update which share of training (0 to 1) lies behind."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """What is needed to act deterministically, by name."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resumed run needs: weights, optimisers, counters."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        """Undo `state_dict`."""
+
+
+class RewardStream(Protocol):
+    """A session that pays for frames as they arrive; r_t belongs to (x_t, a_t, x_{t+1})."""
+
+    def start(self, frames: np.ndarray) -> None:
+        """All environments begin episodes with frames (E, H, W, C)."""
+
+    def restart(self, i: int, frame: np.ndarray) -> None:
+        """Environment `i` alone begins a new episode with frame (H, W, C)."""
+
+    def step(self, frames: np.ndarray) -> np.ndarray:
+        """frames (E, H, W, C) the transitions led to -> rewards (E,) float32."""
+
+
+class Exploration(Protocol):
+    """A bonus for arriving at frames that are new."""
+
+    def explore(self, frames: np.ndarray, done: float) -> np.ndarray:
+        """frames (B, *frame_shape) uint8 -> weighted bonus (B,) float32; learns these frames on the way.
+
+        done: share of training (0 to 1) that lies behind.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resumed run needs."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        """Undo `state_dict`."""

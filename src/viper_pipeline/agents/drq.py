@@ -1,0 +1,218 @@
+"""DrQ: soft actor-critic from pixels with random shifts of the picture (Kostrikov et al. 2020; paper Table 4).
+
+The encoder is shared and learns from the critics alone; the actor reads its features. SAC-based, not DrQ-v2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from viper_pipeline.agents.augment import random_shift
+from viper_pipeline.agents.networks import Actor, Critic, Encoder
+from viper_pipeline.agents.replay import Replay, Transitions
+from viper_pipeline.configs import Config
+from viper_pipeline.errors import BadParams
+
+
+class DrQConfig(Config):
+    """Sizes and rates of the agent; the defaults are the paper's Table 4 (and its origin's, where it is silent)."""
+
+    pixels: int = Field(64, gt=0, description="side of the picture the agent sees; frames are averaged down to it")
+    stack: int = Field(3, gt=0, description="frames an observation is made of")
+    channels: tuple[int, ...] = Field((32, 64, 128, 256), description="of the 3x3 convolutions (Table 4)")
+    strides: tuple[int, ...] = Field((2, 2, 2, 2), description="of the convolutions (Table 4)")
+    latent: int = Field(50, gt=0, description="width of the trunks' output")
+    hidden: tuple[int, ...] = Field((256, 256), description="layers of critics and actor (Table 4)")
+    critics: int = Field(2, gt=0, description="members of the critic (Table 4)")
+    critic_norm: bool = Field(False, description="layer norm in the critics; off in the paper")
+    target: Literal["mean", "min"] = Field("mean", description="what of the critics the target takes")
+    target_encoder: bool = Field(True, description="whether the target critics have an averaged encoder too")
+    batch_size: int = Field(256, gt=0, description="transitions an update")
+    learning_rate: float = Field(3e-4, gt=0, description="of Adam, for all networks (Table 4)")
+    final_learning_rate: float = Field(1.0, ge=0, le=1, description="share of the rate left at the end (cosine)")
+    gamma: float = Field(0.99, gt=0, lt=1, description="discount (Table 4)")
+    n_step: int = Field(1, gt=0, description="rewards summed before the value takes over")
+    tau: float = Field(0.005, gt=0, le=1, description="step of the averaged target critics (Table 4)")
+    temperature: float = Field(0.1, gt=0, description="initial weight of the entropy (Table 4); learned")
+    target_entropy: float | None = Field(None, description="nats; null: minus half the number of actions")
+    log_std: tuple[float, float] = Field((-10.0, 2.0), description="limits of the policy's log deviation")
+    shift: int = Field(4, ge=0, description="pixels a picture is shifted by at most")
+    average: float = Field(0.0, ge=0, lt=1, description="decay of the averaged policy that is evaluated; 0: none")
+
+
+class DrQ(nn.Module):
+    """The agent. See `Agent` for its methods."""
+
+    Config = DrQConfig
+
+    def __init__(self, config: DrQConfig, frame_shape: tuple[int, int, int], actions: int) -> None:
+        """frame_shape: (H, W, C) of the environment's frames; actions: dimensions of an action."""
+        super().__init__()
+        height, width, colours = frame_shape
+        if height % config.pixels or width != height:
+            raise BadParams(f"pixels: {config.pixels} does not divide frames of {height}x{width}")
+        self.config, self.stack, self._factor = config, config.stack, height // config.pixels
+        self.frame_shape = (colours, config.pixels, config.pixels)
+        self.encoder = self._encoder()
+        sizes = (self.encoder.size, config.latent, config.hidden, actions)
+        self.critic = Critic(*sizes, config.critics, config.critic_norm)
+        self.actor = Actor(*sizes, config.log_std)
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
+        half = -actions / 2
+        self.target_entropy = half if config.target_entropy is None else config.target_entropy
+
+        self.target_critic = Critic(*sizes, config.critics, config.critic_norm)
+        self.target_critic.load_state_dict(self.critic.state_dict())
+        self._targets: list[tuple[nn.Module, nn.Module]] = [(self.critic, self.target_critic)]
+        if config.target_encoder:
+            self.target_encoder = self._encoder()
+            self.target_encoder.load_state_dict(self.encoder.state_dict())
+            self._targets.append((self.encoder, self.target_encoder))
+        self._policies: list[tuple[nn.Module, nn.Module]] = []
+        if config.average:
+            self.mean_encoder = self._encoder()
+            self.mean_actor = Actor(*sizes, config.log_std)
+            self._policies = [(self.encoder, self.mean_encoder), (self.actor, self.mean_actor)]
+            for source, copy in self._policies:
+                copy.load_state_dict(source.state_dict())
+        for _, copy in self._targets + self._policies:
+            copy.requires_grad_(False)
+
+        groups = {
+            "critic": [*self.encoder.parameters(), *self.critic.parameters()],
+            "actor": list(self.actor.parameters()),
+            "temperature": [self.log_temperature],
+        }
+        self.optimizers = {
+            name: torch.optim.Adam(parameters, config.learning_rate, fused=True)
+            for name, parameters in groups.items()
+        }
+
+    def see(self, frames: np.ndarray) -> np.ndarray:
+        """Average frames (E, H, W, C) down to (E, C, pixels, pixels): colours first, so that stacks cost nothing."""
+        factor, (colours, height, width) = self._factor, self.frame_shape
+        blocks = frames.reshape(len(frames), height, factor, width, factor, colours)
+        total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
+        return (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)
+
+    def _encoder(self) -> Encoder:
+        colours, height, width = self.frame_shape
+        return Encoder((self.stack * colours, height, width), self.config.channels, self.config.strides)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.log_temperature.device
+
+    @torch.no_grad()
+    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
+        """obs (E, stack, h, w, C) uint8 -> actions (E, A); the averaged policy, if there is one, is deterministic's."""
+        encoder, actor = self.encoder, self.actor
+        if deterministic and self.config.average:
+            encoder, actor = self.mean_encoder, self.mean_actor
+        features = encoder(torch.from_numpy(obs).to(self.device).flatten(1, 2))
+        action = torch.tanh(actor(features)[0]) if deterministic else actor.sample(features)[0]
+        return action.cpu().numpy()
+
+    def sample(self, replay: Replay, rng: np.random.Generator) -> Transitions:
+        """Draw a batch; the two observations of a transition are shifted each in its own way."""
+        c = self.config
+        batch = replay.sample(rng, c.batch_size, stack=c.stack, n_step=c.n_step, gamma=c.gamma)
+        obs, next_obs = (
+            random_shift(rng, frames.reshape(len(frames), -1, *frames.shape[-2:]), c.shift)
+            for frames in (batch.obs, batch.next_obs)
+        )
+        return replace(batch, obs=obs, next_obs=next_obs)
+
+    def anneal(self, done: float) -> None:
+        """Lower the learning rates along half a cosine."""
+        final = self.config.final_learning_rate
+        factor = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = self.config.learning_rate * factor
+
+    def update(self, batch: Transitions) -> dict[str, Tensor]:
+        """One step of critics and encoder, of the actor, of the temperature, and of the averages."""
+        obs, action, reward, discount, next_obs = (
+            torch.from_numpy(array).to(self.device)
+            for array in (batch.obs, batch.action, batch.reward, batch.discount, batch.next_obs)
+        )
+        target = self._target(next_obs, reward, discount)
+
+        features = self.encoder(obs)
+        values = self.critic(features, action)
+        critic_loss = (values - target).square().mean(1).sum()
+        self._step("critic", critic_loss)
+
+        features = features.detach()
+        chosen, density = self.actor.sample(features)
+        with torch.no_grad():
+            latent = self.critic.trunk(features)
+        self.critic.requires_grad_(False)
+        value = self._combined(self.critic.judge(latent, chosen))
+        self.critic.requires_grad_(True)
+        temperature = self.log_temperature.exp()
+        self._step("actor", (temperature.detach() * density - value).mean())
+        entropy = -density.detach().mean()
+        self._step("temperature", temperature * (entropy - self.target_entropy))
+
+        for source, copy in self._targets:
+            blend(source, copy, self.config.tau)
+        for source, copy in self._policies:
+            blend(source, copy, 1 - self.config.average)
+        return {
+            "critic_loss": critic_loss.detach(),
+            "value": values.detach().mean(),
+            "entropy": entropy,
+            "temperature": temperature.detach(),
+        }
+
+    @torch.no_grad()
+    def _target(self, next_obs: Tensor, reward: Tensor, discount: Tensor) -> Tensor:
+        features = self.encoder(next_obs)
+        action, density = self.actor.sample(features)
+        if self.config.target_encoder:
+            features = self.target_encoder(next_obs)
+        value = self._combined(self.target_critic(features, action))
+        return reward + discount * (value - self.log_temperature.exp() * density)
+
+    def _combined(self, values: Tensor) -> Tensor:
+        return values.mean(0) if self.config.target == "mean" else values.amin(0)
+
+    def _step(self, name: str, loss: Tensor) -> None:
+        self.optimizers[name].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizers[name].step()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Encoder and actor, as `act(deterministic=True)` uses them."""
+        encoder, actor = (copy for _, copy in self._policies) if self._policies else (self.encoder, self.actor)
+        named = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
+        named |= {f"actor.{k}": v for k, v in actor.state_dict().items()}
+        return {k: v.detach().cpu().clone() for k, v in named.items()}
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Networks and optimisers."""
+        networks = super().state_dict(*args, **kwargs)
+        return {"networks": networks, **{k: o.state_dict() for k, o in self.optimizers.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Continue where `state_dict` was taken."""
+        super().load_state_dict(state["networks"], *args, **kwargs)
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state[name])
+
+
+@torch.no_grad()
+def blend(source: nn.Module, copy: nn.Module, step: float) -> None:
+    """Move `copy`'s parameters towards `source`'s."""
+    torch._foreach_lerp_(list(copy.parameters()), list(source.parameters()), step)

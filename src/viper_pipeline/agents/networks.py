@@ -1,0 +1,104 @@
+"""The networks of SAC from pixels: a convolutional encoder, a trunk, and heads (paper Table 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module):
+    """Pictures (B, channels, h, w) uint8 -> features (B, size): 3x3 convolutions without padding."""
+
+    def __init__(self, shape: tuple[int, int, int], channels: Sequence[int], strides: Sequence[int]) -> None:
+        """shape: (channels, h, w) of a picture; its channels are a stack's colours."""
+        super().__init__()
+        layers: list[nn.Module] = []
+        for (a, b), stride in zip(pairwise([shape[0], *channels]), strides, strict=True):
+            layers += [nn.Conv2d(a, b, 3, stride), nn.ReLU(inplace=True)]
+        self.convs = nn.Sequential(*layers)
+        with torch.no_grad():
+            self.size = self.convs(torch.zeros(1, *shape)).numel()
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.convs(pictures.float().mul_(1 / 255).sub_(0.5)).flatten(1)
+
+
+class Trunk(nn.Module):
+    """Features (B, size) -> (B, latent) within (-1, 1)."""
+
+    def __init__(self, size: int, latent: int) -> None:
+        super().__init__()
+        self.linear, self.norm = nn.Linear(size, latent), nn.LayerNorm(latent)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.tanh(self.norm(self.linear(features)))
+
+
+class Ensemble(nn.Module):
+    """`members` MLPs of one shape, run as one batched product: (B, inputs) -> (members, B, outputs)."""
+
+    def __init__(self, members: int, sizes: Sequence[int], norm: bool) -> None:
+        super().__init__()
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        self.norms = nn.ModuleList([nn.LayerNorm(n) for n in sizes[1:-1]] if norm else [])
+        for a, b in pairwise(sizes):
+            bound = a**-0.5
+            self.weights.append(nn.Parameter(torch.empty(members, a, b).uniform_(-bound, bound)))
+            self.biases.append(nn.Parameter(torch.empty(members, 1, b).uniform_(-bound, bound)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.expand(len(self.weights[0]), *x.shape)
+        last = len(self.weights) - 1
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = torch.baddbmm(bias, x, weight)
+            if layer < last:
+                x = F.relu(self.norms[layer](x) if len(self.norms) else x)
+        return x
+
+
+class Critic(nn.Module):
+    """Features and actions -> values (members, B)."""
+
+    def __init__(self, size: int, latent: int, hidden: Sequence[int], actions: int, members: int, norm: bool) -> None:
+        super().__init__()
+        self.trunk = Trunk(size, latent)
+        self.values = Ensemble(members, [latent + actions, *hidden, 1], norm)
+
+    def forward(self, features: Tensor, action: Tensor) -> Tensor:
+        return self.judge(self.trunk(features), action)
+
+    def judge(self, latent: Tensor, action: Tensor) -> Tensor:
+        """Values of actions where the trunk has been computed already."""
+        return self.values(torch.cat([latent, action], 1)).squeeze(-1)
+
+
+class Actor(nn.Module):
+    """Features -> a Gaussian squashed by tanh."""
+
+    def __init__(
+        self, size: int, latent: int, hidden: Sequence[int], actions: int, log_std: tuple[float, float]
+    ) -> None:
+        super().__init__()
+        self.trunk, self.log_std = Trunk(size, latent), log_std
+        layers: list[nn.Module] = []
+        for a, b in pairwise([latent, *hidden]):
+            layers += [nn.Linear(a, b), nn.ReLU()]
+        self.head = nn.Sequential(*layers, nn.Linear(hidden[-1], 2 * actions))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """-> mean before tanh (B, A), log standard deviation (B, A)."""
+        mean, log_std = self.head(self.trunk(features)).chunk(2, 1)
+        low, high = self.log_std
+        return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1)
+
+    def sample(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """-> action (B, A), its log-density (B,)."""
+        mean, log_std = self(features)
+        noise = torch.randn_like(mean)
+        raw = mean + log_std.exp() * noise
+        density = -0.5 * noise.square() - log_std - 0.9189385 - 2 * (0.6931472 - raw - F.softplus(-2 * raw))
+        return torch.tanh(raw), density.sum(1)

@@ -1,0 +1,70 @@
+"""Files that appear whole or not at all, and hashes that equal DVC's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes `path`'s place only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the whole new one."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def atomic_dir(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder that takes `path`'s place only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def md5_file(path: Path) -> str:
+    """The md5 of a file's bytes, as DVC records it."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def md5_dir(path: Path) -> str:
+    """The md5 of a folder, as DVC records it (`....dir`): of the JSON list of its files and their hashes."""
+    files = sorted(p for p in Path(path).rglob("*") if p.is_file())
+    rows = [{"md5": md5_file(p), "relpath": p.relative_to(path).as_posix()} for p in files]
+    rows.sort(key=lambda row: row["relpath"].split("/"))
+    return hashlib.md5(json.dumps(rows, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def md5_of(path: Path) -> str:
+    """The hash DVC would record for a file or a folder."""
+    return md5_dir(path) if Path(path).is_dir() else md5_file(path)

@@ -1,0 +1,47 @@
+"""Every pipeline, built from the grid in params.yaml: suites, tasks, models, methods, agents, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kedro.pipeline import Pipeline
+
+from viper_pipeline.agents import AGENTS
+from viper_pipeline.suites import SUITES
+from viper_pipeline.video_models import VIDEO_MODELS
+
+PLUGS = {"suite": SUITES, "model": VIDEO_MODELS, "agent": AGENTS}
+"""Which registry a bound value of a node function is looked up in: a stage depends on the plug's code too."""
+
+
+def build(params: Mapping[str, Any]) -> dict[str, Pipeline]:
+    """One pipeline a suite, and `report` over all of them."""
+    from viper_pipeline.pipelines.agents import pipeline as agents
+    from viper_pipeline.pipelines.experts import pipeline as experts
+    from viper_pipeline.pipelines.models import pipeline as models
+    from viper_pipeline.pipelines.report import pipeline as report
+
+    suites, seeds = params["suites"], params["seeds"]
+    built = {
+        name: experts.create(name, spec) + models.create(name, spec) + agents.create(name, spec, seeds)
+        for name, spec in suites.items()
+    }
+    return built | {"report": report.create(suites, seeds)}
+
+
+def sources(params: Mapping[str, Any]) -> dict[str, str]:
+    """Dataset name -> the file or folder of videos that params.yaml names for a task."""
+    return {
+        f"{suite}/{task}/source": dataset["path"]
+        for suite, spec in params["suites"].items()
+        for task, dataset in spec["datasets"].items()
+    }
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """What Kedro calls."""
+    from viper_pipeline.graph.project import project_root, read_params
+
+    built = build(read_params(project_root() / "params.yaml"))
+    return {"__default__": sum(built.values(), Pipeline([])), **built}

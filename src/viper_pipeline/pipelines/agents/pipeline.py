@@ -1,0 +1,48 @@
+"""Who feeds whom, from a reward to agents (paper 4.2). One stage a method, since methods read different things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kedro.pipeline import Pipeline
+
+from viper_pipeline.pipelines.agents.train_agent import train_agent
+from viper_pipeline.pipelines.bind import bind, stage
+
+
+def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
+    """suite x task x method x agent x seed."""
+    p = f"params:suites.{suite}"
+    model = spec["reward"]["model"]
+    nodes = []
+    for method in spec["methods"]:
+        for task in spec["tasks"]:
+            for agent in spec["agents"]:
+                for seed in seeds:
+                    inputs = {
+                        "config": f"{p}.{agent}",
+                        "run": f"{p}.runs",
+                        "frames": f"{p}.frames",
+                        "threads": "params:runtime.threads",
+                        "scratch": f"{suite}/train_agent_{method}-{task}-{agent}-{seed}/scratch",
+                    }
+                    if method != "oracle":
+                        inputs["exploration"] = f"{p}.exploration"
+                    if method == "viper":
+                        inputs |= {
+                            "tokenizer": f"{suite}/tokenizer",
+                            "video_model": f"{suite}/{model}/video_model",
+                            "reward": f"{suite}/{model}/reward",
+                        }
+                    nodes.append(
+                        stage(
+                            suite,
+                            f"train_agent_{method}",
+                            f"{task}-{agent}-{seed}",
+                            bind(train_agent, suite=suite, task=task, method=method, agent=agent, seed=seed),
+                            inputs,
+                            f"{suite}/{task}/{method}/{agent}/{seed}/run",
+                        )
+                    )
+    return Pipeline(nodes)

@@ -1,0 +1,76 @@
+"""Pairs of parameters that cannot both be: found before any work, each with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from viper_pipeline.errors import BadParams
+from viper_pipeline.plugs import did_you_mean
+from viper_pipeline.suites import SUITES
+from viper_pipeline.videos.importers import IMPORTERS
+
+if TYPE_CHECKING:
+    from viper_pipeline.pipelines.params import SuiteConfig
+
+
+def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
+    """Yield one line `field: what is wrong; remedy` for everything in a suite's block that cannot be."""
+    here = f"suites.{suite}"
+    try:
+        simulator = SUITES.get(suite)()
+    except BadParams as error:
+        yield f"{here}: {error}"
+        return
+    known = simulator.tasks()
+    unknown = [task for task in spec.tasks if task not in known]
+    for task in unknown:
+        yield f"{here}.tasks: the suite has no task '{task}'{did_you_mean(task, known)}"
+    if len(set(spec.tasks)) != len(spec.tasks):
+        yield f"{here}.tasks: a task is listed twice"
+    yield from _tables(here, spec)
+    yield from _datasets(suite, here, spec)
+    if spec.reward.model not in spec.video_models:
+        yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"
+    if not unknown:
+        yield from _lengths(here, spec, simulator)
+
+
+def _tables(here: str, spec: SuiteConfig) -> Iterator[str]:
+    for name in ("datasets", "oracles"):
+        table = getattr(spec, name)
+        for task in spec.tasks:
+            if task not in table:
+                yield f"{here}.{name}: no entry for task '{task}'; add one"
+        for task in table:
+            if task not in spec.tasks:
+                yield f"{here}.{name}.{task}: not in {here}.tasks{did_you_mean(task, spec.tasks)}"
+
+
+def _datasets(suite: str, here: str, spec: SuiteConfig) -> Iterator[str]:
+    for task, dataset in spec.datasets.items():
+        field = f"{here}.datasets.{task}"
+        if dataset.kind == "oracle":
+            own = f"data/episodes/{suite}/oracle/{task}.h5"
+            if dataset.path != own:
+                yield f"{field}.path: kind oracle reads {own}; write that, or use kind episodes for another file"
+        elif dataset.kind not in IMPORTERS.names():
+            yield f"{field}.kind: no importer '{dataset.kind}'{did_you_mean(dataset.kind, ('oracle', *IMPORTERS.names()))}"
+
+
+def _lengths(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    curation, kept = spec.curation, spec.curation.top_k
+    if spec.record.experts < kept and any(d.kind == "oracle" for d in spec.datasets.values()):
+        yield f"{here}.curation.top_k: {kept} of {spec.record.experts} recorded episodes (record.experts); lower it"
+    if curation.held_out >= kept:
+        yield f"{here}.curation.held_out: {curation.held_out} of {kept} kept episodes leaves none to train on"
+    for task in spec.tasks:
+        frames = simulator.episode_steps(task, simulator.frame_spec(task, spec.frames.model_dump())) + 1
+        strided = -(-frames // curation.stride)
+        for name in spec.video_models:
+            window = getattr(spec.components[name], "window", 1)
+            if strided < window:
+                yield (
+                    f"{here}.{name}.window: {window} frames, but an episode of {task} has {frames} frames, "
+                    f"{strided} at curation.stride {curation.stride}; lower one of them"
+                )

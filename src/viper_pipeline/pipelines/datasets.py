@@ -1,0 +1,129 @@
+"""Where values meet the disk: Kedro datasets for every kind of artifact. Writing is atomic and repeatable."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import AbstractDataset
+
+from viper_pipeline.files import atomic_dir, atomic_write
+from viper_pipeline.graph.recipe import current_recipe
+from viper_pipeline.pipelines.values import Recording
+from viper_pipeline.training.artifacts import Directory, as_json, load_directory, save_directory
+from viper_pipeline.videos.store import EpisodeFile, write_groups
+
+
+class _File(AbstractDataset):
+    """A path, and what the catalog says of it."""
+
+    def __init__(self, *, filepath: str = "", metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = PurePosixPath(filepath)
+        self.metadata = metadata
+
+    @property
+    def path(self) -> Path:
+        """The file or folder."""
+        return Path(self._filepath)
+
+    def load(self) -> Any:
+        return self.path
+
+    def save(self, data: Any) -> None:
+        raise TypeError(f"{type(self).__name__} is read only")
+
+    def _exists(self) -> bool:
+        return self.path.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class SourcePath(_File):
+    """A file or folder of videos that params.yaml names; loads as its path."""
+
+
+class Scratch(_File):
+    """The private folder of the stage that is running: its checkpoints live there until it has ended."""
+
+    def load(self) -> Path | None:
+        recipe = current_recipe()
+        return recipe.scratch if recipe else None
+
+    def _exists(self) -> bool:
+        return True
+
+
+class DirectoryDataset(_File):
+    """A model's folder; see training.artifacts."""
+
+    def load(self) -> Directory:
+        return load_directory(self.path)
+
+    def save(self, data: Directory) -> None:
+        save_directory(self.path, data, lineage())
+
+
+class EpisodesDataset(_File):
+    """Episodes or codes in HDF5; loads as a lazy reader."""
+
+    def load(self) -> EpisodeFile:
+        return EpisodeFile(self.path)
+
+    def save(self, data: Recording) -> None:
+        write_groups(self.path, data, lineage())
+
+
+class JsonDataset(_File):
+    """Plain values."""
+
+    def load(self) -> Any:
+        return json.loads(self.path.read_text())
+
+    def save(self, data: Any) -> None:
+        atomic_write(self.path, as_json(data).encode())
+
+
+class CsvDataset(_File):
+    """A table: a list of rows with equal keys."""
+
+    def load(self) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(self.path.read_text())))
+
+    def save(self, data: list[dict[str, Any]]) -> None:
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, list(data[0]) if data else ["empty"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(data)
+        atomic_write(self.path, buffer.getvalue().encode())
+
+
+class FilesDataset(_File):
+    """Small files by name, in one folder."""
+
+    def load(self) -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in sorted(self.path.iterdir())}
+
+    def save(self, data: dict[str, bytes]) -> None:
+        with atomic_dir(self.path) as folder:
+            for name, content in data.items():
+                (folder / name).write_bytes(content)
+
+
+class TextDataset(_File):
+    """A page of text."""
+
+    def load(self) -> str:
+        return self.path.read_text()
+
+    def save(self, data: str) -> None:
+        atomic_write(self.path, data.encode())
+
+
+def lineage() -> dict[str, Any]:
+    """Where the artifact that is being saved comes from."""
+    recipe = current_recipe()
+    return recipe.lineage if recipe else {}

@@ -1,0 +1,1 @@
+"""From simulators to expert sets."""

@@ -1,0 +1,80 @@
+"""Who feeds whom, from simulators and imported videos to expert sets (paper 3.3 and 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kedro.pipeline import Pipeline
+
+from viper_pipeline.pipelines.bind import bind, stage
+from viper_pipeline.pipelines.experts.curate_experts import curate_experts
+from viper_pipeline.pipelines.experts.record_baselines import record_baselines
+from viper_pipeline.pipelines.experts.record_episodes import record_episodes
+from viper_pipeline.pipelines.experts.train_oracle import train_oracle
+
+
+def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
+    """The expert stages of one suite, once a task."""
+    nodes = []
+    p = f"params:suites.{suite}"
+    for task in spec["tasks"]:
+        here = {"suite": suite, "task": task}
+        nodes += [
+            stage(
+                suite,
+                "train_oracle",
+                task,
+                bind(train_oracle, **here),
+                {
+                    "recipe": f"{p}.oracles.{task}",
+                    "action_repeat": f"{p}.frames.action_repeat",
+                    "seed": "params:seed",
+                    "scratch": f"{suite}/train_oracle-{task}/scratch",
+                },
+                f"{suite}/{task}/oracle",
+            ),
+            stage(
+                suite,
+                "record_episodes",
+                task,
+                bind(record_episodes, **here),
+                {
+                    "oracle": f"{suite}/{task}/oracle",
+                    "frames": f"{p}.frames",
+                    "record": f"{p}.record",
+                    "seed": "params:seed",
+                    "workers": "params:runtime.workers",
+                    "scratch": f"{suite}/record_episodes-{task}/scratch",
+                },
+                f"{suite}/{task}/oracle_episodes",
+            ),
+            stage(
+                suite,
+                "record_baselines",
+                task,
+                bind(record_baselines, **here),
+                {
+                    "frames": f"{p}.frames",
+                    "baselines": f"{p}.baselines",
+                    "seed": "params:seed",
+                    "workers": "params:runtime.workers",
+                    "scratch": f"{suite}/record_baselines-{task}/scratch",
+                },
+                f"{suite}/{task}/baseline_episodes",
+            ),
+            stage(
+                suite,
+                "curate_experts",
+                task,
+                bind(curate_experts, **here),
+                {
+                    "source": f"{suite}/{task}/source",
+                    "dataset": f"{p}.datasets.{task}",
+                    "frames": f"{p}.frames",
+                    "curation": f"{p}.curation",
+                },
+                f"{suite}/{task}/experts",
+            ),
+        ]
+    return Pipeline(nodes)

@@ -1,0 +1,1 @@
+"""From expert sets to a reward."""

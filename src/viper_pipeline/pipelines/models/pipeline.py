@@ -1,0 +1,87 @@
+"""Who feeds whom, from expert sets to a reward (paper 3.1, 3.2 and 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kedro.pipeline import Pipeline
+
+from viper_pipeline.pipelines.bind import bind, stage
+from viper_pipeline.pipelines.models.encode_experts import encode_experts
+from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
+from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
+from viper_pipeline.pipelines.models.train_video_model import train_video_model
+
+
+def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
+    """One tokenizer a suite, one set of codes a task, one reward a video model."""
+    p = f"params:suites.{suite}"
+    experts = {f"experts__{task}": f"{suite}/{task}/experts" for task in spec["tasks"]}
+    baselines = {f"baselines__{task}": f"{suite}/{task}/baseline_episodes" for task in spec["tasks"]}
+    codes = {f"codes__{task}": f"{suite}/{task}/codes" for task in spec["tasks"]}
+    nodes = [
+        stage(
+            suite,
+            "train_tokenizer",
+            "all",
+            bind(train_tokenizer, suite=suite),
+            {
+                "config": f"{p}.tokenizer",
+                "seed": "params:seed",
+                "threads": "params:runtime.threads",
+                "scratch": f"{suite}/train_tokenizer/scratch",
+                **experts,
+                **baselines,
+            },
+            f"{suite}/tokenizer",
+        )
+    ]
+    for task in spec["tasks"]:
+        nodes.append(
+            stage(
+                suite,
+                "encode_experts",
+                task,
+                bind(encode_experts, suite=suite, task=task),
+                {"tokenizer": f"{suite}/tokenizer", "experts": f"{suite}/{task}/experts"},
+                f"{suite}/{task}/codes",
+            )
+        )
+    for model in spec["video_models"]:
+        nodes += [
+            stage(
+                suite,
+                "train_video_model",
+                model,
+                bind(train_video_model, suite=suite, model=model),
+                {
+                    "config": f"{p}.{model}",
+                    "seed": "params:seed",
+                    "threads": "params:runtime.threads",
+                    "tokenizer": f"{suite}/tokenizer",
+                    "scratch": f"{suite}/train_video_model-{model}/scratch",
+                    **codes,
+                },
+                f"{suite}/{model}/video_model",
+            ),
+            stage(
+                suite,
+                "evaluate_reward",
+                model,
+                bind(evaluate_reward, suite=suite, model=model),
+                {
+                    "reward": f"{p}.reward",
+                    "evaluation": f"{p}.reward_evaluation",
+                    "seed": "params:seed",
+                    "threads": "params:runtime.threads",
+                    "tokenizer": f"{suite}/tokenizer",
+                    "video_model": f"{suite}/{model}/video_model",
+                    **experts,
+                    **codes,
+                    **baselines,
+                },
+                f"{suite}/{model}/reward",
+            ),
+        ]
+    return Pipeline(nodes)

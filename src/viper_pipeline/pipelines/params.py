@@ -1,0 +1,176 @@
+"""params.yaml: what may stand in it. Everything wrong is found before any work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from viper_pipeline.agents import AGENTS
+from viper_pipeline.agents.run import RunConfig
+from viper_pipeline.configs import Config
+from viper_pipeline.errors import BadParams
+from viper_pipeline.oracles.sb3 import OracleConfig
+from viper_pipeline.pipelines.crosscheck import contradictions
+from viper_pipeline.pipelines.values import METHODS
+from viper_pipeline.plugs import did_you_mean
+from viper_pipeline.results.settings import ReportConfig
+from viper_pipeline.rewards.evaluate import EvaluationConfig
+from viper_pipeline.rewards.rnd import RNDConfig
+from viper_pipeline.rewards.viper import ViperConfig
+from viper_pipeline.suites import SUITES
+from viper_pipeline.tokenizers.vqgan import VQGANConfig
+from viper_pipeline.video_models import VIDEO_MODELS
+from viper_pipeline.videos.curate import CurationConfig
+from viper_pipeline.videos.importers import IMPORTERS
+
+Method = Literal["viper", "oracle", "exploration"]
+assert set(Method.__args__) == set(METHODS)  # type: ignore[attr-defined]
+
+
+class FramesConfig(Config):
+    """How the frames of a suite are made; the camera is the suite's choice, task by task."""
+
+    size: int = Field(64, gt=0, description="height and width, pixels (paper: 64)")
+    action_repeat: int = Field(gt=0, description="simulator control steps a frame (viper-facts: DMC 2 in RL)")
+    shadows: bool = Field(description="shadows cost 4 to 10 times the drawing time of everything else")
+    antialiasing: bool = Field(description="smooth edges")
+
+
+class DatasetConfig(Config):
+    """Where the expert videos of one task come from."""
+
+    kind: str = Field(description="oracle, or an importer: npz, video, episodes")
+    path: str = Field(description="file or folder; for kind oracle the file that record_episodes writes")
+
+
+class RecordConfig(Config):
+    """What the oracle records."""
+
+    experts: int = Field(gt=0, description="expert episodes a task (paper: 1000)")
+    noisy: int = Field(ge=0, description="episodes of the oracle under noise; they only test the reward")
+    deterministic_share: float = Field(0.25, ge=0, le=1, description="share of expert episodes without sampling")
+
+
+class BaselinesConfig(Config):
+    """Floors: what a task returns to an agent that has learned nothing."""
+
+    random: int = Field(gt=0, description="episodes of uniformly random actions")
+    idle: int = Field(gt=0, description="episodes of zero action")
+
+
+class RuntimeConfig(Config):
+    """The machine's side."""
+
+    threads: int = Field(1, gt=0, description="torch threads a process; part of the recipe")
+    workers: int = Field(2, gt=0, description="simulator processes while recording")
+
+
+class SuiteConfig(Config):
+    """One suite: a tokenizer, its video models, its agents."""
+
+    tasks: list[str] = Field(min_length=1, description="tasks of the suite; the order gives the task ids")
+    frames: FramesConfig
+    datasets: dict[str, DatasetConfig]
+    oracles: dict[str, OracleConfig]
+    record: RecordConfig
+    baselines: BaselinesConfig
+    curation: CurationConfig
+    tokenizer: VQGANConfig
+    video_models: list[str] = Field(min_length=1, description="each has a block of its own name")
+    reward: ViperConfig
+    reward_evaluation: EvaluationConfig
+    exploration: RNDConfig
+    methods: list[Method] = Field(description="viper; oracle: the true reward; exploration: the bonus alone")
+    agents: list[str] = Field(description="each has a block of its own name")
+    runs: RunConfig
+    components: dict[str, Config] = Field(default_factory=dict, description="the blocks of models and agents")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _component_blocks(cls, block: Any) -> Any:
+        """Move the blocks named by `video_models` and `agents` into `components`, each read by its own schema."""
+        if not isinstance(block, Mapping):
+            return block
+        block = dict(block)
+        components = dict(block.pop("components", {}))
+        for plugs, key in ((VIDEO_MODELS, "video_models"), (AGENTS, "agents")):
+            for name in plugs.names():
+                if name in block:
+                    components[name] = plugs.get(name).Config.model_validate(block.pop(name))
+            for name in block.get(key) or []:
+                if name not in plugs.names():
+                    raise ValueError(f"{key}: there is no {plugs.kind} '{name}'{did_you_mean(name, plugs.names())}")
+                if name not in components:
+                    raise ValueError(f"{key}: '{name}' needs a block of its settings, called {name}")
+        return block | {"components": components}
+
+
+class Params(Config):
+    """The whole of params.yaml."""
+
+    profile: str = Field(description="name of the profile; shown in the report")
+    seed: int = Field(ge=0, description="seed of oracles, recordings and models")
+    seeds: list[int] = Field(min_length=1, description="seeds of agent runs")
+    runtime: RuntimeConfig
+    suites: dict[str, SuiteConfig] = Field(min_length=1)
+    report: ReportConfig
+
+
+def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:
+    """raw YAML values -> checked parameters. Raises BadParams with one line a mistake: file, field, remedy."""
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        raise BadParams(_explain(error, name)) from error
+    wrong = [line for suite, spec in params.suites.items() for line in contradictions(suite, spec)]
+    if wrong:
+        raise BadParams("\n".join(f"{name}: {line}" for line in wrong))
+    return params
+
+
+def _explain(error: ValidationError, name: str) -> str:
+    lines = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = f"unknown key{did_you_mean(str(item['loc'][-1]), _known(item['loc'][:-1]))}"
+        elif item["type"] == "missing":
+            message = "missing"
+        lines.append(f"{name}: {field}: {message}" if field else f"{name}: {message}")
+    return "\n".join(lines)
+
+
+def _known(path: tuple[Any, ...]) -> set[str]:
+    """The keys that may stand in the block at `path`."""
+    kind: Any = Params
+    for part in path:
+        fields = getattr(kind, "model_fields", None)
+        if fields is None or part not in fields:
+            kind = _inner(kind)  # a key of a mapping such as `suites.dmc`
+            continue
+        kind = fields[part].annotation
+    kind = _inner(kind)
+    known = set(getattr(kind, "model_fields", {})) - {"components"}
+    if kind is SuiteConfig:
+        known |= {*VIDEO_MODELS.names(), *AGENTS.names()}
+    return known
+
+
+def _inner(annotation: Any) -> Any:
+    """The model class inside `dict[str, X]`, `X | None` or X."""
+    arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, Config)]
+    return arguments[-1] if arguments else annotation
+
+
+def check_command(paths: list[str]) -> None:
+    """`viper params check [FILE...]`: print one line a file, or raise BadParams."""
+    from viper_pipeline.graph.project import project_root, read_params
+
+    for path in paths or [str(project_root() / "params.yaml")]:
+        params = validate(read_params(path), path)
+        runs = sum(len(s.tasks) * len(s.methods) * len(s.agents) for s in params.suites.values()) * len(params.seeds)
+        print(f"{path}: profile {params.profile}, {', '.join(params.suites)}: {runs} agent runs. It is sound.")
+    _ = SUITES

@@ -1,0 +1,48 @@
+"""Who feeds whom, from runs of every suite to the report (paper 4 and A.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kedro.pipeline import Pipeline
+
+from viper_pipeline.pipelines.bind import bind, stage
+from viper_pipeline.pipelines.report.aggregate import aggregate
+from viper_pipeline.pipelines.report.draw_figures import draw_figures
+from viper_pipeline.pipelines.report.write_report import write_report
+
+
+def create(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> Pipeline:
+    """Three stages over all suites."""
+    runs, experts, rewards, models = {}, {}, {}, {}
+    for suite, spec in suites.items():
+        models[f"tokenizer__{suite}"] = f"{suite}/tokenizer"
+        for task in spec["tasks"]:
+            experts[f"experts__{suite}__{task}"] = f"{suite}/{task}/experts"
+            experts[f"baselines__{suite}__{task}"] = f"{suite}/{task}/baseline_episodes"
+            for method in spec["methods"]:
+                for agent in spec["agents"]:
+                    for seed in seeds:
+                        key = f"run__{suite}__{task}__{method}__{agent}__{seed}"
+                        runs[key] = f"{suite}/{task}/{method}/{agent}/{seed}/run"
+        for model in spec["video_models"]:
+            rewards[f"reward__{suite}__{model}"] = f"{suite}/{model}/reward"
+            models[f"video_model__{suite}__{model}"] = f"{suite}/{model}/video_model"
+    return Pipeline(
+        [
+            stage("report", "aggregate", "all", aggregate, runs | experts | rewards, ["metrics", "curves"]),
+            stage("report", "draw_figures", "all", draw_figures, runs | experts | rewards, "figures"),
+            stage(
+                "report",
+                "write_report",
+                "all",
+                write_report,
+                {"metrics": "metrics", "figures": "figures", "profile": "params:profile", "report": "params:report"}
+                | runs
+                | models
+                | rewards,
+                "page",
+            ),
+        ]
+    )

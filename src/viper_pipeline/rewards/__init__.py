@@ -1,0 +1,1 @@
+"""Rewards: from frames to one number a transition."""

@@ -1,0 +1,80 @@
+"""Does the reward tell experts from others? Scores of held-out, random and perturbed videos (paper 4.2, Fig 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from viper_pipeline.configs import Config
+from viper_pipeline.rewards.perturbations import perturbed
+from viper_pipeline.rewards.viper import ViperReward
+
+Scores = dict[str, list[np.ndarray]]
+"""kind of video -> for each video the nats (T,) of its frames."""
+
+
+class EvaluationConfig(Config):
+    """What is scored besides held-out experts."""
+
+    freeze_at: tuple[int, ...] = Field(
+        (0, 20, 120), description="steps at which a perturbed expert stands still for good, frames of the model"
+    )
+    episodes: int = Field(40, gt=0, description="episodes of a kind that are scored at most (Fig 5: 40)")
+
+
+def score_episodes(reward: ViperReward, videos: Sequence[Tensor]) -> list[np.ndarray]:
+    """videos: codes (T, h, w), of any lengths -> nats (T,) of each. Videos of a length share their batches."""
+    scores: list[np.ndarray] = [np.zeros(0)] * len(videos)
+    for length in sorted({len(v) for v in videos}):
+        rows = [i for i, v in enumerate(videos) if len(v) == length]
+        nats = reward.log_prob(torch.stack([videos[i] for i in rows]).long()).float().numpy()
+        for i, row in zip(rows, nats, strict=True):
+            scores[i] = row
+    return scores
+
+
+def score_kinds(
+    reward: ViperReward, kinds: Mapping[str, Sequence[Tensor]], config: EvaluationConfig, seed: int
+) -> Scores:
+    """Score every kind of video, and the perturbed versions of `held_out`."""
+    scores = {name: score_episodes(reward, videos[: config.episodes]) for name, videos in kinds.items()}
+    experts = kinds["held_out"][: config.episodes]
+    names: dict[str, list[Tensor]] = {}
+    for number, codes in enumerate(experts):
+        for name, index in perturbed(len(codes), config.freeze_at, seed + number).items():
+            names.setdefault(name, []).append(codes[torch.as_tensor(index)])
+    return scores | {name: score_episodes(reward, videos) for name, videos in names.items()}
+
+
+def arrived(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """All per-transition scores of some videos, (sum of T - 1,): the first frame of a video is no transition's."""
+    return np.concatenate([s[1:] for s in scores]) if scores else np.zeros(0)
+
+
+def episode_means(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean score of a transition of each video, (N,)."""
+    return np.array([s[1:].mean() for s in scores])
+
+
+def pack(task: str, scores: Scores) -> dict[str, Tensor]:
+    """Per-frame nats of each kind, end to end, with the videos' lengths beside them."""
+    packed = {}
+    for kind, rows in scores.items():
+        packed[f"{task}/{kind}/nats"] = torch.as_tensor(np.concatenate(rows), dtype=torch.float32)
+        packed[f"{task}/{kind}/lengths"] = torch.tensor([len(row) for row in rows])
+    return packed
+
+
+def unpack(task: str, tensors: Mapping[str, Tensor]) -> Scores:
+    """The scores that `pack` put away."""
+    kinds = {name.split("/")[1] for name in tensors if name.startswith(f"{task}/")}
+    return {
+        kind: [
+            part.numpy() for part in tensors[f"{task}/{kind}/nats"].split(tensors[f"{task}/{kind}/lengths"].tolist())
+        ]
+        for kind in sorted(kinds)
+    }

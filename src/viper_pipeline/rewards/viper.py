@@ -1,0 +1,140 @@
+"""VIPER: the reward of a transition is the log-likelihood of the frame it leads to (paper 3.2, Eqs 4 and 7).
+
+r_t belongs to (x_t, a_t, x_{t+1}) and is ln p(x_{t+1} | x_{t-k+1}, ..., x_t), in nats summed over the frame's codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from viper_pipeline.configs import Config
+from viper_pipeline.errors import BadData
+from viper_pipeline.rewards.standardise import Scale, ScaleConfig
+from viper_pipeline.suites.frames import FrameSpec, blacken
+from viper_pipeline.video_models.base import VideoModel
+from viper_pipeline.video_models.scoring import Boundary, score_joint, score_videos
+
+
+class ViperConfig(Config):
+    """Which likelihood is the reward, and on what scale."""
+
+    model: str = Field("videogpt", description="video model of the suite")
+    mode: Literal["conditional", "joint"] = Field(
+        "conditional", description="conditional: Eq 7; joint: the window's sum, the reference code's default"
+    )
+    boundary: Boundary = Field(
+        "growing", description="context of an episode's first frames: those there are, or the first one repeated"
+    )
+    scale: ScaleConfig = ScaleConfig()
+
+    @model_validator(mode="after")
+    def _joint_grows(self) -> ViperConfig:
+        if self.mode == "joint" and self.boundary != "growing":
+            raise ValueError("mode joint has boundary growing: repeated frames would be counted again and again")
+        return self
+
+
+class ViperReward:
+    """Scores of frames under a frozen tokenizer and video model, for one task."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        model: VideoModel,
+        task: str,
+        config: ViperConfig,
+        spec: FrameSpec,
+        scale: Scale | None = None,
+        batch: int = 64,
+    ) -> None:
+        """spec: the frame specification that the model was trained on; scale: None for plain nats."""
+        if task not in model.tasks:
+            raise BadData(f"the video model knows no task '{task}': it was trained on {', '.join(model.tasks)}")
+        self.tokenizer, self.model, self.config, self.spec = tokenizer, model, config, spec
+        self.task, self.scale, self.batch = task, scale, batch
+        self._task_id = model.tasks.index(task)
+
+    def check(self, spec: FrameSpec) -> None:
+        """Refuse frames that were made in another way than those the model was trained on."""
+        live = spec.model_copy(update={"mask": self.spec.mask, "stride": self.spec.stride})
+        if differences := self.spec.differences(live):
+            raise BadData(
+                f"the reward of {self.task} was trained on other frames than this environment makes: "
+                + "; ".join(differences)
+            )
+
+    @torch.no_grad()
+    def encode(self, frames: np.ndarray) -> Tensor:
+        """frames (N, H, W, C) uint8, unmasked -> codes (N, h, w)."""
+        return self.tokenizer.encode(blacken(frames, self.spec.mask))
+
+    def log_prob(self, codes: Tensor) -> Tensor:
+        """codes (N, T, h, w) of whole videos at the model's stride -> nats (N, T) of every frame."""
+        task = torch.full((len(codes),), self._task_id)
+        if self.config.mode == "joint":
+            return score_joint(self.model, codes, task, batch=self.batch)
+        return score_videos(self.model, codes, task, boundary=self.config.boundary, batch=self.batch)
+
+    @torch.no_grad()
+    def log_prob_last(self, windows: Tensor) -> Tensor:
+        """windows (N, t <= window, h, w) of codes -> nats (N,) of the frame each ends in."""
+        missing = self.model.window - windows.shape[1]
+        if missing and self.config.boundary == "repeat":
+            windows = torch.cat([windows[:, :1].expand(-1, missing, -1, -1), windows], 1)
+        task = torch.full((len(windows),), self._task_id)
+        if self.config.mode == "joint":
+            return self.model.log_prob(windows, task).sum(1)
+        return self.model.log_prob_last(windows, task)
+
+    def scaled(self, nats: np.ndarray) -> np.ndarray:
+        """nats -> rewards."""
+        return self.scale(nats) if self.scale else np.asarray(nats, np.float32)
+
+    def stream(self) -> ViperStream:
+        """A session that scores the frames of running environments as they arrive."""
+        return ViperStream(self)
+
+
+class ViperStream:
+    """Rewards for E environments at once. Each frame is encoded once; a window is built from cached codes."""
+
+    def __init__(self, reward: ViperReward) -> None:
+        self.reward = reward
+        self.log_prob = np.zeros(0, np.float32)
+        self._codes: list[Tensor] = []
+        stride, window = reward.spec.stride, reward.model.window
+        self._stride, self._keep = stride, (window - 1) * stride + 1
+
+    def start(self, frames: np.ndarray) -> None:
+        """Every environment begins an episode; frames (E, H, W, C) are its first."""
+        self._codes = list(self.reward.encode(frames)[:, None])
+
+    def restart(self, i: int, frame: np.ndarray) -> None:
+        """Environment `i` alone begins a new episode with `frame` (H, W, C)."""
+        self._codes[i] = self.reward.encode(frame[None])
+
+    def step(self, frames: np.ndarray) -> np.ndarray:
+        """frames (E, H, W, C) that the transitions led to -> their rewards (E,), float32."""
+        for i, code in enumerate(self.reward.encode(frames)):
+            self._codes[i] = torch.cat([self._codes[i], code[None]])[-self._keep :]
+        windows = [codes.flip(0)[:: self._stride].flip(0) for codes in self._codes]
+        nats = torch.zeros(len(windows))
+        for length in {len(w) for w in windows}:
+            rows = [i for i, w in enumerate(windows) if len(w) == length]
+            nats[rows] = self.reward.log_prob_last(torch.stack([windows[i] for i in rows])).float()
+        self.log_prob = nats.numpy()
+        return self.reward.scaled(self.log_prob)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The codes of the running episodes."""
+        return {"codes": list(self._codes)}
+
+    def load_state_dict(self, state: Mapping[str, Sequence[Tensor]]) -> None:
+        """Go on in the middle of the episodes of `state_dict`."""
+        self._codes = list(state["codes"])

@@ -1,0 +1,5 @@
+"""Suites: families of environments that share one tokenizer."""
+
+from viper_pipeline.plugs import Plugs
+
+SUITES = Plugs("suite", {"dmc": "viper_pipeline.suites.dmc:DMC"})

@@ -1,0 +1,45 @@
+"""What a suite is: a family of tasks whose frames share one tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+
+from viper_pipeline.suites.frames import FrameSpec, Rect
+
+
+class Suite(Protocol):
+    """Tasks, and environments with pixels and state.
+
+    Objects hold no simulator, so that they can be sent to other processes.
+    """
+
+    name: str
+
+    def tasks(self) -> tuple[str, ...]:
+        """The names of all tasks, as used in params.yaml and in paths."""
+
+    def canonical(self, task: str) -> str:
+        """The name used in paths for `task`, which may be an alias. Raises BadParams for unknown names."""
+
+    def frame_spec(self, task: str, frames: Mapping[str, Any]) -> FrameSpec:
+        """How frames of `task` look under the settings `frames` (see FrameSettings) on this machine."""
+
+    def make(self, task: str, seed: int, spec: FrameSpec, pixels: bool = True) -> gymnasium.Env:
+        """An environment, deterministic given `seed`; `env.reset(seed=...)` begins a new stream.
+
+        Observations: uint8 (H, W, C) if `pixels`, else the float32 state (D,). Actions: float32 (A,) in [-1, 1].
+        The reward is the sum of the true rewards over the action repeat. `info["state"]` is always the state.
+        """
+
+    def idle_action(self, task: str) -> np.ndarray:
+        """The action (A,) that does nothing."""
+
+    def masks(self, task: str) -> list[Rect]:
+        """What the paper hides of the frame (score boards); usually nothing."""
+
+    def episode_steps(self, task: str, spec: FrameSpec) -> int:
+        """Agent steps of a whole episode; its video has one frame more."""

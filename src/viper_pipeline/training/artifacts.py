@@ -1,0 +1,68 @@
+"""A model as a folder: config.json, weights.safetensors, pictures and tables, lineage.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from viper_pipeline.errors import BadData
+from viper_pipeline.files import atomic_dir
+
+CONFIG, WEIGHTS, LINEAGE = "config.json", "weights.safetensors", "lineage.json"
+
+
+@dataclass(frozen=True)
+class Directory:
+    """What a training stage makes: plain values, tensors by name, and small files by name."""
+
+    config: dict[str, Any]
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def as_json(value: Any) -> str:
+    """JSON with sorted keys and a last newline: equal values give equal bytes."""
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def save_directory(path: Path, directory: Directory, lineage: Mapping[str, Any] | None = None) -> None:
+    """Write the folder atomically; it replaces an older one whole."""
+    taken = {CONFIG, WEIGHTS, LINEAGE} & set(directory.files)
+    if taken:
+        raise ValueError(f"these names are the folder's own: {sorted(taken)}")
+    with atomic_dir(Path(path)) as folder:
+        (folder / CONFIG).write_text(as_json(directory.config))
+        if lineage is not None:
+            (folder / LINEAGE).write_text(as_json(lineage))
+        if directory.tensors:
+            tensors = {name: t.detach().cpu().contiguous().clone() for name, t in directory.tensors.items()}
+            (folder / WEIGHTS).write_bytes(safetensors.torch.save(dict(sorted(tensors.items()))))
+        for name, content in directory.files.items():
+            (folder / name).write_bytes(content)
+
+
+def load_directory(path: Path) -> Directory:
+    """Read a folder that `save_directory` wrote. Raises BadData naming the file that is missing or broken."""
+    path = Path(path)
+    try:
+        config = json.loads((path / CONFIG).read_text())
+    except FileNotFoundError as error:
+        raise BadData(f"{path / CONFIG}: missing; is {path} a model folder written by this pipeline?") from error
+    except ValueError as error:
+        raise BadData(f"{path / CONFIG}: not JSON ({error})") from error
+    tensors = {}
+    if (path / WEIGHTS).exists():
+        try:
+            tensors = safetensors.torch.load((path / WEIGHTS).read_bytes())
+        except safetensors.SafetensorError as error:
+            raise BadData(f"{path / WEIGHTS}: not a safetensors file ({error})") from error
+    own = {CONFIG, WEIGHTS, LINEAGE}
+    files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name not in own}
+    return Directory(config, tensors, files)

@@ -1,0 +1,173 @@
+"""The one training loop: everything that has `loss(batch, part)` is trained here.
+
+A step updates the module's parts in order (a tokenizer has a generator and a discriminator, most have one part).
+Batches are a pure function of the step, so a resumed run sees what an uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from viper_pipeline.configs import Config
+from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
+from viper_pipeline.training.ema import Ema
+from viper_pipeline.training.predicates import Every
+from viper_pipeline.training.progress import Progress, silent
+from viper_pipeline.training.seeding import random_state, restore_random_state, seed_everything
+
+Batch = Any
+History = list[dict[str, float]]
+
+
+class LoopConfig(Config):
+    """How long and how fast to learn."""
+
+    steps: int = Field(gt=0, description="optimiser steps")
+    batch_size: int = Field(gt=0, description="samples a step, over all tasks and devices")
+    learning_rate: float = Field(gt=0, description="peak learning rate")
+    schedule: Literal["constant", "onecycle"] = Field(
+        "constant", description="constant (paper), or a warm-up and a cosine down to almost 0"
+    )
+    warmup: float = Field(0.0, ge=0, description="steps of linear warm-up; below 1: a share of all steps")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moments (Table 2)")
+    weight_decay: float = Field(0.0, ge=0, description="for matrices only; AdamW's decoupled form")
+    grad_clip: float | None = Field(None, description="largest norm of the gradient; null: no clipping")
+    ema: float | None = Field(None, description="decay of the averaged weights that are kept; null: keep the raw")
+    precision: Literal["32", "bf16"] = Field("32", description="arithmetic of the forward pass")
+    log_every: int = Field(50, gt=0, description="steps between rows of the training curve")
+    checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
+
+
+class Trainable(Protocol):
+    """What the loop trains."""
+
+    parts: Mapping[str, list[nn.Parameter]]
+
+    def loss(self, batch: Batch, part: str) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one part on one batch, and detached metrics."""
+
+
+def learning_rate_at(step: int, config: LoopConfig) -> float:
+    """The factor on the learning rate at `step` (0-based)."""
+    warmup = config.warmup * config.steps if config.warmup < 1 else config.warmup
+    if step < warmup:
+        return (step + 1) / max(warmup, 1)
+    if config.schedule == "constant":
+        return 1.0
+    progress = (step - warmup) / max(config.steps - warmup, 1)
+    return max(0.5 * (1 + math.cos(math.pi * progress)), 1e-3)
+
+
+def make_optimizer(parameters: list[nn.Parameter], config: LoopConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW; weight decay touches matrices and kernels, not gains, biases and tables of vectors."""
+    matrices = [p for p in parameters if p.ndim >= 2 and not getattr(p, "no_decay", False)]
+    others = [p for p in parameters if p.ndim < 2 or getattr(p, "no_decay", False)]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind([g for g in groups if g["params"]], lr=config.learning_rate, betas=config.betas)
+
+
+def train(
+    module: nn.Module,
+    batches: Callable[[int], Batch],
+    config: LoopConfig,
+    *,
+    seed: int,
+    scratch: Path | None = None,
+    progress: Progress = silent,
+    device: str = "cpu",
+) -> History:
+    """Train `module` in place for `config.steps` steps; return one row of mean metrics every `log_every` steps.
+
+    batches: step -> batch (tensors, arrays, tuples of them); must depend on nothing but the step.
+    scratch: folder for checkpoints. Killed at any moment and called again with the same arguments, the module ends
+        up bit for bit as if it had never been interrupted (CPU).
+    Ends with the averaged weights in place if `config.ema` is set.
+    """
+    seed_everything(seed)
+    module.to(device).train()
+    optimizers = {name: make_optimizer(list(p), config) for name, p in module.parts.items()}  # type: ignore[union-attr]
+    average = Ema(module, config.ema) if config.ema else None
+    history: History = []
+    sums: dict[str, Tensor] = {}
+    step = 0
+
+    path = scratch / "training.pt" if scratch else None
+    if path and (saved := load_checkpoint(path)):
+        step, history = saved["step"], saved["history"]
+        module.load_state_dict(saved["module"])
+        for name, state in saved["optimizers"].items():
+            optimizers[name].load_state_dict(state)
+        if average:
+            average.load_state_dict(saved["average"])
+        sums = saved["sums"]
+        restore_random_state(saved["random"])
+
+    due_log, due_checkpoint = Every(config.log_every, config.steps), Every(config.checkpoint_every, config.steps)
+    while step < config.steps:
+        batch = to_device(batches(step), device)
+        factor = learning_rate_at(step, config)
+        for part, optimizer in optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * factor
+            metrics = update(module, batch, part, optimizer, config)
+            for key, value in metrics.items():
+                sums[key] = sums.get(key, torch.zeros((), device=device)) + value
+        if average:
+            average.update(module)
+        step += 1
+        if due_log(step):
+            rows = step - (history[-1]["step"] if history else 0)
+            history.append({"step": step, **{k: float(v) / rows for k, v in sums.items()}})
+            sums = {}
+            progress(step, config.steps, {k: v for k, v in history[-1].items() if k != "step"})
+        if path and due_checkpoint(step):
+            save_checkpoint(
+                path,
+                {
+                    "step": step,
+                    "history": history,
+                    "sums": sums,
+                    "module": module.state_dict(),
+                    "optimizers": {name: o.state_dict() for name, o in optimizers.items()},
+                    "average": average.state_dict() if average else None,
+                    "random": random_state(),
+                },
+            )
+    if average:
+        average.copy_to(module)
+    module.eval()
+    return history
+
+
+def update(
+    module: nn.Module, batch: Batch, part: str, optimizer: torch.optim.Optimizer, config: LoopConfig
+) -> dict[str, Tensor]:
+    """One optimiser step of one part."""
+    device = next(module.parameters()).device.type
+    with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+        loss, metrics = module.loss(batch, part)  # type: ignore[operator]
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if config.grad_clip is not None:
+        nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], config.grad_clip)
+    optimizer.step()
+    return metrics
+
+
+def to_device(batch: Batch, device: str) -> Batch:
+    """Arrays and tensors of a batch (also nested in tuples) as tensors on `device`."""
+    if isinstance(batch, tuple | list):
+        return tuple(to_device(item, device) for item in batch)
+    return torch.as_tensor(batch).to(device, non_blocking=True)

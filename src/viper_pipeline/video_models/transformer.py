@@ -1,0 +1,68 @@
+"""A causal transformer whose every normalisation has gains and biases of the task's own (paper 4.1)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TaskNorm(nn.Module):
+    """Layer normalisation with one gain and one bias vector a task."""
+
+    def __init__(self, width: int, tasks: int) -> None:
+        super().__init__()
+        self.width = width
+        self.gain = nn.Parameter(torch.zeros(tasks, width))
+        self.bias = nn.Parameter(torch.zeros(tasks, width))
+        self.gain.no_decay = self.bias.no_decay = True  # type: ignore[attr-defined]
+
+    def forward(self, x: Tensor, task: Tensor) -> Tensor:
+        """x (B, L, D), task (B,) -> (B, L, D)."""
+        x = F.layer_norm(x, (self.width,), eps=1e-6)
+        return torch.addcmul(self.bias[task].unsqueeze(1), x, 1 + self.gain[task].unsqueeze(1))
+
+
+class Cache:
+    """Keys and values of the tokens that one block has seen, (B, heads, L, D / heads)."""
+
+    def __init__(self) -> None:
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Append, and return everything so far."""
+        if self.keys is not None and self.values is not None:
+            keys, values = torch.cat([self.keys, keys], 2), torch.cat([self.values, values], 2)
+        self.keys, self.values = keys, values
+        return keys, values
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward."""
+
+    def __init__(self, width: int, heads: int, feedforward: int, tasks: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm1, self.norm2 = TaskNorm(width, tasks), TaskNorm(width, tasks)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
+
+    def forward(self, x: Tensor, task: Tensor, last: int | None = None, cache: Cache | None = None) -> Tensor:
+        """x (B, L, D) -> (B, L, D), or only its `last` positions; with a cache, x continues what it holds."""
+        B, L, D = x.shape
+        q, k, v = self.qkv(self.norm1(x, task)).view(B, L, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        if cache is not None:
+            k, v = cache.extend(k, v)
+        if last is not None:
+            q, x = q[:, :, -last:], x[:, -last:]
+        drop = self.dropout if self.training else 0.0
+        if q.shape[2] == k.shape[2]:
+            a = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=drop)
+        else:
+            rows, columns = q.shape[2], k.shape[2]
+            mask = torch.ones(rows, columns, dtype=torch.bool, device=x.device).tril(columns - rows)
+            a = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop)
+        x = x + F.dropout(self.out(a.transpose(1, 2).reshape(B, -1, D)), self.dropout, self.training)
+        hidden = F.gelu(self.up(self.norm2(x, task)), approximate="tanh")
+        return x + F.dropout(self.down(hidden), self.dropout, self.training)
