@@ -61,7 +61,7 @@ def md5_dir(path: Path) -> str:
     """The md5 of a folder, as DVC records it (`....dir`): of the JSON list of its files and their hashes."""
     files = sorted(p for p in Path(path).rglob("*") if p.is_file())
     rows = [{"md5": md5_file(p), "relpath": p.relative_to(path).as_posix()} for p in files]
-    rows.sort(key=lambda row: row["relpath"].split("/"))
+    rows.sort(key=lambda row: row["relpath"])
     return hashlib.md5(json.dumps(rows, sort_keys=True).encode()).hexdigest() + ".dir"
 
 

@@ -7,12 +7,16 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from viper_pipeline.agents import AGENTS
+from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.suites import SUITES
+from viper_pipeline.tokenizers import TOKENIZERS
 from viper_pipeline.video_models import VIDEO_MODELS
+from viper_pipeline.videos.importers import IMPORTERS
 
 PLUGS = {"suite": SUITES, "model": VIDEO_MODELS, "agent": AGENTS}
 """Which registry a bound value of a node function is looked up in: a stage depends on the plug's code too."""
+OPEN_PLUGS = {"viper_pipeline.tokenizers": TOKENIZERS, "viper_pipeline.videos.importers": IMPORTERS}
+"""Registries whose choice is made at run time: who imports one depends on all that it holds."""
 
 
 def build(params: Mapping[str, Any]) -> dict[str, Pipeline]:
@@ -37,6 +41,13 @@ def sources(params: Mapping[str, Any]) -> dict[str, str]:
         for suite, spec in params["suites"].items()
         for task, dataset in spec["datasets"].items()
     }
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """Raise BadParams with one line a mistake."""
+    from viper_pipeline.pipelines.params import validate
+
+    validate(params)
 
 
 def register_pipelines() -> dict[str, Pipeline]:

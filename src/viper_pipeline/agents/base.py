@@ -12,11 +12,11 @@ from viper_pipeline.agents.replay import Replay
 from viper_pipeline.plugs import Plugs
 
 AGENTS = Plugs("agent", {"drq": "viper_pipeline.agents.drq:DrQ"})
-"""Each target has a class attribute `Config` and is built as `Target(config, frame_shape, actions)`."""
+"""Each has an attribute `Config`, and is built as `Target(config, environment's frame shape, actions)`."""
 
 
 class Batch(Protocol):
-    """Some experience. The run loop adds the exploration bonus of `arrived` to `reward`; the rest is the agent's."""
+    """Some experience. The run loop adds the bonus of `arrived` to `reward`; the rest is the agent's."""
 
     reward: np.ndarray
     arrived: np.ndarray
@@ -32,10 +32,13 @@ class Agent(Protocol):
     stack: int
 
     def see(self, frames: np.ndarray) -> np.ndarray:
-        """frames (E, H, W, C) of the environment -> frames (E, *frame_shape) as the agent stores and sees them."""
+        """frames (E, H, W, C) of the environment -> frames (E, *frame_shape) as the agent sees them."""
 
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """obs (E, stack, *frame_shape), oldest frame first -> actions (E, A)."""
+
+    def prepare(self, replay: Replay) -> None:
+        """Called once, between two rounds, after the random steps; may rewrite the frames of `replay`."""
 
     def sample(self, replay: Replay, rng: np.random.Generator) -> Batch:
         """Draw what one update needs."""

@@ -1,4 +1,4 @@
-"""DrQ: soft actor-critic from pixels with random shifts of the picture (Kostrikov et al. 2020; paper Table 4).
+"""DrQ: soft actor-critic from pixels with random shifts (Kostrikov et al. 2020; paper Table 4).
 
 The encoder is shared and learns from the critics alone; the actor reads its features. SAC-based, not DrQ-v2.
 """
@@ -6,7 +6,6 @@ The encoder is shared and learns from the critics alone; the actor reads its fea
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -23,11 +22,19 @@ from viper_pipeline.errors import BadParams
 
 
 class DrQConfig(Config):
-    """Sizes and rates of the agent; the defaults are the paper's Table 4 (and its origin's, where it is silent)."""
+    """Sizes and rates of the agent; the defaults are Table 4, and its origin's where it is silent."""
 
-    pixels: int = Field(64, gt=0, description="side of the picture the agent sees; frames are averaged down to it")
+    pixels: int = Field(
+        64, gt=0, description="side of the picture the agent sees; frames are averaged down to it"
+    )
+    contrast: float = Field(
+        0.0,
+        ge=0,
+        description="0: plain pixels; else the picture is this many times its difference from a background",
+    )
     stack: int = Field(3, gt=0, description="frames an observation is made of")
-    channels: tuple[int, ...] = Field((32, 64, 128, 256), description="of the 3x3 convolutions (Table 4)")
+    channels: tuple[int, ...] = Field((32, 64, 128, 256), description="of the convolutions (Table 4)")
+    kernels: tuple[int, ...] = Field((3, 3, 3, 3), description="of the convolutions (Table 4)")
     strides: tuple[int, ...] = Field((2, 2, 2, 2), description="of the convolutions (Table 4)")
     latent: int = Field(50, gt=0, description="width of the trunks' output")
     hidden: tuple[int, ...] = Field((256, 256), description="layers of critics and actor (Table 4)")
@@ -37,7 +44,9 @@ class DrQConfig(Config):
     target_encoder: bool = Field(True, description="whether the target critics have an averaged encoder too")
     batch_size: int = Field(256, gt=0, description="transitions an update")
     learning_rate: float = Field(3e-4, gt=0, description="of Adam, for all networks (Table 4)")
-    final_learning_rate: float = Field(1.0, ge=0, le=1, description="share of the rate left at the end (cosine)")
+    final_learning_rate: float = Field(
+        1.0, ge=0, le=1, description="share of the rate left at the end (cosine)"
+    )
     gamma: float = Field(0.99, gt=0, lt=1, description="discount (Table 4)")
     n_step: int = Field(1, gt=0, description="rewards summed before the value takes over")
     tau: float = Field(0.005, gt=0, le=1, description="step of the averaged target critics (Table 4)")
@@ -45,7 +54,9 @@ class DrQConfig(Config):
     target_entropy: float | None = Field(None, description="nats; null: minus half the number of actions")
     log_std: tuple[float, float] = Field((-10.0, 2.0), description="limits of the policy's log deviation")
     shift: int = Field(4, ge=0, description="pixels a picture is shifted by at most")
-    average: float = Field(0.0, ge=0, lt=1, description="decay of the averaged policy that is evaluated; 0: none")
+    average: float = Field(
+        0.0, ge=0, lt=1, description="decay of the averaged policy that is evaluated; 0: none"
+    )
 
 
 class DrQ(nn.Module):
@@ -86,26 +97,40 @@ class DrQ(nn.Module):
         for _, copy in self._targets + self._policies:
             copy.requires_grad_(False)
 
-        groups = {
-            "critic": [*self.encoder.parameters(), *self.critic.parameters()],
-            "actor": list(self.actor.parameters()),
-            "temperature": [self.log_temperature],
-        }
-        self.optimizers = {
-            name: torch.optim.Adam(parameters, config.learning_rate, fused=True)
-            for name, parameters in groups.items()
-        }
+        self.background: Tensor  # of the pictures, once `prepare` has seen some
+        self.register_buffer("background", torch.full(self.frame_shape, -1.0))
+        learned = [p for p in self.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(learned, config.learning_rate, fused=True)
 
     def see(self, frames: np.ndarray) -> np.ndarray:
-        """Average frames (E, H, W, C) down to (E, C, pixels, pixels): colours first, so that stacks cost nothing."""
+        """Average frames (E, H, W, C) down to (E, C, pixels, pixels); colours first: stacks cost nothing."""
         factor, (colours, height, width) = self._factor, self.frame_shape
         blocks = frames.reshape(len(frames), height, factor, width, factor, colours)
         total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
-        return (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)
+        seen = (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)
+        return self._contrasted(seen) if self.background[0, 0, 0] >= 0 else seen
+
+    def prepare(self, replay: Replay) -> None:
+        """Take the median of the frames in `replay` for the background; from now on see the contrast to it.
+
+        What moves is then most of the signal; beside a still background, random shifts would drown it.
+        """
+        if not self.config.contrast:
+            return
+        frames = replay.used()
+        median = np.median(frames[:, :: max(1, frames.shape[1] // 200)], axis=(0, 1))
+        self.background.copy_(torch.from_numpy(median))
+        for env in range(len(frames)):
+            frames[env] = self._contrasted(frames[env])
+
+    def _contrasted(self, frames: np.ndarray) -> np.ndarray:
+        difference = frames - self.background.cpu().numpy()
+        return np.clip(128 + self.config.contrast * difference, 0, 255).astype(np.uint8)
 
     def _encoder(self) -> Encoder:
         colours, height, width = self.frame_shape
-        return Encoder((self.stack * colours, height, width), self.config.channels, self.config.strides)
+        shape = (self.stack * colours, height, width)
+        return Encoder(shape, self.config.channels, self.config.kernels, self.config.strides)
 
     @property
     def device(self) -> torch.device:
@@ -114,7 +139,10 @@ class DrQ(nn.Module):
 
     @torch.no_grad()
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """obs (E, stack, h, w, C) uint8 -> actions (E, A); the averaged policy, if there is one, is deterministic's."""
+        """obs (E, stack, C, h, w) uint8 -> actions (E, A).
+
+        Deterministic is the mean of the policy: of the averaged one, if there is one.
+        """
         encoder, actor = self.encoder, self.actor
         if deterministic and self.config.average:
             encoder, actor = self.mean_encoder, self.mean_actor
@@ -136,9 +164,8 @@ class DrQ(nn.Module):
         """Lower the learning rates along half a cosine."""
         final = self.config.final_learning_rate
         factor = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = self.config.learning_rate * factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * factor
 
     def update(self, batch: Transitions) -> dict[str, Tensor]:
         """One step of critics and encoder, of the actor, of the temperature, and of the averages."""
@@ -147,24 +174,24 @@ class DrQ(nn.Module):
             for array in (batch.obs, batch.action, batch.reward, batch.discount, batch.next_obs)
         )
         target = self._target(next_obs, reward, discount)
-
         features = self.encoder(obs)
         values = self.critic(features, action)
         critic_loss = (values - target).square().mean(1).sum()
-        self._step("critic", critic_loss)
 
         features = features.detach()
         chosen, density = self.actor.sample(features)
-        with torch.no_grad():
-            latent = self.critic.trunk(features)
-        self.critic.requires_grad_(False)
-        value = self._combined(self.critic.judge(latent, chosen))
+        self.critic.requires_grad_(False)  # the actor's loss teaches the actor alone
+        value = self._combined(self.critic(features, chosen))
         self.critic.requires_grad_(True)
         temperature = self.log_temperature.exp()
-        self._step("actor", (temperature.detach() * density - value).mean())
+        actor_loss = (temperature.detach() * density - value).mean()
         entropy = -density.detach().mean()
-        self._step("temperature", temperature * (entropy - self.target_entropy))
+        temperature_loss = temperature * (entropy - self.target_entropy)
 
+        # The losses have no weights in common: one backward pass and one step do for all three.
+        self.optimizer.zero_grad(set_to_none=True)
+        (critic_loss + actor_loss + temperature_loss).backward()
+        self.optimizer.step()
         for source, copy in self._targets:
             blend(source, copy, self.config.tau)
         for source, copy in self._policies:
@@ -188,28 +215,23 @@ class DrQ(nn.Module):
     def _combined(self, values: Tensor) -> Tensor:
         return values.mean(0) if self.config.target == "mean" else values.amin(0)
 
-    def _step(self, name: str, loss: Tensor) -> None:
-        self.optimizers[name].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizers[name].step()
-
     def weights(self) -> dict[str, Tensor]:
         """Encoder and actor, as `act(deterministic=True)` uses them."""
-        encoder, actor = (copy for _, copy in self._policies) if self._policies else (self.encoder, self.actor)
+        encoder, actor = (
+            (copy for _, copy in self._policies) if self._policies else (self.encoder, self.actor)
+        )
         named = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
         named |= {f"actor.{k}": v for k, v in actor.state_dict().items()}
+        named["background"] = self.background
         return {k: v.detach().cpu().clone() for k, v in named.items()}
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Networks and optimisers."""
-        networks = super().state_dict(*args, **kwargs)
-        return {"networks": networks, **{k: o.state_dict() for k, o in self.optimizers.items()}}
+    def get_extra_state(self) -> dict[str, Any]:
+        """The optimiser, as a part of `state_dict`."""
+        return self.optimizer.state_dict()
 
-    def load_state_dict(self, state: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Continue where `state_dict` was taken."""
-        super().load_state_dict(state["networks"], *args, **kwargs)
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state[name])
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """The optimiser, as a part of `load_state_dict`."""
+        self.optimizer.load_state_dict(state)
 
 
 @torch.no_grad()

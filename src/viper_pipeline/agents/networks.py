@@ -11,20 +11,28 @@ from torch import Tensor, nn
 
 
 class Encoder(nn.Module):
-    """Pictures (B, channels, h, w) uint8 -> features (B, size): 3x3 convolutions without padding."""
+    """Pictures (B, channels, h, w) uint8 -> features (B, size): convolutions without padding."""
 
-    def __init__(self, shape: tuple[int, int, int], channels: Sequence[int], strides: Sequence[int]) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        channels: Sequence[int],
+        kernels: Sequence[int],
+        strides: Sequence[int],
+    ) -> None:
         """shape: (channels, h, w) of a picture; its channels are a stack's colours."""
         super().__init__()
         layers: list[nn.Module] = []
-        for (a, b), stride in zip(pairwise([shape[0], *channels]), strides, strict=True):
-            layers += [nn.Conv2d(a, b, 3, stride), nn.ReLU(inplace=True)]
+        for (a, b), kernel, stride in zip(pairwise([shape[0], *channels]), kernels, strides, strict=True):
+            layers += [nn.Conv2d(a, b, kernel, stride), nn.ReLU(inplace=True)]
         self.convs = nn.Sequential(*layers)
+        self.convs.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with torch.no_grad():
             self.size = self.convs(torch.zeros(1, *shape)).numel()
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.convs(pictures.float().mul_(1 / 255).sub_(0.5)).flatten(1)
+        x = pictures.contiguous(memory_format=torch.channels_last).float()
+        return self.convs(x.mul_(1 / 255).sub_(0.5)).flatten(1)
 
 
 class Trunk(nn.Module):
@@ -63,7 +71,9 @@ class Ensemble(nn.Module):
 class Critic(nn.Module):
     """Features and actions -> values (members, B)."""
 
-    def __init__(self, size: int, latent: int, hidden: Sequence[int], actions: int, members: int, norm: bool) -> None:
+    def __init__(
+        self, size: int, latent: int, hidden: Sequence[int], actions: int, members: int, norm: bool
+    ) -> None:
         super().__init__()
         self.trunk = Trunk(size, latent)
         self.values = Ensemble(members, [latent + actions, *hidden, 1], norm)

@@ -55,7 +55,7 @@ class Replay:
         self._write(i, frame, 0.0, 0.0, False, int(self.count[i]))
 
     def add(self, i: int, action: np.ndarray, reward: float, frame: np.ndarray, terminal: bool) -> None:
-        """Environment `i` did `action`, was paid `reward` and arrived at `frame` (a true end if `terminal`)."""
+        """Environment `i` did `action`, was paid `reward` and arrived at `frame` (a true end?)."""
         begin = int(self.begin[i, (self.count[i] - 1) % self.rows])
         self._write(i, frame, action, reward, terminal, begin)
 
@@ -64,6 +64,10 @@ class Replay:
         self.frames[i, at], self.actions[i, at], self.rewards[i, at] = frame, action, reward
         self.terminal[i, at], self.begin[i, at] = terminal, begin
         self.count[i] += 1
+
+    def used(self) -> np.ndarray:
+        """A view of the frames written, (E, rows, *frame); an environment with fewer has black ones."""
+        return self.frames[:, : int(np.minimum(self.count, self.rows).max())]
 
     def _draw(self, rng: np.random.Generator, size: int, stack: int) -> tuple[np.ndarray, np.ndarray]:
         """`size` (environment, row number) pairs that begin a transition whose stack is still held whole."""
@@ -112,7 +116,7 @@ class Replay:
 
     def state_dict(self) -> dict[str, Any]:
         """The rows in use, as tensors."""
-        used = int(np.minimum(self.count, self.rows).max())
+        used = self.used().shape[1]
         arrays = {name: torch.from_numpy(getattr(self, name)[:, :used].copy()) for name in self._ARRAYS}
         return {"count": torch.from_numpy(self.count.copy()), **arrays}
 

@@ -60,8 +60,8 @@ def _datasets(suite: str, here: str, spec: SuiteConfig) -> Iterator[str]:
 
 def _lengths(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
     curation, kept = spec.curation, spec.curation.top_k
-    if spec.record.experts < kept and any(d.kind == "oracle" for d in spec.datasets.values()):
-        yield f"{here}.curation.top_k: {kept} of {spec.record.experts} recorded episodes (record.experts); lower it"
+    if spec.record.expert < kept and any(d.kind == "oracle" for d in spec.datasets.values()):
+        yield f"{here}.curation.top_k: {kept} of {spec.record.expert} recorded episodes ({here}.record.expert); lower it"
     if curation.held_out >= kept:
         yield f"{here}.curation.held_out: {curation.held_out} of {kept} kept episodes leaves none to train on"
     for task in spec.tasks:

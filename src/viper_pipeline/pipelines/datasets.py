@@ -74,7 +74,15 @@ class EpisodesDataset(_File):
         return EpisodeFile(self.path)
 
     def save(self, data: Recording) -> None:
-        write_groups(self.path, data, lineage())
+        write_groups(
+            self.path,
+            data.groups,
+            suite=data.suite,
+            task=data.task,
+            spec=data.spec,
+            lineage=lineage(),
+            payload=data.payload,
+        )
 
 
 class JsonDataset(_File):

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from viper_pipeline.agents import AGENTS
+from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.run import RunConfig
 from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadParams
-from viper_pipeline.oracles.sb3 import OracleConfig
+from viper_pipeline.oracles.behaviour import Behaviour
+from viper_pipeline.oracles.config import OracleConfig
 from viper_pipeline.pipelines.crosscheck import contradictions
 from viper_pipeline.pipelines.values import METHODS
 from viper_pipeline.plugs import did_you_mean
@@ -19,7 +20,7 @@ from viper_pipeline.results.settings import ReportConfig
 from viper_pipeline.rewards.evaluate import EvaluationConfig
 from viper_pipeline.rewards.rnd import RNDConfig
 from viper_pipeline.rewards.viper import ViperConfig
-from viper_pipeline.suites import SUITES
+from viper_pipeline.suites.frames import FrameSettings, Rect
 from viper_pipeline.tokenizers.vqgan import VQGANConfig
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.curate import CurationConfig
@@ -29,28 +30,22 @@ Method = Literal["viper", "oracle", "exploration"]
 assert set(Method.__args__) == set(METHODS)  # type: ignore[attr-defined]
 
 
-class FramesConfig(Config):
-    """How the frames of a suite are made; the camera is the suite's choice, task by task."""
-
-    size: int = Field(64, gt=0, description="height and width, pixels (paper: 64)")
-    action_repeat: int = Field(gt=0, description="simulator control steps a frame (viper-facts: DMC 2 in RL)")
-    shadows: bool = Field(description="shadows cost 4 to 10 times the drawing time of everything else")
-    antialiasing: bool = Field(description="smooth edges")
-
-
 class DatasetConfig(Config):
     """Where the expert videos of one task come from."""
 
     kind: str = Field(description="oracle, or an importer: npz, video, episodes")
     path: str = Field(description="file or folder; for kind oracle the file that record_episodes writes")
+    mask: bool | list[Rect] = Field(
+        True, description="true: the suite's own rectangles for this task (scoreboards); false: none; or a list"
+    )
 
 
 class RecordConfig(Config):
     """What the oracle records."""
 
-    experts: int = Field(gt=0, description="expert episodes a task (paper: 1000)")
+    expert: int = Field(gt=0, description="expert episodes a task (paper: 1000)")
     noisy: int = Field(ge=0, description="episodes of the oracle under noise; they only test the reward")
-    deterministic_share: float = Field(0.25, ge=0, le=1, description="share of expert episodes without sampling")
+    behaviour: Behaviour = Behaviour()
 
 
 class BaselinesConfig(Config):
@@ -71,7 +66,7 @@ class SuiteConfig(Config):
     """One suite: a tokenizer, its video models, its agents."""
 
     tasks: list[str] = Field(min_length=1, description="tasks of the suite; the order gives the task ids")
-    frames: FramesConfig
+    frames: FrameSettings
     datasets: dict[str, DatasetConfig]
     oracles: dict[str, OracleConfig]
     record: RecordConfig
@@ -173,4 +168,3 @@ def check_command(paths: list[str]) -> None:
         params = validate(read_params(path), path)
         runs = sum(len(s.tasks) * len(s.methods) * len(s.agents) for s in params.suites.values()) * len(params.seeds)
         print(f"{path}: profile {params.profile}, {', '.join(params.suites)}: {runs} agent runs. It is sound.")
-    _ = SUITES

@@ -60,21 +60,23 @@ def episode_means(scores: Sequence[np.ndarray]) -> np.ndarray:
     return np.array([s[1:].mean() for s in scores])
 
 
-def pack(task: str, scores: Scores) -> dict[str, Tensor]:
-    """Per-frame nats of each kind, end to end, with the videos' lengths beside them."""
+def pack(task: str, scores: Scores, returns: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Per-frame nats of each kind, end to end, with the videos' lengths and true returns beside them."""
     packed = {}
     for kind, rows in scores.items():
         packed[f"{task}/{kind}/nats"] = torch.as_tensor(np.concatenate(rows), dtype=torch.float32)
         packed[f"{task}/{kind}/lengths"] = torch.tensor([len(row) for row in rows])
+        if kind in returns:
+            packed[f"{task}/{kind}/returns"] = torch.as_tensor(returns[kind], dtype=torch.float64)
     return packed
 
 
-def unpack(task: str, tensors: Mapping[str, Tensor]) -> Scores:
-    """The scores that `pack` put away."""
-    kinds = {name.split("/")[1] for name in tensors if name.startswith(f"{task}/")}
-    return {
-        kind: [
-            part.numpy() for part in tensors[f"{task}/{kind}/nats"].split(tensors[f"{task}/{kind}/lengths"].tolist())
-        ]
-        for kind in sorted(kinds)
-    }
+def unpack(task: str, tensors: Mapping[str, Tensor]) -> tuple[Scores, dict[str, np.ndarray]]:
+    """The scores that `pack` put away, and the true returns of the kinds that have any."""
+    kinds = sorted({name.split("/")[1] for name in tensors if name.startswith(f"{task}/")})
+    scores = {}
+    for kind in kinds:
+        lengths = tensors[f"{task}/{kind}/lengths"].tolist()
+        scores[kind] = [part.numpy() for part in tensors[f"{task}/{kind}/nats"].split(lengths)]
+    returns = {k: tensors[name].numpy() for k in kinds if (name := f"{task}/{k}/returns") in tensors}
+    return scores, returns

@@ -31,7 +31,7 @@ class Suite(Protocol):
     def make(self, task: str, seed: int, spec: FrameSpec, pixels: bool = True) -> gymnasium.Env:
         """An environment, deterministic given `seed`; `env.reset(seed=...)` begins a new stream.
 
-        Observations: uint8 (H, W, C) if `pixels`, else the float32 state (D,). Actions: float32 (A,) in [-1, 1].
+        Observations: uint8 (H, W, C) if `pixels`, else the float32 state (D,). Actions (A,) are in [-1, 1].
         The reward is the sum of the true rewards over the action repeat. `info["state"]` is always the state.
         """
 

@@ -84,9 +84,10 @@ class DMC:
         return DMCEnv(canonical(task), seed, spec, pixels)
 
     def idle_action(self, task: str) -> np.ndarray:
-        """No torque on any joint, (A,)."""
+        """Zero control on every actuator, (A,); not the middle of its range, where the range is lopsided."""
         spec = load(canonical(task), 0).action_spec()
-        return (-(spec.maximum + spec.minimum) / (spec.maximum - spec.minimum)).astype(np.float32)
+        middle, half = (spec.maximum + spec.minimum) / 2, (spec.maximum - spec.minimum) / 2
+        return (0.0 - middle / half).astype(np.float32)
 
     def masks(self, task: str) -> list[Rect]:
         """Nothing is hidden."""
@@ -121,7 +122,10 @@ class DMCEnv(gymnasium.Env):
         self.flags: dict[str, bool] = {}
         self._set_quality()
         actions = self.simulator.action_spec()
-        self.middle, self.half = (actions.maximum + actions.minimum) / 2, (actions.maximum - actions.minimum) / 2
+        self.middle, self.half = (
+            (actions.maximum + actions.minimum) / 2,
+            (actions.maximum - actions.minimum) / 2,
+        )
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, actions.shape, np.float32)
         if pixels:
             self.observation_space = gymnasium.spaces.Box(0, 255, (spec.size, spec.size, 3), np.uint8)
@@ -139,7 +143,9 @@ class DMCEnv(gymnasium.Env):
             visual.quality.shadowsize = 0
             self.flags = {"shadow": False, "reflection": False}
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict]:
         """Begin an episode; with `seed`, the same one as any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -172,7 +178,9 @@ class DMCEnv(gymnasium.Env):
         if not self.pixels:
             return state, {"state": state}
         if self.spec_of_frames.gl_backend == "disabled":
-            raise BadEnvironment("MUJOCO_GL=disabled: the simulator runs but cannot draw; unset it to get frames")
+            raise BadEnvironment(
+                "MUJOCO_GL=disabled: the simulator runs but cannot draw; unset it to get frames"
+            )
         return self.render(), {"state": state}
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from viper_pipeline.training.artifacts import Directory
 
 
 class Tokenizer(Protocol):
-    """Frames (N, H, W, C) uint8 <-> codes (N, h, w) int64 in 0..K-1; one tokenizer serves all tasks of a suite."""
+    """Frames (N, H, W, C) uint8 <-> codes (N, h, w) int64 in 0..K-1, for all tasks of a suite."""
 
     parts: Mapping[str, list[nn.Parameter]]
 

@@ -1,4 +1,4 @@
-"""StyleGAN's discriminator with blurred residual blocks, and its R1 penalty per sample (paper 4.1, Table 1)."""
+"""StyleGAN's discriminator: blurred residual blocks, and its R1 penalty per sample (paper 4.1, Table 1)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class DiscriminatorConfig(Config):
     r1_gamma: float = Field(
         31.8,
         ge=0,
-        description="R1: gamma * mean over samples of |dD/dx|^2. The paper's 1e8 multiplies the mean square of the "
-        "gradient of the batch's mean, which is gamma = 1e8 / (B^2 * H * W * C) for B samples on a device: 31.8 for B = 16 "
-        "(batch 128 on 8 devices), 0.5 for B = 128",
+        description="R1: gamma * mean over samples of |dD/dx|^2. The paper's 1e8 multiplies the mean "
+        "square of the gradient of the batch's mean: gamma = 1e8 / (B^2 * H * W * C) for B samples a device, "
+        "31.8 for B = 16 (batch 128 on 8 devices), 0.5 for B = 128",
     )
     r1_every: int = Field(
         1, gt=0, description="updates between penalties, which are then so many times heavier"
@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         count = int(math.log2(size)) - 2
-        # the reference's widths at 64 px: 64 128 256 512 512; a block's inner width is that of the block after it
+        # at 64 px 64 128 256 512 512, as the reference; a block is as wide inside as the block after it
         widths = [min(config.max_width, config.width * 2 ** (i + 1)) for i in range(count + 1)]
         inputs = [config.width, *widths[:-2]]
         self.stem = nn.Conv2d(3, config.width, 1)
@@ -109,7 +109,7 @@ class Discriminator(nn.Module):
 def r1(logits: Tensor, real: Tensor) -> Tensor:
     """Mean over samples of |d D(x) / dx|^2, from logits (B,) of frames (B, 3, H, H) that require a gradient.
 
-    The sum of the logits is differentiated, not their mean, so that a sample's share does not depend on the batch.
+    The sum of the logits is differentiated, not their mean: a sample's share must not depend on the batch.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
     return gradient.float().flatten(1).square().sum(1).mean()

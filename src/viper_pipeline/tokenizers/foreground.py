@@ -1,4 +1,4 @@
-"""Small moving things count more: pixels that differ from their task's median background get a larger weight."""
+"""Small moving things count more: pixels that differ from their task's median background weigh more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ THRESHOLD = 20
 
 
 def median_background(frames: np.ndarray | Tensor, most: int = 2000) -> np.ndarray:
-    """frames uint8 (N, H, W, C) of one task -> uint8 (H, W, C): the median over at most `most` evenly spaced frames.
+    """frames uint8 (N, H, W, C) of one task -> uint8 (H, W, C), the median of `most` of them, evenly spaced.
 
     Frames of varied behaviour give a better background: what an expert never moves is background too.
     """

@@ -1,4 +1,4 @@
-"""Encoder and decoder for a laptop's CPU: no convolution at full resolution, nothing wide but near the codes."""
+"""Encoder and decoder for a laptop's CPU: nothing at full resolution, nothing wide but near the codes."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def light_encoder(base: int, multipliers: Sequence[int], blocks: int, code: int)
 
 
 def light_decoder(base: int, multipliers: Sequence[int], blocks: int, code: int) -> nn.Sequential:
-    """(B, code, h, w) -> (B, 3, h*f, w*f): transposed 4x4 convolutions of stride 2, the last two steps in one.
+    """(B, code, h, w) -> (B, 3, h*f, w*f): transposed 4x4 convolutions of stride 2, the last two in one.
 
-    That last convolution makes whole 4x4 patches of pixels: faster than two transposed ones at higher resolution.
+    That last convolution makes whole 4x4 patches of pixels: faster than two at higher resolution.
     """
     width = base * multipliers[-1]
     layers: list[nn.Module] = [nn.Conv2d(code, width, 3, padding=1)]

@@ -1,4 +1,4 @@
-"""Encoder and decoder of the VQ-GAN at the paper's sizes (4.1, Table 1): residual blocks, attention in the middle."""
+"""The VQ-GAN's encoder and decoder at the paper's sizes (4.1, Table 1): residual, attention in the middle."""
 
 from __future__ import annotations
 

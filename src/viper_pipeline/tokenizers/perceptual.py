@@ -1,4 +1,4 @@
-"""Distance in the features of a VGG-16 whose weights the user gives (paper 4.1: LPIPS); nothing is downloaded.
+"""Distance in the features of a VGG-16 whose weights the user gives (paper 4.1: LPIPS); no downloads.
 
 Differs from LPIPS in having no learned weights for the channels: each layer counts alike.
 """
@@ -32,7 +32,7 @@ class PerceptualConfig(Config):
     weight: float = Field(0.1, ge=0, description="of the perceptual loss (Table 1)")
     weights: Path | None = Field(
         None,
-        description="file with the 13 convolutions of a VGG-16: .safetensors (torchvision's layout) or HDF5 (Keras)",
+        description="the 13 convolutions of a VGG-16: safetensors (torchvision's layout) or HDF5 (Keras's)",
     )
     inputs: Literal["torchvision", "caffe"] = Field(
         "torchvision",
@@ -67,7 +67,7 @@ class VGG(nn.Module):
         self.register_buffer("scale", scale[:, None, None], persistent=False)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [-1, 1] -> the last activations of the five stages, of length 1 at every position."""
+        """(B, 3, H, W) in [-1, 1] -> the last activations of the five stages, of length 1 everywhere."""
         x = ((x + 1) / 2 - self.mean) / self.scale
         if self.inputs == "caffe":
             x = x.flip(1)
@@ -88,10 +88,10 @@ class VGG(nn.Module):
 
 
 def read_vgg(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The 13 kernels (out, in, 3, 3) and biases (out,), first layer first; other layers in the file are ignored.
+    """The 13 kernels (out, in, 3, 3) and biases (out,), first layer first; other layers are ignored.
 
-    Layers are taken in the natural order of their names (conv2 before conv10), each where its shape fits. Raises
-    BadData if the file cannot be read, or the 3x3 convolutions in it are not a VGG-16's.
+    Layers are taken in the natural order of their names (conv2 before conv10), each where its shape fits.
+    Raises BadData if the file cannot be read, or the 3x3 convolutions in it are not a VGG-16's.
     """
     layers = _layers(_arrays(Path(path)))
     expected, inputs = [], 3
@@ -105,8 +105,8 @@ def read_vgg(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         have, need = len(found.get(shape, [])), expected.count(shape)
         if have != need:
             raise BadData(
-                f"{path}: no VGG-16: {have} 3x3 convolutions with biases from {shape[1]} to {shape[0]} channels, not {need}; "
-                "`perceptual.weights` wants the 13 of a VGG-16 (or choose perceptual kind none)"
+                f"{path}: no VGG-16: {have} 3x3 convolutions from {shape[1]} to {shape[0]} channels, "
+                f"not {need}; `perceptual.weights` wants the 13 of a VGG-16 (or choose kind none)"
             )
     return [found[shape].pop(0) for shape in expected]
 
@@ -115,8 +115,12 @@ def _natural(name: str) -> list[Any]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
+def _parent(name: str) -> str:
+    return re.split(r"[./][^./]*$", name)[0]
+
+
 def _layers(arrays: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """3x3 kernels, as (out, in, 3, 3), each with the one vector that shares its prefix and fits its outputs."""
+    """3x3 kernels, as (out, in, 3, 3), each with the one vector that shares its prefix and fits it."""
     layers = []
     for name in sorted(arrays, key=_natural):
         kernel = arrays[name]
@@ -126,16 +130,10 @@ def _layers(arrays: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]
             kernel = kernel.transpose(3, 2, 0, 1)  # Keras: (3, 3, in, out)
         if kernel.shape[2:] != (3, 3):
             continue
-        prefix = re.split(r"[./][^./]*$", name)[0]
-        near = [
-            a
-            for n, a in arrays.items()
-            if a.shape == kernel.shape[:1] and re.split(r"[./][^./]*$", n)[0] == prefix
-        ]
+        prefix = _parent(name)
+        near = [a for n, a in arrays.items() if a.shape == kernel.shape[:1] and _parent(n) == prefix]
         if len(near) == 1:
-            layers.append(
-                (np.ascontiguousarray(kernel, np.float32), np.ascontiguousarray(near[0], np.float32))
-            )
+            layers.append((np.array(kernel, np.float32, order="C"), np.array(near[0], np.float32)))
     return layers
 
 
@@ -144,11 +142,14 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         if path.suffix == ".safetensors":
             return dict(safetensors.numpy.load(path.read_bytes()))
         arrays: dict[str, np.ndarray] = {}
+
+        def visit(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset) and item.ndim:
+                arrays[name] = item[()]
+
         with h5py.File(path, "r") as file:
-            file.visititems(
-                lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-        return {name: a for name, a in arrays.items() if isinstance(a, np.ndarray)}
+            file.visititems(visit)
+        return arrays
     except FileNotFoundError as error:
         raise BadData(
             f"{path}: missing; `perceptual.weights` names a VGG-16's weights, which you provide"

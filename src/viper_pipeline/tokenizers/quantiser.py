@@ -1,4 +1,4 @@
-"""The codebook: nearest vector, straight-through gradient, learned (paper) or averaged, with restart of dead codes."""
+"""The codebook: nearest vector, straight-through gradient; learned (paper) or averaged, with restarts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from viper_pipeline.configs import Config
 class QuantiserConfig(Config):
     """How the codebook learns."""
 
-    size: int = Field(
-        1024, gt=1, le=32767, description="codebook vectors K (Table 1; DMC in the reference's code: 256)"
-    )
+    size: int = Field(1024, gt=1, le=32767, description="codebook vectors K (Table 1)")
     dim: int = Field(64, gt=0, description="length of a codebook vector D (Table 1)")
     kind: Literal["learned", "ema"] = Field(
         "learned",
-        description="learned: by gradient (paper); ema: each vector is the average of what it stood for",
+        description="learned: by gradient (paper); ema: the mean of what each vector stood for",
     )
     commitment: float = Field(0.25, ge=0, description="beta: pull of the encoder towards its codes (Table 1)")
     decay: float = Field(
@@ -30,7 +28,7 @@ class QuantiserConfig(Config):
     restart_below: float = Field(
         0.0,
         ge=0,
-        description="codes used less often than this a step (running mean) restart; 0: never (paper)",
+        description="codes used less often than this a step (on average) restart; 0: never (paper)",
     )
 
 
@@ -55,12 +53,13 @@ class Quantiser(nn.Module):
         self.register_buffer("usage", torch.ones(K))
         self.register_buffer("sums", vectors.clone())
         self.register_buffer("begun", torch.tensor(False))
+        self._twins: tuple[tuple[int, int], Tensor] | None = None
 
     def forward(self, z: Tensor, update: bool = True) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """z (B, D, h, w) -> (quantised z, codes (B, h, w), loss, metrics); float32 whatever the autocast.
 
-        The gradient of the quantised z goes straight through to z. While training (and `update`) this is also where
-        an averaged codebook moves and dead codes restart; both draw from torch's global generator.
+        The gradient of the quantised z goes straight through to z. While training (and `update`) this is also
+        where an averaged codebook moves and dead codes restart; both draw from torch's global generator.
         """
         with torch.autocast(z.device.type, enabled=False):
             rows = z.float().permute(0, 2, 3, 1)
@@ -81,7 +80,7 @@ class Quantiser(nn.Module):
         return through.view(shape).permute(0, 3, 1, 2), codes.view(shape[:3]), loss, self._metrics(counts)
 
     def distances(self, flat: Tensor) -> Tensor:
-        """(M, D) -> (M, K): squared distances to every vector, less |z|^2, which does not change their order."""
+        """(M, D) -> (M, K): squared distances less |z|^2, which does not change their order."""
         with torch.no_grad():
             return torch.addmm(self.codebook.square().sum(1), flat.detach(), self.codebook.t(), alpha=-2)
 
@@ -91,25 +90,28 @@ class Quantiser(nn.Module):
 
     @torch.no_grad()
     def nearest(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z (N, D, h, w) -> codes (N, h, w), and for each frame (N,) whether rounding could have changed one of them.
+        """z (N, D, h, w) -> codes (N, h, w), and whether rounding could have changed one of a frame's (N,).
 
-        Of equal vectors the first is chosen. Doubtful is a runner-up (a different vector) nearer than some hundred
-        roundings of the terms of the distance; the caller decides such frames in a way that is always the same.
+        Of equal vectors the first is chosen. A frame is doubtful if another vector is nearly as near: within
+        some roundings of the terms of the distance. The caller decides such frames in one fixed way.
         """
         flat = z.float().permute(0, 2, 3, 1).flatten(0, 2)
         distances = self.distances(flat) + self._later_twins()
         best, codes = distances.min(1)
-        scale = flat.square().sum(1) + self.codebook.square().sum(1).max()
-        doubtful = (distances <= (best + 1e-4 * scale)[:, None]).sum(1) > 1
+        scale = flat.square().sum(1) + F.embedding(codes, self.codebook).square().sum(1)
+        doubtful = (distances <= (best + 2e-5 * scale)[:, None]).sum(1) > 1
         shape = (len(z), *z.shape[2:])
         return codes.view(shape), doubtful.view(len(z), -1).any(1)
 
     def _later_twins(self) -> Tensor:
-        """(K,): infinity for every vector that repeats an earlier one, else 0. Twins would make every frame doubtful."""
-        _, group = torch.unique(self.codebook, dim=0, return_inverse=True)
-        index = torch.arange(self.config.size, device=group.device)
-        first = torch.full_like(index, self.config.size).scatter_reduce(0, group, index, "amin")
-        return torch.where(first[group] == index, 0.0, torch.inf)
+        """(K,): infinity for vectors that repeat an earlier one, else 0: twins would make all doubtful."""
+        known = (self.codebook.data_ptr(), self.codebook._version)
+        if self._twins is None or self._twins[0] != known:
+            _, group = torch.unique(self.codebook, dim=0, return_inverse=True)
+            index = torch.arange(self.config.size, device=group.device)
+            first = torch.full_like(index, self.config.size).scatter_reduce(0, group, index, "amin")
+            self._twins = known, torch.where(first[group] == index, 0.0, torch.inf)
+        return self._twins[1]
 
     def _begin(self, flat: Tensor) -> None:
         """Start an averaged codebook at vectors of the first batch."""

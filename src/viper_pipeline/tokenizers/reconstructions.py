@@ -21,7 +21,7 @@ def reconstruct(tokenizer: Tokenizer, frames: np.ndarray | Tensor) -> np.ndarray
 
 
 def psnr(frames: np.ndarray, again: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB over all pixels of uint8 (N, H, W, C); infinite where nothing differs."""
+    """Peak signal-to-noise ratio in dB over uint8 (N, H, W, C); infinite where nothing differs."""
     error = np.square(frames.astype(np.float64) - again).mean()
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
@@ -42,7 +42,7 @@ def quality(frames: np.ndarray, again: np.ndarray, mask: np.ndarray | None = Non
 
 
 def picture(rows: Sequence[tuple[np.ndarray, np.ndarray]], zoom: int = 2) -> bytes:
-    """A PNG: for each (frames, again), both uint8 (N, H, W, C), a row of frames above a row of what came back."""
+    """A PNG: for each (frames, again), both uint8 (N, H, W, C), a row of frames above what came back."""
     lines = [np.concatenate(list(images), 1) for pair in rows for images in pair]
     width = max(line.shape[1] for line in lines)
     page = np.concatenate([np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0))) for line in lines])

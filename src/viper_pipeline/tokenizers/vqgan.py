@@ -1,21 +1,17 @@
-"""VQ-GAN: frames <-> a grid of codes, trained on L1, perceptual and adversarial losses (paper 4.1, Table 1)."""
+"""VQ-GAN: frames <-> grids of codes; L1, perceptual and adversarial losses (paper 4.1, Table 1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadData, BadParams
 from viper_pipeline.tokenizers.base import to_float, to_uint8
 from viper_pipeline.tokenizers.discriminator import (
     Discriminator,
-    DiscriminatorConfig,
     discriminator_loss,
     generator_loss,
     r1,
@@ -23,66 +19,21 @@ from viper_pipeline.tokenizers.discriminator import (
 from viper_pipeline.tokenizers.foreground import Foreground
 from viper_pipeline.tokenizers.light import light_decoder, light_encoder
 from viper_pipeline.tokenizers.networks import paper_decoder, paper_encoder
-from viper_pipeline.tokenizers.perceptual import VGG, PerceptualConfig
-from viper_pipeline.tokenizers.quantiser import Quantiser, QuantiserConfig
+from viper_pipeline.tokenizers.perceptual import VGG
+from viper_pipeline.tokenizers.quantiser import Quantiser
+from viper_pipeline.tokenizers.vqgan_config import VQGANConfig
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.loop import LoopConfig
+
+__all__ = ["VQGAN", "VQGANConfig"]
 
 CHUNK = 64  # frames a forward pass outside of training: small enough for a CPU's cache
-
-
-class VQGANConfig(Config):
-    """Sizes (defaults: the paper's for DMC, Table 1), losses and training of the tokenizer."""
-
-    architecture: Literal["paper", "light"] = Field(
-        "paper", description="light: for a CPU; all strided, no attention, nothing at full resolution"
-    )
-    channels: int = Field(128, gt=0, description="base width")
-    multipliers: tuple[int, ...] = Field(
-        (1, 1, 2, 2),
-        min_length=1,
-        description="width of each level over the base: 1 1 2 2 DMC, 1 2 2 Atari and RLBench (Table 1). A frame of S pixels has "
-        "S / 2^(levels - 1) codes a side; `light` halves at every level, the last included",
-    )
-    blocks: int = Field(
-        1, ge=0, description="residual blocks a level: 1, RLBench 2 (Table 1); `light`: at the codes only"
-    )
-    latent: int = Field(64, gt=0, description="channels before the projection to the codebook (z_channels)")
-    quantiser: QuantiserConfig = QuantiserConfig()
-    discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    perceptual: PerceptualConfig = PerceptualConfig()
-    foreground_weight: float = Field(
-        0.0,
-        ge=0,
-        description="pixels that differ from their task's median background weigh 1 + this; 0: all alike (paper)",
-    )
-    baseline_share: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="share of a batch that shows random and idle behaviour instead of experts (paper 0): a tokenizer "
-        "that has seen experts only may decode a strange frame as a familiar one",
-    )
-    training: LoopConfig
-
-    @model_validator(mode="after")
-    def _averaged_once(self) -> VQGANConfig:
-        if self.quantiser.kind == "ema" and self.training.ema:
-            raise ValueError(
-                "quantiser kind ema fits the raw encoder, not the averaged one: set training.ema to null"
-            )
-        return self
-
-    @property
-    def factor(self) -> int:
-        """Pixels a code, in height and in width."""
-        return 2 ** (len(self.multipliers) - (self.architecture == "paper"))
 
 
 class VQGAN(nn.Module):
     """Parts, in the order of their updates: generator (encoder, codebook, decoder), discriminator."""
 
     Config = VQGANConfig
+    discriminator_updates: Tensor
 
     def __init__(
         self,
@@ -93,9 +44,9 @@ class VQGAN(nn.Module):
         *,
         trainable: bool = True,
     ) -> None:
-        """tasks: names, by task id; size: height and width of frames in pixels; backgrounds: uint8 (tasks, H, W, 3).
+        """tasks: names, by task id; size: height and width of frames; backgrounds: uint8 (tasks, H, W, 3).
 
-        With `trainable` false there is neither discriminator nor perceptual network: enough to encode and decode.
+        With `trainable` false there is no discriminator and no perceptual network: enough to encode.
         Raises BadParams where sizes do not fit, BadData for wrong perceptual weights.
         """
         super().__init__()
@@ -161,8 +112,8 @@ class VQGAN(nn.Module):
     def loss(self, batch: tuple[Tensor, Tensor], part: str) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of `part` on (frames uint8 (B, H, W, 3), task ids (B,)), and detached metrics.
 
-        The discriminator's update judges the reconstruction that the generator's update of the same batch made, which
-        saves a second pass through the autoencoder.
+        The discriminator's update judges the reconstruction that the generator's update of the same batch
+        made, which saves a second pass through the autoencoder.
         """
         frames, task = batch
         if part == "generator":
@@ -223,17 +174,15 @@ class VQGAN(nn.Module):
         if penalised:
             penalty = r1(real_logits, x)
             loss = loss + config.r1_gamma * config.r1_every * penalty
-            metrics["r1"] = (
-                penalty.detach() * config.r1_every
-            )  # so that means over steps are means of the penalty
+            metrics["r1"] = penalty.detach() * config.r1_every  # its mean over steps is that of the penalty
         return loss, metrics
 
     @torch.no_grad()
     def encode(self, frames: Tensor | np.ndarray) -> Tensor:
         """uint8 (N, H, W, 3) -> int64 (N, h, w), on the model's device.
 
-        A frame's codes do not depend on its neighbours in the batch, although the last bits of a convolution do: a frame
-        with a code so nearly tied that rounding could decide it is encoded once more, alone.
+        A frame's codes do not depend on its neighbours in the batch, although a convolution's last bits do: a
+        frame with a code so nearly tied that rounding could decide it is encoded once more, alone.
         """
         frames = self._frames(frames)
         if not len(frames):
@@ -253,7 +202,8 @@ class VQGAN(nn.Module):
         frames = torch.as_tensor(frames)
         if frames.dtype != torch.uint8 or tuple(frames.shape[1:]) != (self.size, self.size, 3):
             raise BadData(
-                f"frames are {frames.dtype} {tuple(frames.shape)}; this tokenizer takes uint8 (N, {self.size}, {self.size}, 3)"
+                f"frames are {frames.dtype} {tuple(frames.shape)}; "
+                f"this tokenizer takes uint8 (N, {self.size}, {self.size}, 3)"
             )
         return frames.to(self.codebook.device)
 

@@ -56,13 +56,12 @@ class Block(nn.Module):
             k, v = cache.extend(k, v)
         if last is not None:
             q, x = q[:, :, -last:], x[:, -last:]
-        drop = self.dropout if self.training else 0.0
         if q.shape[2] == k.shape[2]:
-            a = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=drop)
+            a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
             rows, columns = q.shape[2], k.shape[2]
             mask = torch.ones(rows, columns, dtype=torch.bool, device=x.device).tril(columns - rows)
-            a = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop)
+            a = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + F.dropout(self.out(a.transpose(1, 2).reshape(B, -1, D)), self.dropout, self.training)
-        hidden = F.gelu(self.up(self.norm2(x, task)), approximate="tanh")
+        hidden = F.silu(1.702 * self.up(self.norm2(x, task))) / 1.702  # the reference's approximation of GELU
         return x + F.dropout(self.down(hidden), self.dropout, self.training)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from viper_pipeline.oracles.behaviour import Behaviour, Kind
 from viper_pipeline.pipelines.experts.recording import record_kinds
 from viper_pipeline.pipelines.values import Recording
 from viper_pipeline.training.artifacts import Directory
@@ -23,6 +24,6 @@ def record_episodes(
     task: str,
 ) -> Recording:
     """The oracle's expert episodes, and noisy ones that only test the reward."""
-    counts = {"expert": record["experts"], "noisy": record["noisy"]}
-    share = record["deterministic_share"]
-    return record_kinds(counts, frames, seed, workers, scratch, suite, task, oracle, share)
+    behaviour = Behaviour.model_validate(record["behaviour"])
+    counts: dict[Kind, int] = {"expert": record["expert"], "noisy": record["noisy"]}
+    return record_kinds(counts, frames, seed, workers, scratch, suite, task, oracle, behaviour)

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 
 from viper_pipeline.pipelines.values import by_task
-from viper_pipeline.results.figures import draw_reward_figure
-from viper_pipeline.results.reward_metrics import reward_metrics
 from viper_pipeline.rewards.evaluate import EvaluationConfig, arrived, pack, score_kinds
 from viper_pipeline.rewards.standardise import fit_scale
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward
@@ -33,13 +31,16 @@ def evaluate_reward(
     model: str,
     **files: EpisodeFile,
 ) -> Directory:
-    """experts__, codes__, baselines__<task> -> scales, metrics, per-frame scores and the Fig 5 pictures."""
+    """experts__, codes__, baselines__<task> -> the reward's scale, and nats of every frame of every kind of video.
+
+    Metrics and pictures are made of these by the report's stages, so that a new figure trains no agent anew.
+    """
     use_threads(threads)
     config, settings = ViperConfig.model_validate(reward), EvaluationConfig.model_validate(evaluation)
     frozen, network = load_tokenizer(tokenizer), VIDEO_MODELS.get(model).from_directory(video_model)
     experts, codes, baselines = (by_task(prefix, files) for prefix in ("experts", "codes", "baselines"))
 
-    scales, metrics, specs, tensors, pictures = {}, {}, {}, {}, {}
+    scales, specs, tensors = {}, {}, {}
     for task in codes:
         spec = experts[task].spec
         plain = ViperReward(frozen, network, task, config, spec)
@@ -47,19 +48,8 @@ def evaluate_reward(
         scores = score_kinds(plain, kinds, settings, derive(seed, "perturb", task))
         scale = fit_scale(config.scale, arrived(scores["held_out"]), arrived(scores["random"]))
         scales[task], specs[task] = scale.model_dump(), spec.model_dump(mode="json")
-        metrics[task] = reward_metrics(scores, returns)
-        tensors |= pack(task, scores)
-        pictures[f"reward_{task}.png"] = draw_reward_figure(task, scores, returns)
-    summary = {
-        name: float(np.mean([m[name] for m in metrics.values()]))
-        for name in ("auroc_step", "auroc_episode", "spearman_return")
-    }
-    return Directory(
-        {"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs, "metrics": metrics}
-        | {"summary": summary},
-        tensors,
-        pictures,
-    )
+        tensors |= pack(task, scores, returns)
+    return Directory({"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors)
 
 
 def videos_of(

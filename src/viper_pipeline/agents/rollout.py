@@ -1,0 +1,105 @@
+"""Environments that step together, and episodes of evaluation in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from viper_pipeline.agents.base import Agent
+from viper_pipeline.training.seeding import derive
+
+MakeEnv = Callable[[int], gym.Env]
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What E environments answered to one action each."""
+
+    frames: np.ndarray  # (E, H, W, C) uint8
+    rewards: np.ndarray  # (E,) float64, the true ones
+    terminated: np.ndarray  # (E,) bool: the episode is over for good
+    truncated: np.ndarray  # (E,) bool: it was cut
+
+
+class Environments:
+    """E environments of one kind, stepped in turn. An episode follows from its seed and actions alone."""
+
+    def __init__(self, make_env: MakeEnv, count: int, seed: int) -> None:
+        self.all = [make_env(derive(seed, "env", i)) for i in range(count)]
+        space = self.all[0].action_space
+        if not isinstance(space, gym.spaces.Box):
+            raise TypeError(f"actions must be a Box within [-1, 1], not {space}")
+        self.actions = int(np.prod(space.shape))
+        height, width, colours = self.all[0].observation_space.shape or ()
+        self.frame_shape = (height, width, colours)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def reset(self, i: int, seed: int) -> np.ndarray:
+        """Begin an episode in environment `i` -> its first frame (H, W, C)."""
+        return self.all[i].reset(seed=seed)[0]
+
+    def step(self, actions: np.ndarray) -> Arrivals:
+        """actions (E, A), one an environment."""
+        answers: list[Any] = [env.step(action) for env, action in zip(self.all, actions, strict=True)]
+        frames, rewards, terminated, truncated, _ = zip(*answers, strict=True)
+        return Arrivals(np.stack(frames), np.array(rewards), np.array(terminated), np.array(truncated))
+
+    def close(self) -> None:
+        """Free the simulators."""
+        for env in self.all:
+            env.close()
+
+
+class Stacks:
+    """The last frames of E environments, as an agent sees them; the first of an episode is repeated."""
+
+    def __init__(self, envs: int, stack: int, frame_shape: tuple[int, ...]) -> None:
+        self.frames = np.zeros((envs, stack, *frame_shape), np.uint8)
+
+    def start(self, i: int, frame: np.ndarray) -> None:
+        """Environment `i` begins an episode with `frame`."""
+        self.frames[i] = frame
+
+    def push(self, frames: np.ndarray) -> None:
+        """Every environment arrived at a frame."""
+        self.frames[:, :-1] = self.frames[:, 1:]
+        self.frames[:, -1] = frames
+
+
+def evaluate(agent: Agent, envs: Environments, seeds: Sequence[int]) -> tuple[list[float], np.ndarray]:
+    """One deterministic episode a seed -> their true returns, and the first one's frames (T, H, W, C)."""
+    returns: list[float] = []
+    film: list[np.ndarray] = []
+    for begin in range(0, len(seeds), len(envs)):
+        group = list(seeds[begin : begin + len(envs)])
+        totals = episode_returns(agent, envs, group, film if begin == 0 else [])
+        returns += totals
+    return returns, np.stack(film)
+
+
+def episode_returns(
+    agent: Agent, envs: Environments, seeds: list[int], film: list[np.ndarray]
+) -> list[float]:
+    """One episode of each of up to E seeds, side by side; appends the first one's frames to `film`."""
+    stacks = Stacks(len(seeds), agent.stack, agent.frame_shape)
+    frames = np.stack([envs.reset(i, seed) for i, seed in enumerate(seeds)])
+    for i, frame in enumerate(agent.see(frames)):
+        stacks.start(i, frame)
+    film.append(frames[0].copy())
+    totals, running = np.zeros(len(seeds)), np.ones(len(seeds), bool)
+    while running.any():
+        actions = agent.act(stacks.frames, deterministic=True)
+        for i in np.flatnonzero(running):
+            frames[i], reward, terminated, truncated, _ = envs.all[i].step(actions[i])
+            totals[i] += reward
+            running[i] = not (terminated or truncated)
+            if i == 0:
+                film.append(frames[0].copy())
+        stacks.push(agent.see(frames))
+    return totals.tolist()

@@ -1,0 +1,288 @@
+"""The run loop: every agent, on every method (paper 4.2).
+
+Training goes in rounds: E environments begin episodes together, play `round_steps` steps side by side, and
+are cut together. Between two rounds no simulator is in the middle of anything: there a checkpoint is whole,
+and there evaluations may use the same simulators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from viper_pipeline.agents.base import AGENTS, Agent, Exploration, RewardStream
+from viper_pipeline.agents.predicates import Passed
+from viper_pipeline.agents.replay import Replay, restore_rng, rng_state
+from viper_pipeline.agents.rollout import Environments, MakeEnv, Stacks, evaluate
+from viper_pipeline.configs import Config
+from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
+from viper_pipeline.training.progress import Progress, silent
+from viper_pipeline.training.seeding import derive, random_state, restore_random_state, seed_everything
+
+
+class RunConfig(Config):
+    """How long an agent lives and how it is judged. Steps are agent steps, summed over the environments."""
+
+    steps: int = Field(gt=0, description="agent steps of training")
+    envs: int = Field(1, gt=0, description="environments that step together")
+    round_steps: int = Field(gt=0, description="steps an environment plays before all are cut and begin anew")
+    random_steps: int = Field(
+        1000, ge=0, description="steps of random actions before learning; rounded up to whole rounds"
+    )
+    updates_per_step: float = Field(1.0, gt=0, description="updates for every agent step after these")
+    capacity: int = Field(1_000_000, gt=0, description="frames the replay holds")
+    eval_every: int = Field(gt=0, description="agent steps between evaluations")
+    eval_episodes: int = Field(5, gt=0, description="episodes of an evaluation on the way")
+    final_episodes: int = Field(30, gt=0, description="episodes of the one at the end, which is reported")
+    checkpoint_every: int = Field(2000, gt=0, description="agent steps between checkpoints")
+
+
+@dataclass(frozen=True)
+class AgentRun:
+    """What became of an agent."""
+
+    curve: list[dict[str, float]]
+    final_returns: list[float]
+    weights: dict[str, Tensor]
+    frames: np.ndarray  # (T, H, W, C) uint8: an episode of the final evaluation
+
+
+@dataclass
+class Tally:
+    """Sums since the last row of the curve. True returns are for people; the agent never sees them."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, values: np.ndarray | float) -> None:
+        """Some more values of one thing."""
+        self.sums[name] = self.sums.get(name, 0.0) + float(np.sum(values))
+        self.counts[name] = self.counts.get(name, 0) + int(np.size(values))
+
+    def means(self) -> dict[str, float]:
+        """The means; begins anew."""
+        means = {name: total / max(self.counts[name], 1) for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return means
+
+
+def train_agent(
+    agent: str,
+    config: Any,
+    run: RunConfig,
+    make_env: MakeEnv,
+    *,
+    seed: int,
+    reward: RewardStream | None = None,
+    oracle_scale: float | None = None,
+    exploration: Callable[[tuple[int, int, int]], Exploration] | None = None,
+    scratch: Path | None = None,
+    progress: Progress = silent,
+    device: str = "cpu",
+) -> AgentRun:
+    """Train one agent; judge it by true returns of `run.final_episodes` fresh, deterministic episodes.
+
+    agent, config: a name of AGENTS, and that agent's own configuration.
+    make_env: seed -> environment of uint8 frames (H, W, C), actions in [-1, 1]; reset(seed=) fixes all.
+    reward: pays for frames; None pays nothing, so that the exploration bonus is all there is.
+    oracle_scale: pay the environment's own reward times this instead (method `oracle`); else never.
+    exploration: frame shape of the agent -> bonus; built here, so that its weights follow from `seed`.
+    scratch: folder for checkpoints. Killed and called again, the result is the same, bit for bit (CPU).
+    """
+    if oracle_scale is not None and reward is not None:
+        raise ValueError("an agent is paid by a reward or by the environment, not by both")
+    seed_everything(seed)
+    envs = Environments(make_env, run.envs, seed)
+    try:
+        learner = AGENTS.get(agent)(config, envs.frame_shape, envs.actions)
+        trainer = Trainer(
+            learner.to(device) if device != "cpu" else learner,
+            envs,
+            run,
+            seed=seed,
+            reward=reward,
+            oracle_scale=oracle_scale,
+            exploration=exploration(learner.frame_shape) if exploration else None,
+        )
+        return trainer.train(scratch / "agent.pt" if scratch else None, progress)
+    finally:
+        envs.close()
+
+
+class Trainer:
+    """One run in progress."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        envs: Environments,
+        run: RunConfig,
+        *,
+        seed: int,
+        reward: RewardStream | None,
+        oracle_scale: float | None,
+        exploration: Exploration | None,
+    ) -> None:
+        self.agent, self.envs, self.run, self.seed = agent, envs, run, seed
+        self.reward, self.oracle_scale, self.exploration = reward, oracle_scale, exploration
+        self.replay = Replay(len(envs), run.capacity, agent.frame_shape, envs.actions)
+        self.stacks = Stacks(len(envs), agent.stack, agent.frame_shape)
+        self.rng = np.random.default_rng(derive(seed, "run"))
+        self.step = self.round = self.updates = 0
+        self.learning = False
+        self.tally = Tally()
+        self.curve: list[dict[str, float]] = []
+        self.metrics: dict[str, Tensor] = {}
+
+    def train(self, checkpoint: Path | None, progress: Progress) -> AgentRun:
+        """Round after round, with evaluations and checkpoints between them."""
+        run = self.run
+        evaluation_due, checkpoint_due = (
+            Passed(run.eval_every, run.steps),
+            Passed(run.checkpoint_every, run.steps),
+        )
+        if checkpoint and (state := load_checkpoint(checkpoint)):
+            self.load_state_dict(state)
+        while self.step < run.steps:
+            before = self.step
+            self.play_round()
+            if evaluation_due(before, self.step):
+                self.add_row()
+            note = {k: v for k, v in self.curve[-1].items() if "return" in k} if self.curve else ""
+            progress(self.step, run.steps, note)
+            if checkpoint and checkpoint_due(before, self.step):
+                save_checkpoint(checkpoint, self.state_dict())
+        seeds = [derive(self.seed, "final", i) for i in range(run.final_episodes)]
+        returns, frames = evaluate(self.agent, self.envs, seeds)
+        return AgentRun(self.curve, returns, self.agent.weights(), frames)
+
+    def play_round(self) -> None:
+        """All environments begin, act and learn together for `round_steps` steps (fewer at the very end)."""
+        if not self.learning and self.step >= self.run.random_steps:
+            self.agent.prepare(self.replay)
+            self.learning = True
+        count = len(self.envs)
+        left = -(-(self.run.steps - self.step) // count)
+        frames = np.stack([self.envs.reset(i, self.episode_seed(i, 0)) for i in range(count)])
+        self.begin(range(count), frames)
+        if self.reward:
+            self.reward.start(frames)
+        returns, ended, length = np.zeros(count), 0, min(self.run.round_steps, left)
+        for moment in range(1, length + 1):
+            actions = self.choose()
+            arrivals = self.envs.step(actions)
+            self.remember(
+                actions, arrivals.frames, self.pay(arrivals.frames, arrivals.rewards), arrivals.terminated
+            )
+            returns += arrivals.rewards
+            self.step += count
+            self.learn()
+            for i in np.flatnonzero(arrivals.terminated | arrivals.truncated):
+                ended += 1
+                self.tally.add("train_return", returns[i])
+                returns[i] = 0.0
+                if moment < length:
+                    self.restart(int(i), self.envs.reset(int(i), self.episode_seed(int(i), ended)))
+        if not ended:
+            self.tally.add("train_return", returns)
+        self.round += 1
+
+    def episode_seed(self, i: int, place: int) -> int:
+        """The seed of an episode: of its environment, round, and place in the round."""
+        return derive(self.seed, "train", self.round, i, place)
+
+    def begin(self, which: range | list[int], frames: np.ndarray) -> None:
+        """Note the first frames (len(which), H, W, C) of episodes."""
+        for i, small in zip(which, self.agent.see(frames), strict=True):
+            self.stacks.start(i, small)
+            self.replay.start(i, small)
+
+    def restart(self, i: int, frame: np.ndarray) -> None:
+        """Environment `i` ended early and began again with `frame`."""
+        self.begin([i], frame[None])
+        if self.reward:
+            self.reward.restart(i, frame)
+
+    def choose(self) -> np.ndarray:
+        """Actions (E, A): random at first, then the agent's."""
+        if not self.learning:
+            return self.rng.uniform(-1, 1, (len(self.envs), self.envs.actions)).astype(np.float32)
+        return self.agent.act(self.stacks.frames, deterministic=False)
+
+    def pay(self, frames: np.ndarray, true_rewards: np.ndarray) -> np.ndarray:
+        """The rewards (E,) an agent gets for arriving at `frames`; the true ones only as the oracle."""
+        if self.oracle_scale is not None:
+            rewards = (true_rewards * self.oracle_scale).astype(np.float32)
+        elif self.reward:
+            rewards = self.reward.step(frames)
+            if (nats := getattr(self.reward, "log_prob", None)) is not None:
+                self.tally.add("log_prob", nats)
+        else:
+            rewards = np.zeros(len(frames), np.float32)
+        self.tally.add("train_reward", rewards)
+        return rewards
+
+    def remember(
+        self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, ends: np.ndarray
+    ) -> None:
+        """Store the transitions that arrived at frames (E, H, W, C)."""
+        small = self.agent.see(frames)
+        for i in range(len(small)):
+            self.replay.add(i, actions[i], float(rewards[i]), small[i], bool(ends[i]))
+        self.stacks.push(small)
+
+    def learn(self) -> None:
+        """As many updates as are due."""
+        if not self.learning:
+            return
+        due = int((self.step - self.run.random_steps) * self.run.updates_per_step)
+        while self.updates < due:
+            done = self.step / self.run.steps
+            batch = self.agent.sample(self.replay, self.rng)
+            if self.exploration:
+                batch = batch.with_reward(batch.reward + self.exploration.explore(batch.arrived, done))
+            self.agent.anneal(done)
+            self.metrics = self.agent.update(batch)
+            self.updates += 1
+
+    def add_row(self) -> None:
+        """Evaluate, and add a row to the curve."""
+        row = len(self.curve)
+        seeds = [derive(self.seed, "eval", row, i) for i in range(self.run.eval_episodes)]
+        returns, _ = evaluate(self.agent, self.envs, seeds)
+        metrics = {name: float(value) for name, value in self.metrics.items()}
+        self.curve.append(
+            {"step": self.step, "eval_return": float(np.mean(returns)), **self.tally.means(), **metrics}
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as it is between two rounds."""
+        return {
+            "counters": [self.step, self.round, self.updates, self.learning],
+            "agent": self.agent.state_dict(),
+            "exploration": self.exploration.state_dict() if self.exploration else None,
+            "replay": self.replay.state_dict(),
+            "random": random_state(),
+            "rng": rng_state(self.rng),
+            "curve": self.curve,
+            "tally": [self.tally.sums, self.tally.counts],
+            "metrics": self.metrics,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.step, self.round, self.updates, self.learning = state["counters"]
+        self.agent.load_state_dict(state["agent"])
+        if self.exploration:
+            self.exploration.load_state_dict(state["exploration"])
+        self.replay.load_state_dict(state["replay"])
+        restore_random_state(state["random"])
+        restore_rng(self.rng, state["rng"])
+        self.curve, self.metrics = state["curve"], state["metrics"]
+        self.tally = Tally(*state["tally"])

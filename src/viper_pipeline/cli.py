@@ -1,0 +1,129 @@
+"""The `viper` command. Everything heavy is imported inside commands, so that `viper --help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from viper_pipeline import __version__
+
+
+@click.group()
+@click.version_option(__version__)
+def cli() -> None:
+    """Videos of experts become a reward function, the reward function becomes agents."""
+
+
+@cli.group()
+def dvc() -> None:
+    """Keep the dvc.yaml files and the pipelines the same."""
+
+
+@dvc.command()
+def sync() -> None:
+    """Write the dvc.yaml files."""
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.graph.sync import sync
+
+    for line in sync(project_root()):
+        click.echo(line)
+
+
+@dvc.command()
+def check() -> None:
+    """Fail if a dvc.yaml differs from the pipelines."""
+    from viper_pipeline.graph import sync
+    from viper_pipeline.graph.project import project_root
+
+    if text := sync.check(project_root()):
+        click.echo(text, nl=False)
+        click.echo("run `viper dvc sync`", err=True)
+        sys.exit(1)
+
+
+@cli.group()
+def params() -> None:
+    """The parameters."""
+
+
+@params.command(name="check")
+@click.argument("files", nargs=-1, type=click.Path())
+def params_check(files: tuple[str, ...]) -> None:
+    """Say what is wrong with params.yaml, or with FILES, before any work."""
+    from viper_pipeline.pipelines.params import check_command
+
+    check_command(list(files))
+
+
+@cli.command()
+@click.argument("pipeline")
+@click.argument("node")
+def stage(pipeline: str, node: str) -> None:
+    """Run one node of a pipeline (the command that DVC runs)."""
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.graph.stage import run_stage
+
+    run_stage(project_root(), pipeline, node)
+
+
+@cli.command()
+@click.argument("targets", nargs=-1)
+@click.option("-j", "--jobs", default=os.cpu_count() or 1, show_default="cores", help="Stages side by side.")
+def run(targets: tuple[str, ...], jobs: int) -> None:
+    """Run stale stages side by side, with the same result as `dvc repro`."""
+    from viper_pipeline.graph.engines import Local
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.graph.run import Run
+
+    os.chdir(project_root())
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    sys.exit(Run(Local(jobs), targets)())
+
+
+@cli.command()
+@click.argument("artifact", type=click.Path())
+@click.option("--mermaid", "form", flag_value="mermaid", help="A flow chart.")
+@click.option("--json", "form", flag_value="json", help="For programs.")
+def lineage(artifact: str, form: str | None) -> None:
+    """Print the chain from ARTIFACT back to its sources."""
+    from viper_pipeline.errors import BadParams
+    from viper_pipeline.graph.lineage import as_mermaid, as_text, trace
+    from viper_pipeline.graph.project import project_root
+
+    try:
+        root = project_root()
+    except BadParams:
+        root = Path.cwd()
+    traced = trace(Path(artifact), root)
+    forms = {None: as_text, "mermaid": as_mermaid, "json": lambda t: json.dumps(t, indent=1) + "\n"}
+    click.echo(forms[form](traced), nl=False)
+
+
+@cli.command(name="import")
+@click.argument("kind")
+@click.argument("path", type=click.Path())
+@click.option("--suite", required=True)
+@click.option("--task", required=True)
+@click.option("--out", required=True, type=click.Path())
+def import_(kind: str, path: str, suite: str, task: str, out: str) -> None:
+    """Convert videos at PATH (KIND: npz, video, episodes) to an episodes file."""
+    from viper_pipeline.graph.project import project_root, read_params
+    from viper_pipeline.suites import SUITES
+    from viper_pipeline.videos.convert import import_videos
+
+    frames = read_params(project_root() / "params.yaml")["suites"].get(suite, {}).get("frames", {})
+    spec = SUITES.get(suite)().frame_spec(task, frames)
+    click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec))
+
+
+@cli.command(name="check")
+@click.argument("file", type=click.Path())
+def check_file(file: str) -> None:
+    """Read a dataset FILE.h5 whole and verify every checksum and field."""
+    from viper_pipeline.videos.verify import verify
+
+    click.echo(verify(Path(file)))

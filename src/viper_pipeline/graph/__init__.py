@@ -1,0 +1,1 @@
+"""Kedro <-> DVC: one graph, written once. Knows nothing of machine learning."""

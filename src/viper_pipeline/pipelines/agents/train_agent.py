@@ -1,0 +1,78 @@
+"""Stages `train_agent_<method>`: one run of suite x task x method x agent x seed (paper 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from viper_pipeline.agents.base import AGENTS
+from viper_pipeline.agents.run import RunConfig
+from viper_pipeline.agents.run import train_agent as train
+from viper_pipeline.rewards.load import load_reward
+from viper_pipeline.rewards.rnd import RND, RNDConfig
+from viper_pipeline.suites import SUITES
+from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.curves import history_csv
+from viper_pipeline.training.progress import Report
+from viper_pipeline.training.seeding import derive, use_threads
+from viper_pipeline.videos.pictures import gif
+
+
+def train_agent(
+    config: Mapping[str, Any],
+    run: Mapping[str, Any],
+    frames: Mapping[str, Any],
+    threads: int,
+    scratch: Path,
+    exploration: Mapping[str, Any] | None = None,
+    tokenizer: Directory | None = None,
+    video_model: Directory | None = None,
+    reward: Directory | None = None,
+    *,
+    suite: str,
+    task: str,
+    method: str,
+    agent: str,
+    seed: int,
+) -> Directory:
+    """Train one agent. Only method `oracle` is paid the true reward; `viper` is paid by the video model.
+
+    Returns weights, curve.csv (returns of evaluation episodes against steps), and a GIF of one episode at the end.
+    """
+    use_threads(threads)
+    simulator = SUITES.get(suite)()
+    spec = simulator.frame_spec(task, frames)
+    limits = RunConfig.model_validate(run)
+    stream = None
+    if method == "viper":
+        assert tokenizer is not None and video_model is not None and reward is not None
+        viper = load_reward(tokenizer, video_model, reward, task)
+        viper.check(spec)
+        stream = viper.stream()
+    bonus = RNDConfig.model_validate(exploration) if exploration else None
+    result = train(
+        agent,
+        AGENTS.get(agent).Config.model_validate(config),
+        limits,
+        lambda seed: simulator.make(task, seed, spec),
+        seed=derive(seed, "agent", suite, task, method, agent),
+        reward=stream,
+        oracle_scale=1 / spec.action_repeat if method == "oracle" else None,
+        exploration=(lambda shape: RND(bonus, shape)) if bonus else None,
+        scratch=scratch,
+        progress=Report(f"{method} {agent} {task} seed {seed}"),
+    )
+    kept = {
+        "kind": agent,
+        "suite": suite,
+        "task": task,
+        "method": method,
+        "seed": seed,
+        "agent": dict(config),
+        "run": limits.model_dump(mode="json"),
+        "action_repeat": spec.action_repeat,
+        "final_returns": result.final_returns,
+    }
+    episode = gif(result.frames[::2], milliseconds=60)
+    return Directory(kept, result.weights, {"curve.csv": history_csv(result.curve), "episode.gif": episode})

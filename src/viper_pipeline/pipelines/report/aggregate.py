@@ -1,0 +1,51 @@
+"""Stage `aggregate`: every run, reward and floor in one file of numbers and one table of curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viper_pipeline.pipelines.report.collect import floors, named, run_results
+from viper_pipeline.results.metrics import build_metrics
+from viper_pipeline.results.reward_metrics import reward_metrics
+from viper_pipeline.rewards.evaluate import unpack
+from viper_pipeline.training.artifacts import Directory
+
+SUMMARY = ("auroc_step", "auroc_episode", "spearman_return", "value_order_correlation")
+
+
+def aggregate(**inputs: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """run__, experts__, baselines__, reward__... -> reports/metrics.json, and a row a point of every curve."""
+    runs = run_results(inputs)
+    rewards: dict[str, Any] = {}
+    for (suite, model), directory in named("reward", inputs).items():
+        rewards.setdefault(suite, {})[model] = reward_summary(directory)
+    curves = [
+        {
+            "suite": r.suite,
+            "task": r.task,
+            "method": r.method,
+            "agent": r.agent,
+            "seed": r.seed,
+            "step": int(step),
+            "return_mean": round(float(value), 3),
+        }
+        for r in runs
+        for step, value in zip(r.steps, r.returns, strict=True)
+    ]
+    return build_metrics(runs, floors(inputs), rewards, costs(Path(".viper/costs"))), curves
+
+
+def reward_summary(directory: Directory) -> dict[str, Any]:
+    """Means over tasks, and everything task by task."""
+    tasks = {task: reward_metrics(*unpack(task, directory.tensors)) for task in directory.config["scales"]}
+    means = {name: float(np.mean([t[name] for t in tasks.values()])) for name in SUMMARY}
+    return means | {"tasks": tasks}
+
+
+def costs(folder: Path) -> dict[str, Any]:
+    """Seconds and memory of the stages that ran on this machine; the one thing here that differs from run to run."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}

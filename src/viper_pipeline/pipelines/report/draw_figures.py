@@ -1,0 +1,26 @@
+"""Stage `draw_figures`: the reward (Fig 5), learning curves (Figs 3 and 12), and the paper's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from viper_pipeline.pipelines.report.collect import floors, named, run_results
+from viper_pipeline.results.figures import draw_learning_curves, draw_paper_curves, draw_reward_figure
+from viper_pipeline.rewards.evaluate import unpack
+
+
+def draw_figures(**inputs: Any) -> dict[str, bytes]:
+    """run__, experts__, baselines__, reward__... -> PNG by name."""
+    figures: dict[str, bytes] = {}
+    for (suite, model), directory in named("reward", inputs).items():
+        for task in directory.config["scales"]:
+            scores, returns = unpack(task, directory.tensors)
+            figures[f"reward-{suite}-{model}-{task}.png"] = draw_reward_figure(task, scores, returns)
+    runs = run_results(inputs)
+    for floor in floors(inputs):
+        mine = [r for r in runs if (r.suite, r.task) == (floor.suite, floor.task)]
+        if mine:
+            figures[f"curves-{floor.suite}-{floor.task}.png"] = draw_learning_curves(floor.task, mine, floor)
+        if paper := draw_paper_curves(floor.suite, floor.task):
+            figures[f"paper-{floor.suite}-{floor.task}.png"] = paper
+    return figures

@@ -1,0 +1,1 @@
+"""Results: statistics, figures, the page. Values in, values and bytes out."""

@@ -1,0 +1,58 @@
+"""reports/metrics.json: the numbers, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from viper_pipeline.results.inputs import Floors, RunResult
+from viper_pipeline.results.statistics import interquartile_mean, interval
+
+
+def agent_metrics(runs: Sequence[RunResult], confidence: float = 0.95) -> dict[str, Any]:
+    """{suite: {task: {agent: {method: {...}}}}} over seeds."""
+    table: dict[str, Any] = {}
+    for key in dict.fromkeys((r.suite, r.task, r.agent, r.method) for r in runs):
+        mine = [r for r in runs if (r.suite, r.task, r.agent, r.method) == key]
+        low, high = interval([r.final_returns for r in mine], confidence)
+        suite, task, agent, method = key
+        table.setdefault(suite, {}).setdefault(task, {}).setdefault(agent, {})[method] = {
+            "final_return": float(np.mean([np.mean(r.final_returns) for r in mine])),
+            "ci95_low": low,
+            "ci95_high": high,
+            "iqm": interquartile_mean([x for r in mine for x in r.final_returns]),
+            "seeds": len(mine),
+            "episodes": sum(len(r.final_returns) for r in mine),
+            "steps": mine[0].budget,
+            "per_seed": [float(np.mean(r.final_returns)) for r in mine],
+        }
+    return table
+
+
+def floor_metrics(floors: Sequence[Floors]) -> dict[str, Any]:
+    """{suite: {task: {expert_return, random_return, idle_return}}}."""
+    table: dict[str, Any] = {}
+    for f in floors:
+        table.setdefault(f.suite, {})[f.task] = {
+            "expert_return": f.expert,
+            "random_return": f.random,
+            "idle_return": f.idle,
+        }
+    return table
+
+
+def build_metrics(
+    runs: Sequence[RunResult],
+    floors: Sequence[Floors],
+    rewards: Mapping[str, Any],
+    costs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """All of metrics.json."""
+    return {
+        "agents": agent_metrics(runs),
+        "oracles": floor_metrics(floors),
+        "rewards": dict(rewards),
+        "costs": dict(costs),
+    }

@@ -1,0 +1,96 @@
+"""The report: one self-contained page that says in words what the numbers say."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from viper_pipeline.results.paper import paper_score
+from viper_pipeline.results.verdict import verdicts
+
+TEMPLATES = Path(__file__).parent / "templates"
+METHODS = {
+    "viper": "paid by the video model",
+    "oracle": "the same agent, paid the true reward",
+    "exploration": "the same agent, paid for novelty alone",
+    "random": "random actions",
+    "idle": "zero action",
+    "expert": "the expert videos",
+}
+
+
+def embed(content: bytes) -> str:
+    """A picture as a data URL."""
+    kind = "gif" if content[:3] == b"GIF" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def render(
+    profile: str,
+    metrics: Mapping[str, Any],
+    figures: Mapping[str, bytes],
+    episodes: Mapping[tuple[str, ...], bytes],
+    reconstructions: Mapping[tuple[str, ...], bytes],
+    rollouts: Mapping[tuple[str, ...], bytes],
+    quality: Mapping[str, Any],
+) -> str:
+    """The page as HTML text; every picture is inside it, and nothing is loaded from elsewhere.
+
+    episodes: (suite, task, method, agent, seed) -> GIF; reconstructions: (suite, task) -> PNG;
+    rollouts: (suite, model, task) -> PNG; quality: suite -> task -> kind of frame -> metrics of the tokenizer.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["embed"] = embed
+    environment.filters["number"] = lambda x: "n/a" if x is None else f"{x:.0f}"
+    return environment.get_template("index.html.jinja").render(
+        profile=profile,
+        metrics=metrics,
+        figures=figures,
+        episodes=episodes,
+        reconstructions=reconstructions,
+        rollouts=rollouts,
+        quality=quality,
+        tasks=list(task_tables(metrics)),
+        methods=METHODS,
+        missing=list(missing(metrics)),
+    )
+
+
+def task_tables(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One table a task: methods and floors, ours and the paper's, and what they say in words."""
+    for suite, tasks in metrics["oracles"].items():
+        for task, floors in tasks.items():
+            agents = metrics["agents"].get(suite, {}).get(task, {})
+            for agent, methods in agents.items() or [("", {})]:
+                rows = [
+                    {"name": name, "paper": paper_score(suite, task, name), **values} for name, values in methods.items()
+                ]
+                for kind in ("random", "idle", "expert"):
+                    rows.append({"name": kind, "final_return": floors[f"{kind}_return"], "seeds": None, "paper": None})
+                yield {
+                    "suite": suite,
+                    "task": task,
+                    "agent": agent,
+                    "rows": rows,
+                    "verdicts": list(verdicts(methods, floors)),
+                }
+
+
+def missing(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """What the paper shows and this report does not."""
+    for suite, tasks in metrics["oracles"].items():
+        for task in tasks:
+            found = {m for methods in metrics["agents"].get(suite, {}).get(task, {}).values() for m in methods}
+            for method in ("viper", "oracle", "exploration"):
+                if method not in found:
+                    yield f"{suite} {task}: no run of method {method}"
+    yield "AMP, DreamerV3, MaskGIT and BYOL: not built yet"
+    for suite in ("atari", "rlbench"):
+        if suite not in metrics["oracles"]:
+            yield f"suite {suite}: not built yet"

@@ -1,0 +1,1 @@
+"""Videos: the HDF5 store, importers, curation, clips."""

@@ -1,0 +1,63 @@
+"""From everything that was recorded to what the models read: best k, held out by episode, masked, strided (paper 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from pydantic import Field
+
+from viper_pipeline.configs import Config
+from viper_pipeline.errors import BadData
+from viper_pipeline.suites.frames import Rect, blacken
+from viper_pipeline.videos.episode import Episode
+
+
+class CurationConfig(Config):
+    """Which episodes are shown to the models, and how."""
+
+    top_k: int = Field(gt=0, description="episodes kept, those of highest true return (paper: 50; Atari 100)")
+    held_out: int = Field(gt=0, description="of these, how many no model is trained on, spread evenly over the ranks")
+    stride: int = Field(1, gt=0, description="every how many-th frame is kept (paper: RLBench 4)")
+    min_frames: int = Field(2, gt=1, description="frames an episode must have after striding")
+
+
+def choose(returns: Sequence[float], config: CurationConfig, place: str) -> tuple[list[int], list[int]]:
+    """Returns of all expert episodes -> indices for training and held out, best first.
+
+    Videos of unknown return (NaN) keep their order and rank after those of known return.
+    """
+    values = np.asarray(returns, np.float64)
+    if len(values) <= config.held_out:
+        raise BadData(
+            f"{place}: {len(values)} expert episodes, {config.held_out} of them held out (curation.held_out), leave "
+            "none to train on; record more, or hold out fewer"
+        )
+    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[: config.top_k]
+    spread = np.linspace(0, len(ranked) - 1, config.held_out + 2)[1:-1].round().astype(int)
+    held_out = [int(ranked[i]) for i in sorted(set(spread.tolist()))]
+    return [int(i) for i in ranked if i not in held_out], held_out
+
+
+def show(episode: Episode, config: CurationConfig, mask: Sequence[Rect], place: str) -> Episode:
+    """The episode as a model sees it. Rewards between two kept frames are added to the later one's."""
+    frames = blacken(episode.frames[:: config.stride], list(mask))
+    if len(frames) < config.min_frames:
+        raise BadData(
+            f"{place}: an episode of {len(episode)} frames keeps {len(frames)} at curation.stride {config.stride}, "
+            f"fewer than curation.min_frames {config.min_frames}"
+        )
+    index = -(-np.arange(len(episode)) // config.stride)  # each frame's reward goes to the next kept frame
+    rewards = np.zeros(index[-1] + 1, np.float64)
+    np.add.at(rewards, index, episode.rewards)
+    if len(rewards) > len(frames):  # paid after the last kept frame: nothing may be lost
+        rewards[-2] += rewards[-1]
+    return Episode(frames, rewards[: len(frames)].astype(np.float32), episode.seed, episode.kind)
+
+
+def shown(
+    episodes: Sequence[Episode], chosen: Sequence[int], config: CurationConfig, mask: Sequence[Rect], place: str
+) -> Iterator[Episode]:
+    """The chosen episodes as a model sees them, one at a time."""
+    for i in chosen:
+        yield show(episodes[i], config, mask, f"{place}: episode {i}")

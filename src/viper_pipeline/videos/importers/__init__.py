@@ -1,0 +1,75 @@
+"""Importers: a folder or file of somebody's videos -> episodes, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from viper_pipeline.errors import BadData
+from viper_pipeline.plugs import Plugs
+from viper_pipeline.suites.frames import FrameSpec
+from viper_pipeline.videos.episode import Episode
+from viper_pipeline.videos.store import EpisodeFile, EpisodeGroup
+
+IMPORTERS = Plugs(
+    "importer",
+    {
+        "episodes": "viper_pipeline.videos.importers.episodes:read",
+        "npz": "viper_pipeline.videos.importers.npz:read",
+        "video": "viper_pipeline.videos.importers.video:read",
+    },
+)
+"""Each target is a function (path, size) -> iterator of Episode, with frames uint8 (T, size, size, 3)."""
+
+
+class InMemory(Sequence[Episode]):
+    """Imported episodes, all read and checked."""
+
+    def __init__(self, episodes: Sequence[Episode]) -> None:
+        self.episodes = list(episodes)
+
+    def __len__(self) -> int:
+        return len(self.episodes)
+
+    def __getitem__(self, i):  # type: ignore[no-untyped-def]
+        return self.episodes[i]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kind of each episode."""
+        return tuple(e.kind for e in self.episodes)
+
+    @property
+    def returns(self) -> np.ndarray:
+        """True return of each episode, (N,); NaN where unknown."""
+        return np.array([e.ret for e in self.episodes])
+
+
+def read_source(kind: str, path: Path, size: int) -> tuple[EpisodeGroup | InMemory, FrameSpec | None]:
+    """All episodes of a source, and how its frames were made if the source says so."""
+    if not Path(path).exists():
+        raise BadData(f"{path}: there is no such file or folder; datasets.<task>.path in params.yaml names it")
+    if kind == "episodes":
+        file = EpisodeFile(path)
+        return file.group("episodes"), file.spec
+    return InMemory(list(read(kind, path, size))), None
+
+
+def read(kind: str, path: Path, size: int) -> Iterator[Episode]:
+    """Episodes of a folder or file, checked one by one. Raises BadData naming the file and the reason."""
+    yield from IMPORTERS.get(kind)(Path(path), size)
+
+
+def checked(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray:
+    """frames if they are uint8 (T >= least, H, W, 3); else BadData."""
+    if frames.dtype != np.uint8:
+        raise BadData(f"{path}: frames are {frames.dtype}, not uint8")
+    if frames.ndim != 4 or frames.shape[-1] != 3:
+        raise BadData(f"{path}: frames have shape {frames.shape}, not (T, H, W, 3)")
+    if len(frames) < least:
+        raise BadData(f"{path}: {len(frames)} frames, at least {least} are needed")
+    if not min(frames.shape[1:3]):
+        raise BadData(f"{path}: frames are empty, {frames.shape}")
+    return frames

@@ -1,0 +1,175 @@
+"""DrQ: its pictures, its gradients, its averages, its saved state, and that it learns something small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from viper_pipeline.agents.augment import random_shift
+from viper_pipeline.agents.base import AGENTS
+from viper_pipeline.agents.drq import DrQ, DrQConfig
+from viper_pipeline.agents.replay import Replay, Transitions
+from viper_pipeline.errors import BadParams
+
+SMALL = DrQConfig(
+    pixels=8,
+    channels=(4,),
+    kernels=(3,),
+    strides=(2,),
+    hidden=(16,),
+    latent=8,
+    shift=1,
+    batch_size=16,
+    average=0.9,
+)
+
+
+def batch(agent, size=16, seed=0):
+    rng = np.random.default_rng(seed)
+    colours, height, width = agent.frame_shape
+
+    def picture(channels):
+        return rng.integers(0, 256, (size, channels, height, width), dtype=np.uint8)
+
+    return Transitions(
+        obs=picture(agent.stack * colours),
+        action=rng.uniform(-1, 1, (size, 1)).astype(np.float32),
+        reward=rng.random(size, dtype=np.float32),
+        discount=np.full(size, 0.9, np.float32),
+        next_obs=picture(agent.stack * colours),
+        arrived=picture(colours),
+    )
+
+
+@pytest.fixture
+def agent():
+    torch.manual_seed(0)
+    return DrQ(SMALL, (16, 16, 3), 1)
+
+
+def test_is_registered_with_its_configuration():
+    assert AGENTS.get("drq") is DrQ and DrQ.Config is DrQConfig
+
+
+def test_table_4_is_the_default():
+    agent = DrQ(DrQConfig(), (64, 64, 3), 2)
+    assert [c.out_channels for c in agent.encoder.convs if hasattr(c, "stride")] == [32, 64, 128, 256]
+    assert agent.encoder.size == 256 * 3 * 3
+    assert agent.target_entropy == -1 and agent.log_temperature.exp().item() == pytest.approx(0.1)
+
+
+def test_sees_the_mean_of_each_block_of_pixels(agent):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    seen = agent.see(frames)
+    assert seen.shape == (2, 3, 8, 8) and seen.dtype == np.uint8
+    assert abs(float(seen[1, 2, 3, 4]) - frames[1, 6:8, 8:10, 2].mean()) <= 0.5
+    with pytest.raises(BadParams, match="pixels"):
+        DrQ(SMALL, (20, 20, 3), 1)
+
+
+def test_contrast_shows_what_moves():
+    agent = DrQ(SMALL.model_copy(update={"contrast": 3.0}), (16, 16, 3), 1)
+    rng = np.random.default_rng(0)
+    still = rng.integers(40, 80, (16, 16, 3), dtype=np.uint8)
+    frames = np.repeat(still[None], 9, 0)
+    for i in range(9):
+        frames[i, :2, :2] = 20 * i
+    replay = Replay(1, 20, agent.frame_shape, 1)
+    replay.start(0, agent.see(frames)[0])
+    for seen in agent.see(frames)[1:]:
+        replay.add(0, np.zeros(1), 0.0, seen, False)
+    agent.prepare(replay)
+    assert (replay.used()[0] == agent.see(frames)).all(), "stored frames look like those to come"
+    seen = agent.see(frames)
+    assert (seen[:, :, 1:] == 128).all() and (seen[:, :, 0, 1:] == 128).all()
+    assert seen[3:6, 0, 0, 0].tolist() == [68, 128, 188] and seen[0, 0, 0, 0] == 0 and seen[8, 0, 0, 0] == 255
+
+
+def test_shift_moves_each_picture_whole():
+    rng = np.random.default_rng(0)
+    pictures = np.zeros((50, 2, 9, 9), np.uint8)
+    pictures[:, 0, 4, 4], pictures[:, 1, 4, 5] = 200, 100
+    shifted = random_shift(rng, pictures, 2)
+    first, second = (np.argwhere(shifted[:, c])[:, 1:] for c in (0, 1))
+    assert (second - first == [0, 1]).all(), "channels move together"
+    assert np.abs(first - 4).max() == 2 and len({tuple(p) for p in first}) > 5
+    assert random_shift(rng, pictures, 0) is pictures
+
+
+def test_actions_are_bounded_and_deterministic_on_demand(agent):
+    obs = np.random.default_rng(0).integers(0, 256, (5, 3, *agent.frame_shape), dtype=np.uint8)
+    one, two = agent.act(obs, True), agent.act(obs, True)
+    assert one.shape == (5, 1) and one.dtype == np.float32 and (np.abs(one) <= 1).all()
+    assert (one == two).all() and (agent.act(obs, False) != agent.act(obs, False)).any()
+    assert np.allclose(one[2:3], agent.act(obs[2:3], True), atol=1e-6), "environments do not see each other"
+
+
+def grads(agent, part):
+    return [p.grad for p in getattr(agent, part).parameters()]
+
+
+def test_each_loss_teaches_its_own(agent, monkeypatch):
+    """Where the critics are right, only actor and temperature move: the encoder learns from critics alone."""
+    monkeypatch.setattr(agent, "_target", lambda obs, reward, discount: agent.silenced)
+    given = batch(agent)
+    with torch.no_grad():
+        features = agent.encoder(torch.from_numpy(given.obs))
+        agent.silenced = agent.critic(features, torch.from_numpy(given.action))
+    agent.update(given)
+    assert all((g == 0).all() for part in ("encoder", "critic") for g in grads(agent, part))
+    assert any((g != 0).any() for g in grads(agent, "actor")) and agent.log_temperature.grad != 0
+    assert all(p.requires_grad for p in agent.critic.parameters())
+    agent.silenced = agent.silenced + 1
+    agent.update(given)
+    assert all(any((g != 0).any() for g in grads(agent, part)) for part in ("encoder", "critic"))
+
+
+def test_targets_follow_by_tau(agent):
+    before = [p.clone() for p in agent.target_critic.parameters()]
+    agent.update(batch(agent))
+    for old, new, source in zip(
+        before, agent.target_critic.parameters(), agent.critic.parameters(), strict=True
+    ):
+        assert torch.allclose(new, old + SMALL.tau * (source - old), atol=1e-7)
+
+
+def test_terminal_transitions_are_worth_their_reward(agent):
+    given = batch(agent)
+    reward = torch.from_numpy(given.reward)
+    target = agent._target(torch.from_numpy(given.next_obs), reward, torch.zeros(16))
+    assert torch.equal(target, reward)
+
+
+def test_rate_falls_to_its_share(agent):
+    agent = DrQ(SMALL.model_copy(update={"final_learning_rate": 0.1}), (16, 16, 3), 1)
+    rates = []
+    for done in (0.0, 0.5, 1.0):
+        agent.anneal(done)
+        rates.append(agent.optimizer.param_groups[0]["lr"] / SMALL.learning_rate)
+    assert rates == pytest.approx([1.0, 0.55, 0.1])
+
+
+def test_a_loaded_agent_goes_on_exactly(agent, tmp_path):
+    for seed in range(3):
+        agent.update(batch(agent, seed=seed))
+    torch.save(agent.state_dict(), tmp_path / "agent.pt")
+    other = DrQ(SMALL, (16, 16, 3), 1)
+    other.load_state_dict(torch.load(tmp_path / "agent.pt", weights_only=True))
+    for one in (agent, other):
+        torch.manual_seed(5)
+        one.update(batch(one, seed=9))
+    a, b = agent.weights(), other.weights()
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_learns_which_action_pays():
+    torch.manual_seed(0)
+    config = SMALL.model_copy(update={"learning_rate": 3e-3, "temperature": 1e-3, "critic_norm": True})
+    agent = DrQ(config, (16, 16, 3), 1)
+    for seed in range(200):
+        given = batch(agent, seed=seed)
+        given.discount[:] = 0
+        agent.update(given.with_reward(np.where(given.action[:, 0] > 0, 1, -1).astype(np.float32)))
+    obs = np.random.default_rng(0).integers(0, 256, (20, 3, *agent.frame_shape), dtype=np.uint8)
+    assert agent.act(obs, True).min() > 0

@@ -1,0 +1,162 @@
+"""The run loop: who is paid for what, what ends an episode, and that being killed changes nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from tests.agents.toy import SIZE, Brightness, Toy, brightness
+
+from viper_pipeline.agents.drq import DrQ, DrQConfig
+from viper_pipeline.agents.rollout import Environments, Stacks, evaluate
+from viper_pipeline.agents.run import RunConfig, Trainer, train_agent
+from viper_pipeline.rewards.rnd import RND, RNDConfig
+
+DRQ = DrQConfig(
+    pixels=16, channels=(8,), kernels=(4,), strides=(4,), hidden=(32,), latent=16, shift=1, batch_size=32,
+    critic_norm=True, learning_rate=2e-3, gamma=0.8, average=0.9, tau=0.05, temperature=0.01, contrast=2.0,
+)  # fmt: skip
+EXPLORE = partial(
+    RND, RNDConfig(channels=(4,), kernels=(4,), strides=(4,), hidden=(16,), outputs=8, weight=0.1)
+)
+RUN = RunConfig(
+    steps=96, envs=2, round_steps=12, random_steps=24, eval_every=48, eval_episodes=3, final_episodes=5,
+    checkpoint_every=24,
+)  # fmt: skip
+
+
+def trainer(reward=None, make_env=Toy, run=RUN, **kwargs):
+    torch.manual_seed(0)
+    envs = Environments(make_env, run.envs, 0)
+    arguments = {"seed": 0, "reward": reward, "oracle_scale": None, "exploration": None} | kwargs
+    return Trainer(DrQ(DRQ, envs.frame_shape, envs.actions), envs, run, **arguments)
+
+
+def same(one, two):
+    return (
+        one.final_returns == two.final_returns
+        and [list(r.items()) for r in one.curve] == [list(r.items()) for r in two.curve]
+        and all(torch.equal(one.weights[k], two.weights[k]) for k in one.weights)
+        and np.array_equal(one.frames, two.frames)
+    )
+
+
+def test_a_reward_is_stored_with_the_frame_it_pays_for():
+    run = trainer(Brightness())
+    run.play_round()
+    replay = run.replay
+    stored = np.concatenate([replay.frames[i, 1 : replay.count[i]] for i in range(2)])
+    paid = np.concatenate([replay.rewards[i, 1 : replay.count[i]] for i in range(2)])
+    assert np.allclose(paid, brightness(stored.transpose(0, 2, 3, 1))) and len(set(paid)) > 2
+    kinds = [entry[0] for entry in run.reward.log]
+    assert kinds == ["start"] + 12 * ["step"]
+
+
+@pytest.mark.parametrize("scale", [None, 0.5])
+def test_true_rewards_reach_the_oracle_only(scale):
+    run = trainer(oracle_scale=scale)
+    run.play_round()
+    paid = run.replay.rewards[:, 1:13]
+    assert (paid == 0).all() if scale is None else 0 < paid.max() <= scale
+    assert run.tally.means()["train_return"] > 0, "people may read it"
+
+
+def test_an_environment_that_ends_early_begins_anew_alone():
+    reward = Brightness()
+    # Thirty steps a round: the cut at 20, and ends beyond 0.6, come inside it.
+    run = trainer(reward, partial(Toy, length=20, ends_at=0.6), RUN.model_copy(update={"round_steps": 30}))
+    run.play_round()
+    restarts = [entry for entry in reward.log if entry[0] == "restart"]
+    replay = run.replay
+    begun = sum(len(set(replay.begin[i, : replay.count[i]])) for i in range(2))
+    assert len(restarts) >= 2 and begun == 2 + len(restarts)
+    assert replay.count.sum() == 60 + begun
+    ends = [(replay.terminal[i, : replay.count[i]]).sum() for i in range(2)]
+    assert 0 < sum(ends) <= len(restarts) + 2
+    for _, i, frame in restarts:
+        assert (replay.frames[i, : replay.count[i]] == frame.transpose(2, 0, 1)).all(axis=(1, 2, 3)).any()
+
+
+def test_random_steps_learn_nothing_and_updates_keep_the_ratio():
+    run = trainer(run=RUN.model_copy(update={"updates_per_step": 0.5}))
+    run.play_round()
+    assert (run.step, run.updates) == (24, 0)
+    run.play_round()
+    assert (run.step, run.updates) == (48, 12)
+
+
+def test_the_last_round_is_shortened_to_the_steps_asked_for():
+    result = train_agent("drq", DRQ, RUN.model_copy(update={"steps": 30}), Toy, seed=0)
+    assert result.curve[-1]["step"] == 30
+
+
+def test_evaluation_follows_from_its_seeds_and_not_from_who_plays_beside():
+    agent = DrQ(DRQ, (SIZE, SIZE, 3), 1)
+    returns, film = evaluate(agent, Environments(Toy, 4, 0), [1, 2, 3, 4, 5])
+    alone = [evaluate(agent, Environments(Toy, 1, 7), [seed])[0][0] for seed in (1, 2, 3, 4, 5)]
+    assert np.allclose(returns, alone, atol=0.2) and len(set(returns)) == 5
+    assert film.shape == (13, SIZE, SIZE, 3) and film.dtype == np.uint8
+    assert (film[0] == Toy(0).reset(seed=1)[0]).all()
+
+
+def test_stacks_hold_the_newest_last():
+    stacks = Stacks(1, 3, (1,))
+    stacks.start(0, np.array([5]))
+    assert stacks.frames.ravel().tolist() == [5, 5, 5]
+    stacks.push(np.array([[6]]))
+    assert stacks.frames.ravel().tolist() == [5, 5, 6]
+
+
+def test_one_seed_one_result():
+    one, two = (
+        train_agent("drq", DRQ, RUN, Toy, seed=3, reward=Brightness(), exploration=EXPLORE) for _ in "ab"
+    )
+    other = train_agent("drq", DRQ, RUN, Toy, seed=4, reward=Brightness(), exploration=EXPLORE)
+    assert same(one, two) and not same(one, other)
+
+
+class Killed(Exception):
+    pass
+
+
+class Mortal(Toy):
+    """A toy that dies at its own moment."""
+
+    lives = 10**9
+
+    def step(self, action):
+        Mortal.lives -= 1
+        if Mortal.lives < 0:
+            raise Killed
+        return super().step(action)
+
+
+# Inside the second round, in an evaluation, in the third round, in the final evaluation.
+@pytest.mark.parametrize("lives", [30, 60, 100, 170])
+def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch, lives):
+    def run(scratch=None):
+        return train_agent(
+            "drq", DRQ, RUN, Mortal, seed=3, reward=Brightness(), exploration=EXPLORE, scratch=scratch
+        )
+
+    whole = run()
+    monkeypatch.setattr(Mortal, "lives", lives)
+    with pytest.raises(Killed):
+        run(tmp_path)
+    monkeypatch.setattr(Mortal, "lives", 10**9)
+    assert (tmp_path / "agent.pt").exists()
+    assert same(run(tmp_path), whole)
+
+
+def test_learns_to_go_home_from_light_alone():
+    run = RUN.model_copy(update={"steps": 500, "random_steps": 100, "eval_every": 500, "final_episodes": 8})
+    result = train_agent("drq", DRQ, run, Toy, seed=0, reward=Brightness(), exploration=EXPLORE)
+    idle = np.mean([12 * 0.25 for _ in range(8)])
+    assert np.mean(result.final_returns) > 2 * idle
+
+
+def test_two_payers_are_refused():
+    with pytest.raises(ValueError, match="both"):
+        train_agent("drq", DRQ, RUN, Toy, seed=0, reward=Brightness(), oracle_scale=1.0)

@@ -1,0 +1,114 @@
+"""params.yaml: what is wrong with it is said at once, with the field and the remedy."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from viper_pipeline.errors import BadParams
+from viper_pipeline.pipelines.params import validate
+
+ROOT = Path(__file__).parents[2]
+PROFILES = ["params.yaml", *(f"profiles/{p}.yaml" for p in ("laptop", "small", "paper", "tiny"))]
+
+
+def read(name: str) -> dict:
+    return yaml.safe_load((ROOT / name).read_text())
+
+
+def put(params: dict, path: str, value: object) -> dict:
+    params = copy.deepcopy(params)
+    *parents, last = path.split(".")
+    here = params
+    for key in parents:
+        here = here[key]
+    if value is DELETE:
+        del here[last]
+    else:
+        here[last] = value
+    return params
+
+
+DELETE = object()
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_is_sound(name):
+    assert validate(read(name), name).suites
+
+
+def test_the_project_comes_with_the_laptop_profile():
+    assert read("params.yaml") == read("profiles/laptop.yaml")
+
+
+WRONG = {
+    # path, value, what the message must hold
+    "typo at the top": ("sedes", [0], ["sedes", "did you mean 'seeds'"]),
+    "typo in a block": ("suites.dmc.curation.topk", 3, ["suites.dmc.curation.topk", "did you mean 'top_k'"]),
+    "typo in a component": ("suites.dmc.videogpt.windw", 3, ["windw", "did you mean 'window'"]),
+    "typo in a suite's block": ("suites.dmc.tokeniser", {}, ["suites.dmc.tokeniser", "did you mean 'tokenizer'"]),
+    "missing": ("suites.dmc.frames.action_repeat", "four", ["suites.dmc.frames.action_repeat", "integer"]),
+    "missing block": ("suites.dmc.curation", DELETE, ["suites.dmc.curation", "missing"]),
+    "wrong type": ("suites.dmc.tokenizer.training.steps", "many", ["suites.dmc.tokenizer.training.steps", "integer"]),
+    "out of range": ("suites.dmc.videogpt.layers", 0, ["layers", "greater than 0"]),
+    "unknown suite": ("suites.dcm", {}, ["suites.dcm"]),
+    "unknown task": ("suites.dmc.tasks", ["cartpole_balanse", "ball_in_cup_catch"], ["did you mean 'cartpole_balance'"]),
+    "task twice": ("suites.dmc.tasks", ["cartpole_balance"] * 2 + ["ball_in_cup_catch"], ["twice"]),
+    "task without data": ("suites.dmc.datasets.cartpole_balance", DELETE, ["suites.dmc.datasets", "cartpole_balance"]),
+    "unknown importer": (
+        "suites.dmc.datasets.cartpole_balance",
+        {"kind": "npy", "path": "x"},
+        ["suites.dmc.datasets.cartpole_balance.kind", "did you mean 'npz'"],
+    ),
+    "oracle reads its own file": (
+        "suites.dmc.datasets.cartpole_balance.path",
+        "elsewhere.h5",
+        ["data/episodes/dmc/oracle/cartpole_balance.h5"],
+    ),
+    "unknown agent": ("suites.dmc.agents", ["drk"], ["no agent 'drk'", "did you mean 'drq'"]),
+    "agent without a block": ("suites.dmc.drq", DELETE, ["'drq' needs a block"]),
+    "unknown model": ("suites.dmc.video_models", ["videogtp"], ["did you mean 'videogpt'"]),
+    "reward of another model": ("suites.dmc.reward.model", "maskgit", ["suites.dmc.reward.model"]),
+    "more kept than recorded": ("suites.dmc.curation.top_k", 10_000, ["suites.dmc.curation.top_k", "lower it"]),
+    "all held out": ("suites.dmc.curation.held_out", 46, ["suites.dmc.curation.held_out", "none to train on"]),
+    "window longer than an episode": ("suites.dmc.videogpt.window", 300, ["suites.dmc.videogpt.window", "251"]),
+    "stride leaves too little": ("suites.dmc.curation.stride", 100, ["suites.dmc.videogpt.window", "stride 100"]),
+    "heads do not divide": ("suites.dmc.videogpt.heads", 7, ["multiple of heads"]),
+    "unknown method": ("suites.dmc.methods", ["vipr"], ["suites.dmc.methods"]),
+    "no seeds": ("seeds", [], ["seeds"]),
+    "joint with repeat": ("suites.dmc.reward", {"model": "videogpt", "mode": "joint", "boundary": "repeat"}, ["boundary"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_named_with_its_field_and_remedy(case):
+    path, value, expected = WRONG[case]
+    with pytest.raises(BadParams) as error:
+        validate(put(read("params.yaml"), path, value), "my.yaml")
+    message = str(error.value)
+    assert message.startswith("my.yaml: ")
+    for words in expected:
+        assert words in message
+
+
+def test_several_mistakes_are_said_together():
+    params = put(put(read("params.yaml"), "sedes", 1), "suites.dmc.videogpt.width", -1)
+    with pytest.raises(BadParams) as error:
+        validate(params, "my.yaml")
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_the_paper_profile_holds_the_papers_tables():
+    dmc = read("profiles/paper.yaml")["suites"]["dmc"]
+    tokenizer, gpt, drq, rnd = (dmc[k] for k in ("tokenizer", "videogpt", "drq", "exploration"))
+    assert (tokenizer["channels"], tokenizer["multipliers"], tokenizer["blocks"]) == (128, [1, 1, 2, 2], 1)
+    assert (tokenizer["quantiser"]["size"], tokenizer["quantiser"]["dim"]) == (1024, 64)
+    assert (tokenizer["training"]["batch_size"], tokenizer["training"]["steps"]) == (128, 200_000)
+    assert (gpt["window"], gpt["width"], gpt["feedforward"], gpt["heads"], gpt["layers"]) == (16, 256, 1024, 8, 8)
+    assert (gpt["training"]["batch_size"], gpt["training"]["steps"], gpt["dropout"]) == (32, 500_000, 0.0)
+    assert (drq["hidden"], drq["channels"], drq["strides"]) == ([256, 256], [32, 64, 128, 256], [2, 2, 2, 2])
+    assert (drq["learning_rate"], drq["gamma"], drq["critics"], drq["tau"]) == (3e-4, 0.99, 2, 0.005)
+    assert (rnd["channels"], rnd["hidden"], rnd["learning_rate"], rnd["weight"]) == ([32, 64, 64], [512, 512], 3e-4, 1)
+    assert dmc["record"]["expert"] == 1000 and dmc["curation"]["top_k"] == 50
+    assert read("profiles/paper.yaml")["seeds"] == [0, 1, 2]
