@@ -8,6 +8,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 
 from viper_pipeline.pipelines.agents.train_agent import train_agent
+from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
 from viper_pipeline.pipelines.bind import bind, stage
 
 
@@ -29,7 +30,10 @@ def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipelin
                     }
                     if method != "oracle":
                         inputs["exploration"] = f"{p}.exploration"
+                    place = {"suite": suite, "task": task, "method": method, "agent": agent, "seed": seed}
+                    function = bind(train_agent, **place)
                     if method == "viper":
+                        function = bind(train_agent_viper, model=model, **place)
                         inputs |= {
                             "tokenizer": f"{suite}/tokenizer",
                             "video_model": f"{suite}/{model}/video_model",
@@ -40,7 +44,7 @@ def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipelin
                             suite,
                             f"train_agent_{method}",
                             f"{task}-{agent}-{seed}",
-                            bind(train_agent, suite=suite, task=task, method=method, agent=agent, seed=seed),
+                            function,
                             inputs,
                             f"{suite}/{task}/{method}/{agent}/{seed}/run",
                         )

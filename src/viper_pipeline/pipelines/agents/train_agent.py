@@ -1,4 +1,7 @@
-"""Stages `train_agent_<method>`: one run of suite x task x method x agent x seed (paper 4.2)."""
+"""Stages `train_agent_<method>`: one run of suite x task x method x agent x seed (paper 4.2).
+
+The stage of method `viper` is in a file of its own, so that no other method depends on the reward's code.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.agents.base import AGENTS
+from viper_pipeline.agents.base import AGENTS, RewardStream
 from viper_pipeline.agents.run import RunConfig
 from viper_pipeline.agents.run import train_agent as train
-from viper_pipeline.rewards.load import load_reward
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 from viper_pipeline.suites import SUITES
 from viper_pipeline.training.artifacts import Directory
@@ -26,9 +28,7 @@ def train_agent(
     threads: int,
     scratch: Path,
     exploration: Mapping[str, Any] | None = None,
-    tokenizer: Directory | None = None,
-    video_model: Directory | None = None,
-    reward: Directory | None = None,
+    reward: RewardStream | None = None,
     *,
     suite: str,
     task: str,
@@ -36,7 +36,7 @@ def train_agent(
     agent: str,
     seed: int,
 ) -> Directory:
-    """Train one agent. Only method `oracle` is paid the true reward; `viper` is paid by the video model.
+    """Train one agent. Only method `oracle` is paid the true reward; without a `reward` the bonus is all there is.
 
     Returns weights, curve.csv (returns of evaluation episodes against steps), and a GIF of one episode at the end.
     """
@@ -44,12 +44,6 @@ def train_agent(
     simulator = SUITES.get(suite)()
     spec = simulator.frame_spec(task, frames)
     limits = RunConfig.model_validate(run)
-    stream = None
-    if method == "viper":
-        assert tokenizer is not None and video_model is not None and reward is not None
-        viper = load_reward(tokenizer, video_model, reward, task)
-        viper.check(spec)
-        stream = viper.stream()
     bonus = RNDConfig.model_validate(exploration) if exploration else None
     result = train(
         agent,
@@ -57,7 +51,7 @@ def train_agent(
         limits,
         lambda seed: simulator.make(task, seed, spec),
         seed=derive(seed, "agent", suite, task, method, agent),
-        reward=stream,
+        reward=reward,
         oracle_scale=1 / spec.action_repeat if method == "oracle" else None,
         exploration=(lambda shape: RND(bonus, shape)) if bonus else None,
         scratch=scratch,
