@@ -1,4 +1,4 @@
-"""Frames per second of one core: `python benchmarks/rendering.py [TASK ...]`; simulation of one step included."""
+"""Frames per second of one core, one simulated step each: `python benchmarks/rendering.py [TASK ...]`."""
 
 from __future__ import annotations
 

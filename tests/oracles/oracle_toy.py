@@ -7,7 +7,6 @@ import gymnasium
 import numpy as np
 
 from viper_pipeline.oracles.policy import MlpPolicy
-from viper_pipeline.oracles.record import record
 
 STEPS = 12
 
@@ -80,5 +79,7 @@ class Slow(Toy):
 
 def record_slowly():
     """Record until interrupted; what the test of interruptions runs in a process of its own."""
+    from viper_pipeline.oracles.record import record  # not for the workers, who would wait for torch
+
     for _ in record(Slow, None, 1000, "random", 0, workers=2):
         print("recording", flush=True)

@@ -11,7 +11,7 @@ from viper_pipeline.errors import BadData
 from viper_pipeline.oracles import ORACLES
 from viper_pipeline.oracles.fast_sac import FastSAC
 from viper_pipeline.oracles.learner import Learner
-from viper_pipeline.oracles.sb3 import OracleConfig, load_policy, play, train_oracle
+from viper_pipeline.oracles.sb3 import OracleConfig, good_enough, load_policy, play, train_oracle
 from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
 from viper_pipeline.training.seeding import seed_everything
 
@@ -88,6 +88,14 @@ def test_it_learns_stops_early_and_writes_a_curve():
     assert max(returns) <= STEPS
     assert oracle.config["steps_trained"] == 300 * len(returns) < config.steps
     assert returns[-1] >= 9.0 > max(returns[:-1], default=0)
+
+
+def test_one_good_evaluation_may_not_be_enough():
+    config = SAC_TINY.model_copy(update={"stop_return": 5.0, "stop_in_a_row": 2})
+    good, bad = {"return": 6.0}, {"return": 4.0}
+    assert good_enough([bad, good, good], config)
+    assert not any(good_enough(h, config) for h in ([], [good], [good, bad], [good, good, bad], [bad, good]))
+    assert not good_enough([good, good], SAC_TINY)
 
 
 def test_best_and_last_actor():

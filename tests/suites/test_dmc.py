@@ -10,7 +10,23 @@ from viper_pipeline.suites import SUITES
 from viper_pipeline.suites.dmc import ALIASES, DMC, TASKS, canonical, paper_name
 
 FAST = {"action_repeat": 4, "shadows": False, "antialiasing": False}
-PAPER = ["cartpole_balance", "cartpole_swingup", "cheetah_run", "cup_catch", "finger_spin", "finger_turn_hard", "hopper_stand", "pendulum_swingup", "pointmass_easy", "pointmass_hard", "quadruped_run", "quadruped_walk", "reacher_easy", "reacher_hard", "walker_walk"]
+PAPER = [
+    "cartpole_balance",
+    "cartpole_swingup",
+    "cheetah_run",
+    "cup_catch",
+    "finger_spin",
+    "finger_turn_hard",
+    "hopper_stand",
+    "pendulum_swingup",
+    "pointmass_easy",
+    "pointmass_hard",
+    "quadruped_run",
+    "quadruped_walk",
+    "reacher_easy",
+    "reacher_hard",
+    "walker_walk",
+]
 suite = DMC()
 
 

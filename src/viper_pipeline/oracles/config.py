@@ -47,6 +47,7 @@ class OracleConfig(Config):
     stop_return: float | None = Field(
         None, description="stop once an evaluation's mean reaches this; null: never"
     )
+    stop_in_a_row: int = Field(1, gt=0, description="evaluations in a row that must reach stop_return")
     keep: Literal["best", "last"] = Field("best", description="which evaluated actor becomes the oracle")
 
     @model_validator(mode="after")

@@ -80,7 +80,7 @@ def _episodes(
 def _performed(
     work: rollout.Work, jobs: list[rollout.Job], workers: int
 ) -> Iterator[Callable[[rollout.Job], object]]:
-    """Yield a function that returns when a job is done. Leaving early, for whatever reason, stops them all."""
+    """Yield a function that returns when a job is done. Leaving early, for any reason, stops them."""
     if workers == 0 or not jobs:
         rollout.begin(work)
         try:

@@ -31,7 +31,7 @@ def train_oracle(
     scratch: Path | None = None,
     progress: Progress = silent,
 ) -> Directory:
-    """Train until `config.steps`, or until an evaluation reaches `config.stop_return`.
+    """Train until `config.steps`, or until evaluations reach `config.stop_return`.
 
     make_state_env: seed -> an environment whose observation is the state (D,), with actions in [-1, 1].
     scratch: folder for checkpoints, one per evaluation; killed and called again with the same arguments, the
@@ -84,8 +84,13 @@ def train_oracle(
 
 
 def good_enough(history: list[dict[str, float]], config: OracleConfig) -> bool:
-    """Whether the last evaluation reached the return at which to stop."""
-    return bool(history) and config.stop_return is not None and history[-1]["return"] >= config.stop_return
+    """Whether enough evaluations in a row reached the return at which to stop."""
+    last = [row["return"] for row in history[-config.stop_in_a_row :]]
+    return (
+        config.stop_return is not None
+        and len(last) == config.stop_in_a_row
+        and min(last) >= config.stop_return
+    )
 
 
 def play(env: gymnasium.Env, policy: Policy, seed: int, deterministic: bool = True) -> float:

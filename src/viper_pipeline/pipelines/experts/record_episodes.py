@@ -24,6 +24,6 @@ def record_episodes(
     task: str,
 ) -> Recording:
     """The oracle's expert episodes, and noisy ones that only test the reward."""
-    behaviour = Behaviour.model_validate(record["behaviour"])
+    behaviour = Behaviour.model_validate(record.get("behaviour", {}))
     counts: dict[Kind, int] = {"expert": record["expert"], "noisy": record["noisy"]}
     return record_kinds(counts, frames, seed, workers, scratch, suite, task, oracle, behaviour)
