@@ -1,78 +1,111 @@
-"""What happens around every node: its recipe is set, its folder locked, its cost noted. Kept light: every start pays."""
+"""What happens around every node: its recipe is set, its scratch folder locked, its cost noted.
+
+Kept light, since every start of Kedro pays for it. The same under `viper stage` (DVC) and `kedro run`.
+"""
 
 from __future__ import annotations
 
 import json
 import resource
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
+from viper_pipeline.errors import BadParams
+
 
 class ProjectHooks:
-    """Works the same under `viper stage` (DVC) and `kedro run`."""
+    """A node begins with the first dataset that it loads, since its scratch folder is one of them."""
 
     def __init__(self) -> None:
-        self.node: str | None = None
-        self.unsaved: set[str] = set()
+        self.here = threading.local()  # kedro's ThreadRunner: one node a thread
 
     @hook_impl
     def after_catalog_created(self, catalog: Any) -> None:
         """Put in the files and folders of videos that params.yaml names."""
+        from kedro.io import AbstractDataset
+
+        from viper_pipeline.graph.code import Code
         from viper_pipeline.graph.project import project_root, read_params, registry
-        from viper_pipeline.pipelines.datasets import SourcePath
 
         self.catalog, self.root = catalog, project_root()
         self.registry = registry(self.root)
+        self.code = Code.of(self.root)
         for name, path in self.registry.sources(read_params(self.root / "params.yaml")).items():
-            catalog[name] = SourcePath(filepath=str(self.root / path))
+            entry = catalog.config_resolver.resolve_pattern(name)
+            catalog[name] = AbstractDataset.from_config(name, {**entry, "filepath": str(self.root / path)})
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Refuse what would write artifacts without lineage: Kedro's hooks do not reach other processes."""
+        if "ParallelRunner" in str(run_params.get("runner")):
+            raise BadParams("--runner ParallelRunner: not with this project; `viper run -j N` runs stages side by side")
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Any) -> None:
         """The first dataset of a node: begin."""
-        if self.node != node.name:
+        if getattr(self.here, "node", None) != node.name:
             self._begin(node)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Any) -> None:
         """The last dataset of a node: end."""
-        self.unsaved.discard(dataset_name)
-        if not self.unsaved:
+        self.here.unsaved.discard(dataset_name)
+        if not self.here.unsaved:
             self._end(node)
 
-    def _begin(self, node: Any) -> None:
-        from viper_pipeline.graph.code import Code
-        from viper_pipeline.graph.recipe import make_recipe, set_current
-        from viper_pipeline.graph.stages import code_files
+    @hook_impl
+    def on_node_error(self, node: Any) -> None:
+        """The checkpoints stay, for the next try."""
+        self.here.lock.release()
+        self._clear()
 
-        self.node, self.unsaved, self.begun = node.name, set(node.outputs), time.monotonic()
+    def _begin(self, node: Any) -> None:
+        from viper_pipeline.graph.code import code_files
+        from viper_pipeline.graph.recipe import make_recipe, set_current
+
         params = {
             name.removeprefix("params:"): self.catalog.load(name) for name in node.inputs if name.startswith("params:")
         }
+        data = [name for name in node.inputs if not name.startswith("params:")]
         recipe = make_recipe(
             node.name,
             params,
-            [p for name in node.inputs if not name.startswith("params:") and (p := self._path(name))],
-            [p for name in node.outputs if (p := self._path(name))],
-            code_files(Code.of(self.root), node.func, self.registry),
+            [path for name in data if (path := self._path(name))],
+            [path for name in node.outputs if (path := self._path(name))],
+            code_files(self.code, node.func, self.registry.PLUGS, lambda value: [str(value)]),
             self.root,
         )
-        self.lock, self.recipe = recipe.lock(), recipe
+        self.here.lock, self.here.recipe = recipe.lock(), recipe
+        self.here.node, self.here.unsaved, self.here.begun = node.name, set(node.outputs), time.monotonic()
         set_current(recipe)
 
     def _end(self, node: Any) -> None:
         from viper_pipeline.files import atomic_write
+
+        self.here.recipe.forget(self.here.lock)
+        kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        cost = {
+            "seconds": round(time.monotonic() - self.here.begun, 1),
+            "peak_rss_mb": round(kilobytes / 1024),
+        }
+        atomic_write(self.root / ".viper" / "costs" / f"{node.name}.json", json.dumps(cost).encode())
+        self._clear()
+
+    def _clear(self) -> None:
         from viper_pipeline.graph.recipe import set_current
 
-        self.recipe.forget(self.lock)
+        self.here.node = None
         set_current(None)
-        kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        cost = {"seconds": round(time.monotonic() - self.begun, 1), "peak_rss_mb": round(kilobytes / 1024)}
-        atomic_write(self.root / ".viper" / "costs" / f"{node.name}.json", json.dumps(cost).encode())
-        self.node = None
 
     def _path(self, dataset: str) -> Path | None:
-        path = getattr(self.catalog.get(dataset), "path", None)
-        return path if path is not None and path != Path() else None
+        """Where a dataset lies; None for a scratch folder, and for what stays in memory."""
+        entry = self.catalog.get(dataset)
+        metadata = getattr(entry, "metadata", None) or {}
+        if metadata.get("dvc", {}).get("kind") == "scratch":
+            return None
+        path = getattr(entry, "path", None) or getattr(entry, "_filepath", None)
+        return Path(path) if path else None

@@ -128,9 +128,7 @@ def test_each_loss_teaches_its_own(agent, monkeypatch):
 def test_targets_follow_by_tau(agent):
     before = [p.clone() for p in agent.target_critic.parameters()]
     agent.update(batch(agent))
-    for old, new, source in zip(
-        before, agent.target_critic.parameters(), agent.critic.parameters(), strict=True
-    ):
+    for old, new, source in zip(before, agent.target_critic.parameters(), agent.critic.parameters(), strict=True):
         assert torch.allclose(new, old + SMALL.tau * (source - old), atol=1e-7)
 
 

@@ -18,9 +18,7 @@ DRQ = DrQConfig(
     pixels=16, channels=(8,), kernels=(4,), strides=(4,), hidden=(32,), latent=16, shift=1, batch_size=32,
     critic_norm=True, learning_rate=2e-3, gamma=0.8, average=0.9, tau=0.05, temperature=0.01, contrast=2.0,
 )  # fmt: skip
-EXPLORE = partial(
-    RND, RNDConfig(channels=(4,), kernels=(4,), strides=(4,), hidden=(16,), outputs=8, weight=0.1)
-)
+EXPLORE = partial(RND, RNDConfig(channels=(4,), kernels=(4,), strides=(4,), hidden=(16,), outputs=8, weight=0.1))
 RUN = RunConfig(
     steps=96, envs=2, round_steps=12, random_steps=24, eval_every=48, eval_episodes=3, final_episodes=5,
     checkpoint_every=24,
@@ -110,9 +108,7 @@ def test_stacks_hold_the_newest_last():
 
 
 def test_one_seed_one_result():
-    one, two = (
-        train_agent("drq", DRQ, RUN, Toy, seed=3, reward=Brightness(), exploration=EXPLORE) for _ in "ab"
-    )
+    one, two = (train_agent("drq", DRQ, RUN, Toy, seed=3, reward=Brightness(), exploration=EXPLORE) for _ in "ab")
     other = train_agent("drq", DRQ, RUN, Toy, seed=4, reward=Brightness(), exploration=EXPLORE)
     assert same(one, two) and not same(one, other)
 
@@ -137,9 +133,7 @@ class Mortal(Toy):
 @pytest.mark.parametrize("lives", [30, 60, 100, 170])
 def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch, lives):
     def run(scratch=None):
-        return train_agent(
-            "drq", DRQ, RUN, Mortal, seed=3, reward=Brightness(), exploration=EXPLORE, scratch=scratch
-        )
+        return train_agent("drq", DRQ, RUN, Mortal, seed=3, reward=Brightness(), exploration=EXPLORE, scratch=scratch)
 
     whole = run()
     monkeypatch.setattr(Mortal, "lives", lives)

@@ -355,8 +355,13 @@ class Toy:
     def start(self, *command: str, **env: str) -> subprocess.Popen[str]:
         """The same, not waited for."""
         return subprocess.Popen(
-            self.words(command), cwd=self.root, env=self.env(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, start_new_session=True,
+            self.words(command),
+            cwd=self.root,
+            env=self.env(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
 
     @staticmethod
@@ -368,7 +373,12 @@ class Toy:
     def env(more: dict[str, str]) -> dict[str, str]:
         """The process' own, so that the commands in dvc.yaml find `viper`."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        quiet = {"DVC_NO_ANALYTICS": "1", "KEDRO_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+        quiet = {
+            "DVC_NO_ANALYTICS": "1",
+            "KEDRO_DISABLE_TELEMETRY": "1",
+            "DO_NOT_TRACK": "1",
+            "OMP_NUM_THREADS": "1",
+        }
         return {**os.environ, "PATH": path, **quiet, **more}
 
     def ran(self) -> list[str]:

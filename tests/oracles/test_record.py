@@ -37,9 +37,7 @@ def episodes(n, kind, seed=0, **more):
 
 def test_the_number_of_processes_changes_nothing():
     suite = DMC()
-    spec = suite.frame_spec(
-        "ball_in_cup_catch", {"action_repeat": 100, "shadows": False, "antialiasing": False}
-    )
+    spec = suite.frame_spec("ball_in_cup_catch", {"action_repeat": 100, "shadows": False, "antialiasing": False})
     make = partial(suite.make, "ball_in_cup_catch", spec=spec)
     none, one, two = (list(record(make, None, 3, "random", 7, workers=workers)) for workers in (0, 1, 2))
     assert same(none, one) and same(one, two)
@@ -63,9 +61,7 @@ def test_seeds_differ_by_kind_index_and_seed_but_not_by_count():
 
 
 def test_kinds_rank_as_they_should():
-    mean = {
-        kind: np.mean([e.ret for e in episodes(30, kind)]) for kind in ("expert", "noisy", "random", "idle")
-    }
+    mean = {kind: np.mean([e.ret for e in episodes(30, kind)]) for kind in ("expert", "noisy", "random", "idle")}
     assert mean["expert"] > mean["noisy"] > mean["random"]
     assert mean["expert"] > mean["idle"]
 
@@ -77,9 +73,7 @@ def test_idle_takes_the_suites_action():
 
 def test_a_share_of_expert_episodes_is_deterministic():
     assert sum(is_deterministic(i, 0.25) for i in range(40)) == 10
-    assert all(is_deterministic(i, 1.0) for i in range(9)) and not any(
-        is_deterministic(i, 0) for i in range(9)
-    )
+    assert all(is_deterministic(i, 1.0) for i in range(9)) and not any(is_deterministic(i, 0) for i in range(9))
     mean, sampled = (episodes(1, "expert", behaviour=Behaviour(deterministic=share)) for share in (1, 0))
     assert np.array_equal(mean[0].frames[0], sampled[0].frames[0]) and not same(mean, sampled)
 
@@ -97,8 +91,8 @@ def test_more_noise_is_worse():
 def test_a_stopped_recording_resumes(tmp_path, monkeypatch):
     whole = episodes(6, "noisy")
     made = []
-    perform = rollout.perform
-    monkeypatch.setattr(rollout, "perform", lambda job: made.append(job.index) or perform(job))
+    keep = rollout.keep
+    monkeypatch.setattr(rollout, "keep", lambda job, *rest: made.append(job.index) or keep(job, *rest))
     stream = record(Toy, homing_policy(), 6, "noisy", 0, workers=0, scratch=tmp_path)
     begun = [next(stream) for _ in range(2)]
     stream.close()
@@ -114,6 +108,12 @@ def test_a_stopped_recording_resumes(tmp_path, monkeypatch):
 def test_a_process_that_dies_is_one_clear_error():
     with pytest.raises(BadEnvironment, match="died before episode 0"):
         list(record(Fatal, None, 2, "random", 0, workers=1))
+
+
+def test_two_recordings_side_by_side_do_not_meet():
+    pairs = zip(*(record(Toy, None, 3, kind, 0, workers=0) for kind in ("random", "idle")), strict=True)
+    moving, still = zip(*pairs, strict=True)
+    assert same(list(moving), episodes(3, "random")) and same(list(still), episodes(3, "idle"))
 
 
 def test_impossible_requests():
@@ -146,9 +146,7 @@ def test_no_process_forks_and_leaving_early_stops_them(monkeypatch):
 
 def test_a_recording_process_imports_no_torch():
     code = "import sys, viper_pipeline.oracles.rollout; sys.exit('torch' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parent).returncode == 0
-    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parent).returncode == 0
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -26,9 +26,7 @@ class Killed(Exception):
 
 def equal(a, b):
     """Whether two oracles are the same to the last bit."""
-    same = a.tensors.keys() == b.tensors.keys() and all(
-        torch.equal(a.tensors[k], b.tensors[k]) for k in a.tensors
-    )
+    same = a.tensors.keys() == b.tensors.keys() and all(torch.equal(a.tensors[k], b.tensors[k]) for k in a.tensors)
     return same and a.config == b.config and a.files == b.files
 
 
@@ -99,9 +97,7 @@ def test_one_good_evaluation_may_not_be_enough():
 
 
 def test_best_and_last_actor():
-    best, last = (
-        train_oracle(state_toy, SAC_TINY.model_copy(update={"keep": k}), seed=3) for k in ("best", "last")
-    )
+    best, last = (train_oracle(state_toy, SAC_TINY.model_copy(update={"keep": k}), seed=3) for k in ("best", "last"))
     returns = [float(row.split(",")[1]) for row in best.files["curve.csv"].decode().splitlines()[1:]]
     assert best.config["return"] == pytest.approx(max(returns), rel=1e-5)
     assert last.config["return"] == pytest.approx(returns[-1], rel=1e-5)

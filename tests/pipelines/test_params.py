@@ -47,15 +47,31 @@ WRONG = {
     "typo at the top": ("sedes", [0], ["sedes", "did you mean 'seeds'"]),
     "typo in a block": ("suites.dmc.curation.topk", 3, ["suites.dmc.curation.topk", "did you mean 'top_k'"]),
     "typo in a component": ("suites.dmc.videogpt.windw", 3, ["windw", "did you mean 'window'"]),
-    "typo in a suite's block": ("suites.dmc.tokeniser", {}, ["suites.dmc.tokeniser", "did you mean 'tokenizer'"]),
+    "typo in a suite's block": (
+        "suites.dmc.tokeniser",
+        {},
+        ["suites.dmc.tokeniser", "did you mean 'tokenizer'"],
+    ),
     "missing": ("suites.dmc.frames.action_repeat", "four", ["suites.dmc.frames.action_repeat", "integer"]),
     "missing block": ("suites.dmc.curation", DELETE, ["suites.dmc.curation", "missing"]),
-    "wrong type": ("suites.dmc.tokenizer.training.steps", "many", ["suites.dmc.tokenizer.training.steps", "integer"]),
+    "wrong type": (
+        "suites.dmc.tokenizer.training.steps",
+        "many",
+        ["suites.dmc.tokenizer.training.steps", "integer"],
+    ),
     "out of range": ("suites.dmc.videogpt.layers", 0, ["layers", "greater than 0"]),
     "unknown suite": ("suites.dcm", {}, ["suites.dcm"]),
-    "unknown task": ("suites.dmc.tasks", ["cartpole_balanse", "ball_in_cup_catch"], ["did you mean 'cartpole_balance'"]),
+    "unknown task": (
+        "suites.dmc.tasks",
+        ["cartpole_balanse", "ball_in_cup_catch"],
+        ["did you mean 'cartpole_balance'"],
+    ),
     "task twice": ("suites.dmc.tasks", ["cartpole_balance"] * 2 + ["ball_in_cup_catch"], ["twice"]),
-    "task without data": ("suites.dmc.datasets.cartpole_balance", DELETE, ["suites.dmc.datasets", "cartpole_balance"]),
+    "task without data": (
+        "suites.dmc.datasets.cartpole_balance",
+        DELETE,
+        ["suites.dmc.datasets", "cartpole_balance"],
+    ),
     "unknown importer": (
         "suites.dmc.datasets.cartpole_balance",
         {"kind": "npy", "path": "x"},
@@ -70,14 +86,34 @@ WRONG = {
     "agent without a block": ("suites.dmc.drq", DELETE, ["'drq' needs a block"]),
     "unknown model": ("suites.dmc.video_models", ["videogtp"], ["did you mean 'videogpt'"]),
     "reward of another model": ("suites.dmc.reward.model", "maskgit", ["suites.dmc.reward.model"]),
-    "more kept than recorded": ("suites.dmc.curation.top_k", 10_000, ["suites.dmc.curation.top_k", "lower it"]),
-    "all held out": ("suites.dmc.curation.held_out", 46, ["suites.dmc.curation.held_out", "none to train on"]),
-    "window longer than an episode": ("suites.dmc.videogpt.window", 300, ["suites.dmc.videogpt.window", "251"]),
-    "stride leaves too little": ("suites.dmc.curation.stride", 100, ["suites.dmc.videogpt.window", "stride 100"]),
+    "more kept than recorded": (
+        "suites.dmc.curation.top_k",
+        10_000,
+        ["suites.dmc.curation.top_k", "lower it"],
+    ),
+    "all held out": (
+        "suites.dmc.curation.held_out",
+        46,
+        ["suites.dmc.curation.held_out", "none to train on"],
+    ),
+    "window longer than an episode": (
+        "suites.dmc.videogpt.window",
+        300,
+        ["suites.dmc.videogpt.window", "251"],
+    ),
+    "stride leaves too little": (
+        "suites.dmc.curation.stride",
+        100,
+        ["suites.dmc.videogpt.window", "stride 100"],
+    ),
     "heads do not divide": ("suites.dmc.videogpt.heads", 7, ["multiple of heads"]),
     "unknown method": ("suites.dmc.methods", ["vipr"], ["suites.dmc.methods"]),
     "no seeds": ("seeds", [], ["seeds"]),
-    "joint with repeat": ("suites.dmc.reward", {"model": "videogpt", "mode": "joint", "boundary": "repeat"}, ["boundary"]),
+    "joint with repeat": (
+        "suites.dmc.reward",
+        {"model": "videogpt", "mode": "joint", "boundary": "repeat"},
+        ["boundary"],
+    ),
 }
 
 
@@ -105,10 +141,21 @@ def test_the_paper_profile_holds_the_papers_tables():
     assert (tokenizer["channels"], tokenizer["multipliers"], tokenizer["blocks"]) == (128, [1, 1, 2, 2], 1)
     assert (tokenizer["quantiser"]["size"], tokenizer["quantiser"]["dim"]) == (1024, 64)
     assert (tokenizer["training"]["batch_size"], tokenizer["training"]["steps"]) == (128, 200_000)
-    assert (gpt["window"], gpt["width"], gpt["feedforward"], gpt["heads"], gpt["layers"]) == (16, 256, 1024, 8, 8)
+    assert (gpt["window"], gpt["width"], gpt["feedforward"], gpt["heads"], gpt["layers"]) == (
+        16,
+        256,
+        1024,
+        8,
+        8,
+    )
     assert (gpt["training"]["batch_size"], gpt["training"]["steps"], gpt["dropout"]) == (32, 500_000, 0.0)
     assert (drq["hidden"], drq["channels"], drq["strides"]) == ([256, 256], [32, 64, 128, 256], [2, 2, 2, 2])
     assert (drq["learning_rate"], drq["gamma"], drq["critics"], drq["tau"]) == (3e-4, 0.99, 2, 0.005)
-    assert (rnd["channels"], rnd["hidden"], rnd["learning_rate"], rnd["weight"]) == ([32, 64, 64], [512, 512], 3e-4, 1)
+    assert (rnd["channels"], rnd["hidden"], rnd["learning_rate"], rnd["weight"]) == (
+        [32, 64, 64],
+        [512, 512],
+        3e-4,
+        1,
+    )
     assert dmc["record"]["expert"] == 1000 and dmc["curation"]["top_k"] == 50
     assert read("profiles/paper.yaml")["seeds"] == [0, 1, 2]

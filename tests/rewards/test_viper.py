@@ -28,8 +28,13 @@ class Quadrants:
 
 def spec(**changes) -> FrameSpec:
     base = {
-        "size": 4, "camera": 0, "action_repeat": 2, "shadows": False, "antialiasing": False,
-        "gl_backend": "egl", "library": "toy 1",
+        "size": 4,
+        "camera": 0,
+        "action_repeat": 2,
+        "shadows": False,
+        "antialiasing": False,
+        "gl_backend": "egl",
+        "library": "toy 1",
     }
     return FrameSpec.model_validate(base | changes)
 

@@ -95,9 +95,7 @@ def test_an_episode_is_1000_control_steps_and_its_reward_is_summed(repeat):
         assert not terminated and 0 <= reward <= repeat
         steps, total = steps + 1, total + reward
     assert steps == suite.episode_steps("cartpole_balance", spec)
-    once = suite.make(
-        "cartpole_balance", 0, suite.frame_spec("cartpole_balance", {"action_repeat": 1}), False
-    )
+    once = suite.make("cartpole_balance", 0, suite.frame_spec("cartpole_balance", {"action_repeat": 1}), False)
     assert total == pytest.approx(sum(play_idle(once)), abs=1e-6)
 
 

@@ -54,9 +54,7 @@ def test_r1_trains_the_whole_discriminator():
     network = Discriminator(DiscriminatorConfig(width=4, max_width=16), 16)
     x = torch.randn(4, 3, 16, 16, requires_grad=True)
     r1(network(x), x).backward()
-    assert all(
-        p.grad is not None and p.grad.abs().sum() > 0 for n, p in network.named_parameters() if "weight" in n
-    )
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for n, p in network.named_parameters() if "weight" in n)
 
 
 def test_blur_keeps_the_mean_and_halves():
@@ -97,7 +95,5 @@ def test_widths_of_table_1():
 
 def test_losses_fall_when_each_side_wins():
     high, low = torch.full((4,), 3.0), torch.full((4,), -3.0)
-    assert (
-        discriminator_loss(high, low) < discriminator_loss(high * 0, low * 0) < discriminator_loss(low, high)
-    )
+    assert discriminator_loss(high, low) < discriminator_loss(high * 0, low * 0) < discriminator_loss(low, high)
     assert generator_loss(high) < generator_loss(low)

@@ -53,9 +53,7 @@ def test_a_dropped_dot_hardly_shows_in_psnr_but_in_the_foreground():
 
 def test_the_picture_shows_frames_above_reconstructions():
     frames = moving_dot(3)
-    page = np.asarray(
-        Image.open(io.BytesIO(picture([(frames, 255 - frames), (frames[:2], frames[:2])], zoom=1)))
-    )
+    page = np.asarray(Image.open(io.BytesIO(picture([(frames, 255 - frames), (frames[:2], frames[:2])], zoom=1))))
     assert page.shape == (4 * 16, 3 * 16, 3)
     assert np.array_equal(page[:16, 16:32], frames[1]) and np.array_equal(page[16:32, 16:32], 255 - frames[1])
     assert (page[32:, 32:] == 0).all()

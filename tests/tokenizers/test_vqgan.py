@@ -184,9 +184,7 @@ def test_the_perceptual_distance_is_weighted_felt_and_falls(monkeypatch, tmp_pat
     total = metrics["reconstruction"] + metrics["codebook"] + 0.1 * metrics["perceptual"]
     assert torch.allclose(metrics["loss"], total)
     model.eval()  # no codebook updates between the two gradients
-    assert not torch.allclose(
-        gradient(model, batch()), gradient_without(model, batch(), "perceptual"), rtol=0.01
-    )
+    assert not torch.allclose(gradient(model, batch()), gradient_without(model, batch(), "perceptual"), rtol=0.01)
     rows = learn(model.train(), 40)
     assert rows[-1]["perceptual"] < 0.5 * rows[0]["perceptual"]
 
@@ -247,9 +245,7 @@ def test_foreground_weight_needs_backgrounds_of_the_right_shape():
 )
 def test_table_1(multipliers, blocks, grid):
     with torch.device("meta"):
-        model = VQGAN(
-            VQGANConfig.model_validate({"multipliers": multipliers, "blocks": blocks, "training": TRAINING})
-        )
+        model = VQGAN(VQGANConfig.model_validate({"multipliers": multipliers, "blocks": blocks, "training": TRAINING}))
     assert model.grid == grid
     assert model.codebook.shape == (1024, 64)
     encoder, decoder = (sum(p.numel() for p in m.parameters()) for m in (model.encoder, model.decoder))
@@ -291,11 +287,7 @@ def test_a_folder_gives_back_the_same_tokenizer_bit_for_bit(tmp_path):
         model.eval()
         save_directory(tmp_path / "tokenizer", model.to_directory())
         again = load_tokenizer(load_directory(tmp_path / "tokenizer"))
-        assert (
-            isinstance(again, TOKENIZERS.get("vqgan"))
-            and again.grid == model.grid
-            and again.tasks == model.tasks
-        )
+        assert isinstance(again, TOKENIZERS.get("vqgan")) and again.grid == model.grid and again.tasks == model.tasks
         state = again.state_dict()
         assert state and all(torch.equal(value, model.state_dict()[name]) for name, value in state.items())
         assert not any(name.startswith("discriminator") for name in state)

@@ -41,7 +41,14 @@ def batches(step: int):
 
 
 CONFIG = LoopConfig(
-    steps=30, batch_size=8, learning_rate=0.02, schedule="onecycle", warmup=0.1, ema=0.9, log_every=7, checkpoint_every=4
+    steps=30,
+    batch_size=8,
+    learning_rate=0.02,
+    schedule="onecycle",
+    warmup=0.1,
+    ema=0.9,
+    log_every=7,
+    checkpoint_every=4,
 )
 
 

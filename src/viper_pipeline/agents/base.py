@@ -31,6 +31,9 @@ class Agent(Protocol):
     frame_shape: tuple[int, int, int]
     stack: int
 
+    def to(self, device: str) -> Agent:
+        """Itself, moved."""
+
     def see(self, frames: np.ndarray) -> np.ndarray:
         """frames (E, H, W, C) of the environment -> frames (E, *frame_shape) as the agent sees them."""
 
@@ -74,6 +77,9 @@ class RewardStream(Protocol):
 
 class Exploration(Protocol):
     """A bonus for arriving at frames that are new."""
+
+    def to(self, device: str) -> Exploration:
+        """Itself, moved."""
 
     def explore(self, frames: np.ndarray, done: float) -> np.ndarray:
         """frames (B, *frame_shape) uint8 -> weighted bonus (B,) float32; learns these frames on the way.

@@ -24,9 +24,7 @@ from viper_pipeline.errors import BadParams
 class DrQConfig(Config):
     """Sizes and rates of the agent; the defaults are Table 4, and its origin's where it is silent."""
 
-    pixels: int = Field(
-        64, gt=0, description="side of the picture the agent sees; frames are averaged down to it"
-    )
+    pixels: int = Field(64, gt=0, description="side of the picture the agent sees; frames are averaged down to it")
     contrast: float = Field(
         0.0,
         ge=0,
@@ -44,9 +42,7 @@ class DrQConfig(Config):
     target_encoder: bool = Field(True, description="whether the target critics have an averaged encoder too")
     batch_size: int = Field(256, gt=0, description="transitions an update")
     learning_rate: float = Field(3e-4, gt=0, description="of Adam, for all networks (Table 4)")
-    final_learning_rate: float = Field(
-        1.0, ge=0, le=1, description="share of the rate left at the end (cosine)"
-    )
+    final_learning_rate: float = Field(1.0, ge=0, le=1, description="share of the rate left at the end (cosine)")
     gamma: float = Field(0.99, gt=0, lt=1, description="discount (Table 4)")
     n_step: int = Field(1, gt=0, description="rewards summed before the value takes over")
     tau: float = Field(0.005, gt=0, le=1, description="step of the averaged target critics (Table 4)")
@@ -54,9 +50,7 @@ class DrQConfig(Config):
     target_entropy: float | None = Field(None, description="nats; null: minus half the number of actions")
     log_std: tuple[float, float] = Field((-10.0, 2.0), description="limits of the policy's log deviation")
     shift: int = Field(4, ge=0, description="pixels a picture is shifted by at most")
-    average: float = Field(
-        0.0, ge=0, lt=1, description="decay of the averaged policy that is evaluated; 0: none"
-    )
+    average: float = Field(0.0, ge=0, lt=1, description="decay of the averaged policy that is evaluated; 0: none")
 
 
 class DrQ(nn.Module):
@@ -217,9 +211,7 @@ class DrQ(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """Encoder and actor, as `act(deterministic=True)` uses them."""
-        encoder, actor = (
-            (copy for _, copy in self._policies) if self._policies else (self.encoder, self.actor)
-        )
+        encoder, actor = (copy for _, copy in self._policies) if self._policies else (self.encoder, self.actor)
         named = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
         named |= {f"actor.{k}": v for k, v in actor.state_dict().items()}
         named["background"] = self.background

@@ -71,9 +71,7 @@ class Ensemble(nn.Module):
 class Critic(nn.Module):
     """Features and actions -> values (members, B)."""
 
-    def __init__(
-        self, size: int, latent: int, hidden: Sequence[int], actions: int, members: int, norm: bool
-    ) -> None:
+    def __init__(self, size: int, latent: int, hidden: Sequence[int], actions: int, members: int, norm: bool) -> None:
         super().__init__()
         self.trunk = Trunk(size, latent)
         self.values = Ensemble(members, [latent + actions, *hidden, 1], norm)

@@ -83,9 +83,7 @@ def evaluate(agent: Agent, envs: Environments, seeds: Sequence[int]) -> tuple[li
     return returns, np.stack(film)
 
 
-def episode_returns(
-    agent: Agent, envs: Environments, seeds: list[int], film: list[np.ndarray]
-) -> list[float]:
+def episode_returns(agent: Agent, envs: Environments, seeds: list[int], film: list[np.ndarray]) -> list[float]:
     """One episode of each of up to E seeds, side by side; appends the first one's frames to `film`."""
     stacks = Stacks(len(seeds), agent.stack, agent.frame_shape)
     frames = np.stack([envs.reset(i, seed) for i, seed in enumerate(seeds)])

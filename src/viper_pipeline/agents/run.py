@@ -100,15 +100,15 @@ def train_agent(
     seed_everything(seed)
     envs = Environments(make_env, run.envs, seed)
     try:
-        learner = AGENTS.get(agent)(config, envs.frame_shape, envs.actions)
+        learner = AGENTS.get(agent)(config, envs.frame_shape, envs.actions).to(device)
         trainer = Trainer(
-            learner.to(device) if device != "cpu" else learner,
+            learner,
             envs,
             run,
             seed=seed,
             reward=reward,
             oracle_scale=oracle_scale,
-            exploration=exploration(learner.frame_shape) if exploration else None,
+            exploration=exploration(learner.frame_shape).to(device) if exploration else None,
         )
         return trainer.train(scratch / "agent.pt" if scratch else None, progress)
     finally:
@@ -177,9 +177,7 @@ class Trainer:
         for moment in range(1, length + 1):
             actions = self.choose()
             arrivals = self.envs.step(actions)
-            self.remember(
-                actions, arrivals.frames, self.pay(arrivals.frames, arrivals.rewards), arrivals.terminated
-            )
+            self.remember(actions, arrivals.frames, self.pay(arrivals.frames, arrivals.rewards), arrivals.terminated)
             returns += arrivals.rewards
             self.step += count
             self.learn()
@@ -228,9 +226,7 @@ class Trainer:
         self.tally.add("train_reward", rewards)
         return rewards
 
-    def remember(
-        self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, ends: np.ndarray
-    ) -> None:
+    def remember(self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, ends: np.ndarray) -> None:
         """Store the transitions that arrived at frames (E, H, W, C)."""
         small = self.agent.see(frames)
         for i in range(len(small)):
@@ -257,9 +253,7 @@ class Trainer:
         seeds = [derive(self.seed, "eval", row, i) for i in range(self.run.eval_episodes)]
         returns, _ = evaluate(self.agent, self.envs, seeds)
         metrics = {name: float(value) for name, value in self.metrics.items()}
-        self.curve.append(
-            {"step": self.step, "eval_return": float(np.mean(returns)), **self.tally.means(), **metrics}
-        )
+        self.curve.append({"step": self.step, "eval_return": float(np.mean(returns)), **self.tally.means(), **metrics})
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as it is between two rounds."""

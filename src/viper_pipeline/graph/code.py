@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.graph.project import package_name, registry
+from viper_pipeline.graph.project import package_name, registry, source_folder
 
 
 def unwrapped(function: Callable) -> Callable:
@@ -30,80 +29,131 @@ def bound_values(function: Callable) -> dict[str, Any]:
 
 
 class Code:
-    """The import graph of one package.
+    """The import graph of one package, read from its files: nothing is imported.
 
     Plugs are imported by name at run time, so no import shows them: `opened` says which further modules come with a
-    module that holds a registry.
+    module that holds a registry. Modules in `neutral` (messages, progress bars) cannot change a result.
     """
 
-    def __init__(self, package: str, root: Path, opened: Mapping[str, tuple[str, ...]]) -> None:
-        self.package, self.root, self.opened = package, root, opened
+    def __init__(
+        self,
+        package: str,
+        folder: Path,
+        root: Path,
+        opened: Mapping[str, Collection[str]] | None = None,
+        neutral: Collection[str] = (),
+    ) -> None:
+        self.package, self.folder, self.root = package, folder, root
+        self.opened, self.neutral = opened or {}, neutral
         self._imports: dict[str, frozenset[str]] = {}
 
     @classmethod
     def of(cls, root: Path) -> Code:
         """The code of the project at `root`."""
+        project, package = registry(root), package_name(root)
         opened = {
             holder: tuple(plugs.module(name) for name in plugs.names())
-            for holder, plugs in getattr(registry(root), "OPEN_PLUGS", {}).items()
+            for holder, plugs in getattr(project, "OPEN_PLUGS", {}).items()
         }
-        return cls(package_name(root), root, opened)
+        folder = source_folder(root) / package
+        if not folder.is_dir():  # installed, and no checkout
+            spec = importlib.util.find_spec(package)
+            assert spec is not None and spec.origin is not None
+            folder = Path(spec.origin).parent
+        return cls(package, folder.resolve(), root.resolve(), opened, getattr(project, "NEUTRAL", ()))
 
-    def files(self, function: Callable, plugs: Iterator[str] | tuple[str, ...] = ()) -> set[str]:
+    def files(self, function: Callable, plugs: Collection[str] = ()) -> set[str]:
         """Files, relative to the root, that `function` and the modules in `plugs` depend on."""
-        module = inspect.getmodule(unwrapped(function))
-        assert module is not None
+        paths = [self._path(module) for module in self.closure({unwrapped(function).__module__, *plugs})]
         return {
-            file
-            for name in self.closure({module.__name__, *plugs})
-            if (file := self._file(name)) and not file.endswith("/__init__.py")
+            path.relative_to(self.root).as_posix()
+            for path in paths
+            if path and path.is_relative_to(self.root) and (path.name != "__init__.py" or _holds_code(path))
         }
 
-    def closure(self, modules: set[str]) -> set[str]:
-        """The modules, and everything of the package that they import."""
+    def closure(self, modules: Collection[str]) -> set[str]:
+        """The modules, the packages that they lie in, and everything of the package that they import."""
         seen: set[str] = set()
-        todo = [m for m in modules if self._ours(m)]
+        todo = list(modules)
         while todo:
             module = todo.pop()
-            if module not in seen:
-                seen.add(module)
-                todo += [m for m in (*self.imports(module), *self.opened.get(module, ())) if self._ours(m)]
+            if module in seen or module in self.neutral or not self._path(module):
+                continue
+            seen.add(module)
+            todo += [module.rpartition(".")[0], *self.imports(module), *self.opened.get(module, ())]
         return seen
 
     def imports(self, module: str) -> frozenset[str]:
-        """The modules that one module imports anywhere, also inside functions."""
+        """The modules of the package that one module imports anywhere, also inside functions."""
         if module not in self._imports:
-            spec = importlib.util.find_spec(module)
-            source = Path(spec.origin) if spec and spec.origin else None
-            self._imports[module] = frozenset(_imported(module, source)) if source else frozenset()
+            path = self._path(module)
+            self._imports[module] = frozenset(self._imported(module, path)) if path else frozenset()
         return self._imports[module]
 
-    def _ours(self, module: str) -> bool:
-        return module == self.package or module.startswith(self.package + ".")
+    def _imported(self, module: str, path: Path) -> Iterator[str]:
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        for node in _statements(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                if node.level:
+                    base = importlib.util.resolve_name("." * node.level + base, package)
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
 
-    def _file(self, module: str) -> str | None:
-        spec = importlib.util.find_spec(module)
-        path = Path(spec.origin).resolve() if spec and spec.origin else None
-        return path.relative_to(self.root).as_posix() if path and path.is_relative_to(self.root) else None
+    def _path(self, module: str) -> Path | None:
+        """The file of a module of the package; None for everything else."""
+        first, *rest = module.split(".")
+        if first != self.package:
+            return None
+        base = self.folder.joinpath(*rest)
+        candidates = [base / "__init__.py", *([base.with_suffix(".py")] if rest else [])]
+        return next((path for path in candidates if path.is_file()), None)
 
 
-def _imported(module: str, source: Path) -> Iterator[str]:
-    package = module if source.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(source.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                base = importlib.util.resolve_name("." * node.level + base, package)
-            for alias in node.names:
-                inner = f"{base}.{alias.name}"
-                yield inner if _is_module(inner) else base
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node below, but for imports that only a type checker sees."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for statement in child.orelse:
+                yield statement
+                yield from _statements(statement)
+            continue
+        yield child
+        yield from _statements(child)
 
 
 @functools.cache
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ModuleNotFoundError, AttributeError, ValueError):
+def _holds_code(path: Path) -> bool:
+    """Whether an `__init__.py` does more than say what it is, and name plugs.
+
+    A table of plugs is no code: which of them a stage uses is a dependency of its own.
+    """
+
+    def idle(node: ast.stmt) -> bool:
+        if isinstance(node, ast.Expr):
+            return isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.ImportFrom):
+            return node.module == "__future__" or [alias.name for alias in node.names] == ["Plugs"]
+        if isinstance(node, ast.Assign):
+            called = node.value.func if isinstance(node.value, ast.Call) else None
+            table = isinstance(called, ast.Name) and called.id == "Plugs"
+            return table or all(isinstance(t, ast.Name) and t.id.startswith("__") for t in node.targets)
         return False
+
+    return not all(map(idle, ast.parse(path.read_text()).body))
+
+
+def code_files(code: Code, function: Any, plugs: Mapping[str, Any], names: Callable[[Any], list[str]]) -> set[str]:
+    """Source files of a node: of its module, and of the components that its bound values name.
+
+    plugs: keyword -> registry. names: a bound value -> the components that it stands for, several if it is a symbol.
+    """
+    modules = [
+        plugs[keyword].module(name)
+        for keyword, value in bound_values(function).items()
+        if keyword in plugs
+        for name in names(value)
+    ]
+    return code.files(function, modules)

@@ -1,4 +1,7 @@
-"""Where an artifact comes from: read from what it carries inside, and compared with what is there now."""
+"""Where an artifact comes from: read from what it carries inside, and compared with what is there now.
+
+What carries nothing (a table, a page) is looked up in DVC's lock files.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from typing import Any
 
 from viper_pipeline.errors import BadData
 from viper_pipeline.files import md5_of
+from viper_pipeline.graph.locked import Steps, locked_hashes, locked_steps
 
-Steps = dict[str, dict[str, Any]]
-"""path -> {stage, params, parents: {path: md5}}; parents come before children nowhere in particular"""
+_MISSING = object()
 
 
 def read_steps(path: Path) -> Steps:
@@ -26,60 +29,98 @@ def read_steps(path: Path) -> Steps:
 
     try:
         with h5py.File(path, "r") as file:
-            return json.loads(file["lineage"][()].tobytes() or b"{}").get("steps", {}) if "lineage" in file else {}
+            text = file["lineage"][()].tobytes() if "lineage" in file else file.attrs.get("lineage", "")
+        return json.loads(text or "{}").get("steps", {})
     except (OSError, ValueError) as error:
         raise BadData(f"{path}: its lineage cannot be read ({error})") from error
 
 
 def chain(artifact: str, steps: Steps) -> list[str]:
     """The artifact and all it comes from, nearest first, each once."""
-    order: list[str] = []
-    todo = [artifact]
+    order, todo = [artifact], [artifact]
     while todo:
-        path = todo.pop(0)
-        if path not in order:
-            order.append(path)
-            todo += sorted(steps.get(path, {}).get("parents", {}))
+        new = [p for path in todo for p in sorted(steps.get(path, {}).get("parents", {})) if p not in order]
+        todo = list(dict.fromkeys(new))
+        order += todo
     return order
 
 
 def trace(artifact: Path, root: Path) -> dict[str, Any]:
-    """Everything `viper lineage` shows. A stray file is known by its last own step, wherever it lies now."""
+    """Everything `viper lineage` shows: {"artifact": path, "steps": [nearest first]}.
+
+    A stray file is known by its last own step, wherever it lies now. Each step is compared with the working tree: whether
+    the file is still the one that was read, and which parameters have another value today.
+    """
     if not Path(artifact).exists():
         raise BadData(f"{artifact}: there is no such file or folder")
-    steps = read_steps(artifact)
-    full = Path(artifact).resolve()
+    full, root = Path(artifact).resolve(), root.resolve()
     name = full.relative_to(root).as_posix() if full.is_relative_to(root) else str(artifact)
-    if name not in steps:
-        parents = {p for step in steps.values() for p in step["parents"]}
-        last = [path for path in steps if path not in parents]
-        if last:
-            steps = {**steps, name: steps[last[0]] | {"recorded_as": last[0]}}
-    recorded = {path: md5 for step in steps.values() for path, md5 in step["parents"].items()}
-    rows = []
-    for path in chain(name, steps):
-        step = steps.get(path, {})
-        here = Path(artifact) if path == name else root / path
-        rows.append(
-            {
-                "artifact": path,
-                "stage": step.get("stage", "source"),
-                "params": step.get("params", {}),
-                "md5": recorded.get(path) or (md5_of(here) if here.exists() else None),
-                "parents": step.get("parents", {}),
-                "state": _state(path, here, recorded.get(path)),
-            }
-        )
-    return {"artifact": name, "steps": rows}
+    carried, hashes = read_steps(full), locked_hashes(root)
+    recorded_as = name
+    if carried and name not in carried:
+        parents = {parent for step in carried.values() for parent in step["parents"]}
+        recorded_as = next(path for path in carried if path not in parents)
+        carried = {**carried, name: carried[recorded_as] | {"recorded_as": recorded_as}}
+    steps = {**locked_steps(root), **carried}
+    for path in chain(name, steps):  # what the lock file says of a folder, the folder itself may say in more detail
+        if path not in carried and (root / path).exists():
+            steps |= {key: step for key, step in read_steps(root / path).items() if key not in carried}
+    order = chain(name, steps)
+    read = {parent: md5 for path in reversed(order) for parent, md5 in steps.get(path, {}).get("parents", {}).items()}
+    return {
+        "artifact": name,
+        "steps": [
+            _row(
+                path,
+                steps,
+                read.get(path) or hashes.get(recorded_as),
+                full if path == name else root / path,
+                root,
+            )
+            for path in order
+        ],
+    }
 
 
-def _state(path: str, here: Path, recorded: str | None) -> str:
-    """Whether what lies at `path` now is what the artifact was made from."""
-    if not here.exists():
+def _row(path: str, steps: Steps, recorded: str | None, here: Path, root: Path) -> dict[str, Any]:
+    step = steps.get(path, {})
+    present = md5_of(here) if here.exists() else None
+    row = {
+        "artifact": path,
+        "stage": step.get("stage", "source"),
+        "params": step.get("params", {}),
+        "changed_params": _changed(step.get("params", {}), root),
+        "md5": recorded or present,
+        "parents": step.get("parents", {}),
+        "state": _state(present, recorded),
+    }
+    return row | {key: step[key] for key in ("recorded_as",) if key in step}
+
+
+def _state(present: str | None, recorded: str | None) -> str:
+    """Whether what lies there now is what the artifact was made from."""
+    if present is None:
         return "absent"
     if recorded is None:
         return "present"
-    return "up to date" if md5_of(here) == recorded else "changed since"
+    return "up to date" if present == recorded else "changed since"
+
+
+def _changed(params: Mapping[str, Any], root: Path) -> list[str]:
+    """The parameters whose value in params.yaml is another today."""
+    from viper_pipeline.graph.project import read_params
+
+    if not (root / "params.yaml").is_file():
+        return []
+    today = read_params(root / "params.yaml")
+
+    def now(dotted: str) -> Any:
+        value: Any = today
+        for key in dotted.split("."):
+            value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
+        return value
+
+    return [dotted for dotted, value in params.items() if now(dotted) != value]
 
 
 def as_text(traced: Mapping[str, Any]) -> str:
@@ -89,18 +130,21 @@ def as_text(traced: Mapping[str, Any]) -> str:
 
 def _lines(row: Mapping[str, Any]) -> Iterator[str]:
     yield f"{row['artifact']}  [{row['state']}]"
-    yield f"  made by {row['stage']}  md5 {row['md5'] or 'unknown'}"
+    if "recorded_as" in row:
+        yield f"  was written as {row['recorded_as']}"
+    yield f"  {'made by ' if row['parents'] or row['params'] else ''}{row['stage']}, md5 {row['md5'] or 'unknown'}"
     for name, value in row["params"].items():
-        yield f"  {name}: {json.dumps(value)}"
+        now = "  [has another value now]" if name in row["changed_params"] else ""
+        yield f"  {name}: {json.dumps(value)}{now}"
     for path in row["parents"]:
         yield f"  from {path}"
 
 
 def as_mermaid(traced: Mapping[str, Any]) -> str:
-    """A flow chart; https://mermaid.js.org draws it, and so does every Git host."""
+    """A flow chart; https://mermaid.js.org draws it, and so do many Git hosts."""
     number = {row["artifact"]: f"n{i}" for i, row in enumerate(traced["steps"])}
     lines = ["flowchart TD"]
-    lines += [f'  {number[r["artifact"]]}["{r["artifact"]}<br/>{r["stage"]}"]' for r in traced["steps"]]
+    lines += [f'  {number[row["artifact"]]}["{row["artifact"]}<br/>{row["stage"]}"]' for row in traced["steps"]]
     lines += [
         f"  {number[parent]} --> {number[row['artifact']]}" for row in traced["steps"] for parent in row["parents"]
     ]

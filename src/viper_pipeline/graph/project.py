@@ -1,10 +1,12 @@
-"""Where the project is, and what its parameters say."""
+"""Where the project is, what its parameters say, and its pipeline_registry."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,11 +38,41 @@ def read_params(path: Path | str) -> dict[str, Any]:
     return values
 
 
+@cache
+def _settings(root: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((root / "pyproject.toml").read_text())["tool"]["kedro"]
+    except KeyError as error:
+        raise BadParams(f"{root / 'pyproject.toml'}: has no [tool.kedro] table, so it is no Kedro project") from error
+
+
 def package_name(root: Path) -> str:
     """The package that holds the pipelines, from pyproject.toml."""
-    return tomllib.loads((root / "pyproject.toml").read_text())["tool"]["kedro"]["package_name"]
+    return str(_settings(root)["package_name"])
+
+
+def source_folder(root: Path) -> Path:
+    """The folder that the package lies in; it exists in a checkout."""
+    return root / str(_settings(root).get("source_dir", "src"))
+
+
+def bootstrap(root: Path) -> None:
+    """Make Kedro see the project, with its plain logging."""
+    os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
+    if (logging := root / "conf" / "logging.yml").exists():
+        os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(logging))
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(root)
 
 
 def registry(root: Path) -> ModuleType:
-    """The project's pipeline_registry: `build(params)`, `sources(params)`, `check(params)`, PLUGS and OPEN_PLUGS."""
+    """The project's pipeline_registry, installed or not.
+
+    It offers `build(params)` -> pipelines by name, `sources(params)` -> files by dataset name, `check(params)`, and the
+    tables PLUGS, OPEN_PLUGS and NEUTRAL (see code.py), of which the last two may be absent.
+    """
+    folder = str(source_folder(root))
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     return importlib.import_module(f"{package_name(root)}.pipeline_registry")

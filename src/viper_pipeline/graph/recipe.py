@@ -6,29 +6,29 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from viper_pipeline.errors import ViperError
+from viper_pipeline.errors import BadData, ViperError
 from viper_pipeline.files import md5_file, md5_of
 from viper_pipeline.graph.lineage import read_steps
 
-_current: Recipe | None = None
+_current: ContextVar[Recipe | None] = ContextVar("recipe", default=None)
 
 
 def current_recipe() -> Recipe | None:
-    """The recipe of the node that is running in this process; None outside of any."""
-    return _current
+    """The recipe of the node that is running in this thread; None outside of any."""
+    return _current.get()
 
 
 def set_current(recipe: Recipe | None) -> None:
     """Called by the hooks before a node's first dataset is loaded, and after its last has been saved."""
-    global _current
-    _current = recipe
+    _current.set(recipe)
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Recipe:
         return {"steps": steps | {path: own for path in self.outs}}
 
     def lock(self) -> FileLock:
-        """Hold the scratch folder. Raises ViperError if a living process holds it."""
-        lock = FileLock(str(self.scratch) + ".lock")
+        """Hold the scratch folder. Raises ViperError if a living process holds it; a dead one's lock is free."""
+        lock = FileLock(f"{self.scratch}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -78,18 +78,27 @@ class Recipe:
     def forget(self, lock: FileLock) -> None:
         """The outputs are saved: remove the private folder."""
         shutil.rmtree(self.scratch, ignore_errors=True)
-        lock.release()
         Path(str(lock.lock_file)).unlink(missing_ok=True)
+        lock.release()
 
 
 def make_recipe(
-    node: str, params: Mapping[str, Any], parents: list[Path], outs: list[Path], code: set[str], root: Path
+    node: str,
+    params: Mapping[str, Any],
+    parents: Collection[Path],
+    outs: Collection[Path],
+    code: Collection[str],
+    root: Path,
 ) -> Recipe:
-    """Hash what there is to hash."""
+    """Hash what there is to hash. Raises BadData naming an input that is missing."""
 
     def name(path: Path) -> str:
-        return Path(os.path.relpath(path.resolve(), root)).as_posix() if path.resolve().is_relative_to(root) else str(path)
+        absolute = Path(os.path.abspath(path))
+        return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
 
+    for path in parents:
+        if not path.exists():
+            raise BadData(f"{node} reads {name(path)}, which is not there: `viper run` makes it, or `dvc pull` gets it")
     return Recipe(
         node,
         params,

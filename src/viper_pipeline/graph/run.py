@@ -132,7 +132,11 @@ class Run:
     def say(self, text: str, end: bool = True) -> None:
         """A line with the state of the run."""
         elapsed = time.monotonic() - self.start
-        counts = f"  [{len(self.done)} of {self.total} done, {len(self.running)} running, {elapsed / 60:.1f} min]" if end else ""
+        counts = (
+            f"  [{len(self.done)} of {self.total} done, {len(self.running)} running, {elapsed / 60:.1f} min]"
+            if end
+            else ""
+        )
         print(text + counts, flush=True)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.errors import BadParams
-from viper_pipeline.graph.code import Code, bound_values
-from viper_pipeline.graph.project import registry
-from viper_pipeline.graph.symbols import SYMBOL, values_of
+from viper_pipeline.errors import BadParams, ViperError
+from viper_pipeline.graph.code import Code, code_files, unwrapped
+from viper_pipeline.graph.project import bootstrap, registry
+from viper_pipeline.graph.symbols import spread
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Stage:
     group: str  # the pipeline: which dvc.yaml
     name: str  # the stage: `train_tokenizer`
     item: str  # which of them: `cartpole_balance`, or `all`
+    function: str  # `module:name`
     deps: tuple[str, ...]  # files and folders that it reads
     code: tuple[str, ...]  # source files
     params: tuple[str, ...]  # dotted names
@@ -40,28 +41,48 @@ class Wiring:
     """The project's pipelines and catalog, read once; builds stages from any parameters."""
 
     def __init__(self, root: Path) -> None:
+        bootstrap(root)
         from kedro.framework.project import settings
-        from kedro.framework.startup import bootstrap_project
-        from kedro.io.catalog_config_resolver import DEFAULT_RUNTIME_PATTERN, CatalogConfigResolver
+        from kedro.io.catalog_config_resolver import CatalogConfigResolver
 
-        bootstrap_project(root)
         loader = settings.CONFIG_LOADER_CLASS(
             conf_source=str(root / settings.CONF_SOURCE), **settings.CONFIG_LOADER_ARGS
         )
         self.root, self.registry = root, registry(root)
-        self.catalog = CatalogConfigResolver(loader["catalog"], default_runtime_patterns=DEFAULT_RUNTIME_PATTERN)
+        self.catalog = CatalogConfigResolver(loader["catalog"])
         self.code = Code.of(root)
 
-    def stages(self, params: Mapping[str, Any], grid: Mapping[str, Any]) -> list[Stage]:
-        """Stages of the pipelines built from `params`; `grid` holds the values that symbols in it stand for."""
+    def stages(
+        self, params: Mapping[str, Any], grid: Mapping[str, Any], group: str = "", name: str = ""
+    ) -> list[Stage]:
+        """Stages of the pipelines built from `params`: all, or those called `name` in `group`.
+
+        grid: the true parameters; the values that symbols in `params` stand for.
+        """
         sources = self.registry.sources(params)
-        pipelines = self.registry.build(params)
+        try:
+            pipelines = self.registry.build(params)
+        except (KeyError, TypeError, ValueError) as error:
+            if params is grid or isinstance(error, ViperError):
+                raise
+            raise BadParams(
+                f"the pipelines cannot be built from stand-ins for task, model, agent and seed "
+                f"({type(error).__name__}: {error}); what differs from task to task belongs in params.yaml, read as an "
+                "input `params:...`, not looked up while the pipeline is built"
+            ) from error
+        prefix = f"{group}.{name}." if name else ""
         return [
-            self._stage(group, node, sources, grid) for group, pipeline in pipelines.items() for node in pipeline.nodes
+            self._stage(pipeline_name, node, sources, grid)
+            for pipeline_name, pipeline in pipelines.items()
+            if group in ("", pipeline_name)
+            for node in pipeline.nodes
+            if node.name.startswith(prefix)
         ]
 
     def _stage(self, group: str, node: Any, sources: Mapping[str, str], grid: Mapping[str, Any]) -> Stage:
         name, _, item = node.name.removeprefix(f"{group}.").partition(".")
+        if node.name != f"{group}.{name}.{item}" or not item:
+            raise BadParams(f"{node.name}: a node of pipeline {group} is called {group}.<stage>.<item>")
         deps, params = [], []
         for dataset in node.inputs:
             if dataset == "parameters":
@@ -75,31 +96,30 @@ class Wiring:
             path = self._path(dataset, sources)
             if path is None:
                 raise BadParams(f"{node.name}: its output {dataset} has no file in conf/base/catalog.yml")
-            outs[path] = (self.catalog.resolve_pattern(dataset).get("metadata") or {}).get("dvc", {})
-        code = tuple(sorted(code_files(self.code, node.func, self.registry, grid)))
-        return Stage(group, name, item, tuple(sorted(deps)), code, tuple(sorted(params)), outs)
+            outs[path] = self._metadata(dataset)
+        function = unwrapped(node.func)
+        code = code_files(self.code, node.func, self.registry.PLUGS, lambda value: spread(str(value), grid))
+        return Stage(
+            group,
+            name,
+            item,
+            f"{function.__module__}:{function.__qualname__}",
+            tuple(sorted(deps)),
+            tuple(sorted(code)),
+            tuple(sorted(params)),
+            outs,
+        )
+
+    def _metadata(self, dataset: str) -> dict[str, Any]:
+        return ((self.catalog.resolve_pattern(dataset) or {}).get("metadata") or {}).get("dvc", {})
 
     def _path(self, dataset: str, sources: Mapping[str, str]) -> str | None:
         """The file of a dataset; None for a stage's private scratch folder."""
         if dataset in sources:
             return sources[dataset]
-        entry = self.catalog.resolve_pattern(dataset)
-        if (entry.get("metadata") or {}).get("dvc", {}).get("kind") == "scratch":
+        if self._metadata(dataset).get("kind") == "scratch":
             return None
+        entry = self.catalog.resolve_pattern(dataset) or {}
         if "filepath" not in entry:
             raise BadParams(f"dataset {dataset} has no file in conf/base/catalog.yml")
         return str(entry["filepath"])
-
-
-def code_files(code: Code, function: Any, registry: Any, grid: Mapping[str, Any] | None = None) -> set[str]:
-    """Source files of a node: of its module, and of the components that its bound values name.
-
-    Where a value is a symbol, it stands for every component in the lists of `grid`.
-    """
-    modules = []
-    for keyword, value in bound_values(function).items():
-        if keyword in registry.PLUGS:
-            match = SYMBOL.fullmatch(str(value))
-            names = values_of(match["kind"], match["suite"], grid or {}) if match else [str(value)]
-            modules += [registry.PLUGS[keyword].module(name) for name in names]
-    return code.files(function, tuple(modules))

@@ -22,7 +22,7 @@ AXES = {
 SOURCE = "source"
 """The one value that is looked up per task: suites.<suite>.datasets.<task>.path"""
 DATASETS = "suites.{suite}.datasets"
-SYMBOL = re.compile(r"zq(?P<suite>[a-z0-9]+)zq(?P<kind>[a-z]+)qz")
+SYMBOL = re.compile(r"zq(?P<suite>[A-Za-z0-9_-]+?)zq(?P<kind>[a-z]+)qz")
 
 
 def symbol(suite: str, kind: str) -> str:

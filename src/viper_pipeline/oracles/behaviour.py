@@ -34,9 +34,7 @@ class Behaviour(Config):
     @model_validator(mode="after")
     def _in_step(self) -> Behaviour:
         if len(self.noise) != len(self.replace):
-            raise ValueError(
-                f"noise has {len(self.noise)} levels, replace {len(self.replace)}: give as many of each"
-            )
+            raise ValueError(f"noise has {len(self.noise)} levels, replace {len(self.replace)}: give as many of each")
         return self
 
 

@@ -45,9 +45,7 @@ def policy_from(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
     """Rebuild the actor from an oracle's config and weights (names as written by `learner.actor_tensors`)."""
 
     def layer(name: str) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(arrays[f"{name}.weight"], np.float32), np.asarray(
-            arrays[f"{name}.bias"], np.float32
-        )
+        return np.asarray(arrays[f"{name}.weight"], np.float32), np.asarray(arrays[f"{name}.bias"], np.float32)
 
     return MlpPolicy(
         hidden=tuple(layer(f"hidden.{i}") for i in range(config["hidden_layers"])),

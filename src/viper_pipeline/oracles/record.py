@@ -77,22 +77,20 @@ def _episodes(
 
 
 @contextmanager
-def _performed(
-    work: rollout.Work, jobs: list[rollout.Job], workers: int
-) -> Iterator[Callable[[rollout.Job], object]]:
+def _performed(work: rollout.Work, jobs: list[rollout.Job], workers: int) -> Iterator[Callable[[rollout.Job], object]]:
     """Yield a function that returns when a job is done. Leaving early, for any reason, stops them."""
     if workers == 0 or not jobs:
-        rollout.begin(work)
+        recorder = rollout.Recorder(work)
         try:
-            yield rollout.perform
+            yield recorder.perform
         finally:
-            rollout.end()
+            recorder.close()
         return
     with _one_thread_each():
         pool = ProcessPoolExecutor(
             min(workers, len(jobs)), get_context("spawn"), initializer=rollout.begin, initargs=(work,)
         )
-        futures: dict[int, Future[int]] = {job.index: pool.submit(rollout.perform, job) for job in jobs}
+        futures: dict[int, Future[None]] = {job.index: pool.submit(rollout.perform, job) for job in jobs}
 
     def wait(job: rollout.Job) -> None:
         try:

@@ -42,17 +42,34 @@ class Job:
     path: Path
 
 
-_work: Work | None = None
-_env: gymnasium.Env | None = None
+class Recorder:
+    """Records job after job in one environment, made when the first job comes."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.env: gymnasium.Env | None = None
+
+    def perform(self, job: Job) -> None:
+        """Record one episode into its file."""
+        if self.env is None:
+            self.env = self.work.make_env(job.seed)
+        keep(job, *rollout(self.env, self.work, job))
+
+    def close(self) -> None:
+        """Free the environment."""
+        if self.env is not None:
+            self.env.close()
+
+
+_recorder: Recorder | None = None
 
 
 def begin(work: Work) -> None:
-    """Prepare this process: one environment for its whole life; Ctrl-C is the parent's affair."""
-    global _work
-    _work = work
-    if parent_process() is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        threading.Thread(target=_die_with_parent, daemon=True).start()
+    """Prepare a recording process: one recorder for its whole life; Ctrl-C is the parent's affair."""
+    global _recorder
+    _recorder = Recorder(work)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
 def _die_with_parent() -> None:
@@ -61,23 +78,10 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-def end() -> None:
-    """Forget the environment (recording without processes of its own)."""
-    global _work, _env
-    if _env is not None:
-        _env.close()
-    _work = _env = None
-
-
-def perform(job: Job) -> int:
-    """Record one episode into its file; returns its index."""
-    global _env
-    assert _work is not None
-    if _env is None:
-        _env = _work.make_env(job.seed)
-    frames, rewards = rollout(_env, _work, job)
-    keep(job, frames, rewards)
-    return job.index
+def perform(job: Job) -> None:
+    """Record one episode in a process that has begun."""
+    assert _recorder is not None
+    _recorder.perform(job)
 
 
 def keep(job: Job, frames: np.ndarray, rewards: np.ndarray) -> None:

@@ -71,9 +71,7 @@ def train_oracle(
                 "tensors": tensors,
             }
         if path:
-            save_checkpoint(
-                path, {"learner": learner.state(), "chunk": chunk, "history": history, "best": best}
-            )
+            save_checkpoint(path, {"learner": learner.state(), "chunk": chunk, "history": history, "best": best})
         note = {"return": history[-1]["return"], "best": best["return"]}
         progress(config.steps if good_enough(history, config) else learner.steps, config.steps, note)
     learner.close()
@@ -86,11 +84,7 @@ def train_oracle(
 def good_enough(history: list[dict[str, float]], config: OracleConfig) -> bool:
     """Whether enough evaluations in a row reached the return at which to stop."""
     last = [row["return"] for row in history[-config.stop_in_a_row :]]
-    return (
-        config.stop_return is not None
-        and len(last) == config.stop_in_a_row
-        and min(last) >= config.stop_return
-    )
+    return config.stop_return is not None and len(last) == config.stop_in_a_row and min(last) >= config.stop_return
 
 
 def play(env: gymnasium.Env, policy: Policy, seed: int, deterministic: bool = True) -> float:
@@ -115,6 +109,4 @@ def load_policy(directory: Directory) -> MlpPolicy:
         arrays = {name: tensor.to(torch.float32).numpy() for name, tensor in directory.tensors.items()}
         return policy_from(directory.config["actor"], arrays)
     except KeyError as error:
-        raise BadData(
-            f"weights.safetensors or config.json: {error} is missing; train the oracle anew"
-        ) from error
+        raise BadData(f"weights.safetensors or config.json: {error} is missing; train the oracle anew") from error

@@ -24,7 +24,6 @@ from viper_pipeline.suites.frames import FrameSettings, Rect
 from viper_pipeline.tokenizers.vqgan import VQGANConfig
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.curate import CurationConfig
-from viper_pipeline.videos.importers import IMPORTERS
 
 Method = Literal["viper", "oracle", "exploration"]
 assert set(Method.__args__) == set(METHODS)  # type: ignore[attr-defined]
@@ -36,7 +35,8 @@ class DatasetConfig(Config):
     kind: str = Field(description="oracle, or an importer: npz, video, episodes")
     path: str = Field(description="file or folder; for kind oracle the file that record_episodes writes")
     mask: bool | list[Rect] = Field(
-        True, description="true: the suite's own rectangles for this task (scoreboards); false: none; or a list"
+        True,
+        description="true: the suite's own rectangles for this task (scoreboards); false: none; or a list",
     )
 
 

@@ -51,7 +51,12 @@ def draw_learning_curves(task: str, runs: Sequence[RunResult], floors: Floors) -
         low, high = interval([run.final_returns for run in mine])
         final = float(np.mean([np.mean(run.final_returns) for run in mine]))
         right.errorbar(
-            [final], [method], xerr=[[max(final - low, 0)], [max(high - final, 0)]], fmt="o", color=colour, capsize=4
+            [final],
+            [method],
+            xerr=[[max(final - low, 0)], [max(high - final, 0)]],
+            fmt="o",
+            color=colour,
+            capsize=4,
         )
         for run in mine:
             right.plot(np.mean(run.final_returns), method, "|", color=colour, ms=14)

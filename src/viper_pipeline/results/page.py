@@ -69,7 +69,8 @@ def task_tables(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             agents = metrics["agents"].get(suite, {}).get(task, {})
             for agent, methods in agents.items() or [("", {})]:
                 rows = [
-                    {"name": name, "paper": paper_score(suite, task, name), **values} for name, values in methods.items()
+                    {"name": name, "paper": paper_score(suite, task, name), **values}
+                    for name, values in methods.items()
                 ]
                 for kind in ("random", "idle", "expert"):
                     rows.append({"name": kind, "final_return": floors[f"{kind}_return"], "seeds": None, "paper": None})

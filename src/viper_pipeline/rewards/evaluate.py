@@ -21,7 +21,8 @@ class EvaluationConfig(Config):
     """What is scored besides held-out experts."""
 
     freeze_at: tuple[int, ...] = Field(
-        (0, 20, 120), description="steps at which a perturbed expert stands still for good, frames of the model"
+        (0, 20, 120),
+        description="steps at which a perturbed expert stands still for good, frames of the model",
     )
     episodes: int = Field(40, gt=0, description="episodes of a kind that are scored at most (Fig 5: 40)")
 

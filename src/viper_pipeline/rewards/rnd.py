@@ -26,9 +26,7 @@ class RNDConfig(Config):
     outputs: int = Field(512, gt=0, description="numbers to predict; the paper is silent")
     learning_rate: float = Field(3e-4, gt=0, description="of Adam (Table 4)")
     weight: float = Field(1.0, ge=0, description="beta: what the bonus counts beside the reward (Table 4)")
-    final_weight: float | None = Field(
-        None, ge=0, description="beta at the end, reached linearly; null: the same"
-    )
+    final_weight: float | None = Field(None, ge=0, description="beta at the end, reached linearly; null: the same")
     clip: float = Field(5.0, gt=0, description="largest bonus, in running standard deviations")
     decay: float = Field(0.999, gt=0, lt=1, description="of the running standard deviation")
     batch_size: int | None = Field(None, gt=0, description="of a batch, what the predictor learns; null: all")

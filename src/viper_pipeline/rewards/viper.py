@@ -29,7 +29,8 @@ class ViperConfig(Config):
         "conditional", description="conditional: Eq 7; joint: the window's sum, the reference code's default"
     )
     boundary: Boundary = Field(
-        "growing", description="context of an episode's first frames: those there are, or the first one repeated"
+        "growing",
+        description="context of an episode's first frames: those there are, or the first one repeated",
     )
     scale: ScaleConfig = ScaleConfig()
 

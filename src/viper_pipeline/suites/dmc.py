@@ -143,9 +143,7 @@ class DMCEnv(gymnasium.Env):
             visual.quality.shadowsize = 0
             self.flags = {"shadow": False, "reflection": False}
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Begin an episode; with `seed`, the same one as any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -178,9 +176,7 @@ class DMCEnv(gymnasium.Env):
         if not self.pixels:
             return state, {"state": state}
         if self.spec_of_frames.gl_backend == "disabled":
-            raise BadEnvironment(
-                "MUJOCO_GL=disabled: the simulator runs but cannot draw; unset it to get frames"
-            )
+            raise BadEnvironment("MUJOCO_GL=disabled: the simulator runs but cannot draw; unset it to get frames")
         return self.render(), {"state": state}
 
     def close(self) -> None:

@@ -30,12 +30,8 @@ class FrameSettings(Config):
 
     size: int = Field(64, gt=0, description="height and width, pixels (paper: 64)")
     action_repeat: int = Field(2, gt=0, description="control steps of the simulator per frame")
-    camera: int | str | None = Field(
-        None, description="camera of the scene; null: the suite's choice for the task"
-    )
-    shadows: bool = Field(
-        True, description="shadows and reflections; without them drawing is 4 to 10 times faster"
-    )
+    camera: int | str | None = Field(None, description="camera of the scene; null: the suite's choice for the task")
+    shadows: bool = Field(True, description="shadows and reflections; without them drawing is 4 to 10 times faster")
     antialiasing: bool = Field(True, description="multisampled edges")
 
 
@@ -47,9 +43,7 @@ class FrameSpec(Config):
     action_repeat: int = Field(1, gt=0, description="control steps of the simulator per frame")
     shadows: bool = Field(True, description="shadows and reflections")
     antialiasing: bool = Field(True, description="multisampled edges")
-    gl_backend: str = Field(
-        "unknown", description="what drew the frames: egl, osmesa, ...; `unknown` for imports"
-    )
+    gl_backend: str = Field("unknown", description="what drew the frames: egl, osmesa, ...; `unknown` for imports")
     library: str = Field("unknown", description="the simulator and its version")
     mask: tuple[Rect, ...] = Field((), description="rectangles painted black before any model sees the frame")
     stride: int = Field(1, gt=0, description="every how many-th recorded frame was kept")
@@ -65,11 +59,7 @@ class FrameSpec(Config):
 
     def _compare(self, other: FrameSpec, fields: tuple[str, ...]) -> list[str]:
         mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
-        return [
-            f"{name}: {mine[name]} here, {theirs[name]} there"
-            for name in fields
-            if mine[name] != theirs[name]
-        ]
+        return [f"{name}: {mine[name]} here, {theirs[name]} there" for name in fields if mine[name] != theirs[name]]
 
 
 def blacken(frames: np.ndarray, mask: tuple[Rect, ...] | list[Rect]) -> np.ndarray:

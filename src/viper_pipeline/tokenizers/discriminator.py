@@ -23,9 +23,7 @@ class DiscriminatorConfig(Config):
         "square of the gradient of the batch's mean: gamma = 1e8 / (B^2 * H * W * C) for B samples a device, "
         "31.8 for B = 16 (batch 128 on 8 devices), 0.5 for B = 128",
     )
-    r1_every: int = Field(
-        1, gt=0, description="updates between penalties, which are then so many times heavier"
-    )
+    r1_every: int = Field(1, gt=0, description="updates between penalties, which are then so many times heavier")
     width: int = Field(32, gt=0, description="channels of the first layer (Table 1)")
     max_width: int = Field(512, gt=0, description="channels at most (Table 1)")
     group: int = Field(4, gt=0, description="samples a group of the minibatch deviation (Table 1)")
@@ -44,9 +42,7 @@ class Blur(nn.Module):
     def forward(self, x: Tensor, padding: int, stride: int = 1) -> Tensor:
         """(B, C, H, W) -> (B, C, ., .)."""
         channels = x.shape[1]
-        return F.conv2d(
-            x, self.kernel.to(x.dtype).expand(channels, 1, 4, 4), None, stride, padding, groups=channels
-        )
+        return F.conv2d(x, self.kernel.to(x.dtype).expand(channels, 1, 4, 4), None, stride, padding, groups=channels)
 
 
 class Block(nn.Module):

@@ -81,9 +81,7 @@ def middle(width: int) -> list[nn.Module]:
     return [Residual(width, width), Attention(width), Residual(width, width)]
 
 
-def paper_encoder(
-    base: int, multipliers: Sequence[int], blocks: int, latent: int, code: int
-) -> nn.Sequential:
+def paper_encoder(base: int, multipliers: Sequence[int], blocks: int, latent: int, code: int) -> nn.Sequential:
     """(B, 3, H, W) -> (B, code, H/f, W/f) with f = 2 ** (len(multipliers) - 1)."""
     layers: list[nn.Module] = [nn.Conv2d(3, base, 3, padding=1)]
     width = base
@@ -97,9 +95,7 @@ def paper_encoder(
     return nn.Sequential(*layers, nn.Conv2d(latent, code, 1))
 
 
-def paper_decoder(
-    base: int, multipliers: Sequence[int], blocks: int, latent: int, code: int
-) -> nn.Sequential:
+def paper_decoder(base: int, multipliers: Sequence[int], blocks: int, latent: int, code: int) -> nn.Sequential:
     """(B, code, h, w) -> (B, 3, h*f, w*f): the encoder's mirror with one more block a level."""
     width = base * multipliers[-1]
     layers: list[nn.Module] = [

@@ -151,8 +151,6 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             file.visititems(visit)
         return arrays
     except FileNotFoundError as error:
-        raise BadData(
-            f"{path}: missing; `perceptual.weights` names a VGG-16's weights, which you provide"
-        ) from error
+        raise BadData(f"{path}: missing; `perceptual.weights` names a VGG-16's weights, which you provide") from error
     except (OSError, safetensors.SafetensorError) as error:
         raise BadData(f"{path}: neither safetensors nor HDF5 ({error})") from error

@@ -22,9 +22,7 @@ class QuantiserConfig(Config):
         description="learned: by gradient (paper); ema: the mean of what each vector stood for",
     )
     commitment: float = Field(0.25, ge=0, description="beta: pull of the encoder towards its codes (Table 1)")
-    decay: float = Field(
-        0.99, gt=0, lt=1, description="per step; of the averages of `ema` and of the usage counts"
-    )
+    decay: float = Field(0.99, gt=0, lt=1, description="per step; of the averages of `ema` and of the usage counts")
     restart_below: float = Field(
         0.0,
         ge=0,

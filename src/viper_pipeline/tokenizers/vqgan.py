@@ -52,9 +52,7 @@ class VQGAN(nn.Module):
         super().__init__()
         self.config, self.tasks, self.size = config, tuple(tasks), size
         if size % config.factor:
-            raise BadParams(
-                f"tokenizer: frames of {size} pixels do not divide into codes of {config.factor} pixels"
-            )
+            raise BadParams(f"tokenizer: frames of {size} pixels do not divide into codes of {config.factor} pixels")
         sizes = (config.channels, config.multipliers, config.blocks)
         if config.architecture == "paper":
             self.encoder = paper_encoder(*sizes, config.latent, config.quantiser.dim)
@@ -72,9 +70,7 @@ class VQGAN(nn.Module):
             raise BadParams("tokenizer: foreground_weight needs a background for every task")
         if config.discriminator.weight:
             if size < 8 or size & (size - 1):
-                raise BadParams(
-                    f"tokenizer: the discriminator wants frames of 8, 16, 32, ... pixels, not {size}"
-                )
+                raise BadParams(f"tokenizer: the discriminator wants frames of 8, 16, 32, ... pixels, not {size}")
             self.discriminator = Discriminator(config.discriminator, size)
             self.register_buffer("discriminator_updates", torch.zeros((), dtype=torch.int64))
         if config.perceptual.kind == "vgg" and config.perceptual.weight:
@@ -85,9 +81,7 @@ class VQGAN(nn.Module):
         backgrounds = torch.as_tensor(backgrounds)
         expected = (len(self.tasks), self.size, self.size, 3)
         if tuple(backgrounds.shape) != expected or backgrounds.dtype != torch.uint8:
-            raise BadData(
-                f"backgrounds: {backgrounds.dtype} {tuple(backgrounds.shape)}, not uint8 {expected}"
-            )
+            raise BadData(f"backgrounds: {backgrounds.dtype} {tuple(backgrounds.shape)}, not uint8 {expected}")
         return backgrounds
 
     @property

@@ -50,9 +50,7 @@ class VQGANConfig(Config):
     @model_validator(mode="after")
     def _averaged_once(self) -> VQGANConfig:
         if self.quantiser.kind == "ema" and self.training.ema:
-            raise ValueError(
-                "quantiser kind ema fits the raw encoder, not its average: set training.ema to null"
-            )
+            raise ValueError("quantiser kind ema fits the raw encoder, not its average: set training.ema to null")
         return self
 
     @property

@@ -114,7 +114,10 @@ def train(
         sums = saved["sums"]
         restore_random_state(saved["random"])
 
-    due_log, due_checkpoint = Every(config.log_every, config.steps), Every(config.checkpoint_every, config.steps)
+    due_log, due_checkpoint = (
+        Every(config.log_every, config.steps),
+        Every(config.checkpoint_every, config.steps),
+    )
     while step < config.steps:
         batch = to_device(batches(step), device)
         factor = learning_rate_at(step, config)

@@ -39,9 +39,7 @@ class VideoGPT(nn.Module):
 
     Config = VideoGPTConfig
 
-    def __init__(
-        self, config: VideoGPTConfig, codebook: Tensor, grid: tuple[int, int], tasks: Sequence[str]
-    ) -> None:
+    def __init__(self, config: VideoGPTConfig, codebook: Tensor, grid: tuple[int, int], tasks: Sequence[str]) -> None:
         """codebook (K, E): the tokenizer's vectors; grid: (h, w) codes of a frame; tasks: names, by task id."""
         super().__init__()
         self.config, self.grid, self.tasks, self.window = config, tuple(grid), tuple(tasks), config.window
@@ -53,7 +51,10 @@ class VideoGPT(nn.Module):
         # one table an axis, side by side: time takes what is left over when D is not a multiple of 3
         sizes = (D - 2 * (D // 3), D // 3, D // 3)
         self.positions = nn.ParameterList(
-            [nn.Parameter(0.02 * torch.randn(length, size)) for length, size in zip((config.window, *grid), sizes, strict=True)]
+            [
+                nn.Parameter(0.02 * torch.randn(length, size))
+                for length, size in zip((config.window, *grid), sizes, strict=True)
+            ]
         )
         for table in self.positions:
             table.no_decay = True
@@ -115,9 +116,7 @@ class VideoGPT(nn.Module):
         t, y, x = self.positions
         return torch.cat([t[index // (h * w)], y[index // w % h], x[index % w]], -1)
 
-    def _logits(
-        self, x: Tensor, task: Tensor, last: int | None = None, caches: list[Cache] | None = None
-    ) -> Tensor:
+    def _logits(self, x: Tensor, task: Tensor, last: int | None = None, caches: list[Cache] | None = None) -> Tensor:
         x = F.dropout(x, self.config.dropout, self.training)
         for i, block in enumerate(self.blocks):
             only = last if i == len(self.blocks) - 1 else None
@@ -142,7 +141,11 @@ class VideoGPT(nn.Module):
         for i in range(self.codes_per_frame):
             logits = self._logits(x, task, 1, caches)[:, -1].float() / temperature
             drawn.append(torch.multinomial(logits.softmax(-1), 1))
-            x = self.embed(self.codebook[drawn[-1]]) + self._position(1, begin + i + 1) if i + 1 < self.codes_per_frame else x
+            x = (
+                self.embed(self.codebook[drawn[-1]]) + self._position(1, begin + i + 1)
+                if i + 1 < self.codes_per_frame
+                else x
+            )
         return torch.cat(drawn, 1).view(-1, *self.grid)
 
     def to_directory(self) -> Directory:
@@ -161,7 +164,10 @@ class VideoGPT(nn.Module):
         try:
             c = directory.config
             model = cls(
-                VideoGPTConfig.model_validate(c["model"]), directory.tensors["codebook"], tuple(c["grid"]), c["tasks"]
+                VideoGPTConfig.model_validate(c["model"]),
+                directory.tensors["codebook"],
+                tuple(c["grid"]),
+                c["tasks"],
             )
             model.load_state_dict(directory.tensors)
         except (KeyError, ValueError, RuntimeError) as error:

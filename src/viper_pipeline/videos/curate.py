@@ -56,7 +56,11 @@ def show(episode: Episode, config: CurationConfig, mask: Sequence[Rect], place: 
 
 
 def shown(
-    episodes: Sequence[Episode], chosen: Sequence[int], config: CurationConfig, mask: Sequence[Rect], place: str
+    episodes: Sequence[Episode],
+    chosen: Sequence[int],
+    config: CurationConfig,
+    mask: Sequence[Rect],
+    place: str,
 ) -> Iterator[Episode]:
     """The chosen episodes as a model sees them, one at a time."""
     for i in chosen:

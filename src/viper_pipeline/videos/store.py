@@ -87,7 +87,11 @@ def _write_group(group: h5py.Group, episodes: Iterable[Episode], payload: str, c
     def table(name: str, values: Any, dtype: type) -> None:
         array = np.asarray(values, dtype)
         group.create_dataset(
-            name, data=array, track_times=False, fletcher32=bool(array.size), chunks=array.shape if array.size else None
+            name,
+            data=array,
+            track_times=False,
+            fletcher32=bool(array.size),
+            chunks=array.shape if array.size else None,
         )
 
     table("starts", np.concatenate([[0], np.cumsum(lengths)]), np.int64)

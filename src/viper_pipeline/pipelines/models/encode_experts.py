@@ -20,6 +20,4 @@ def encode_experts(tokenizer: Directory, experts: EpisodeFile, *, suite: str, ta
             codes = frozen.encode(episode.frames).numpy().astype("int16")
             yield Episode(codes, episode.rewards, episode.seed, episode.kind)
 
-    return Recording(
-        {name: encoded(name) for name in experts.groups}, suite, task, experts.spec, payload="codes"
-    )
+    return Recording({name: encoded(name) for name in experts.groups}, suite, task, experts.spec, payload="codes")

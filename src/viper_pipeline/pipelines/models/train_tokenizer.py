@@ -65,7 +65,9 @@ def train_tokenizer(
         pictures[f"reconstructions_{task}.png"] = picture(rows)
     directory = module.to_directory()
     return Directory(
-        directory.config | {"metrics": metrics}, directory.tensors, pictures | {"curve.csv": history_csv(history)}
+        directory.config | {"metrics": metrics},
+        directory.tensors,
+        pictures | {"curve.csv": history_csv(history)},
     )
 
 

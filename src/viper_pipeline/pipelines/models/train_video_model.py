@@ -45,9 +45,7 @@ def train_video_model(
     clips = ClipSampler(
         [file.group("train") for file in tasks.values()], settings.window, settings.training.batch_size, seed
     )
-    history = train(
-        network, clips, settings.training, seed=seed, scratch=scratch, progress=Report(f"{model} {suite}")
-    )
+    history = train(network, clips, settings.training, seed=seed, scratch=scratch, progress=Report(f"{model} {suite}"))
 
     held_out, files = {}, {"curve.csv": history_csv(history)}
     for i, (task, file) in enumerate(tasks.items()):

@@ -7,7 +7,7 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from viper_pipeline.pipelines.bind import bind, stage
+from viper_pipeline.pipelines.bind import stage
 from viper_pipeline.pipelines.report.aggregate import aggregate
 from viper_pipeline.pipelines.report.draw_figures import draw_figures
 from viper_pipeline.pipelines.report.write_report import write_report
@@ -38,7 +38,12 @@ def create(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> Pip
                 "write_report",
                 "all",
                 write_report,
-                {"metrics": "metrics", "figures": "figures", "profile": "params:profile", "report": "params:report"}
+                {
+                    "metrics": "metrics",
+                    "figures": "figures",
+                    "profile": "params:profile",
+                    "report": "params:report",
+                }
                 | runs
                 | models
                 | rewards,

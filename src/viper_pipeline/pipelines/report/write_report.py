@@ -10,7 +10,11 @@ from viper_pipeline.results.page import render
 
 
 def write_report(
-    metrics: Mapping[str, Any], figures: Mapping[str, bytes], profile: str, report: Mapping[str, Any], **inputs: Any
+    metrics: Mapping[str, Any],
+    figures: Mapping[str, bytes],
+    profile: str,
+    report: Mapping[str, Any],
+    **inputs: Any,
 ) -> str:
     """metrics.json, figures, and the pictures that models and agents carry -> reports/index.html."""
     episodes = {

@@ -32,5 +32,7 @@ def _frames(file: Path) -> np.ndarray:
         plugin = "pillow" if file.suffix.lower() == ".gif" else "FFMPEG"
         frames = np.stack(list(iio.imiter(file, plugin=plugin)))
     except Exception as error:  # decoders have many exceptions of their own
-        raise BadData(f"{file}: not a readable video ({str(error).splitlines()[0] if str(error) else error!r})") from error
+        raise BadData(
+            f"{file}: not a readable video ({str(error).splitlines()[0] if str(error) else error!r})"
+        ) from error
     return frames[..., :3] if frames.ndim == 4 else np.repeat(frames[..., None], 3, -1)
