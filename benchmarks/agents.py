@@ -1,4 +1,4 @@
-"""What an agent costs: milliseconds of one core for drawing, exploring, updating and acting.
+"""What an agent costs: milliseconds of one core to draw, explore, update and act.
 
 python benchmarks/agents.py            the laptop's sizes
 python benchmarks/agents.py --paper    Table 4's
@@ -48,9 +48,7 @@ def filled(agent: DrQ, rng: np.random.Generator) -> Replay:
 
 def main() -> None:
     """Print one line a kind of work."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--paper", action="store_true")
     parser.add_argument("--times", type=int, default=30)
     arguments = parser.parse_args()

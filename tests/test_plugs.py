@@ -17,7 +17,7 @@ def test_a_target_is_imported_only_when_it_is_used():
 
 def test_an_unknown_name_is_refused_with_a_suggestion():
     plugs = Plugs("agent", {"drq": "a:B", "dreamer": "a:C"})
-    with pytest.raises(BadParams, match="no agent 'dreamr'.*did you mean 'dreamer'"):
+    with pytest.raises(BadParams, match=r"no agent 'dreamr'.*did you mean 'dreamer'"):
         plugs.get("dreamr")
     with pytest.raises(BadParams, match="known: dreamer, drq"):
         plugs.get("zzz")

@@ -7,17 +7,28 @@ import sys
 
 
 def main() -> None:
-    """Run the command; what a user can mend ends in one message."""
+    """Run the command; what a user can mend ends in one message, without a traceback."""
     os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from viper_pipeline.cli import cli
-    from viper_pipeline.errors import ViperError
 
     try:
-        cli(standalone_mode=True)
-    except ViperError as error:
-        sys.stderr.write(f"{error}\n")
+        cli(prog_name="viper")
+    except Exception as error:
+        message = _message(error)
+        if message is None:
+            raise
+        sys.stderr.write(f"{message}\n")
         raise SystemExit(1) from None
+
+
+def _message(error: BaseException | None) -> str | None:
+    """What to tell the user: the ViperError that caused `error`, since Kedro wraps what datasets raise."""
+    from viper_pipeline.errors import ViperError
+
+    while error is not None and not isinstance(error, ViperError):
+        error = error.__cause__
+    return None if error is None else str(error)
 
 
 if __name__ == "__main__":

@@ -61,27 +61,37 @@ def params_check(files: tuple[str, ...]) -> None:
 
 @cli.command()
 @click.argument("pipeline")
-@click.argument("node")
-def stage(pipeline: str, node: str) -> None:
-    """Run one node of a pipeline (the command that DVC runs)."""
+@click.argument("nodes", metavar="NODE[,NODE]")
+def stage(pipeline: str, nodes: str) -> None:
+    """Run a node of a pipeline (the command that DVC runs)."""
     from viper_pipeline.graph.project import project_root
     from viper_pipeline.graph.stage import run_stage
 
-    run_stage(project_root(), pipeline, node)
+    run_stage(project_root(), pipeline, nodes.split(","))
 
 
 @cli.command()
 @click.argument("targets", nargs=-1)
-@click.option("-j", "--jobs", default=os.cpu_count() or 1, show_default="cores", help="Stages side by side.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default="cores",
+    help="Stages side by side.",
+)
 def run(targets: tuple[str, ...], jobs: int) -> None:
-    """Run stale stages side by side, with the same result as `dvc repro`."""
+    """Run stale stages side by side, with the same result as `dvc repro`.
+
+    TARGETS are DVC's: a dvc.yaml, or a stage such as pipelines/dmc/dvc.yaml:train_tokenizer. Default: all stages.
+    """
     from viper_pipeline.graph.engines import Local
     from viper_pipeline.graph.project import project_root
-    from viper_pipeline.graph.run import Run
+    from viper_pipeline.graph.run import run
 
     os.chdir(project_root())
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    sys.exit(Run(Local(jobs), targets)())
+    sys.exit(run(Path.cwd(), Local(jobs), targets))
 
 
 @cli.command()

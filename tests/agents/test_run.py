@@ -85,6 +85,13 @@ def test_random_steps_learn_nothing_and_updates_keep_the_ratio():
     assert (run.step, run.updates) == (48, 12)
 
 
+def test_rounds_grow_to_their_final_length():
+    run = RUN.model_copy(update={"round_steps": 5, "final_round_steps": 10, "steps": 1000})
+    lengths = [run.round_length(step) for step in range(0, 1001, 100)]
+    assert lengths == sorted(lengths) and (lengths[0], lengths[-1]) == (5, 10)
+    assert RUN.round_length(0) == RUN.round_length(RUN.steps) == RUN.round_steps
+
+
 def test_the_last_round_is_shortened_to_the_steps_asked_for():
     result = train_agent("drq", DRQ, RUN.model_copy(update={"steps": 30}), Toy, seed=0)
     assert result.curve[-1]["step"] == 30
@@ -129,19 +136,24 @@ class Mortal(Toy):
         return super().step(action)
 
 
+def mortal_run(scratch=None):
+    return train_agent("drq", DRQ, RUN, Mortal, seed=3, reward=Brightness(), exploration=EXPLORE, scratch=scratch)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return mortal_run()
+
+
 # Inside the second round, in an evaluation, in the third round, in the final evaluation.
 @pytest.mark.parametrize("lives", [30, 60, 100, 170])
-def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch, lives):
-    def run(scratch=None):
-        return train_agent("drq", DRQ, RUN, Mortal, seed=3, reward=Brightness(), exploration=EXPLORE, scratch=scratch)
-
-    whole = run()
+def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch, whole, lives):
     monkeypatch.setattr(Mortal, "lives", lives)
     with pytest.raises(Killed):
-        run(tmp_path)
+        mortal_run(tmp_path)
     monkeypatch.setattr(Mortal, "lives", 10**9)
     assert (tmp_path / "agent.pt").exists()
-    assert same(run(tmp_path), whole)
+    assert same(mortal_run(tmp_path), whole)
 
 
 def test_learns_to_go_home_from_light_alone():

@@ -10,9 +10,11 @@ def random_shift(rng: np.random.Generator, pictures: np.ndarray, most: int) -> n
     if most == 0:
         return pictures
     height, width = pictures.shape[-2:]
-    padded = np.pad(pictures, ((0, 0), (0, 0), (most, most), (most, most)), mode="edge")
+    shifts = range(-most, most + 1)
+    rows = [np.clip(np.arange(height) + shift, 0, height - 1) for shift in shifts]
+    columns = [np.clip(np.arange(width) + shift, 0, width - 1) for shift in shifts]
     shifted = np.empty_like(pictures)
-    # A loop of slices: three times as fast on a CPU as one gather by index arrays.
-    for i, (down, right) in enumerate(rng.integers(0, 2 * most + 1, (len(pictures), 2)).tolist()):
-        shifted[i] = padded[i, :, down : down + height, right : right + width]
+    # A loop of small copies: several times as fast on a CPU as one gather by index arrays.
+    for i, (down, right) in enumerate(rng.integers(0, len(shifts), (len(pictures), 2)).tolist()):
+        shifted[i] = pictures[i].take(rows[down], 1).take(columns[right], 2)
     return shifted

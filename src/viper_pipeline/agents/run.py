@@ -32,6 +32,9 @@ class RunConfig(Config):
     steps: int = Field(gt=0, description="agent steps of training")
     envs: int = Field(1, gt=0, description="environments that step together")
     round_steps: int = Field(gt=0, description="steps an environment plays before all are cut and begin anew")
+    final_round_steps: int | None = Field(
+        None, gt=0, description="the same at the end of training, reached linearly; null: as in the beginning"
+    )
     random_steps: int = Field(
         1000, ge=0, description="steps of random actions before learning; rounded up to whole rounds"
     )
@@ -41,6 +44,11 @@ class RunConfig(Config):
     eval_episodes: int = Field(5, gt=0, description="episodes of an evaluation on the way")
     final_episodes: int = Field(30, gt=0, description="episodes of the one at the end, which is reported")
     checkpoint_every: int = Field(2000, gt=0, description="agent steps between checkpoints")
+
+    def round_length(self, step: int) -> int:
+        """Steps of a round that begins after `step` steps. Short ones see more beginnings, long ones more ends."""
+        first, last = self.round_steps, self.final_round_steps or self.round_steps
+        return round(first + (last - first) * step / self.steps)
 
 
 @dataclass(frozen=True)
@@ -163,7 +171,7 @@ class Trainer:
         return AgentRun(self.curve, returns, self.agent.weights(), frames)
 
     def play_round(self) -> None:
-        """All environments begin, act and learn together for `round_steps` steps (fewer at the very end)."""
+        """All environments begin, act and learn together for as many steps as the round has."""
         if not self.learning and self.step >= self.run.random_steps:
             self.agent.prepare(self.replay)
             self.learning = True
@@ -173,7 +181,7 @@ class Trainer:
         self.begin(range(count), frames)
         if self.reward:
             self.reward.start(frames)
-        returns, ended, length = np.zeros(count), 0, min(self.run.round_steps, left)
+        returns, ended, length = np.zeros(count), 0, min(self.run.round_length(self.step), left)
         for moment in range(1, length + 1):
             actions = self.choose()
             arrivals = self.envs.step(actions)

@@ -64,11 +64,13 @@ class Code:
 
     def files(self, function: Callable, plugs: Collection[str] = ()) -> set[str]:
         """Files, relative to the root, that `function` and the modules in `plugs` depend on."""
-        paths = [self._path(module) for module in self.closure({unwrapped(function).__module__, *plugs})]
+        modules = self.closure({unwrapped(function).__module__, *plugs})
+        sources = [path for module in modules if (path := self._path(module))]
+        kept = [path for path in sources if path.name != "__init__.py" or _holds_code(path)]
         return {
             path.relative_to(self.root).as_posix()
-            for path in paths
-            if path and path.is_relative_to(self.root) and (path.name != "__init__.py" or _holds_code(path))
+            for path in {*kept, *(beside for source in kept for beside in _read_beside(source))}
+            if path.is_relative_to(self.root)
         }
 
     def closure(self, modules: Collection[str]) -> set[str]:
@@ -122,6 +124,18 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             continue
         yield child
         yield from _statements(child)
+
+
+@functools.cache
+def _read_beside(source: Path) -> tuple[Path, ...]:
+    """Files and folders of the package that a module names as `Path(__file__).parent / "name"`."""
+    names = [
+        node.right.value
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and isinstance(node.right.value, str)
+        if "__file__" in ast.unparse(node.left)
+    ]
+    return tuple(path for name in names if (path := source.parent / name).exists())
 
 
 @functools.cache

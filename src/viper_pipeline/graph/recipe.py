@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from viper_pipeline.errors import BadData, ViperError
-from viper_pipeline.files import md5_file, md5_of
+from viper_pipeline.files import md5_of
 from viper_pipeline.graph.lineage import read_steps
 
 _current: ContextVar[Recipe | None] = ContextVar("recipe", default=None)
@@ -104,6 +104,6 @@ def make_recipe(
         params,
         {name(path): md5_of(path) for path in sorted(parents)},
         tuple(name(path) for path in sorted(outs)),
-        {file: md5_file(root / file) for file in sorted(code)},
+        {file: md5_of(root / file) for file in sorted(code)},
         root,
     )

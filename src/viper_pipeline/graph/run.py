@@ -1,156 +1,173 @@
 """`viper run`: stale stages side by side, with the same result as `dvc repro`.
 
 DVC runs one stage at a time and holds one lock. Here only this process talks to DVC: it asks which stages have changed,
-hands their plain commands to an engine as soon as what they read is there, and commits each result when it ends. Stop it at
-any time: what was committed is skipped the next time, by this command or by `dvc repro`.
+hands their plain commands to an engine as soon as what they read is there, and commits each result when it ends. Stop it
+at any time, even with SIGKILL: what was committed is skipped the next time, by this command or by `dvc repro`.
 """
 
 from __future__ import annotations
 
 import signal
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from viper_pipeline.errors import BadEnvironment
+from viper_pipeline.graph.costs import Costs
 from viper_pipeline.graph.engines import Engine
+from viper_pipeline.graph.repository import Repository, Verdict
+from viper_pipeline.graph.screen import Screen, State, Tail, minutes
+
+PAUSE = 0.1
+"""Seconds between two looks at the engine."""
+
+
+def run(root: Path, engine: Engine, targets: Sequence[str] = ()) -> int:
+    """Bring `targets` (all stages, if there are none) up to date. 0: they are; 1: stages failed; 130: stopped."""
+    folder = root / ".viper"
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BadEnvironment("another `viper run` is at work in this project; wait for it, or stop it") from error
+    with lock, Screen() as screen:
+        return Run(root, engine, Repository(root), screen, targets)()
 
 
 class Run:
     """One pass over the graph."""
 
-    def __init__(self, engine: Engine, targets: Sequence[str] = ()) -> None:
-        from dvc.repo import Repo
-
-        self.engine = engine
-        self.repo = Repo()
-        self.root = Path(self.repo.root_dir)
-        with self.repo.lock:
-            graph = self.repo.index.graph
-            wanted = list(_reachable(graph, self._targets(targets)))
-            self.todo = {s: set(graph.successors(s)) for s in wanted}
-        self.total = len(wanted)
-        self.running: dict[str, Any] = {}
-        self.begun: dict[str, float] = {}
+    def __init__(self, root: Path, engine: Engine, repository: Repository, screen: Screen, targets: Sequence[str]):
+        self.root, self.engine, self.repository, self.screen = root, engine, repository, screen
+        self.todo = repository.needs(targets)
+        self.costs = Costs(root)
+        self.total = len(self.todo)
+        self.running: dict[str, tuple[Any, float, Tail]] = {}  # address -> stage, when it began, its log
         self.done: set[Any] = set()
         self.failed: list[Any] = []
         self.held: set[Any] = set()
         self.ran = self.restored = 0
-        self.start = time.monotonic()
-
-    def _targets(self, targets: Sequence[str]) -> list[Any]:
-        collected = [stage for target in targets for stage in self.repo.stage.collect(target)]
-        return collected or list(self.repo.index.stages)
+        self.begun = time.monotonic()
+        self.stopping = False
 
     def __call__(self) -> int:
-        """Run to the end; 0 if every stage is up to date then."""
-        previous = signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            while self.todo or self.running:
-                self.hold_back()
-                self.launch()
-                if self.running:
-                    for name, code in self.engine.wait():
-                        self.finish(self.running.pop(name), code)
-        except KeyboardInterrupt:
-            self.say("stopped; the same command goes on from here")
-            self.engine.cancel()
-            return 130
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-        up_to_date = len(self.done) - self.ran - self.restored
-        self.say(f"{self.ran} ran, {self.restored} restored, {up_to_date} up to date", end=False)
-        for stage in self.failed:
-            self.say(f"FAILED {stage.addressing}: {self.log(stage)}", end=False)
-        if self.held:
-            self.say(f"{len(self.held)} stages held back by these", end=False)
-        return 1 if self.failed else 0
+        """Run to the end."""
+        with self._signals():
+            try:
+                while (self.todo or self.running) and not self.stopping:
+                    self._hold_back()
+                    self._launch()
+                    self._collect()
+            finally:
+                self.engine.cancel()
+        for line in self._conclusion():
+            self.screen.say(line)
+        return 130 if self.stopping else int(bool(self.failed))
 
-    def hold_back(self) -> None:
+    def _hold_back(self) -> None:
         """Stages that read what a failed one should have made are not tried."""
         lost = {*self.failed, *self.held}
-        while blocked := {s for s, needs in self.todo.items() if needs & lost}:
+        while blocked := {stage for stage, needs in self.todo.items() if needs & lost}:
             for stage in blocked:
                 del self.todo[stage]
             self.held |= blocked
             lost |= blocked
 
-    def launch(self) -> None:
+    def _launch(self) -> None:
         """Start what can start."""
         for stage in sorted((s for s, needs in self.todo.items() if needs <= self.done), key=lambda s: s.addressing):
-            if len(self.running) >= self.engine.jobs:
+            if len(self.running) >= self.engine.jobs or self.stopping:
                 return
             del self.todo[stage]
-            if self.stale(stage):
-                self.running[stage.addressing] = stage
-                self.begun[stage.addressing] = time.monotonic()
-                self.engine.submit(stage.addressing, stage.cmd, Path(stage.wdir), self.log(stage))
-                self.say(f"start  {stage.addressing}")
+            verdict = self.repository.judge(stage)
+            if verdict is Verdict.STALE:
+                name, log = stage.addressing, self._log(stage)
+                log.unlink(missing_ok=True)
+                self.engine.submit(name, stage.cmd, Path(stage.wdir), log)
+                self.running[name] = stage, time.monotonic(), Tail(log)
+                self._event("start ", stage)
             else:
                 self.done.add(stage)
+                if verdict is Verdict.RESTORED:
+                    self.restored += 1
+                    self._event("cached", stage)
 
-    def stale(self, stage: Any) -> bool:
-        """Whether a stage must run; if its result was computed before, it is put back instead."""
-        from dvc.stage.cache import RunCacheNotFoundError
+    def _collect(self) -> None:
+        """Show what stages print, and see to those that have ended."""
+        ended = dict(self.engine.ended())
+        for name, (_, _, tail) in self.running.items():
+            for line in tail.lines(last=name in ended):
+                self.screen.say(f"  {name.rpartition(':')[2]} | {line}")
+        for name, code in ended.items():
+            stage, begun, _ = self.running.pop(name)
+            self._finish(stage, code, time.monotonic() - begun)
+        self.screen.show(self._state())
+        if self.running and not ended:
+            time.sleep(PAUSE)
 
-        with self.repo.lock:
-            if not stage.cmd or not stage.changed():
-                return False
-            try:
-                # before save_deps: afterwards DVC would take the outputs in the lock file for those of the new inputs
-                self.repo.stage_cache.restore(stage)
-            except RunCacheNotFoundError:
-                stage.save_deps()
-                stage.remove_outs(ignore_remove=False, force=False)
-                return True
-            stage.dump(update_pipeline=False)
-        self.restored += 1
-        self.say(f"cached {stage.addressing}")
-        return False
-
-    def finish(self, stage: Any, code: int) -> None:
+    def _finish(self, stage: Any, code: int, took: float) -> None:
         """Commit what a stage has made, or note that it failed."""
-        took = time.monotonic() - self.begun[stage.addressing]
-        if code:
-            self.failed.append(stage)
-            self.say(f"FAILED {stage.addressing} (exit {code})")
-            sys.stderr.write("".join(f"    {line}\n" for line in _tail(self.log(stage))))
-            return
-        with self.repo.lock:
-            stage.save()
-            stage.commit()
-            stage.dump(update_pipeline=False)
-        self.done.add(stage)
-        self.ran += 1
-        self.say(f"done   {stage.addressing} in {took:.0f} s")
+        why = f"exit {code}, {self._log(stage).relative_to(self.root)}"
+        if code == 0:
+            changed = self.repository.commit(stage)
+            why = f"changed while it ran, so run again: {', '.join(changed)}"
+            if not changed:
+                self.done.add(stage)
+                self.ran += 1
+                self._event("done  ", stage, f" in {minutes(took)}")
+                return
+        self.failed.append(stage)
+        self._event("FAILED", stage, f" ({why})")
 
-    def log(self, stage: Any) -> Path:
-        """Where a stage's output goes."""
-        return self.root / ".viper" / "logs" / (stage.addressing.replace("/", "_").replace(":", "_") + ".log")
+    def _conclusion(self) -> Iterator[str]:
+        up_to_date = len(self.done) - self.ran - self.restored
+        took = minutes(time.monotonic() - self.begun)
+        yield f"{self.ran} ran, {self.restored} restored, {up_to_date} up to date, in {took}"
+        yield from (f"FAILED {stage.addressing}: {self._log(stage).relative_to(self.root)}" for stage in self.failed)
+        if self.held:
+            yield f"{len(self.held)} held back, since they read what these should have made"
+        if self.stopping:
+            yield "stopped; the same command goes on from here"
 
-    def say(self, text: str, end: bool = True) -> None:
-        """A line with the state of the run."""
-        elapsed = time.monotonic() - self.start
-        counts = (
-            f"  [{len(self.done)} of {self.total} done, {len(self.running)} running, {elapsed / 60:.1f} min]"
-            if end
-            else ""
+    def _state(self) -> State:
+        now = time.monotonic()
+        so_far = {name: now - begun for name, (_, begun, _) in self.running.items()}
+        nodes = {name: _node(stage) for name, (stage, _, _) in self.running.items()}
+        left = self.costs.left(
+            [_node(stage) for stage in self.todo if stage.cmd],
+            {nodes[name]: seconds for name, seconds in so_far.items()},
+            self.engine.jobs,
         )
-        print(text + counts, flush=True)
+        running = {name: (seconds, self.costs.expected(nodes[name])) for name, seconds in so_far.items()}
+        return State(self.total, len(self.done), len(self.todo), now - self.begun, left, running)
+
+    def _event(self, what: str, stage: Any, more: str = "") -> None:
+        self.screen.say(f"{what} {stage.addressing}{more}  [{self._state().summary()}]")
+
+    def _log(self, stage: Any) -> Path:
+        """Where a stage's output goes."""
+        return self.root / ".viper" / "logs" / f"{_node(stage)}.log"
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end the run between two steps, never in the middle of a commit."""
+
+        def stop(*_: object) -> None:
+            self.stopping = True
+
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
-def _reachable(graph: Any, stages: Iterable[Any]) -> set[Any]:
-    """The stages and all that they need."""
-    import networkx
-
-    stages = list(stages)
-    return set(stages).union(*(networkx.descendants(graph, s) for s in stages))
-
-
-def _tail(log: Path, lines: int = 12) -> list[str]:
-    return log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _node(stage: Any) -> str:
+    """Kedro's name of a stage's node: the last word of its command."""
+    return str(stage.cmd or stage.addressing).rpartition(" ")[2].replace("/", "_")

@@ -43,13 +43,13 @@ class Wiring:
     def __init__(self, root: Path) -> None:
         bootstrap(root)
         from kedro.framework.project import settings
-        from kedro.io.catalog_config_resolver import CatalogConfigResolver
+        from kedro.io.catalog_config_resolver import DEFAULT_RUNTIME_PATTERN, CatalogConfigResolver
 
         loader = settings.CONFIG_LOADER_CLASS(
             conf_source=str(root / settings.CONF_SOURCE), **settings.CONFIG_LOADER_ARGS
         )
         self.root, self.registry = root, registry(root)
-        self.catalog = CatalogConfigResolver(loader["catalog"])
+        self.catalog = CatalogConfigResolver(loader["catalog"], default_runtime_patterns=DEFAULT_RUNTIME_PATTERN)
         self.code = Code.of(root)
 
     def stages(

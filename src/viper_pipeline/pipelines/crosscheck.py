@@ -55,15 +55,17 @@ def _datasets(suite: str, here: str, spec: SuiteConfig) -> Iterator[str]:
             if dataset.path != own:
                 yield f"{field}.path: kind oracle reads {own}; write that, or use kind episodes for another file"
         elif dataset.kind not in IMPORTERS.names():
-            yield f"{field}.kind: no importer '{dataset.kind}'{did_you_mean(dataset.kind, ('oracle', *IMPORTERS.names()))}"
+            known = ("oracle", *IMPORTERS.names())
+            yield f"{field}.kind: no importer '{dataset.kind}'{did_you_mean(dataset.kind, known)}"
 
 
 def _lengths(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
     curation, kept = spec.curation, spec.curation.top_k
     if spec.record.expert < kept and any(d.kind == "oracle" for d in spec.datasets.values()):
-        yield f"{here}.curation.top_k: {kept} of {spec.record.expert} recorded episodes ({here}.record.expert); lower it"
+        recorded = f"{spec.record.expert} recorded episodes ({here}.record.expert)"
+        yield f"{here}.curation.top_k: {kept} of {recorded}; lower it"
     if curation.held_out >= kept:
-        yield f"{here}.curation.held_out: {curation.held_out} of {kept} kept episodes leaves none to train on"
+        yield f"{here}.curation.held_out: {curation.held_out} of {kept} kept episodes leave none to train on"
     for task in spec.tasks:
         frames = simulator.episode_steps(task, simulator.frame_spec(task, spec.frames.model_dump())) + 1
         strided = -(-frames // curation.stride)

@@ -15,7 +15,7 @@ from viper_pipeline.results.style import COLOURS, as_png, axes
 def draw_reward_figure(
     task: str, scores: Mapping[str, Sequence[np.ndarray]], returns: Mapping[str, np.ndarray]
 ) -> bytes:
-    """Left: nats per step of held-out expert, random and idle videos. Right: true return against episode mean (Fig 5)."""
+    """Left: nats per step of held-out, random and idle videos. Right: true return against episode mean (Fig 5)."""
     figure, (left, right) = axes(2)
     for kind in ("held_out", "random", "idle"):
         if kind not in scores:

@@ -1,6 +1,6 @@
 """The paper's own curves, digitised from its vector figures; means of three seeds, bands of one deviation.
 
-Their x axes are environment frames (for DMC: control steps); many end in a constant tail of runs that were stopped early.
+Their x axes are environment frames (for DMC: control steps); many end in a constant tail of runs stopped early.
 """
 
 from __future__ import annotations

@@ -14,7 +14,10 @@ from viper_pipeline.training.artifacts import Directory
 class Tokenizer(Protocol):
     """Frames (N, H, W, C) uint8 <-> codes (N, h, w) int64 in 0..K-1, for all tasks of a suite."""
 
-    parts: Mapping[str, list[nn.Parameter]]
+    @property
+    def parts(self) -> Mapping[str, list[nn.Parameter]]:
+        """The parameters of each part, in the order of their updates."""
+        ...
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -49,7 +49,10 @@ class LoopConfig(Config):
 class Trainable(Protocol):
     """What the loop trains."""
 
-    parts: Mapping[str, list[nn.Parameter]]
+    @property
+    def parts(self) -> Mapping[str, list[nn.Parameter]]:
+        """The parameters of each part, in the order of their updates."""
+        ...
 
     def loss(self, batch: Batch, part: str) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one part on one batch, and detached metrics."""
@@ -97,7 +100,7 @@ def train(
     """
     seed_everything(seed)
     module.to(device).train()
-    optimizers = {name: make_optimizer(list(p), config) for name, p in module.parts.items()}  # type: ignore[union-attr]
+    optimizers = {name: make_optimizer(list(p), config) for name, p in module.parts.items()}  # type: ignore[union-attr, operator]
     average = Ema(module, config.ema) if config.ema else None
     history: History = []
     sums: dict[str, Tensor] = {}

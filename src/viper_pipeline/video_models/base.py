@@ -18,7 +18,11 @@ class VideoModel(Protocol):
 
     window: int
     tasks: tuple[str, ...]
-    parts: Mapping[str, list[nn.Parameter]]
+
+    @property
+    def parts(self) -> Mapping[str, list[nn.Parameter]]:
+        """The parameters of each part, in the order of their updates."""
+        ...
 
     def loss(self, batch: tuple[Tensor, Tensor], part: str = "model") -> tuple[Tensor, dict[str, Tensor]]:
         """Mean negative log-likelihood of a code, in nats, of clips (B, window, h, w) with task ids (B,)."""

@@ -38,6 +38,7 @@ class VideoGPT(nn.Module):
     """Codebook vectors in, shifted by one code; one distribution over the codebook out, per position."""
 
     Config = VideoGPTConfig
+    codebook: Tensor
 
     def __init__(self, config: VideoGPTConfig, codebook: Tensor, grid: tuple[int, int], tasks: Sequence[str]) -> None:
         """codebook (K, E): the tokenizer's vectors; grid: (h, w) codes of a frame; tasks: names, by task id."""
@@ -113,7 +114,7 @@ class VideoGPT(nn.Module):
     def _position(self, length: int, begin: int = 0) -> Tensor:
         index = torch.arange(begin, begin + length, device=self.start.device)
         h, w = self.grid
-        t, y, x = self.positions
+        t, y, x = list(self.positions)
         return torch.cat([t[index // (h * w)], y[index // w % h], x[index % w]], -1)
 
     def _logits(self, x: Tensor, task: Tensor, last: int | None = None, caches: list[Cache] | None = None) -> Tensor:

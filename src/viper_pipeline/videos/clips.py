@@ -1,8 +1,9 @@
-"""Random clips for training. A batch is a pure function of the step, so a resumed training sees what it would have seen."""
+"""Random clips for training. A batch is a pure function of the step, so resuming needs no state."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class ClipSampler:
 
 def _starts(group: EpisodeGroup, length: int) -> np.ndarray:
     """Every place at which a clip may begin."""
-    places = [np.arange(a, b - length + 1) for a, b in zip(group.starts, group.starts[1:])]
+    places = [np.arange(a, b - length + 1) for a, b in pairwise(group.starts)]
     starts = np.concatenate(places) if places else np.zeros(0, np.int64)
     if not len(starts):
         longest = int(group.lengths.max()) if len(group) else 0

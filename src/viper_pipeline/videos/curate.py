@@ -1,4 +1,4 @@
-"""From everything that was recorded to what the models read: best k, held out by episode, masked, strided (paper 4.1)."""
+"""From what was recorded to what the models read: best k, held out by episode, masked, strided (paper 4.1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadData
 from viper_pipeline.suites.frames import Rect, blacken
 from viper_pipeline.videos.episode import Episode
+from viper_pipeline.videos.store import EpisodeGroup
 
 
 class CurationConfig(Config):
@@ -56,7 +57,7 @@ def show(episode: Episode, config: CurationConfig, mask: Sequence[Rect], place: 
 
 
 def shown(
-    episodes: Sequence[Episode],
+    episodes: Sequence[Episode] | EpisodeGroup,
     chosen: Sequence[int],
     config: CurationConfig,
     mask: Sequence[Rect],

@@ -1,14 +1,15 @@
 """Episodes in HDF5: fast to read clips from, whole or absent, and byte for byte the same for the same episodes.
 
-A file has named groups of episodes. In each, all frames lie end to end in one dataset whose chunks are as long as a
-training clip (LZ4 and a checksum a chunk); `starts` (N + 1) says where episodes begin. LZ4 alone would hide most flipped
-bits; the fletcher32 checksum and the newest file format find them.
+A file has named groups of episodes. In each, all frames lie end to end in one dataset whose chunks are as long as
+a training clip (LZ4 and a checksum a chunk); `starts` (N + 1) says where episodes begin. LZ4 alone would hide most
+flipped bits; the fletcher32 checksum and the newest file format find them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def write_groups(
 def _write_group(group: h5py.Group, episodes: Iterable[Episode], payload: str, clip: int, place: str) -> None:
     data = None
     lengths: list[int] = []
-    rewards, seeds, kinds = [], [], []
+    rewards: list[np.ndarray] = []
+    seeds: list[int] = []
+    kinds: list[int] = []
     for number, episode in enumerate(episodes):
         frames = np.asarray(episode.frames)
         if frames.dtype != PAYLOADS[payload] or not len(frames):
@@ -85,7 +88,7 @@ def _write_group(group: h5py.Group, episodes: Iterable[Episode], payload: str, c
         kinds.append(KINDS.index(episode.kind))
 
     def table(name: str, values: Any, dtype: type) -> None:
-        array = np.asarray(values, dtype)
+        array: np.ndarray = np.asarray(values, dtype)
         group.create_dataset(
             name,
             data=array,
@@ -124,7 +127,7 @@ class EpisodeFile:
 
     def group(self, name: str) -> EpisodeGroup:
         """The episodes called `name`; an absent group has none."""
-        return EpisodeGroup(self._file[name] if name in self._file else None, f"{self.path}: {name}", self.payload)
+        return EpisodeGroup(self._file.get(name), f"{self.path}: {name}", self.payload)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -165,7 +168,7 @@ class EpisodeGroup:
     @property
     def returns(self) -> np.ndarray:
         """True return of each episode, (N,); NaN where unknown."""
-        return np.array([self.rewards[a:b].sum(dtype=np.float64) for a, b in zip(self.starts, self.starts[1:])])
+        return np.array([self.rewards[a:b].sum(dtype=np.float64) for a, b in pairwise(self.starts)])
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from viper_pipeline.oracles.behaviour import Kind
 from viper_pipeline.pipelines.experts.recording import record_kinds
 from viper_pipeline.pipelines.values import Recording
 
@@ -21,4 +22,5 @@ def record_baselines(
     task: str,
 ) -> Recording:
     """Episodes of uniformly random actions, and of zero action."""
-    return record_kinds(dict(baselines), frames, seed, workers, scratch, suite, task)
+    counts: dict[Kind, int] = {"random": baselines["random"], "idle": baselines["idle"]}
+    return record_kinds(counts, frames, seed, workers, scratch, suite, task)

@@ -40,7 +40,8 @@ def evaluate_reward(
     frozen, network = load_tokenizer(tokenizer), VIDEO_MODELS.get(model).from_directory(video_model)
     experts, codes, baselines = (by_task(prefix, files) for prefix in ("experts", "codes", "baselines"))
 
-    scales, specs, tensors = {}, {}, {}
+    scales, specs = {}, {}
+    tensors: dict[str, torch.Tensor] = {}
     for task in codes:
         spec = experts[task].spec
         plain = ViperReward(frozen, network, task, config, spec)

@@ -55,8 +55,10 @@ def floor(key: tuple[str, ...], experts: EpisodeFile, baselines: EpisodeFile) ->
     kinds = np.array(everything.kinds)
     shown = np.concatenate([experts.group("train").returns, experts.group("held_out").returns])
     known = shown[~np.isnan(shown)]
+    suite, task = key
     return Floors(
-        *key,
+        suite=suite,
+        task=task,
         random=float(everything.returns[kinds == "random"].mean()),
         idle=float(everything.returns[kinds == "idle"].mean()),
         expert=float(known.mean()) if len(known) else None,

@@ -8,6 +8,8 @@ from typing import Any
 from viper_pipeline.pipelines.report.collect import named
 from viper_pipeline.results.page import render
 
+Pictures = dict[tuple[str, ...], bytes]
+
 
 def write_report(
     metrics: Mapping[str, Any],
@@ -23,13 +25,13 @@ def write_report(
         if key[4] == min(k[4] for k in named("run", inputs))
     }
     tokenizers = named("tokenizer", inputs)
-    reconstructions = {
+    reconstructions: Pictures = {
         (suite, name.removeprefix("reconstructions_").removesuffix(".png")): content
         for (suite,), directory in tokenizers.items()
         for name, content in directory.files.items()
         if name.startswith("reconstructions_")
     }
-    rollouts = {
+    rollouts: Pictures = {
         (suite, model, name.removeprefix("rollouts_").removesuffix(".png")): content
         for (suite, model), directory in named("video_model", inputs).items()
         for name, content in directory.files.items()

@@ -1,0 +1,183 @@
+"""dvc.yaml says what the pipelines are: all of it, nothing else, or it is refused."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+import yaml
+from toy import Toy
+
+from viper_pipeline.errors import BadParams
+from viper_pipeline.graph import sync
+from viper_pipeline.graph.project import read_params, registry
+from viper_pipeline.graph.stage import guard
+from viper_pipeline.graph.stages import Wiring
+
+SECOND_SUITE = {
+    "tasks": ["dog", "cat", "owl"],
+    "datasets": {name: {"path": f"data/raw/{name}"} for name in ("dog", "cat", "owl")},
+    "oracles": {name: {"skill": 1} for name in ("dog", "cat", "owl")},
+    "clean": {"keep": 1},
+    "video_models": ["gpt", "git"],
+    "gpt": {"width": 1},
+    "git": {"width": 1},
+    "agents": ["drq", "dreamer"],
+    "drq": {"rate": 1},
+    "dreamer": {"rate": 1},
+}
+
+
+def commands(toy: Toy) -> list[str]:
+    """Every stage's command, as DVC itself expands the templates."""
+    from dvc.repo import Repo
+
+    with Repo(str(toy.root)) as repo:
+        return sorted(stage.cmd for stage in repo.index.stages)
+
+
+def test_dvc_sees_exactly_the_nodes(toy: Toy) -> None:
+    toy.set("seeds", [0, 7])
+    toy.set("suites.other_suite", SECOND_SUITE)
+    sync.sync(toy.root)
+    params = read_params(toy.root / "params.yaml")
+    nodes = [(group, node.name) for group, p in registry(toy.root).build(params).items() for node in p.nodes]
+    assert commands(toy) == sorted(f"viper stage {group} {name}" for group, name in nodes)
+    assert len(nodes) == (2 + 2 + 4 + 1) + (3 + 3 + 12 + 2) + 1
+
+
+def test_a_stage_reads_and_writes_in_dvc_what_its_node_does(toy: Toy) -> None:
+    from dvc.repo import Repo
+
+    toy.set("suites.other_suite", SECOND_SUITE)
+    sync.sync(toy.root)
+    params = read_params(toy.root / "params.yaml")
+    wired = {stage.node: stage for stage in Wiring(toy.root).stages(params, params)}
+    with Repo(str(toy.root)) as repo:
+        for stage in repo.index.stages:
+            node = wired[stage.cmd.split()[-1]]
+            paths = {dep.def_path for dep in stage.deps if dep.def_path != "params.yaml"}
+            names = {name for dep in stage.params for name in dep.params}
+            assert set(node.deps) <= paths
+            assert {path for path in paths if not path.startswith("src/")} == set(node.deps)
+            assert set(node.code) <= paths
+            assert set(node.params) <= names
+            assert {out.def_path for out in stage.outs} == set(node.outs)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("suites.one.datasets.red.path", "data/raw/red_other.txt"),
+        ("suites.one.drq.rate", 9),
+        ("suites.one.oracles.blue.skill", 9),
+        ("report.digits", 1),
+    ],
+)
+def test_values_do_not_change_dvc_yaml(toy: Toy, name: str, value: object) -> None:
+    sync.sync(toy.root)
+    toy.set(name, value)
+    assert sync.check(toy.root) == ""
+
+
+def test_a_second_sync_does_nothing(toy: Toy) -> None:
+    assert len(sync.sync(toy.root)) == 2
+    assert sync.sync(toy.root) == []
+
+
+def test_drift_is_shown_and_mended(toy: Toy) -> None:
+    sync.sync(toy.root)
+    path = toy.root / "pipelines/one/dvc.yaml"
+    path.write_text(path.read_text().replace("oracles.py", "other.py"))
+    difference = sync.check(toy.root)
+    assert "-    - src" in difference and "other.py" in difference
+    assert sync.sync(toy.root) == ["wrote pipelines/one/dvc.yaml"]
+    assert sync.check(toy.root) == ""
+
+
+def test_a_suite_that_is_gone_loses_its_file_and_others_are_left_alone(toy: Toy) -> None:
+    toy.set("suites.other_suite", SECOND_SUITE)
+    sync.sync(toy.root)
+    mine = toy.root / "pipelines/mine/dvc.yaml"
+    mine.parent.mkdir()
+    mine.write_text("stages: {}\n")
+    params = read_params(toy.root / "params.yaml")
+    del params["suites"]["other_suite"]
+    (toy.root / "params.yaml").write_text(yaml.safe_dump(params))
+    assert "removed pipelines/other_suite/dvc.yaml" in sync.sync(toy.root)
+    assert mine.exists()
+
+
+def test_drift_fails_the_command(ready: Toy) -> None:
+    assert ready.run("kedro", "dvc", "check").returncode == 0
+    ready.set("suites.one.tasks", ["red"])
+    done = ready.run("viper", "dvc", "check", check=False)
+    assert done.returncode == 1
+    assert "-    - data/clean/one/blue.h5" in done.stdout
+    assert "viper dvc sync" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ('for task in spec["tasks"]:\n', 'for task in spec["tasks"]:\n        if task == "red":\n            continue\n',
+         "red is missing"),
+        ("task, train_oracle,", "task, collect if task == 'red' else train_oracle,", "function"),
+        ('"params:suites.{suite}"', '"params:suites.{suite}"', ""),
+        ('f"{p}.oracles.{task}"', 'f"{p}.oracles.red"', ""),
+        ('f"{p}.clean"', 'f"{p}.clean" if task == "red" else f"{p}.drq"', "parameters"),
+        ('f"{suite}/gpt/model"', 'f"{suite}/gpt/model" if task == "red" else f"{suite}/{task}/clean"', "reads"),
+        ('"skill"', '"skill"', ""),
+    ],
+)
+def test_treating_one_task_unlike_the_others_is_refused(toy: Toy, old: str, new: str, said: str) -> None:
+    if not said:
+        pytest.skip("no special case")
+    toy.edit("pipeline_registry.py", old, new)
+    with pytest.raises(BadParams, match=said) as error:
+        sync.sync(toy.root)
+    assert "one." in str(error.value)
+    assert not (toy.root / "dvc.yaml").exists()
+
+
+def test_a_lookup_while_building_is_refused_with_a_remedy(toy: Toy) -> None:
+    toy.edit("pipeline_registry.py", "task=task)", 'task=spec["oracles"][task]["skill"])')
+    toy.set("suites.one.oracles", {"red": {"skill": 1}, "blue": {"skill": 2}})
+    with pytest.raises(BadParams, match="params:"):
+        sync.sync(toy.root)
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ('{"report": "params:report", **runs}', '{"report": "parameters", **runs}', "all `parameters`"),
+        ('"scores")', '"unheard_of")', "unheard_of has no file"),
+        ('stage("report", "collect"', 'stage("elsewhere", "collect"', "is called report"),
+    ],
+)
+def test_nodes_that_dvc_cannot_hold_are_refused(toy: Toy, old: str, new: str, said: str) -> None:
+    toy.edit("pipeline_registry.py", old, new)
+    with pytest.raises(BadParams, match=said):
+        sync.sync(toy.root)
+
+
+def test_the_guard_lets_values_pass_and_stops_another_shape(toy: Toy) -> None:
+    sync.sync(toy.root)
+    toy.set("suites.one.gpt.width", 5)
+    guard(toy.root, "one", "one.train_model.gpt")
+    toy.set("seeds", [0, 1])
+    guard(toy.root, "one", "one.train_model.gpt")  # reads nothing that the seeds decide
+    with pytest.raises(BadParams, match="viper dvc sync"):
+        guard(toy.root, "report", "report.collect.all")
+    with pytest.raises(BadParams, match=r"no node one\.train_model\.gqt"):
+        guard(toy.root, "one", "one.train_model.gqt")
+
+
+def test_plots_name_every_file(toy: Toy) -> None:
+    toy.set("seeds", [0, 1, 2])
+    sync.sync(toy.root)
+    document = yaml.safe_load((toy.root / "pipelines/one/dvc.yaml").read_text())
+    (plot,) = document["plots"]
+    assert len(plot["one train_agent"]["y"]) == 2 * 3
+    assert importlib.import_module(f"{toy.package}.acting") is sys.modules[f"{toy.package}.acting"]
