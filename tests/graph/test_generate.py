@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-
 import pytest
 import yaml
 from toy import Toy
@@ -121,19 +118,17 @@ def test_drift_fails_the_command(ready: Toy) -> None:
 @pytest.mark.parametrize(
     "old, new, said",
     [
-        ('for task in spec["tasks"]:\n', 'for task in spec["tasks"]:\n        if task == "red":\n            continue\n',
-         "red is missing"),
-        ("task, train_oracle,", "task, collect if task == 'red' else train_oracle,", "function"),
-        ('"params:suites.{suite}"', '"params:suites.{suite}"', ""),
-        ('f"{p}.oracles.{task}"', 'f"{p}.oracles.red"', ""),
+        (
+            'for task in spec["tasks"]:\n',
+            'for task in spec["tasks"]:\n        if task == "red":\n            continue\n',
+            "red is missing",
+        ),
+        ("task, clean,", "task, train_oracle if task == 'red' else clean,", "function"),
         ('f"{p}.clean"', 'f"{p}.clean" if task == "red" else f"{p}.drq"', "parameters"),
         ('f"{suite}/gpt/model"', 'f"{suite}/gpt/model" if task == "red" else f"{suite}/{task}/clean"', "reads"),
-        ('"skill"', '"skill"', ""),
     ],
 )
 def test_treating_one_task_unlike_the_others_is_refused(toy: Toy, old: str, new: str, said: str) -> None:
-    if not said:
-        pytest.skip("no special case")
     toy.edit("pipeline_registry.py", old, new)
     with pytest.raises(BadParams, match=said) as error:
         sync.sync(toy.root)
@@ -180,4 +175,3 @@ def test_plots_name_every_file(toy: Toy) -> None:
     document = yaml.safe_load((toy.root / "pipelines/one/dvc.yaml").read_text())
     (plot,) = document["plots"]
     assert len(plot["one train_agent"]["y"]) == 2 * 3
-    assert importlib.import_module(f"{toy.package}.acting") is sys.modules[f"{toy.package}.acting"]

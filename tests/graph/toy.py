@@ -52,6 +52,8 @@ FILES = {
         source_dir = "src"
         """,
     ".telemetry": "consent: false\n",
+    # Kedro imports pandas, if there is one, for every parameter that it hands over: a second a stage
+    "without/pandas.py": "raise ImportError\n",
     ".dvcignore": "",
     ".dvc/config": "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n",
     "params.yaml": PARAMS,
@@ -176,8 +178,8 @@ FILES = {
                     file.attrs["value"], file.attrs["lineage"] = json.dumps(data), lineage()
         """,
     "src/PACKAGE/oracles.py": """\
-        def train_oracle(recipe, *, task):
-            return {"task": task, "skill": recipe["skill"]}
+        def train_oracle(settings, source=None, *, task="any"):
+            return {"task": task, "skill": settings["skill"]}
         """,
     "src/PACKAGE/cleaning.py": """\
         from .text import lines
@@ -259,7 +261,7 @@ FILES = {
             p, nodes = f"params:suites.{suite}", []
             for task in spec["tasks"]:
                 nodes.append(
-                    stage(suite, "train_oracle", task, train_oracle, {"recipe": f"{p}.oracles.{task}"},
+                    stage(suite, "train_oracle", task, train_oracle, {"settings": f"{p}.oracles.{task}"},
                           f"{suite}/{task}/oracle", task=task)
                 )
                 nodes.append(
@@ -369,8 +371,7 @@ class Toy:
         modules = {"viper": "viper_pipeline", "dvc": "dvc", "kedro": "kedro"}
         return [sys.executable, "-m", modules[command[0]], *command[1:]]
 
-    @staticmethod
-    def env(more: dict[str, str]) -> dict[str, str]:
+    def env(self, more: dict[str, str]) -> dict[str, str]:
         """The process' own, so that the commands in dvc.yaml find `viper`."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         quiet = {
@@ -379,7 +380,8 @@ class Toy:
             "DO_NOT_TRACK": "1",
             "OMP_NUM_THREADS": "1",
         }
-        return {**os.environ, "PATH": path, **quiet, **more}
+        without = str(self.root / "without")
+        return {**os.environ, "PATH": path, "PYTHONPATH": without, **quiet, **more}
 
     def ran(self) -> list[str]:
         """Nodes that ran since this was last asked, in order."""

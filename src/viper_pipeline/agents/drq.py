@@ -47,7 +47,9 @@ class DrQConfig(Config):
     n_step: int = Field(1, gt=0, description="rewards summed before the value takes over")
     tau: float = Field(0.005, gt=0, le=1, description="step of the averaged target critics (Table 4)")
     temperature: float = Field(0.1, gt=0, description="initial weight of the entropy (Table 4); learned")
-    target_entropy: float | None = Field(None, description="nats; null: minus half the number of actions")
+    target_entropy: float = Field(
+        -0.5, description="entropy the policy is held to, nats for each dimension of an action"
+    )
     log_std: tuple[float, float] = Field((-10.0, 2.0), description="limits of the policy's log deviation")
     shift: int = Field(4, ge=0, description="pixels a picture is shifted by at most")
     average: float = Field(0.0, ge=0, lt=1, description="decay of the averaged policy that is evaluated; 0: none")
@@ -71,8 +73,7 @@ class DrQ(nn.Module):
         self.critic = Critic(*sizes, config.critics, config.critic_norm)
         self.actor = Actor(*sizes, config.log_std)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
-        half = -actions / 2
-        self.target_entropy = half if config.target_entropy is None else config.target_entropy
+        self.target_entropy = config.target_entropy * actions
 
         self.target_critic = Critic(*sizes, config.critics, config.critic_norm)
         self.target_critic.load_state_dict(self.critic.state_dict())

@@ -60,7 +60,7 @@ class Code:
             spec = importlib.util.find_spec(package)
             assert spec is not None and spec.origin is not None
             folder = Path(spec.origin).parent
-        return cls(package, folder.resolve(), root.resolve(), opened, getattr(project, "NEUTRAL", ()))
+        return cls(package, folder, root, opened, getattr(project, "NEUTRAL", ()))
 
     def files(self, function: Callable, plugs: Collection[str] = ()) -> set[str]:
         """Files, relative to the root, that `function` and the modules in `plugs` depend on."""

@@ -27,12 +27,11 @@ class Costs:
 
     def left(self, waiting: Iterable[str], running: Mapping[str, float], jobs: int) -> float | None:
         """Seconds until all is done. running: node -> seconds so far. None while a stage was never timed."""
-        costs = [self.expected(node) for node in waiting]
-        rest = [
-            None if (c := self.expected(node)) is None else max(c - so_far, 0.0) for node, so_far in running.items()
-        ]
-        every = [*costs, *rest]
-        known = [cost for cost in every if cost is not None]
-        if len(known) < len(every):
-            return None
-        return max([sum(known) / jobs, *known]) if known else 0.0
+        so_far = {node: 0.0 for node in waiting} | dict(running)
+        rest = []
+        for node, seconds in so_far.items():
+            cost = self.expected(node)
+            if cost is None:
+                return None
+            rest.append(max(cost - seconds, 0.0))
+        return max([sum(rest) / jobs, *rest]) if rest else 0.0

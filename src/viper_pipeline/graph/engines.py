@@ -47,7 +47,7 @@ class Local:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=[self.lifeline],
-                env={**os.environ, LIFELINE: str(self.lifeline)},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", LIFELINE: str(self.lifeline)},
             )
 
     def ended(self) -> list[tuple[str, int]]:

@@ -48,8 +48,8 @@ def chain(artifact: str, steps: Steps) -> list[str]:
 def trace(artifact: Path, root: Path) -> dict[str, Any]:
     """Everything `viper lineage` shows: {"artifact": path, "steps": [nearest first]}.
 
-    A stray file is known by its last own step, wherever it lies now. Each step is compared with the working tree: whether
-    the file is still the one that was read, and which parameters have another value today.
+    A stray file is known by its last own step, wherever it lies now. Each step is compared with the working tree:
+    whether the file is still the one that was read, and which parameters have another value today.
     """
     if not Path(artifact).exists():
         raise BadData(f"{artifact}: there is no such file or folder")

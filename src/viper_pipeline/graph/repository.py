@@ -73,7 +73,7 @@ class Repository:
                 self.inputs[stage.addressing] = _inputs(stage)
                 stage.remove_outs(ignore_remove=False, force=False)
                 return Verdict.STALE
-            stage.dump(update_pipeline=False)
+            self._record(stage, run_cache=False)  # restore has filled the workspace, and told `stage` nothing of it
             return Verdict.RESTORED
 
     def commit(self, stage: Any) -> list[str]:
@@ -86,12 +86,17 @@ class Repository:
                 before, after = self.inputs.pop(stage.addressing), _inputs(stage)
                 if changed := sorted(name for name in {*before, *after} if before.get(name) != after.get(name)):
                     return changed
-                stage.save()
-                stage.commit()
-                stage.dump(update_pipeline=False)
+                self._record(stage)
             except (DvcException, OSError) as error:
                 return [str(error)]
         return []
+
+    @staticmethod
+    def _record(stage: Any, run_cache: bool = True) -> None:
+        """Hash what lies there, put it into the cache, and write the lock file."""
+        stage.save(run_cache=run_cache)
+        stage.commit()
+        stage.dump(update_pipeline=False)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

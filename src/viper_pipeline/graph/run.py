@@ -1,8 +1,9 @@
 """`viper run`: stale stages side by side, with the same result as `dvc repro`.
 
-DVC runs one stage at a time and holds one lock. Here only this process talks to DVC: it asks which stages have changed,
-hands their plain commands to an engine as soon as what they read is there, and commits each result when it ends. Stop it
-at any time, even with SIGKILL: what was committed is skipped the next time, by this command or by `dvc repro`.
+DVC runs one stage at a time and holds one lock. Here only this process talks to DVC: it asks which stages have
+changed, hands their plain commands to an engine as soon as what they read is there, and commits each result when it
+ends. Stop it at any time, even with SIGKILL: what was committed is skipped the next time, by this command or by
+`dvc repro`.
 """
 
 from __future__ import annotations

@@ -58,6 +58,7 @@ class Screen:
         """Draw the table anew."""
         if not self.live:
             return
+        from rich.console import Group
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)
@@ -65,8 +66,7 @@ class Screen:
             table.add_column(title)
         for name, (so_far, expected) in state.running.items():
             table.add_row(name, minutes(so_far), "" if expected is None else minutes(expected))
-        table.caption, table.caption_justify = f"{state.summary()}, {minutes(state.elapsed)} so far", "left"
-        self.live.update(table)
+        self.live.update(Group(table, f"{state.summary()}, {minutes(state.elapsed)} so far"))
 
 
 class Tail:

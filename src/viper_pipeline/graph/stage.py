@@ -31,7 +31,8 @@ def run_stage(root: Path, pipeline: str, nodes: list[str]) -> None:
     bootstrap(root)
     from kedro.framework.session import KedroSession
 
-    with KedroSession.create(root, save_on_close=False) as session:
+    session = KedroSession.create(root, save_on_close=False)
+    with session:
         session.run(pipeline_names=[pipeline], node_names=nodes)
 
 
@@ -65,7 +66,7 @@ def _use_this_checkout(root: Path) -> None:
     used = Path(viper_pipeline.__file__).resolve()
     if (here / "viper_pipeline").is_dir() and package_name(root) == "viper_pipeline":
         path = os.environ.get("PYTHONPATH", "")
-        if not used.is_relative_to(here) and str(here) not in path.split(os.pathsep):
+        if not used.is_relative_to(here.resolve()) and str(here) not in path.split(os.pathsep):
             os.environ["PYTHONPATH"] = f"{here}{os.pathsep}{path}".rstrip(os.pathsep)
             os.execv(sys.executable, [sys.executable, "-m", "viper_pipeline", *sys.argv[1:]])
 

@@ -1,4 +1,4 @@
-"""Templates, expanded over params.yaml, must be exactly the real pipelines: only then can dvc.yaml say what they are."""
+"""Templates, expanded over params.yaml, must be exactly the real pipelines: only then can dvc.yaml describe them."""
 
 from __future__ import annotations
 

@@ -78,13 +78,17 @@ def body(stage: Stage, params: Mapping[str, Any]) -> dict[str, Any]:
         section = "metrics" if meta.get("kind") == "metric" else "outs"
         said.setdefault(section, []).append({template(path): flags} if flags else template(path))
     if looked_up:
-        return {"foreach": "${%s}" % DATASETS.format(suite=looked_up), "do": said}
+        return {"foreach": _from_params(DATASETS.format(suite=looked_up)), "do": said}
     if own:
         return {
-            "matrix": {kind: "${%s}" % AXES[kind].format(suite=suite) for kind, suite in own.items()},
+            "matrix": {kind: _from_params(AXES[kind].format(suite=suite)) for kind, suite in own.items()},
             **said,
         }
     return said
+
+
+def _from_params(path: str) -> str:
+    return f"${{{path}}}"
 
 
 def _plots(stage: Stage, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

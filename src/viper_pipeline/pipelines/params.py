@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.run import RunConfig
@@ -93,13 +94,25 @@ class SuiteConfig(Config):
         for plugs, key in ((VIDEO_MODELS, "video_models"), (AGENTS, "agents")):
             for name in plugs.names():
                 if name in block:
-                    components[name] = plugs.get(name).Config.model_validate(block.pop(name))
+                    components[name] = _component(plugs.get(name).Config, name, block.pop(name))
             for name in block.get(key) or []:
                 if name not in plugs.names():
                     raise ValueError(f"{key}: there is no {plugs.kind} '{name}'{did_you_mean(name, plugs.names())}")
                 if name not in components:
                     raise ValueError(f"{key}: '{name}' needs a block of its settings, called {name}")
         return block | {"components": components}
+
+
+def _component(kind: type[Config], name: str, block: Any) -> Config:
+    """A component's block; its mistakes are named with the block's name."""
+    try:
+        return kind.model_validate(block)
+    except ValidationError as error:
+        details = [
+            InitErrorDetails(type=e["type"], loc=(name, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
+            for e in error.errors()
+        ]
+        raise ValidationError.from_exception_data(name, details) from error
 
 
 class Params(Config):
@@ -143,6 +156,10 @@ def _known(path: tuple[Any, ...]) -> set[str]:
     kind: Any = Params
     for part in path:
         fields = getattr(kind, "model_fields", None)
+        component = next((p for p in (VIDEO_MODELS, AGENTS) if kind is SuiteConfig and part in p.names()), None)
+        if component is not None:
+            kind = component.get(part).Config
+            continue
         if fields is None or part not in fields:
             kind = _inner(kind)  # a key of a mapping such as `suites.dmc`
             continue

@@ -29,14 +29,13 @@ def choose(returns: Sequence[float], config: CurationConfig, place: str) -> tupl
     Videos of unknown return (NaN) keep their order and rank after those of known return.
     """
     values = np.asarray(returns, np.float64)
-    if len(values) <= config.held_out:
+    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[: config.top_k]
+    if len(ranked) <= config.held_out:
         raise BadData(
-            f"{place}: {len(values)} expert episodes, {config.held_out} of them held out (curation.held_out), leave "
+            f"{place}: {len(ranked)} expert episodes, {config.held_out} of them held out (curation.held_out), leave "
             "none to train on; record more, or hold out fewer"
         )
-    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[: config.top_k]
-    spread = np.linspace(0, len(ranked) - 1, config.held_out + 2)[1:-1].round().astype(int)
-    held_out = [int(ranked[i]) for i in sorted(set(spread.tolist()))]
+    held_out = [int(ranked[(i + 1) * len(ranked) // (config.held_out + 1)]) for i in range(config.held_out)]
     return [int(i) for i in ranked if i not in held_out], held_out
 
 

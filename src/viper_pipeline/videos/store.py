@@ -7,6 +7,7 @@ flipped bits; the fletcher32 checksum and the newest file format find them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
@@ -24,6 +25,8 @@ from viper_pipeline.videos.episode import Episode
 
 FORMAT = "viper episodes 1"
 KINDS = ("expert", "noisy", "random", "idle")
+SEAL = 512
+"""Bytes before the HDF5 part of a file; they hold the hash of everything after them."""
 PAYLOADS = {"frames": np.uint8, "codes": np.int16}
 
 
@@ -42,7 +45,23 @@ def write_groups(
 
     clip: frames a chunk. Raises BadData for an empty group of frames of different shapes or dtypes.
     """
-    with atomic_path(Path(path)) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+    with atomic_path(Path(path)) as temporary:
+        _write(temporary, groups, suite, task, spec, lineage, payload, clip, str(path))
+        seal(temporary)
+
+
+def _write(
+    temporary: Path,
+    groups: Mapping[str, Iterable[Episode]],
+    suite: str,
+    task: str,
+    spec: FrameSpec,
+    lineage: Mapping[str, Any] | None,
+    payload: str,
+    clip: int,
+    place: str,
+) -> None:
+    with h5py.File(temporary, "w", libver="latest", userblock_size=SEAL) as file:
         file.attrs["format"], file.attrs["suite"], file.attrs["task"] = FORMAT, suite, task
         file.attrs["payload"] = payload
         file.attrs["frame_spec"] = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
@@ -50,7 +69,7 @@ def write_groups(
         text = np.frombuffer(json.dumps(lineage or {}, sort_keys=True).encode(), np.uint8)
         file.create_dataset("lineage", data=text, track_times=False, fletcher32=True, chunks=(max(len(text), 1),))
         for name, episodes in groups.items():
-            _write_group(file.create_group(name), episodes, payload, clip, f"{path}: {name}")
+            _write_group(file.create_group(name), episodes, payload, clip, f"{place}: {name}")
 
 
 def _write_group(group: h5py.Group, episodes: Iterable[Episode], payload: str, clip: int, place: str) -> None:
@@ -101,6 +120,24 @@ def _write_group(group: h5py.Group, episodes: Iterable[Episode], payload: str, c
     table("rewards", np.concatenate(rewards) if rewards else [], np.float32)
     table("seeds", np.array(seeds, np.uint64).astype(np.int64), np.int64)
     table("kinds", kinds, np.int8)
+
+
+def seal(path: Path) -> None:
+    """Write the hash of all that follows into the first bytes of the file, which HDF5 leaves to us."""
+    with open(path, "r+b") as file:
+        file.write(_digest(path).ljust(SEAL, b"\n"))
+
+
+def broken_seal(path: Path) -> bool:
+    """Whether any bit of a file has changed since it was written. Nothing is parsed, so no damage can do harm."""
+    with open(path, "rb") as file:
+        return file.read(SEAL) != _digest(path).ljust(SEAL, b"\n")
+
+
+def _digest(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(SEAL)
+        return f"{FORMAT}\nsha256 {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
 
 
 class EpisodeFile:

@@ -1,4 +1,4 @@
-"""`viper check`: read a dataset file whole, every checksum and every field."""
+"""`viper check`: read a dataset file whole: its hash, every chunk's checksum, every field."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from viper_pipeline.errors import BadData
-from viper_pipeline.videos.store import KINDS, PAYLOADS, EpisodeFile, EpisodeGroup
+from viper_pipeline.videos.store import KINDS, PAYLOADS, EpisodeFile, EpisodeGroup, broken_seal
 
 BLOCK = 4096  # frames read at a time
 
@@ -15,6 +15,8 @@ BLOCK = 4096  # frames read at a time
 def verify(path: Path) -> str:
     """One line that says what the file holds. Raises BadData naming the file, the field and what is wrong."""
     try:
+        if broken_seal(Path(path)):
+            raise BadData(f"{path}: not as it was written: its sha256 differs, or it is no file of this project's")
         file = EpisodeFile(path)
         if file.payload not in PAYLOADS:
             raise BadData(f"{path}: attribute payload is {file.payload!r}")

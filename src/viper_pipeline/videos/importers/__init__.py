@@ -11,7 +11,7 @@ from viper_pipeline.errors import BadData
 from viper_pipeline.plugs import Plugs
 from viper_pipeline.suites.frames import FrameSpec
 from viper_pipeline.videos.episode import Episode
-from viper_pipeline.videos.store import EpisodeFile, EpisodeGroup
+from viper_pipeline.videos.store import EpisodeFile, EpisodeGroup, broken_seal
 
 IMPORTERS = Plugs(
     "importer",
@@ -52,6 +52,8 @@ def read_source(kind: str, path: Path, size: int) -> tuple[EpisodeGroup | InMemo
     if not Path(path).exists():
         raise BadData(f"{path}: there is no such file or folder; datasets.<task>.path in params.yaml names it")
     if kind == "episodes":
+        if broken_seal(path):
+            raise BadData(f"{path}: damaged, or no file that `viper import` wrote: its sha256 differs")
         file = EpisodeFile(path)
         return file.group("episodes"), file.spec
     return InMemory(list(read(kind, path, size))), None

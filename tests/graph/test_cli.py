@@ -1,0 +1,37 @@
+"""The command line answers at once, and knows every command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from click.testing import CliRunner
+
+from viper_pipeline.cli import cli
+
+HEAVY = {"torch", "kedro", "dvc", "h5py", "numpy", "mujoco", "gymnasium", "rich", "yaml"}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "sys.argv = ['viper', '--help']\n"
+        "try:\n"
+        "    from viper_pipeline.__main__ import main; main()\n"
+        "except SystemExit:\n"
+        f"    print('HEAVY', sorted({HEAVY!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+    for command in ("check", "dvc", "import", "lineage", "params", "run", "stage"):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_every_command_explains_itself() -> None:
+    for name, command in cli.commands.items():
+        result = CliRunner().invoke(cli, [name, "--help"])
+        assert result.exit_code == 0 and command.help.split(".")[0].split("\n")[0][:20] in result.output
+
+
+def test_no_jobs_are_refused() -> None:
+    assert CliRunner().invoke(cli, ["run", "-j", "0"]).exit_code == 2
