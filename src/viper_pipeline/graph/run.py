@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,22 @@ def run(root: Path, engine: Engine, targets: Sequence[str] = ()) -> int:
         return Run(root, engine, Repository(root), screen, targets)()
 
 
+def heights(needs: Mapping[Any, set[Any]]) -> dict[Any, int]:
+    """How many stages the longest chain above each stage has: the higher first, and no core waits at the end."""
+    height = dict.fromkeys(needs, 0)
+    for stage in reversed(list(TopologicalSorter(needs).static_order())):
+        for need in needs[stage]:
+            height[need] = max(height[need], height[stage] + 1)
+    return height
+
+
 class Run:
     """One pass over the graph."""
 
     def __init__(self, root: Path, engine: Engine, repository: Repository, screen: Screen, targets: Sequence[str]):
         self.root, self.engine, self.repository, self.screen = root, engine, repository, screen
         self.todo = repository.needs(targets)
+        self.height = heights(self.todo)
         self.costs = Costs(root)
         self.total = len(self.todo)
         self.running: dict[str, tuple[Any, float, Tail]] = {}  # address -> stage, when it began, its log
@@ -81,7 +92,8 @@ class Run:
 
     def _launch(self) -> None:
         """Start what can start."""
-        for stage in sorted((s for s, needs in self.todo.items() if needs <= self.done), key=lambda s: s.addressing):
+        ready = [stage for stage, needs in self.todo.items() if needs <= self.done]
+        for stage in sorted(ready, key=lambda s: (-self.height[s], s.addressing)):
             if len(self.running) >= self.engine.jobs or self.stopping:
                 return
             del self.todo[stage]

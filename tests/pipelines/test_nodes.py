@@ -1,0 +1,242 @@
+"""Every stage once, at the tiny size, on the real simulator: what one makes the next can read."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from viper_pipeline.errors import BadData
+from viper_pipeline.pipelines import datasets
+from viper_pipeline.pipelines.agents.train_agent import train_agent
+from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
+from viper_pipeline.pipelines.experts.curate_experts import curate_experts
+from viper_pipeline.pipelines.experts.record_baselines import record_baselines
+from viper_pipeline.pipelines.experts.record_episodes import record_episodes
+from viper_pipeline.pipelines.experts.train_oracle import train_oracle
+from viper_pipeline.pipelines.models.encode_experts import encode_experts
+from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
+from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
+from viper_pipeline.pipelines.models.train_video_model import train_video_model
+from viper_pipeline.pipelines.report.aggregate import aggregate
+from viper_pipeline.pipelines.report.draw_figures import draw_figures
+from viper_pipeline.pipelines.report.write_report import write_report
+from viper_pipeline.videos.importers import read_source
+
+PARAMS = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "tiny.yaml").read_text())
+DMC = PARAMS["suites"]["dmc"]
+TASK = "cartpole_balance"
+HERE = {"suite": "dmc", "task": TASK}
+
+
+class Disk:
+    """Saves what a stage makes and loads it again, as the catalog would."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __call__(self, kind, name, value):
+        dataset = kind(filepath=str(self.root / name))
+        dataset.save(value)
+        assert dataset.exists()
+        return dataset.load()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("graph")
+    disk, seed = Disk(root), PARAMS["seed"]
+
+    def scratch(name):
+        (root / "scratch" / name).mkdir(parents=True)
+        return root / "scratch" / name
+
+    oracle = disk(
+        datasets.DirectoryDataset,
+        "oracle",
+        train_oracle(DMC["oracles"][TASK], DMC["frames"]["action_repeat"], seed, scratch("oracle"), **HERE),
+    )
+    recorded = disk(
+        datasets.EpisodesDataset,
+        "recorded.h5",
+        record_episodes(oracle, DMC["frames"], DMC["record"], seed, 0, scratch("recorded"), **HERE),
+    )
+    baselines = disk(
+        datasets.EpisodesDataset,
+        "baselines.h5",
+        record_baselines(DMC["frames"], DMC["baselines"], seed, 0, scratch("baselines"), **HERE),
+    )
+    experts = disk(
+        datasets.EpisodesDataset,
+        "experts.h5",
+        curate_experts(root / "recorded.h5", {"kind": "oracle"}, DMC["frames"], DMC["curation"], **HERE),
+    )
+    files = {f"experts__{TASK}": experts, f"baselines__{TASK}": baselines}
+    tokenizer = disk(
+        datasets.DirectoryDataset,
+        "tokenizer",
+        train_tokenizer(DMC["tokenizer"], seed, 1, scratch("tokenizer"), suite="dmc", **files),
+    )
+    codes = disk(datasets.EpisodesDataset, "codes.h5", encode_experts(tokenizer, experts, **HERE))
+    files[f"codes__{TASK}"] = codes
+    video_model = disk(
+        datasets.DirectoryDataset,
+        "video_model",
+        train_video_model(
+            DMC["videogpt"],
+            seed,
+            1,
+            tokenizer,
+            scratch("model"),
+            suite="dmc",
+            model="videogpt",
+            **{f"codes__{TASK}": codes},
+        ),
+    )
+    reward = disk(
+        datasets.DirectoryDataset,
+        "reward",
+        evaluate_reward(
+            DMC["reward"],
+            DMC["reward_evaluation"],
+            seed,
+            1,
+            tokenizer,
+            video_model,
+            suite="dmc",
+            model="videogpt",
+            **files,
+        ),
+    )
+    return {
+        "root": root,
+        "recorded": recorded,
+        "baselines": baselines,
+        "experts": experts,
+        "codes": codes,
+        "tokenizer": tokenizer,
+        "video_model": video_model,
+        "reward": reward,
+        "disk": disk,
+    }
+
+
+def viper(made, seed=0, frames=None, scratch=None):
+    return train_agent_viper(
+        frames=frames or DMC["frames"],
+        tokenizer=made["tokenizer"],
+        video_model=made["video_model"],
+        reward=made["reward"],
+        model="videogpt",
+        config=DMC["drq"],
+        run=DMC["runs"],
+        threads=1,
+        scratch=scratch,
+        exploration=DMC["exploration"],
+        method="viper",
+        agent="drq",
+        seed=seed,
+        **HERE,
+    )
+
+
+def test_the_best_episodes_become_the_expert_set(made):
+    everything, experts = made["recorded"].group("episodes"), made["experts"]
+    returns = everything.returns[np.array(everything.kinds) == "expert"]
+    kept = np.concatenate([experts.group("train").returns, experts.group("held_out").returns])
+    np.testing.assert_allclose(np.sort(kept), np.sort(returns)[-DMC["curation"]["top_k"] :], rtol=1e-5)
+    assert len(experts.group("contrast")) == DMC["record"]["noisy"]
+    assert experts.spec.size == 64 and experts.spec.action_repeat == DMC["frames"]["action_repeat"]
+
+
+def test_codes_are_the_experts_frames(made):
+    frames, codes = made["experts"].group("held_out")[0], made["codes"].group("held_out")[0]
+    assert len(codes) == len(frames) and codes.frames.dtype == np.int16
+    from viper_pipeline.tokenizers import load_tokenizer
+
+    assert np.array_equal(load_tokenizer(made["tokenizer"]).encode(frames.frames).numpy(), codes.frames)
+
+
+def test_models_carry_pictures_and_curves(made):
+    assert {"curve.csv", f"reconstructions_{TASK}.png"} <= set(made["tokenizer"].files)
+    assert {"curve.csv", f"rollouts_{TASK}.png"} <= set(made["video_model"].files)
+    assert made["video_model"].config["held_out"][TASK]["nats_per_code"] > 0
+
+
+def test_a_stage_run_twice_makes_the_same_bytes(made, tmp_path):
+    again = curate_experts(made["root"] / "recorded.h5", {"kind": "oracle"}, DMC["frames"], DMC["curation"], **HERE)
+    Disk(tmp_path)(datasets.EpisodesDataset, "experts.h5", again)
+    assert (tmp_path / "experts.h5").read_bytes() == (made["root"] / "experts.h5").read_bytes()
+    first, second = viper(made), viper(made)
+    assert first.config == second.config and first.files == second.files
+    assert all((first.tensors[name] == second.tensors[name]).all() for name in first.tensors)
+
+
+def test_an_environment_of_other_frames_is_refused(made):
+    with pytest.raises(BadData, match="action_repeat"):
+        viper(made, frames=DMC["frames"] | {"action_repeat": 10})
+
+
+def test_frames_of_another_kind_are_not_curated(made):
+    other = DMC["frames"] | {"shadows": True}
+    with pytest.raises(BadData, match="shadows"):
+        curate_experts(made["root"] / "recorded.h5", {"kind": "oracle"}, other, DMC["curation"], **HERE)
+
+
+def test_somebodys_videos_take_the_oracles_place(made, tmp_path):
+    """A folder of npz files with the same frames gives the same frames to the models."""
+    group = made["recorded"].group("episodes")
+    for i, episode in enumerate(group):
+        if episode.kind == "expert":
+            np.savez_compressed(tmp_path / f"{i:03d}-rew{episode.ret:.3f}.npz", episode.frames)
+    swapped = curate_experts(tmp_path, {"kind": "npz"}, DMC["frames"], DMC["curation"], **HERE)
+    file = Disk(tmp_path)(datasets.EpisodesDataset, "out/experts.h5", swapped)
+    ours, theirs = made["experts"].group("train"), file.group("train")
+    assert [e.frames.tobytes() for e in ours] == [e.frames.tobytes() for e in theirs]
+    assert len(read_source("npz", tmp_path, 64)[0]) == DMC["record"]["expert"]
+
+
+def test_the_report_is_made_of_runs(made):
+    runs = {f"run__dmc__{TASK}__viper__drq__0": viper(made)}
+    for method in ("oracle", "exploration"):
+        runs[f"run__dmc__{TASK}__{method}__drq__0"] = train_agent(
+            DMC["drq"],
+            DMC["runs"],
+            DMC["frames"],
+            1,
+            None,
+            DMC["exploration"] if method == "exploration" else None,
+            method=method,
+            agent="drq",
+            seed=0,
+            **HERE,
+        )
+    files = {
+        f"experts__dmc__{TASK}": made["experts"],
+        f"baselines__dmc__{TASK}": made["baselines"],
+        "reward__dmc__videogpt": made["reward"],
+    }
+    metrics, curves = aggregate(**runs, **files)
+    json.dumps(metrics)
+    table = metrics["agents"]["dmc"][TASK]["drq"]
+    assert set(table) == {"viper", "oracle", "exploration"}
+    returns = runs[f"run__dmc__{TASK}__viper__drq__0"].config["final_returns"]
+    assert table["viper"]["final_return"] == pytest.approx(np.mean(returns))
+    assert len(curves) == 3 * 2 and {row["method"] for row in curves} == set(table)
+    figures = draw_figures(**runs, **files)
+    page = write_report(
+        metrics,
+        figures,
+        "tiny",
+        {},
+        **runs,
+        tokenizer__dmc=made["tokenizer"],
+        video_model__dmc__videogpt=made["video_model"],
+    )
+    assert page.count("data:image/gif") == 3 and f"curves-dmc-{TASK}.png" in figures
+    disk = made["disk"]
+    assert disk(datasets.JsonDataset, "m.json", metrics) == json.loads(json.dumps(metrics))
+    assert len(disk(datasets.CsvDataset, "c.csv", curves)) == len(curves)
+    assert disk(datasets.FilesDataset, "figures", figures) == figures
+    assert disk(datasets.TextDataset, "page.html", page) == page

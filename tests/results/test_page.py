@@ -1,0 +1,136 @@
+"""The page, the figures and the numbers: complete, self-contained, and never kinder than the data."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from viper_pipeline.results.figures import draw_learning_curves, draw_paper_curves, draw_reward_figure
+from viper_pipeline.results.inputs import Floors, RunResult
+from viper_pipeline.results.metrics import build_metrics
+from viper_pipeline.results.page import render
+from viper_pipeline.results.paper import paper_curve, paper_score
+from viper_pipeline.results.reward_metrics import reward_metrics
+from viper_pipeline.results.verdict import verdicts
+from viper_pipeline.videos.pictures import gif, png
+
+
+def run(method, level, seed=0, task="cartpole_balance", episodes=30):
+    rng = np.random.default_rng([seed, len(method)])
+    steps = np.arange(1000, 6000, 1000)
+    return RunResult(
+        "dmc",
+        task,
+        method,
+        "drq",
+        seed,
+        steps,
+        np.linspace(0, level, 5),
+        tuple(rng.normal(level, 20, episodes)),
+        5000,
+        4,
+    )
+
+
+FLOORS = Floors("dmc", "cartpole_balance", random=280.0, idle=765.0, expert=995.0)
+
+
+@pytest.fixture(scope="module")
+def scores():
+    rng = np.random.default_rng(0)
+    kinds = {"train": -5, "held_out": -8, "random": -90, "idle": -60, "contrast": -40, "frozen_0": -7}
+    made = {k: [rng.normal(m, 3, 60) for _ in range(4)] for k, m in kinds.items()}
+    returns = {"train": 990, "held_out": 980, "random": 20, "idle": 95, "contrast": 500}
+    return made, {k: np.full(4, float(v)) + np.arange(4) for k, v in returns.items()}
+
+
+@pytest.fixture(scope="module")
+def metrics(scores):
+    runs = [run("viper", 900, s) for s in range(3)] + [run("oracle", 950)]
+    return build_metrics(
+        runs,
+        [FLOORS],
+        {"dmc": {"videogpt": {**reward_metrics(*scores), "tasks": {"cartpole_balance": reward_metrics(*scores)}}}},
+        {"dmc.train_tokenizer.all": {"seconds": 12.5, "peak_rss_mb": 800}},
+    )
+
+
+def test_metrics_have_the_promised_shape(metrics):
+    viper = metrics["agents"]["dmc"]["cartpole_balance"]["drq"]["viper"]
+    assert {"final_return", "ci95_low", "ci95_high", "seeds", "steps"} <= set(viper)
+    assert viper["seeds"] == 3 and viper["steps"] == 5000 and viper["episodes"] == 90
+    assert viper["ci95_low"] < viper["final_return"] < viper["ci95_high"]
+    assert metrics["oracles"]["dmc"]["cartpole_balance"] == {
+        "expert_return": 995.0,
+        "random_return": 280.0,
+        "idle_return": 765.0,
+    }
+    assert {"auroc_step", "auroc_episode", "spearman_return"} <= set(metrics["rewards"]["dmc"]["videogpt"])
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_rewards_that_separate_have_an_auroc_of_one_and_frozen_experts_pass_for_experts(scores):
+    m = reward_metrics(*scores)
+    assert m["auroc_step"] == pytest.approx(1.0) and m["spearman_return"] > 0.9
+    assert 0.3 < m["kinds"]["frozen_0"]["auroc_step"] < 0.6
+    assert m["kinds"]["random"]["nats"] == pytest.approx(-90, abs=2)
+
+
+def verdict(level, idle, seeds=3):
+    runs = [run("viper", level, s) for s in range(seeds)]
+    methods = build_metrics(runs, [], {}, {})["agents"]["dmc"]["cartpole_balance"]["drq"]
+    return " ".join(verdicts(methods, {"random_return": 280.0, "idle_return": idle, "expert_return": 995.0}))
+
+
+def test_words_follow_from_numbers():
+    assert "beats idle" in verdict(900, 765.0) and "beats random" in verdict(900, 765.0)
+    assert "worse than idle" in verdict(600, 765.0)
+    assert "cannot be told from idle" in verdict(765, 765.0)
+    assert "1 seed " in verdict(900, 765.0, seeds=1) and "seed " not in verdict(900, 765.0).replace("seeds", "")
+    assert "no run of VIPER" in " ".join(verdicts({}, {}))
+
+
+def test_the_page_holds_everything_and_loads_nothing(metrics, scores):
+    runs = [run("viper", 900, s) for s in range(3)]
+    figures = {
+        "curves-dmc-cartpole_balance.png": draw_learning_curves("cartpole_balance", runs, FLOORS),
+        "reward-dmc-videogpt-cartpole_balance.png": draw_reward_figure("cartpole_balance", *scores),
+        "paper-dmc-cartpole_balance.png": draw_paper_curves("dmc", "cartpole_balance"),
+    }
+    frames = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
+    quality = {"dmc": {"cartpole_balance": {"held_out": {"psnr": 30.0, "foreground_l1": 7.0}}}}
+    page = render(
+        "laptop",
+        metrics,
+        figures,
+        {("dmc", "cartpole_balance", "viper", "drq", "0"): gif(frames)},
+        {("dmc", "cartpole_balance"): png(frames[0])},
+        {("dmc", "videogpt", "cartpole_balance"): png(frames[1])},
+        quality,
+    )
+    assert not re.search(r"(src|href)=[\"'](?!data:)", page) and "http" not in page
+    pictures = re.findall(r"data:image/(?:png|gif);base64,([A-Za-z0-9+/=]+)", page)
+    assert len(pictures) == 6
+    for picture in pictures:
+        Image.open(io.BytesIO(base64.b64decode(picture))).load()
+    for words in ("idle", "random", "exploration", "VIPER beats idle", "dmc.train_tokenizer.all", "852"):
+        assert words in page
+    assert "no run of method exploration" in page
+
+
+def test_equal_figures_have_equal_bytes():
+    runs = [run("viper", 900)]
+    first, second = (draw_learning_curves("cartpole_balance", runs, FLOORS) for _ in range(2))
+    assert first == second
+
+
+def test_the_papers_curves_are_found_by_our_names():
+    steps, returns = paper_curve("dmc", "ball_in_cup_catch", "viper")
+    assert len(steps) == len(returns) > 20 and steps[-1] > 10e6
+    assert paper_score("dmc", "cartpole_balance", "viper") == pytest.approx(852, abs=2)
+    assert paper_curve("dmc", "no_such_task", "viper") is None
+    assert draw_paper_curves("dmc", "acrobot_swingup") is None
