@@ -146,8 +146,10 @@ def test_scales_keep_the_order_and_the_limits(expert, random, kind):
     assert rewards.min() >= -1 and rewards.max() <= np.float32(1.2)
 
 
-def test_range_puts_random_at_zero_and_experts_at_one():
-    scale = fit_scale(ScaleConfig(low=None, high=None), np.array([-10.0, -20.0]), np.array([-100.0, -140.0]))
+def test_range_puts_the_better_floor_at_zero_and_experts_at_one():
+    floors = np.array([-100.0, -140.0]), np.array([-200.0])
+    scale = fit_scale(ScaleConfig(low=None, high=None), np.array([-10.0, -20.0]), *floors)
+    assert scale == fit_scale(ScaleConfig(low=None, high=None), np.array([-10.0, -20.0]), *floors[::-1])
     np.testing.assert_allclose(scale(np.array([-15.0, -120.0])), [1.0, 0.0], atol=1e-6)
     assert Scale.model_validate_json(scale.model_dump_json()) == scale
 

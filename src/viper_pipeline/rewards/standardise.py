@@ -2,7 +2,7 @@
 
 A frame's likelihood is a few to a few hundred nats below zero, and how far depends on the task. The paper leaves the
 scale to Dreamer's return normalisation; DrQ has none, so its rewards are standardised here, by constants that are
-fitted once on held-out expert and random videos and stored with the reward.
+fitted once on held-out expert videos and on the floors' (random and idle behaviour), and stored with the reward.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class ScaleConfig(Config):
 
     kind: Literal["range", "standard", "none"] = Field(
         "range",
-        description="range: random videos' mean becomes 0, held-out experts' 1; standard: zero mean, unit deviation "
-        "over both; none: nats as they are (paper Eq 7)",
+        description="range: the mean of the better floor, random or idle, becomes 0 and that of held-out experts 1; "
+        "standard: zero mean, unit deviation over all; none: nats as they are (paper Eq 7)",
     )
     low: float | None = Field(-1.0, description="floor of a scaled reward; null: none")
     high: float | None = Field(1.2, description="ceiling of a scaled reward; null: none")
@@ -43,18 +43,20 @@ class Scale(Config):
         return scaled.astype(np.float32)
 
 
-def fit_scale(config: ScaleConfig, expert: np.ndarray, random: np.ndarray) -> Scale:
-    """Fit to per-frame nats of held-out expert and of random videos.
+def fit_scale(config: ScaleConfig, expert: np.ndarray, *floors: np.ndarray) -> Scale:
+    """Fit to per-frame nats of held-out expert videos, and of the floors: random behaviour, idle behaviour.
 
-    A model that finds random videos as likely as experts has no scale: the unit is then kept at one nat at least,
-    and the rewards stay near zero.
+    A model that finds a floor as likely as experts has no scale: the unit is then kept at one nat at least, and the
+    rewards stay near zero.
     """
-    expert, random = np.ravel(expert).astype(np.float64), np.ravel(random).astype(np.float64)
+    expert = np.ravel(expert).astype(np.float64)
+    below = [np.ravel(floor).astype(np.float64) for floor in floors]
     if config.kind == "none":
         return Scale(zero=0.0, unit=1.0, low=config.low, high=config.high)
     if config.kind == "range":
-        zero, unit = float(random.mean()), float(expert.mean() - random.mean())
+        zero = max(float(floor.mean()) for floor in below)
+        unit = float(expert.mean()) - zero
     else:
-        both = np.concatenate([expert, random])
-        zero, unit = float(both.mean()), float(both.std())
+        everything = np.concatenate([expert, *below])
+        zero, unit = float(everything.mean()), float(everything.std())
     return Scale(zero=zero, unit=max(unit, 1.0), low=config.low, high=config.high)

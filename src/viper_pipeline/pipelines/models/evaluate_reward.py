@@ -47,7 +47,7 @@ def evaluate_reward(
         plain = ViperReward(frozen, network, task, config, spec)
         kinds, returns = videos_of(plain, codes[task], baselines[task], settings.episodes)
         scores = score_kinds(plain, kinds, settings, derive(seed, "perturb", task))
-        scale = fit_scale(config.scale, arrived(scores["held_out"]), arrived(scores["random"]))
+        scale = fit_scale(config.scale, *(arrived(scores[kind]) for kind in ("held_out", "random", "idle")))
         scales[task], specs[task] = scale.model_dump(), spec.model_dump(mode="json")
         tensors |= pack(task, scores, returns)
     return Directory({"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors)
