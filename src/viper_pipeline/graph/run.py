@@ -91,11 +91,12 @@ class Run:
             lost |= blocked
 
     def _launch(self) -> None:
-        """Start what can start."""
-        ready = [stage for stage, needs in self.todo.items() if needs <= self.done]
-        for stage in sorted(ready, key=lambda s: (-self.height[s], s.addressing)):
-            if len(self.running) >= self.engine.jobs or self.stopping:
+        """Start what can start, the longest chains first. What turns out to be up to date may free better ones."""
+        while len(self.running) < self.engine.jobs and not self.stopping:
+            ready = [stage for stage, needs in self.todo.items() if needs <= self.done]
+            if not ready:
                 return
+            stage = min(ready, key=lambda s: (-self.height[s], s.addressing))
             del self.todo[stage]
             verdict = self.repository.judge(stage)
             if verdict is Verdict.STALE:
