@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from tests.agents.toy import SIZE, Brightness, Toy, brightness
 
+from tests.agents.toy import SIZE, Brightness, Toy, brightness
 from viper_pipeline.agents.drq import DrQ, DrQConfig
 from viper_pipeline.agents.rollout import Environments, Stacks, evaluate
 from viper_pipeline.agents.run import RunConfig, Trainer, train_agent

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from toy import Toy
+
+from tests.graph.toy import Toy
 
 _numbers = itertools.count()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from toy import Toy
 
+from tests.graph.toy import Toy
 from viper_pipeline.errors import BadParams
 from viper_pipeline.graph import sync
 from viper_pipeline.graph.project import read_params, registry

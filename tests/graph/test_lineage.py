@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from toy import Toy
 
+from tests.graph.toy import Toy
 from viper_pipeline.cli import cli
 from viper_pipeline.errors import BadData
 from viper_pipeline.files import md5_of

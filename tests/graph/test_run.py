@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from toy import STAGES, Toy
+
+from tests.graph.toy import STAGES, Toy
 
 EVERY_STAGE = {stage for group in STAGES.values() for stage in group}
 

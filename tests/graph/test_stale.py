@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from toy import STAGES, Toy
+
+from tests.graph.toy import STAGES, Toy
 
 CODE = {
     "oracles.py": {"train_oracle"},

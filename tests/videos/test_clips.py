@@ -52,5 +52,5 @@ def test_every_clip_is_drawn_in_time(groups):
 
 
 def test_a_clip_longer_than_every_episode_is_refused(groups):
-    with pytest.raises(BadData, match="17 frames of a clip .longest: 16"):
+    with pytest.raises(BadData, match=r"17 frames of a clip \(longest: 16\)"):
         ClipSampler(groups, 17, 2, 0)
