@@ -9,6 +9,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 export OMP_NUM_THREADS ?= 1
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.suites.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
 .PHONY: help setup gl repro repro-all test test-slow lint bench lock clean
@@ -27,11 +28,11 @@ setup: .venv/ready gl  ## .venv with the locked packages, and a GL library to dr
 	@touch $@
 
 gl: .venv/ready
-	@$(BIN)/python -m viper_pipeline.suites.gl >/dev/null 2>&1 || { \
+	@$(CAN_DRAW) || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -y -q $(GL_PACKAGES); \
 	  fi; \
-	  $(BIN)/python -m viper_pipeline.suites.gl >/dev/null || { \
+	  $(CAN_DRAW) || { \
 	    echo "No OpenGL to draw with. As root: apt-get install $(GL_PACKAGES)"; exit 1; }; }
 
 repro: setup  ## the DeepMind Control suite, from oracle to agent, and the report page

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from oracle_toy import STEPS, Fatal, Toy, homing_policy
 
+from tests.oracles.oracle_toy import STEPS, Fatal, Toy, homing_policy
 from viper_pipeline.errors import BadEnvironment, BadParams
 from viper_pipeline.oracles import record as recording
 from viper_pipeline.oracles import rollout

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from oracle_toy import STEPS, state_toy
 from pydantic import ValidationError
 from stable_baselines3 import SAC
 
+from tests.oracles.oracle_toy import STEPS, state_toy
 from viper_pipeline.errors import BadData
 from viper_pipeline.oracles import ORACLES
 from viper_pipeline.oracles.fast_sac import FastSAC
