@@ -52,7 +52,7 @@ def test_parameters(ready: Toy, name: str) -> None:
 
 
 def test_every_source_file_that_is_no_plumbing_has_a_row() -> None:
-    from toy import FILES
+    from tests.graph.toy import FILES
 
     plumbing = {"__init__.py", "tally.py"}
     files = {name.removeprefix("src/PACKAGE/") for name in FILES if name.startswith("src/")}
