@@ -1,0 +1,70 @@
+"""The real wiring: built from every profile, in step with the generated files, and complete in what it depends on."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from viper_pipeline import pipeline_registry
+from viper_pipeline.cli import cli
+from viper_pipeline.graph.project import read_params
+from viper_pipeline.graph.stages import Wiring
+from viper_pipeline.graph.write_yaml import generate
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def stages():
+    params = read_params(ROOT / "params.yaml")
+    return {stage.node: stage for stage in Wiring(ROOT).stages(params, params)}
+
+
+@pytest.mark.parametrize("profile", ["tiny", "laptop", "small", "paper"])
+def test_every_profile_gives_a_graph_of_the_promised_size(profile):
+    params = read_params(ROOT / "profiles" / f"{profile}.yaml")
+    dmc = params["suites"]["dmc"]
+    built = pipeline_registry.build(params)
+    assert set(built) == {"dmc", "report"}
+    runs = len(dmc["tasks"]) * len(dmc["methods"]) * len(dmc["agents"]) * len(params["seeds"])
+    assert len(built["dmc"].nodes) == 5 * len(dmc["tasks"]) + 1 + 2 * len(dmc["video_models"]) + runs
+    assert generate(ROOT, params)
+
+
+def test_the_committed_files_say_what_the_pipelines_say():
+    assert CliRunner().invoke(cli, ["dvc", "check"], catch_exceptions=False).output == ""
+
+
+def names(stage):
+    return {Path(file).name for file in stage.code}
+
+
+def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(stages):
+    tokenizer = stages["dmc.train_tokenizer.all"]
+    oracle = stages["dmc.train_oracle.cartpole_balance"]
+    viper = stages["dmc.train_agent_viper.cartpole_balance-drq-0"]
+    rival = stages["dmc.train_agent_oracle.cartpole_balance-drq-0"]
+    curate = stages["dmc.curate_experts.cartpole_balance"]
+    assert {"discriminator.py", "quantiser.py", "loop.py", "train_tokenizer.py"} <= names(tokenizer)
+    assert not {"videogpt.py", "drq.py", "sb3.py", "figures.py"} & names(tokenizer)
+    assert {"sb3.py", "dmc.py"} <= names(oracle) and not {"vqgan.py", "videogpt.py", "drq.py"} & names(oracle)
+    assert {"drq.py", "dmc.py", "videogpt.py", "vqgan.py", "viper.py", "rnd.py"} <= names(viper)
+    assert not {"videogpt.py", "vqgan.py", "viper.py"} & names(rival)
+    assert {"npz.py", "video.py", "dmc.py"} <= names(curate)
+
+
+def test_only_the_method_viper_reads_the_reward(stages):
+    for node, stage in stages.items():
+        if ".train_agent_" in node:
+            assert ("data/rewards/dmc/videogpt" in stage.deps) == (".train_agent_viper." in node)
+            assert not any(dep.startswith(("data/episodes", "data/experts")) for dep in stage.deps)
+
+
+def test_a_swapped_source_changes_one_dependency_and_no_file(stages):
+    params = read_params(ROOT / "params.yaml")
+    before = generate(ROOT, params)
+    params["suites"]["dmc"]["datasets"]["cartpole_balance"] = {"kind": "npz", "path": "elsewhere/videos"}
+    assert generate(ROOT, params) == before
+    swapped = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    differing = {node for node, stage in swapped.items() if stage.deps != stages[node].deps}
+    assert differing == {"dmc.curate_experts.cartpole_balance"}
