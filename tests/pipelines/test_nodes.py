@@ -234,7 +234,7 @@ def test_the_report_is_made_of_runs(made):
         tokenizer__dmc=made["tokenizer"],
         video_model__dmc__videogpt=made["video_model"],
     )
-    assert page.count("data:image/gif") == 3 and f"curves-dmc-{TASK}.png" in figures
+    assert page.count("data:image/gif") == 2 and f"curves-dmc-{TASK}.png" in figures
     disk = made["disk"]
     assert disk(datasets.JsonDataset, "m.json", metrics) == json.loads(json.dumps(metrics))
     assert len(disk(datasets.CsvDataset, "c.csv", curves)) == len(curves)

@@ -9,6 +9,8 @@ from viper_pipeline.pipelines.report.collect import named
 from viper_pipeline.results.page import render
 
 Pictures = dict[tuple[str, ...], bytes]
+FILMED = ("viper", "oracle")
+"""Methods whose first seed is shown on film; films are most of the page's size."""
 
 
 def write_report(
@@ -22,7 +24,7 @@ def write_report(
     episodes = {
         key: directory.files["episode.gif"]
         for key, directory in named("run", inputs).items()
-        if key[4] == min(k[4] for k in named("run", inputs))
+        if key[2] in FILMED and key[4] == min(k[4] for k in named("run", inputs))
     }
     tokenizers = named("tokenizer", inputs)
     reconstructions: Pictures = {
