@@ -1,12 +1,13 @@
 """The store: what goes in comes out, equal episodes give equal bytes, damage never goes unnoticed."""
 
+import h5py
 import numpy as np
 import pytest
 
 from tests.videos.makers import SPEC, episode, file
 from viper_pipeline.errors import BadData
 from viper_pipeline.videos.episode import Episode
-from viper_pipeline.videos.store import EpisodeFile
+from viper_pipeline.videos.store import EpisodeFile, seal
 from viper_pipeline.videos.verify import verify
 
 
@@ -61,6 +62,62 @@ def test_every_flipped_bit_is_found(tmp_path):
         damaged.write_bytes(bytes(content))
         with pytest.raises(BadData, match=r"b\.h5"):
             verify(damaged)
+        with pytest.raises(BadData, match=r"b\.h5"):  # a stage that opens it neither crashes nor waits for ever
+            EpisodeFile(damaged)
+
+
+def resealed(path, change):
+    """A file that is as it was written, by somebody who wrote nonsense."""
+    with h5py.File(path, "r+") as f:
+        change(f)
+    seal(path)
+    return path
+
+
+def put(name, values):
+    def change(f):
+        del f[name]
+        f[name] = values
+
+    return change
+
+
+def attribute(name, value):
+    return lambda f: f.attrs.__setitem__(name, value)
+
+
+NONSENSE = {
+    "no rewards": (lambda f: f.__delitem__("episodes/rewards"), "rewards"),
+    "no frames": (lambda f: f.__delitem__("episodes/frames"), "frames holds 0"),
+    "rewards are doubles": (put("episodes/rewards", np.zeros(86)), "rewards are float64"),
+    "too few rewards": (put("episodes/rewards", np.zeros(85, np.float32)), r"rewards are float32 \(85,\)"),
+    "infinite": (put("episodes/rewards", np.full(86, np.inf, np.float32)), "rewards of episode 0"),
+    "partly unknown": (put("episodes/rewards", np.array([np.nan] * 30 + [0] * 56, np.float32)), "rewards of episode 1"),
+    "starts fall": (put("episodes/starts", np.array([0, 20, 10, 63, 86])), "starts do not rise"),
+    "starts are floats": (put("episodes/starts", np.array([0, 20, 41, 63, 86.0])), "starts are float64"),
+    "starts are empty": (put("episodes/starts", np.zeros(0, np.int64)), "starts are int64"),
+    "starts go too far": (put("episodes/starts", np.array([0, 20, 41, 63, 87])), "rewards are"),
+    "unknown kind": (put("episodes/kinds", np.full(4, 9, np.int8)), "episodes"),
+    "too few seeds": (put("episodes/seeds", np.zeros(3, np.int64)), "seeds are"),
+    "frames are floats": (put("episodes/frames", np.zeros((86, 8, 8, 3), np.float32)), "frames are float32"),
+    "frames are grey": (put("episodes/frames", np.zeros((86, 8, 8), np.uint8)), "frames are"),
+    "frames of another size": (put("episodes/frames", np.zeros((86, 9, 8, 3), np.uint8)), "8 x 8"),
+    "no specification": (lambda f: f.attrs.__delitem__("frame_spec"), "frame_spec"),
+    "bad specification": (attribute("frame_spec", '{"size": "large"}'), "size"),
+    "bad lineage": (put("lineage", np.frombuffer(b"{", np.uint8)), "a.h5"),
+    "other payload": (attribute("payload", "sounds"), "sounds"),
+    "other format": (attribute("format", "viper episodes 0"), "format"),
+    "no group": (lambda f: f.__delitem__("episodes"), "no group"),
+}
+
+
+@pytest.mark.parametrize("case", NONSENSE)
+def test_nonsense_is_refused_by_field(tmp_path, case):
+    change, reason = NONSENSE[case]
+    path = resealed(file(tmp_path / "a.h5"), change)
+    with pytest.raises(BadData, match=reason) as error:
+        verify(path)
+    assert str(path) in str(error.value)
 
 
 def test_a_flipped_bit_in_a_frame_is_found_by_whoever_reads_it(tmp_path):
@@ -71,8 +128,10 @@ def test_a_flipped_bit_in_a_frame_is_found_by_whoever_reads_it(tmp_path):
     assert place > 0  # random frames do not compress, so they lie in the file as they are
     content[place] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(BadData, match="damaged"):
-        EpisodeFile(path).group("episodes")[0]
+    with pytest.raises(BadData, match=r"a\.h5: damaged"):
+        EpisodeFile(path)
+    with pytest.raises(BadData, match="episodes: frames 0 to 19 are damaged"):  # by the checksum of its chunk alone
+        EpisodeFile(path, sealed=False).group("episodes")[0]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.99, 0.9999])
@@ -105,8 +164,6 @@ def test_impossible_episodes_are_not_written(tmp_path, episodes):
 
 
 def test_other_files_are_not_taken_for_episodes(tmp_path):
-    import h5py
-
     with h5py.File(tmp_path / "other.h5", "w") as other:
         other["x"] = 1
     (tmp_path / "text.h5").write_text("hello")

@@ -36,12 +36,13 @@ class ClipSampler:
         rng = np.random.default_rng([self.seed, step])
         # tasks take turns, across batches too when a batch is smaller than their number
         tasks = (step * self.batch_size + np.arange(self.batch_size)) % len(self.groups)
-        clips = []
-        for task in tasks:
+        clips = np.empty((self.batch_size, self.length, *self.groups[0].shape), self.groups[0].dtype)
+        for i, task in enumerate(tasks):
             begin = int(self.starts[task][rng.integers(len(self.starts[task]))])
             end = begin + self.length
-            clips.append(self._memory[task][begin:end] if self._memory else self.groups[task].read(begin, end))
-        return np.stack(clips), tasks
+            # into place at once: a list of clips would double the memory that is touched
+            clips[i] = self._memory[task][begin:end] if self._memory else self.groups[task].read(begin, end)
+        return clips, tasks
 
 
 def _starts(group: EpisodeGroup, length: int) -> np.ndarray:

@@ -27,6 +27,8 @@ FORMAT = "viper episodes 1"
 KINDS = ("expert", "noisy", "random", "idle")
 SEAL = 512
 """Bytes before the HDF5 part of a file; they hold the hash of everything after them."""
+DAMAGE = (KeyError, ValueError, OSError, IndexError, TypeError, AttributeError, RuntimeError)
+"""What h5py raises on damaged files, by the place of the damage."""
 PAYLOADS = {"frames": np.uint8, "codes": np.int16}
 
 
@@ -128,10 +130,21 @@ def seal(path: Path) -> None:
         file.write(_digest(path).ljust(SEAL, b"\n"))
 
 
-def broken_seal(path: Path) -> bool:
-    """Whether any bit of a file has changed since it was written. Nothing is parsed, so no damage can do harm."""
-    with open(path, "rb") as file:
-        return file.read(SEAL) != _digest(path).ljust(SEAL, b"\n")
+def check_seal(path: Path) -> None:
+    """Raise BadData if any bit of a file has changed since it was written.
+
+    Nothing is parsed: of a file whose tables are damaged, HDF5 may read without end.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = file.read(SEAL)
+        whole = found == _digest(path).ljust(SEAL, b"\n")
+    except OSError as error:
+        raise BadData(f"{path}: cannot be read ({error.strerror})") from error
+    if not found.startswith(FORMAT.encode()):
+        raise BadData(f"{path}: no file of format '{FORMAT}'; convert videos with `viper import`")
+    if not whole:
+        raise BadData(f"{path}: damaged: its sha256 is not what it was when the file was written")
 
 
 def _digest(path: Path) -> bytes:
@@ -143,9 +156,14 @@ def _digest(path: Path) -> bytes:
 class EpisodeFile:
     """A reader. Nothing but tables is read before an episode or a clip is asked for."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Raises BadData if the file is missing, unreadable or of another format."""
+    def __init__(self, path: Path | str, sealed: bool = True) -> None:
+        """sealed: read the file once to see that it is as it was written (about 1 GB/s).
+
+        Raises BadData if it is missing, unreadable, damaged or of another format.
+        """
         self.path = Path(path)
+        if sealed:
+            check_seal(self.path)
         try:
             self._file = h5py.File(self.path, "r")
             found = self._file.attrs.get("format")
@@ -159,12 +177,13 @@ class EpisodeFile:
             self.spec = FrameSpec.model_validate_json(self._file.attrs["frame_spec"])
             self.lineage = json.loads(self._file["lineage"][()].tobytes() or b"{}")
             self.groups = tuple(name for name in self._file if isinstance(self._file[name], h5py.Group))
-        except (KeyError, ValueError, OSError) as error:
+        except DAMAGE as error:
             raise BadData(f"{path}: {error}") from error
 
     def group(self, name: str) -> EpisodeGroup:
         """The episodes called `name`; an absent group has none."""
-        return EpisodeGroup(self._file.get(name), f"{self.path}: {name}", self.payload)
+        group = self._file[name] if name in self.groups else None
+        return EpisodeGroup(group, f"{self.path}: {name}", self.payload)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -175,14 +194,14 @@ class EpisodeGroup:
     """Some episodes of one task."""
 
     def __init__(self, group: h5py.Group | None, place: str, payload: str) -> None:
-        self.place = place
-        self._data = None if group is None or payload not in group else group[payload]
+        self.place, self._payload = place, payload
         try:
+            self._data = None if group is None or payload not in group else group[payload]
             self.starts = np.zeros(1, np.int64) if group is None else group["starts"][()]
             self.rewards = np.zeros(0, np.float32) if group is None else group["rewards"][()]
             self.seeds = np.zeros(0, np.int64) if group is None else group["seeds"][()]
             self.kinds = tuple(KINDS[i] for i in ([] if group is None else group["kinds"][()]))
-        except (KeyError, OSError, IndexError) as error:
+        except DAMAGE as error:
             raise BadData(f"{place}: {error}") from error
 
     def __len__(self) -> int:
@@ -212,11 +231,16 @@ class EpisodeGroup:
         """Shape of a frame or of its codes; () if there are none."""
         return () if self._data is None else self._data.shape[1:]
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of frames or codes."""
+        return np.dtype(PAYLOADS[self._payload])
+
     def read(self, begin: int, end: int) -> np.ndarray:
         """Frames begin..end-1 of all frames laid end to end."""
         if self._data is None:
             raise BadData(f"{self.place}: has no episodes")
         try:
             return self._data[begin:end]
-        except OSError as error:
+        except DAMAGE as error:
             raise BadData(f"{self.place}: frames {begin} to {end - 1} are damaged ({error})") from error

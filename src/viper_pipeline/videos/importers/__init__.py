@@ -11,7 +11,7 @@ from viper_pipeline.errors import BadData
 from viper_pipeline.plugs import Plugs
 from viper_pipeline.suites.frames import FrameSpec
 from viper_pipeline.videos.episode import Episode
-from viper_pipeline.videos.store import EpisodeFile, EpisodeGroup, broken_seal
+from viper_pipeline.videos.store import EpisodeFile, EpisodeGroup
 
 IMPORTERS = Plugs(
     "importer",
@@ -22,6 +22,9 @@ IMPORTERS = Plugs(
     },
 )
 """Each target is a function (path, size) -> iterator of Episode, with frames uint8 (T, size, size, 3)."""
+
+
+NO_EPISODES = "holds no episode in group 'episodes'; give videos as they were recorded, not an expert set or codes"
 
 
 class InMemory(Sequence[Episode]):
@@ -52,16 +55,20 @@ def read_source(kind: str, path: Path, size: int) -> tuple[EpisodeGroup | InMemo
     if not Path(path).exists():
         raise BadData(f"{path}: there is no such file or folder; datasets.<task>.path in params.yaml names it")
     if kind == "episodes":
-        if broken_seal(path):
-            raise BadData(f"{path}: damaged, or no file that `viper import` wrote: its sha256 differs")
         file = EpisodeFile(path)
+        if file.payload != "frames" or not len(file.group("episodes")):
+            raise BadData(f"{path}: {NO_EPISODES} (groups: {', '.join(file.groups) or 'none'})")
         return file.group("episodes"), file.spec
     return InMemory(list(read(kind, path, size))), None
 
 
 def read(kind: str, path: Path, size: int) -> Iterator[Episode]:
     """Episodes of a folder or file, checked one by one. Raises BadData naming the file and the reason."""
-    yield from IMPORTERS.get(kind)(Path(path), size)
+    number = -1
+    for number, episode in enumerate(IMPORTERS.get(kind)(Path(path), size)):  # noqa: B007
+        yield episode
+    if number < 0:
+        raise BadData(f"{path}: {NO_EPISODES}")
 
 
 def checked(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray:

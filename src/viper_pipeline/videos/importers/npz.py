@@ -14,8 +14,8 @@ from viper_pipeline.videos.episode import Episode, unknown_rewards
 from viper_pipeline.videos.importers import checked
 from viper_pipeline.videos.resize import resized
 
-RETURN = re.compile(r"-rew(?P<minus>m?)(?P<number>\d+(\.\d+)?)")
-"""Their file names end in the episode's return, a minus sign written m."""
+RETURN = re.compile(r"-rew(?P<minus>m?)(?P<number>\d+(\.\d+)?)$")
+"""Their file names end in the episode's return, a minus sign written m. Other endings tell nothing."""
 
 
 def read(path: Path, size: int) -> Iterator[Episode]:

@@ -1,7 +1,12 @@
-"""Folders of .mp4 and .gif files: anybody's videos."""
+"""Folders of .mp4 and .gif files: anybody's videos.
+
+Lossy films carry no checksums. Every film that is cut short is refused, and every one of which the decoder reports
+an error; of single flipped bits a decoder notices about half.
+"""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +15,10 @@ import numpy as np
 from viper_pipeline.errors import BadData
 from viper_pipeline.videos.episode import Episode, unknown_rewards
 from viper_pipeline.videos.importers import checked
+from viper_pipeline.videos.importers.whole import cut_short
 from viper_pipeline.videos.resize import resized
 
-ENDINGS = (".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv")
+ENDINGS = (".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv", ".m4v")
 
 
 def read(path: Path, size: int) -> Iterator[Episode]:
@@ -21,18 +27,49 @@ def read(path: Path, size: int) -> Iterator[Episode]:
     if not files:
         raise BadData(f"{path}: holds no video ({', '.join(ENDINGS)})")
     for file in files:
-        frames = checked(_frames(file), file)
-        yield Episode(resized(frames, size), unknown_rewards(len(frames)))
+        frames = _frames(file, size)
+        yield Episode(frames, unknown_rewards(len(frames)))
 
 
-def _frames(file: Path) -> np.ndarray:
+def _frames(file: Path, size: int) -> np.ndarray:
+    """All frames, each resized as it is decoded: a film of full size would not fit into memory."""
     import imageio.v3 as iio
 
+    ending = file.suffix.lower()
     try:
-        plugin = "pillow" if file.suffix.lower() == ".gif" else "FFMPEG"
-        frames = np.stack(list(iio.imiter(file, plugin=plugin)))
+        _refuse_damage(file, ending)
+        plugin = "pillow" if ending == ".gif" else "FFMPEG"
+        frames = [
+            resized(checked(_colour(frame)[None], file, least=1), size)[0] for frame in iio.imiter(file, plugin=plugin)
+        ]
+    except BadData:
+        raise
     except Exception as error:  # decoders have many exceptions of their own
-        raise BadData(
-            f"{file}: not a readable video ({str(error).splitlines()[0] if str(error) else error!r})"
-        ) from error
-    return frames[..., :3] if frames.ndim == 4 else np.repeat(frames[..., None], 3, -1)
+        raise BadData(f"{file}: not a readable video ({_first_line(error)})") from error
+    if not frames:
+        raise BadData(f"{file}: holds no frame")
+    return checked(np.stack(frames), file)
+
+
+def _refuse_damage(file: Path, ending: str) -> None:
+    if cut_short(file.read_bytes(), ending):
+        raise BadData(f"{file}: cut short, or no {ending} file: it ends before its last block does; copy it again")
+    if ending == ".gif":
+        return
+    import imageio_ffmpeg
+
+    # decoding for its errors alone: for frames, the decoder conceals damage and goes on
+    words = ["-v", "error", "-xerror", "-err_detect", "explode", "-i", str(file), "-map", "0:v:0", "-f", "null", "-"]
+    done = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", *words], capture_output=True, check=False)
+    if done.returncode or done.stderr:
+        raise BadData(f"{file}: not a readable video ({_first_line(done.stderr.decode(errors='replace'))})")
+
+
+def _colour(frame: np.ndarray) -> np.ndarray:
+    """(H, W), (H, W, 3) or (H, W, 4) -> (H, W, 3)."""
+    return frame[..., :3] if frame.ndim == 3 else np.repeat(frame[..., None], 3, -1)
+
+
+def _first_line(error: object) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else repr(error)
