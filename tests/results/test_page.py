@@ -4,12 +4,13 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from viper_pipeline.results.figures import draw_learning_curves, draw_paper_curves, draw_reward_figure
+from viper_pipeline.results.figures import draw_learning_curves, draw_paper_curves, draw_reward_figure, on_common_steps
 from viper_pipeline.results.inputs import Floors, RunResult
 from viper_pipeline.results.metrics import build_metrics
 from viper_pipeline.results.page import render
@@ -90,8 +91,53 @@ def test_words_follow_from_numbers():
     assert "beats idle" in verdict(900, 765.0) and "beats random" in verdict(900, 765.0)
     assert "worse than idle" in verdict(600, 765.0)
     assert "cannot be told from idle" in verdict(765, 765.0)
-    assert "1 seed " in verdict(900, 765.0, seeds=1) and "seed " not in verdict(900, 765.0).replace("seeds", "")
     assert "no run of VIPER" in " ".join(verdicts({}, {}))
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("level", [300, 900])
+def test_too_few_seeds_never_speak_of_the_method(level, seeds):
+    words = verdict(level, 765.0, seeds)
+    assert f"Made of {seeds} seed" in words and "not for the method" in words
+    assert "beats" not in words and "does worse" not in words
+    assert ("ended above idle" in words) == (level > 765)
+    assert "Made of" not in verdict(level, 765.0, seeds=3)
+
+
+def test_a_rival_with_too_few_seeds_is_not_beaten():
+    runs = [run("viper", 900, s) for s in range(3)]
+    floors = {"random_return": 280.0, "idle_return": 765.0, "expert_return": 995.0}
+    for rivals in (1, 3):
+        made = runs + [run("exploration", 300, s) for s in range(rivals)]
+        methods = build_metrics(made, [], {}, {})["agents"]["dmc"]["cartpole_balance"]["drq"]
+        assert ("beats method exploration" in " ".join(verdicts(methods, floors))) == (rivals == 3)
+
+
+def test_seeds_meet_on_common_steps_and_nothing_is_carried_forward():
+    early, late = run("viper", 100), run("viper", 100, 1)
+    early = replace(early, steps=np.array([0, 100, 200]), returns=np.array([0.0, 10.0, 20.0]))
+    late = replace(late, steps=np.array([50, 150]), returns=np.array([50.0, 150.0]))
+    steps, returns = on_common_steps([early, late])
+    assert steps.tolist() == [50, 100, 150]
+    assert returns.tolist() == [[5, 10, 15], [50, 100, 150]]
+
+
+def test_a_new_method_and_a_second_agent_need_no_change_here():
+    runs = [run("viper", 900), replace(run("viper", 100), agent="dreamer"), run("a_new_method", 400)]
+    numbers = build_metrics(runs, [FLOORS], {}, {})
+    picture = draw_learning_curves("cartpole_balance", runs, FLOORS)
+    assert picture != draw_learning_curves("cartpole_balance", [runs[0], runs[2]], FLOORS)
+    page = render("laptop", numbers, {}, {}, {}, {}, {})
+    assert "a_new_method" in page and "dreamer" in page
+
+
+def test_unknown_floors_are_null_and_too_few_seeds_are_named():
+    unknown = Floors("dmc", "cartpole_balance", random=float("nan"), idle=765.0, expert=None)
+    numbers = build_metrics([run("viper", 900)], [unknown], {}, {})
+    json.dumps(numbers, allow_nan=False)
+    assert numbers["oracles"]["dmc"]["cartpole_balance"]["random_return"] is None
+    assert draw_learning_curves("cartpole_balance", [run("viper", 900)], unknown)
+    assert "1 of the paper&#39;s 3 seeds of viper, drq" in render("laptop", numbers, {}, {}, {}, {}, {})
 
 
 def test_the_page_holds_everything_and_loads_nothing(metrics, scores):
@@ -112,7 +158,10 @@ def test_the_page_holds_everything_and_loads_nothing(metrics, scores):
         {("dmc", "videogpt", "cartpole_balance"): png(frames[1])},
         quality,
     )
-    assert not re.search(r"(src|href)=[\"'](?!data:)", page) and "http" not in page
+    # without the pictures, whose letters may spell anything
+    words_only = re.sub(r"data:image/(?:png|gif);base64,[A-Za-z0-9+/=]+", "", page)
+    assert not re.search(r"(src|href)=[\"'](?!data:)", page)
+    assert not re.search(r"https?:|url\(|@import", words_only)
     pictures = re.findall(r"data:image/(?:png|gif);base64,([A-Za-z0-9+/=]+)", page)
     assert len(pictures) == 6
     for picture in pictures:

@@ -9,7 +9,7 @@ import numpy as np
 from viper_pipeline.results.inputs import Floors, RunResult
 from viper_pipeline.results.paper import paper_curve
 from viper_pipeline.results.statistics import interval
-from viper_pipeline.results.style import COLOURS, as_png, axes
+from viper_pipeline.results.style import COLOURS, as_png, axes, colour
 
 
 def draw_reward_figure(
@@ -23,52 +23,65 @@ def draw_reward_figure(
         length = min(len(v) for v in scores[kind])
         rows = np.stack([v[1:length] for v in scores[kind]])
         steps = np.arange(1, length)
-        left.plot(steps, rows.mean(0), color=COLOURS[kind], label=f"{kind.replace('_', ' ')} ({len(rows)} videos)")
-        left.fill_between(steps, *np.quantile(rows, [0.1, 0.9], axis=0), color=COLOURS[kind], alpha=0.15, lw=0)
+        left.plot(steps, rows.mean(0), color=colour(kind), label=f"{kind.replace('_', ' ')} ({len(rows)} videos)")
+        left.fill_between(steps, *np.quantile(rows, [0.1, 0.9], axis=0), color=colour(kind), alpha=0.15, lw=0)
     left.set(xlabel="frame", ylabel="ln p(frame | earlier), nats", title=f"{task}: mean, and 10 to 90 % of videos")
     left.legend(frameon=False)
     for kind, values in returns.items():
         if kind == "train":
             continue
         means = [v[1:].mean() for v in scores[kind]]
-        right.scatter(values, means, s=18, color=COLOURS[kind], label=kind.replace("_", " "), alpha=0.8)
+        right.scatter(values, means, s=18, color=colour(kind), label=kind.replace("_", " "), alpha=0.8)
     right.set(xlabel="true return of the episode", ylabel="mean nats a frame", title="each dot is a video")
     right.legend(frameon=False)
     return as_png(figure)
 
 
+def on_common_steps(runs: Sequence[RunResult]) -> tuple[np.ndarray, np.ndarray]:
+    """(steps (S,), returns (seeds, S)): every seed's curve on the union of their steps, where all seeds have one.
+
+    Between its own evaluations a curve is interpolated linearly; nothing is carried past a seed's last evaluation.
+    """
+    first = max(float(run.steps[0]) for run in runs)
+    last = min(float(run.steps[-1]) for run in runs)
+    steps = np.unique(np.concatenate([run.steps for run in runs]))
+    steps = steps[(steps >= first) & (steps <= last)]
+    return steps, np.stack([np.interp(steps, run.steps, run.returns) for run in runs])
+
+
 def draw_learning_curves(task: str, runs: Sequence[RunResult], floors: Floors) -> bytes:
-    """True return of evaluation episodes against agent steps: mean over seeds, every seed thin, and the floors."""
+    """True return of evaluation episodes against agent steps: mean and 95 % interval over seeds, each seed, floors."""
     figure, (left, right) = axes(2)
-    for method in dict.fromkeys(run.method for run in runs):
-        mine = [run for run in runs if run.method == method]
-        colour = COLOURS[method]
+    several = len({run.agent for run in runs}) > 1
+    for number, (agent, method) in enumerate(dict.fromkeys((run.agent, run.method) for run in runs)):
+        mine = [run for run in runs if (run.agent, run.method) == (agent, method)]
+        name = f"{method}, {agent}" if several else method
+        ink, dashes = colour(method), "-" if agent == runs[0].agent else "-."
         for run in mine:
-            left.plot(run.steps, run.returns, color=colour, lw=0.7, alpha=0.5)
-        length = min(len(run.steps) for run in mine)
-        mean = np.mean([run.returns[:length] for run in mine], 0)
-        left.plot(mine[0].steps[:length], mean, color=colour, lw=2.2, label=f"{method} ({len(mine)} seeds)")
+            left.plot(run.steps, run.returns, color=ink, lw=0.7, alpha=0.5, ls=dashes)
+        steps, returns = on_common_steps(mine)
+        seeds = "1 seed, no band" if len(mine) == 1 else f"{len(mine)} seeds"
+        left.plot(steps, returns.mean(0), color=ink, lw=2.2, ls=dashes, label=f"{name} ({seeds})")
+        if len(mine) > 1 and len(steps):
+            band = np.array([interval([[x] for x in column]) for column in returns.T])
+            left.fill_between(steps, band[:, 0], band[:, 1], color=ink, alpha=0.15, lw=0)
         low, high = interval([run.final_returns for run in mine])
         final = float(np.mean([np.mean(run.final_returns) for run in mine]))
-        right.errorbar(
-            [final],
-            [method],
-            xerr=[[max(final - low, 0)], [max(high - final, 0)]],
-            fmt="o",
-            color=colour,
-            capsize=4,
-        )
-        for run in mine:
-            right.plot(np.mean(run.final_returns), method, "|", color=colour, ms=14)
+        errors = [[max(final - low, 0)], [max(high - final, 0)]]
+        right.errorbar([final], [number], xerr=errors, fmt="o", color=ink, capsize=4)
+        right.plot([np.mean(run.final_returns) for run in mine], [number] * len(mine), "|", color=ink, ms=14)
+        right.text(final, number + 0.16, f"{name}: {final:.0f}", color=ink, ha="center", va="bottom", fontsize=9)
     for name, value in (("random", floors.random), ("idle", floors.idle), ("expert", floors.expert)):
-        if value is not None:
-            left.axhline(value, color=COLOURS[name], ls="--" if name == "expert" else ":", lw=1.2, label=name)
-            right.axvline(value, color=COLOURS[name], ls="--" if name == "expert" else ":", lw=1.2)
+        if value is not None and not np.isnan(value):
+            line = "--" if name == "expert" else ":"
+            left.axhline(value, color=colour(name), ls=line, lw=1.2, label=name)
+            right.axvline(value, color=colour(name), ls=line, lw=1.2)
     left.set(xlabel="agent steps", ylabel="true return", title=f"{task}: evaluation episodes on the way")
-    left.legend(frameon=False, fontsize=8)
+    left.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=8)
     episodes = min(len(run.final_returns) for run in runs)
     right.set(xlabel="true return", title=f"the end: 95 % interval, {episodes} fresh episodes a seed")
-    right.set_xlim(left=0)
+    right.set(yticks=[], ylim=(-0.6, len({(run.agent, run.method) for run in runs}) - 0.2))
+    right.set_xlim(left=min(0.0, right.get_xlim()[0]) if right.dataLim.x0 < 0 else 0.0)
     return as_png(figure)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,14 +32,19 @@ def agent_metrics(runs: Sequence[RunResult], confidence: float = 0.95) -> dict[s
     return table
 
 
+def _known(value: float | None) -> float | None:
+    """JSON has no NaN: an unknown return is null."""
+    return None if value is None or math.isnan(value) else value
+
+
 def floor_metrics(floors: Sequence[Floors]) -> dict[str, Any]:
     """{suite: {task: {expert_return, random_return, idle_return}}}."""
     table: dict[str, Any] = {}
     for f in floors:
         table.setdefault(f.suite, {})[f.task] = {
-            "expert_return": f.expert,
-            "random_return": f.random,
-            "idle_return": f.idle,
+            "expert_return": _known(f.expert),
+            "random_return": _known(f.random),
+            "idle_return": _known(f.idle),
         }
     return table
 

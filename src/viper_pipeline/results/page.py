@@ -13,6 +13,7 @@ from viper_pipeline.results.paper import paper_score
 from viper_pipeline.results.verdict import verdicts
 
 TEMPLATES = Path(__file__).parent / "templates"
+SEEDS = 3  # of each run in the paper
 METHODS = {
     "viper": "paid by the video model",
     "oracle": "the same agent, paid the true reward",
@@ -57,9 +58,15 @@ def render(
         rollouts=rollouts,
         quality=quality,
         tasks=list(task_tables(metrics)),
-        methods=METHODS,
+        methods=METHODS | {name: "" for name in named_methods(metrics) - METHODS.keys()},
         missing=list(missing(metrics)),
     )
+
+
+def named_methods(metrics: Mapping[str, Any]) -> set[str]:
+    """Every method that has a run."""
+    agents = [a for tasks in metrics["agents"].values() for t in tasks.values() for a in t.values()]
+    return {method for methods in agents for method in methods}
 
 
 def task_tables(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -91,6 +98,10 @@ def missing(metrics: Mapping[str, Any]) -> Iterator[str]:
             for method in ("viper", "oracle", "exploration"):
                 if method not in found:
                     yield f"{suite} {task}: no run of method {method}"
+            for agent, methods in metrics["agents"].get(suite, {}).get(task, {}).items():
+                for method, values in methods.items():
+                    if values["seeds"] < SEEDS:
+                        yield f"{suite} {task}: {values['seeds']} of the paper's {SEEDS} seeds of {method}, {agent}"
     yield "AMP, DreamerV3, MaskGIT and BYOL: not built yet"
     for suite in ("atari", "rlbench"):
         if suite not in metrics["oracles"]:

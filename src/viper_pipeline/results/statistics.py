@@ -47,8 +47,8 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def value_order_correlation(videos: Sequence[np.ndarray]) -> float:
-    """Mean over videos of the rank correlation between time and the reward summed up to then less its mean pace.
+    """Mean over videos of the rank correlation between a frame's time and its own reward (not the sum up to it).
 
-    A reward that grows along an expert's episode, as progress does, has a value near 1.
+    A reward that grows along an expert's episode, as progress does, has a value near 1. 0 without videos.
     """
     return float(np.mean([spearman(np.arange(len(v)), v) for v in videos])) if len(videos) else 0.0

@@ -16,6 +16,12 @@ COLOURS = {
     "held_out": "#009E73",
     "contrast": "#56B4E9",
 }
+SPARE = ("#CC79A7", "#56B4E9", "#F0E442", "#999999")
+
+
+def colour(name: str) -> str:
+    """The colour of a method or kind of video; a newcomer gets a spare one, the same in every figure."""
+    return COLOURS.get(name) or SPARE[sum(name.encode()) % len(SPARE)]
 
 
 def axes(columns: int, width: float = 5.2, height: float = 3.6) -> tuple[Any, list[Any]]:
