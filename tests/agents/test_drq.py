@@ -139,13 +139,13 @@ def test_terminal_transitions_are_worth_their_reward(agent):
     assert torch.equal(target, reward)
 
 
-def test_rate_falls_to_its_share(agent):
+def test_rate_stays_for_half_the_training_then_falls_to_its_share(agent):
     agent = DrQ(SMALL.model_copy(update={"final_learning_rate": 0.1}), (16, 16, 3), 1)
     rates = []
-    for done in (0.0, 0.5, 1.0):
+    for done in (0.0, 0.5, 0.75, 1.0):
         agent.anneal(done)
         rates.append(agent.optimizer.param_groups[0]["lr"] / SMALL.learning_rate)
-    assert rates == pytest.approx([1.0, 0.55, 0.1])
+    assert rates == pytest.approx([1.0, 1.0, 0.55, 0.1])
 
 
 def test_a_loaded_agent_goes_on_exactly(agent, tmp_path):

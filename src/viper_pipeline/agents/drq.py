@@ -42,7 +42,9 @@ class DrQConfig(Config):
     target_encoder: bool = Field(True, description="whether the target critics have an averaged encoder too")
     batch_size: int = Field(256, gt=0, description="transitions an update")
     learning_rate: float = Field(3e-4, gt=0, description="of Adam, for all networks (Table 4)")
-    final_learning_rate: float = Field(1.0, ge=0, le=1, description="share of the rate left at the end (cosine)")
+    final_learning_rate: float = Field(
+        1.0, ge=0, le=1, description="share of the rate left at the end; it falls from half-way on (cosine)"
+    )
     gamma: float = Field(0.99, gt=0, lt=1, description="discount (Table 4)")
     n_step: int = Field(1, gt=0, description="rewards summed before the value takes over")
     tau: float = Field(0.005, gt=0, le=1, description="step of the averaged target critics (Table 4)")
@@ -156,9 +158,9 @@ class DrQ(nn.Module):
         return replace(batch, obs=obs, next_obs=next_obs)
 
     def anneal(self, done: float) -> None:
-        """Lower the learning rates along half a cosine."""
+        """Keep the learning rate for the first half, then lower it along half a cosine."""
         final = self.config.final_learning_rate
-        factor = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        factor = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(max(2 * done - 1, 0.0), 1.0)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * factor
 

@@ -17,7 +17,6 @@ from viper_pipeline.oracles.config import OracleConfig
 from viper_pipeline.pipelines.crosscheck import contradictions
 from viper_pipeline.pipelines.values import METHODS
 from viper_pipeline.plugs import did_you_mean
-from viper_pipeline.results.settings import ReportConfig
 from viper_pipeline.rewards.evaluate import EvaluationConfig
 from viper_pipeline.rewards.rnd import RNDConfig
 from viper_pipeline.rewards.viper import ViperConfig
@@ -123,7 +122,6 @@ class Params(Config):
     seeds: list[int] = Field(min_length=1, description="seeds of agent runs")
     runtime: RuntimeConfig
     suites: dict[str, SuiteConfig] = Field(min_length=1)
-    report: ReportConfig
 
 
 def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:

@@ -12,12 +12,12 @@ from viper_pipeline.results.inputs import Floors, RunResult
 from viper_pipeline.results.statistics import interquartile_mean, interval
 
 
-def agent_metrics(runs: Sequence[RunResult], confidence: float = 0.95) -> dict[str, Any]:
+def agent_metrics(runs: Sequence[RunResult]) -> dict[str, Any]:
     """{suite: {task: {agent: {method: {...}}}}} over seeds."""
     table: dict[str, Any] = {}
     for key in dict.fromkeys((r.suite, r.task, r.agent, r.method) for r in runs):
         mine = [r for r in runs if (r.suite, r.task, r.agent, r.method) == key]
-        low, high = interval([r.final_returns for r in mine], confidence)
+        low, high = interval([r.final_returns for r in mine])
         suite, task, agent, method = key
         table.setdefault(suite, {}).setdefault(task, {}).setdefault(agent, {})[method] = {
             "final_return": float(np.mean([np.mean(r.final_returns) for r in mine])),

@@ -10,8 +10,8 @@ from scipy import stats
 RESAMPLES = 10_000
 
 
-def interval(groups: Sequence[Sequence[float]], confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """A bootstrap interval of the mean over seeds, each a list of returns of episodes.
+def interval(groups: Sequence[Sequence[float]], seed: int = 0) -> tuple[float, float]:
+    """A 95 % bootstrap interval of the mean over seeds, each a list of returns of episodes.
 
     Seeds are drawn with replacement, then episodes within each drawn seed: with few seeds this carries both kinds of
     uncertainty, though two or three seeds can never tell much of how seeds differ.
@@ -21,8 +21,7 @@ def interval(groups: Sequence[Sequence[float]], confidence: float = 0.95, seed: 
     means = np.stack([rng.choice(a, (RESAMPLES, len(a))).mean(1) for a in arrays])
     chosen = rng.integers(len(arrays), size=(RESAMPLES, len(arrays)))
     totals = means[chosen, np.arange(RESAMPLES)[:, None]].mean(1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(totals, [tail, 1 - tail])
+    low, high = np.quantile(totals, [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -42,7 +42,6 @@ def create(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> Pip
                     "metrics": "metrics",
                     "figures": "figures",
                     "profile": "params:profile",
-                    "report": "params:report",
                 }
                 | runs
                 | models

@@ -17,7 +17,6 @@ def write_report(
     metrics: Mapping[str, Any],
     figures: Mapping[str, bytes],
     profile: str,
-    report: Mapping[str, Any],
     **inputs: Any,
 ) -> str:
     """metrics.json, figures, and the pictures that models and agents carry -> reports/index.html."""
