@@ -32,7 +32,7 @@ class Encoder(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = pictures.contiguous(memory_format=torch.channels_last).float()
-        return self.convs(x.mul_(1 / 255).sub_(0.5)).flatten(1)
+        return self.convs(x.mul_(1 / 255).sub_(0.5)).permute(0, 2, 3, 1).flatten(1)  # in memory's order: no copy
 
 
 class Trunk(nn.Module):
