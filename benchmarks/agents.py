@@ -59,13 +59,14 @@ def main() -> None:
     rnd, replay = RND(bonus, agent.frame_shape), filled(agent, rng)
     batch = agent.sample(replay, rng)
     frames = rng.integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+    noise = rng.standard_normal((4, 1), np.float32)
     obs = np.repeat(agent.see(frames)[:, None], agent.stack, 1)
     works: dict[str, Callable[[], object]] = {
         f"draw a batch of {config.batch_size}": lambda: agent.sample(replay, rng),
         "explore it": lambda: rnd.explore(batch.arrived, 0.0),
         "update on it": lambda: agent.update(batch),
         "see 4 frames": lambda: agent.see(frames),
-        "act in 4 environments": lambda: agent.act(obs, deterministic=False),
+        "act in 4 environments": lambda: agent.act(obs, noise),
     }
     for name, work in works.items():
         print(f"{name:28s}{milliseconds(work, arguments.times):8.2f} ms")

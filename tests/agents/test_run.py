@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from tests.agents.toy import SIZE, Brightness, Toy, brightness
+from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.agents.drq import DrQ, DrQConfig
 from viper_pipeline.agents.rollout import Environments, Stacks, evaluate
-from viper_pipeline.agents.run import RunConfig, Trainer, train_agent
+from viper_pipeline.agents.run import Trainer, train_agent
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 
 DRQ = DrQConfig(

@@ -154,6 +154,14 @@ def test_range_puts_the_better_floor_at_zero_and_experts_at_one():
     assert Scale.model_validate_json(scale.model_dump_json()) == scale
 
 
+def test_below_the_floor_rewards_fall_more_slowly():
+    fitted = np.array([-10.0]), np.array([-110.0])
+    straight, bent = (fit_scale(ScaleConfig(slope_below=s, low=None), *fitted) for s in (1.0, 0.2))
+    above, below = np.linspace(-110, -10, 9), np.linspace(-400, -110, 9)
+    assert np.array_equal(straight(above), bent(above))
+    np.testing.assert_allclose(bent(below), 0.2 * straight(below), atol=1e-6)
+
+
 def test_perturbed_videos_hold_the_right_frames():
     indices = perturbed(10, (0, 4, 99), seed=0)
     assert set(indices) == {"frozen_0", "frozen_4", "shuffled", "reversed"}

@@ -37,8 +37,11 @@ class Agent(Protocol):
     def see(self, frames: np.ndarray) -> np.ndarray:
         """frames (E, H, W, C) of the environment -> frames (E, *frame_shape) as the agent sees them."""
 
-    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """obs (E, stack, *frame_shape), oldest frame first -> actions (E, A)."""
+    def act(self, obs: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
+        """obs (E, stack, *frame_shape), oldest frame first -> actions (E, A).
+
+        noise: standard normal numbers (E, A) that make the choice; None: the deterministic policy.
+        """
 
     def prepare(self, replay: Replay) -> None:
         """Called once, between two rounds, after the random steps; may rewrite the frames of `replay`."""

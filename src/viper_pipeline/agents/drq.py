@@ -135,17 +135,17 @@ class DrQ(nn.Module):
         return self.log_temperature.device
 
     @torch.no_grad()
-    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """obs (E, stack, C, h, w) uint8 -> actions (E, A).
+    def act(self, obs: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
+        """obs (E, stack, C, h, w) uint8 -> actions (E, A), drawn with `noise` (E, A).
 
-        Deterministic is the mean of the policy: of the averaged one, if there is one.
+        Without it: the mean of the policy, of the averaged one if there is one.
         """
         encoder, actor = self.encoder, self.actor
-        if deterministic and self.config.average:
+        if noise is None and self.config.average:
             encoder, actor = self.mean_encoder, self.mean_actor
-        features = encoder(torch.from_numpy(obs).to(self.device).flatten(1, 2))
-        action = torch.tanh(actor(features)[0]) if deterministic else actor.sample(features)[0]
-        return action.cpu().numpy()
+        mean, log_std = actor(encoder(torch.from_numpy(obs).to(self.device).flatten(1, 2)))
+        raw = mean if noise is None else mean + log_std.exp() * torch.from_numpy(noise).to(self.device)
+        return torch.tanh(raw).cpu().numpy()
 
     def sample(self, replay: Replay, rng: np.random.Generator) -> Transitions:
         """Draw a batch; the two observations of a transition are shifted each in its own way."""

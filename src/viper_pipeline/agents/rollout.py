@@ -92,7 +92,7 @@ def episode_returns(agent: Agent, envs: Environments, seeds: list[int], film: li
     film.append(frames[0].copy())
     totals, running = np.zeros(len(seeds)), np.ones(len(seeds), bool)
     while running.any():
-        actions = agent.act(stacks.frames, deterministic=True)
+        actions = agent.act(stacks.frames)
         for i in np.flatnonzero(running):
             frames[i], reward, terminated, truncated, _ = envs.all[i].step(actions[i])
             totals[i] += reward

@@ -13,42 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 from torch import Tensor
 
 from viper_pipeline.agents.base import AGENTS, Agent, Exploration, RewardStream
+from viper_pipeline.agents.config import RunConfig
+from viper_pipeline.agents.noise import Noise
 from viper_pipeline.agents.predicates import Passed
 from viper_pipeline.agents.replay import Replay, restore_rng, rng_state
 from viper_pipeline.agents.rollout import Environments, MakeEnv, Stacks, evaluate
-from viper_pipeline.configs import Config
 from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
 from viper_pipeline.training.progress import Progress, silent
 from viper_pipeline.training.seeding import derive, random_state, restore_random_state, seed_everything
-
-
-class RunConfig(Config):
-    """How long an agent lives and how it is judged. Steps are agent steps, summed over the environments."""
-
-    steps: int = Field(gt=0, description="agent steps of training")
-    envs: int = Field(1, gt=0, description="environments that step together")
-    round_steps: int = Field(gt=0, description="steps an environment plays before all are cut and begin anew")
-    final_round_steps: int | None = Field(
-        None, gt=0, description="the same at the end of training, reached linearly; null: as in the beginning"
-    )
-    random_steps: int = Field(
-        1000, ge=0, description="steps of random actions before learning; rounded up to whole rounds"
-    )
-    updates_per_step: float = Field(1.0, gt=0, description="updates for every agent step after these")
-    capacity: int = Field(1_000_000, gt=0, description="frames the replay holds")
-    eval_every: int = Field(gt=0, description="agent steps between evaluations")
-    eval_episodes: int = Field(5, gt=0, description="episodes of an evaluation on the way")
-    final_episodes: int = Field(30, gt=0, description="episodes of the one at the end, which is reported")
-    checkpoint_every: int = Field(2000, gt=0, description="agent steps between checkpoints")
-
-    def round_length(self, step: int) -> int:
-        """Steps of a round that begins after `step` steps. Short ones see more beginnings, long ones more ends."""
-        first, last = self.round_steps, self.final_round_steps or self.round_steps
-        return round(first + (last - first) * step / self.steps)
 
 
 @dataclass(frozen=True)
@@ -142,6 +117,7 @@ class Trainer:
         self.replay = Replay(len(envs), run.capacity, agent.frame_shape, envs.actions)
         self.stacks = Stacks(len(envs), agent.stack, agent.frame_shape)
         self.rng = np.random.default_rng(derive(seed, "run"))
+        self.noise = Noise(len(envs), envs.actions, run.noise_correlation, self.rng)
         self.step = self.round = self.updates = 0
         self.learning = False
         self.tally = Tally()
@@ -179,6 +155,7 @@ class Trainer:
         left = -(-(self.run.steps - self.step) // count)
         frames = np.stack([self.envs.reset(i, self.episode_seed(i, 0)) for i in range(count)])
         self.begin(range(count), frames)
+        self.noise.restart()
         if self.reward:
             self.reward.start(frames)
         returns, ended, length = np.zeros(count), 0, min(self.run.round_length(self.step), left)
@@ -218,8 +195,8 @@ class Trainer:
     def choose(self) -> np.ndarray:
         """Actions (E, A): random at first, then the agent's."""
         if not self.learning:
-            return self.rng.uniform(-1, 1, (len(self.envs), self.envs.actions)).astype(np.float32)
-        return self.agent.act(self.stacks.frames, deterministic=False)
+            return self.noise.uniform()
+        return self.agent.act(self.stacks.frames, self.noise.step())
 
     def pay(self, frames: np.ndarray, true_rewards: np.ndarray) -> np.ndarray:
         """The rewards (E,) an agent gets for arriving at `frames`; the true ones only as the oracle."""

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.agents.run import RunConfig
+from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadParams
 from viper_pipeline.oracles.behaviour import Behaviour

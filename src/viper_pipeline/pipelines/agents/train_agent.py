@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from viper_pipeline.agents.base import AGENTS, RewardStream
-from viper_pipeline.agents.run import RunConfig
+from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.agents.run import train_agent as train
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 from viper_pipeline.suites import SUITES
