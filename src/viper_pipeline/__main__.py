@@ -10,7 +10,7 @@ def main() -> None:
     """Run the command; what a user can mend ends in one message, without a traceback."""
     os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    from viper_pipeline.cli import cli
+    from viper_pipeline.commands import cli
 
     try:
         cli(prog_name="viper")

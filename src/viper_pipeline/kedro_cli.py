@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from viper_pipeline.cli import dvc
+from viper_pipeline.commands import dvc
 
 
 @click.group(name="viper")

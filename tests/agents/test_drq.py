@@ -39,6 +39,8 @@ def batch(agent, size=16, seed=0):
         discount=np.full(size, 0.9, np.float32),
         next_obs=picture(agent.stack * colours),
         arrived=picture(colours),
+        weights=np.ones((size, 1), np.float32),
+        windows=np.zeros((size, 1, 0, *agent.frame_shape), np.uint8),
     )
 
 

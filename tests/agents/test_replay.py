@@ -49,6 +49,24 @@ def test_stacks_repeat_the_first_frame_and_never_cross_episodes():
         assert list(stack) == [max(newest - k, first_of[newest]) for k in (2, 1, 0)]
 
 
+def test_windows_end_in_the_frames_that_are_paid_for_and_never_cross_episodes():
+    replay, first_of, last_of = filled()
+    batch = replay.sample(np.random.default_rng(0), 400, n_step=3, gamma=0.5, window=4)
+    assert batch.windows.shape == (400, 3, 4, 1, 2, 2)
+    for here, windows in zip(numbers(batch.obs)[:, 0], numbers(batch.windows), strict=True):
+        for step, window in enumerate(windows, 1):
+            end = min(here + step, last_of[here])
+            assert list(window) == [max(end - k, first_of[end]) for k in (3, 2, 1, 0)]
+
+
+def test_paid_anew_by_the_stored_rewards_nothing_changes():
+    """The filled replay pays each frame its own number, and so does the payer here."""
+    replay, _, _ = filled()
+    batch = replay.sample(np.random.default_rng(0), 400, n_step=3, gamma=0.5, window=2)
+    again = batch.repaid(lambda windows: numbers(windows)[:, -1].astype(np.float32))
+    assert np.allclose(again.reward, batch.reward) and again.obs is batch.obs
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_n_step_returns_stop_at_the_end_of_the_episode(terminal):
     replay, _, last_of = filled(terminal=terminal)

@@ -11,6 +11,7 @@ import torch
 from tests.agents.toy import SIZE, Brightness, Toy, brightness
 from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.agents.drq import DrQ, DrQConfig
+from viper_pipeline.agents.pay import Pay
 from viper_pipeline.agents.rollout import Environments, Stacks, evaluate
 from viper_pipeline.agents.run import Trainer, train_agent
 from viper_pipeline.rewards.rnd import RND, RNDConfig
@@ -29,8 +30,7 @@ RUN = RunConfig(
 def trainer(reward=None, make_env=Toy, run=RUN, **kwargs):
     torch.manual_seed(0)
     envs = Environments(make_env, run.envs, 0)
-    arguments = {"seed": 0, "reward": reward, "oracle_scale": None, "exploration": None} | kwargs
-    return Trainer(DrQ(DRQ, envs.frame_shape, envs.actions), envs, run, **arguments)
+    return Trainer(DrQ(DRQ, envs.frame_shape, envs.actions), envs, run, seed=0, pay=Pay(reward=reward, **kwargs))
 
 
 def same(one, two):
@@ -49,7 +49,7 @@ def test_a_reward_is_stored_with_the_frame_it_pays_for():
     stored = np.concatenate([replay.frames[i, 1 : replay.count[i]] for i in range(2)])
     paid = np.concatenate([replay.rewards[i, 1 : replay.count[i]] for i in range(2)])
     assert np.allclose(paid, brightness(stored.transpose(0, 2, 3, 1))) and len(set(paid)) > 2
-    kinds = [entry[0] for entry in run.reward.log]
+    kinds = [entry[0] for entry in run.pay.reward.log]
     assert kinds == ["start"] + 12 * ["step"]
 
 
@@ -165,5 +165,5 @@ def test_learns_to_go_home_from_light_alone():
 
 
 def test_two_payers_are_refused():
-    with pytest.raises(ValueError, match="both"):
+    with pytest.raises(ValueError, match="two of them"):
         train_agent("drq", DRQ, RUN, Toy, seed=0, reward=Brightness(), oracle_scale=1.0)

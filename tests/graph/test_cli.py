@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from click.testing import CliRunner
 
-from viper_pipeline.cli import cli
+from viper_pipeline.commands import cli
 
+ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "kedro", "dvc", "h5py", "numpy", "mujoco", "gymnasium", "rich", "yaml"}
 
 
@@ -35,3 +37,11 @@ def test_every_command_explains_itself() -> None:
 
 def test_no_jobs_are_refused() -> None:
     assert CliRunner().invoke(cli, ["run", "-j", "0"]).exit_code == 2
+
+
+def test_kedro_keeps_its_own_run() -> None:
+    """Kedro would replace its commands by those of a module called `cli` in the package."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kedro", "run", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert "--from-nodes" in done.stdout and "--jobs" not in done.stdout

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.graph.toy import Toy
-from viper_pipeline.cli import cli
+from viper_pipeline.commands import cli
 from viper_pipeline.errors import BadData
 from viper_pipeline.files import md5_of
 from viper_pipeline.graph.lineage import as_mermaid, trace

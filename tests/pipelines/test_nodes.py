@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from viper_pipeline.errors import BadData
+from viper_pipeline.errors import BadData, BadParams
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.agents.train_agent import train_agent
+from viper_pipeline.pipelines.agents.train_agent_amp import train_agent_amp
 from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
 from viper_pipeline.pipelines.experts.record_baselines import record_baselines
@@ -197,6 +198,29 @@ def test_somebodys_videos_take_the_oracles_place(made, tmp_path):
     assert len(read_source("npz", tmp_path, 64)[0]) == DMC["record"]["expert"]
 
 
+def amp(made, frames=None):
+    return train_agent_amp(
+        frames=frames or DMC["frames"],
+        amp=DMC["amp"],
+        config=DMC["drq"],
+        run=DMC["runs"],
+        threads=1,
+        scratch=None,
+        method="amp",
+        agent="drq",
+        seed=0,
+        **{f"experts__{TASK}": made["experts"]},
+        **HERE,
+    )
+
+
+def test_amp_learns_from_videos_and_refuses_those_made_otherwise(made):
+    run = amp(made)
+    assert run.config["method"] == "amp" and b"amp_experts" in run.files["curve.csv"]
+    with pytest.raises(BadParams, match=r"experts\.h5.*action_repeat.*suites\.dmc\.frames"):
+        amp(made, DMC["frames"] | {"action_repeat": 2})
+
+
 def test_the_report_is_made_of_runs(made):
     runs = {f"run__dmc__{TASK}__viper__drq__0": viper(made)}
     for method in ("oracle", "exploration"):
@@ -229,7 +253,6 @@ def test_the_report_is_made_of_runs(made):
         metrics,
         figures,
         "tiny",
-        {},
         **runs,
         tokenizer__dmc=made["tokenizer"],
         video_model__dmc__videogpt=made["video_model"],

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from viper_pipeline import pipeline_registry
-from viper_pipeline.cli import cli
+from viper_pipeline.commands import cli
 from viper_pipeline.graph.project import read_params
 from viper_pipeline.graph.stages import Wiring
 from viper_pipeline.graph.write_yaml import generate
@@ -58,6 +58,20 @@ def test_only_the_method_viper_reads_the_reward(stages):
         if ".train_agent_" in node:
             assert ("data/rewards/dmc/videogpt" in stage.deps) == (".train_agent_viper." in node)
             assert not any(dep.startswith(("data/episodes", "data/experts")) for dep in stage.deps)
+
+
+def test_amp_reads_the_videos_of_its_task_or_of_all():
+    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    params["suites"]["dmc"]["methods"] = ["amp", "amp_multi"]
+    shown = {
+        stage.node: {dep for dep in stage.deps if dep.startswith("data/experts")}
+        for stage in Wiring(ROOT).stages(params, params)
+        if ".train_agent_" in stage.node
+    }
+    all_files = {f"data/experts/dmc/{task}.h5" for task in params["suites"]["dmc"]["tasks"]}
+    assert shown["dmc.train_agent_amp.cartpole_balance-drq-0"] == {"data/experts/dmc/cartpole_balance.h5"}
+    assert shown["dmc.train_agent_amp_multi.cartpole_balance-drq-0"] == all_files and len(all_files) == 2
+    assert generate(ROOT, params)
 
 
 def test_a_swapped_source_changes_one_dependency_and_no_file(stages):

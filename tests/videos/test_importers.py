@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.videos.makers import episode, file
-from viper_pipeline.cli import cli
+from viper_pipeline.commands import cli
 from viper_pipeline.errors import BadData
 from viper_pipeline.suites.frames import FrameSpec
 from viper_pipeline.videos.convert import import_videos

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,13 +16,17 @@ AGENTS = Plugs("agent", {"drq": "viper_pipeline.agents.drq:DrQ"})
 
 
 class Batch(Protocol):
-    """Some experience. The run loop adds the bonus of `arrived` to `reward`; the rest is the agent's."""
+    """Some experience. Those who pay anew change `reward`; the rest is the agent's."""
 
     reward: np.ndarray
     arrived: np.ndarray
+    windows: np.ndarray
 
     def with_reward(self, reward: np.ndarray) -> Batch:
         """The same experience, paid otherwise."""
+
+    def repaid(self, pay: Callable[[np.ndarray], np.ndarray]) -> Batch:
+        """The same experience, each step of it paid by its window: pay takes (N, window, *frame), gives (N,)."""
 
 
 class Agent(Protocol):
@@ -46,8 +50,8 @@ class Agent(Protocol):
     def prepare(self, replay: Replay) -> None:
         """Called once, between two rounds, after the random steps; may rewrite the frames of `replay`."""
 
-    def sample(self, replay: Replay, rng: np.random.Generator) -> Batch:
-        """Draw what one update needs."""
+    def sample(self, replay: Replay, rng: np.random.Generator, window: int = 0) -> Batch:
+        """Draw what one update needs; with `window`, also that many frames up to each frame that is paid for."""
 
     def update(self, batch: Any) -> dict[str, Tensor]:
         """One step of learning -> detached scalars (left on the device)."""
@@ -89,6 +93,30 @@ class Exploration(Protocol):
 
         done: share of training (0 to 1) that lies behind.
         """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resumed run needs."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        """Undo `state_dict`."""
+
+
+class Prior(Protocol):
+    """Judges short windows of frames by how much they look like the experts', and learns to (AMP)."""
+
+    window: int
+
+    def to(self, device: str) -> Prior:
+        """Itself, moved."""
+
+    def show(self, videos: list[np.ndarray]) -> None:
+        """The experts' videos, each (T, *frame_shape); called once, before it learns."""
+
+    def rewards(self, windows: np.ndarray) -> np.ndarray:
+        """windows (B, window, *frame_shape) uint8 -> rewards (B,) float32."""
+
+    def learn(self, windows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """One step on the agent's windows (B, window, *frame_shape) -> detached scalars."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a resumed run needs."""

@@ -147,10 +147,10 @@ class DrQ(nn.Module):
         raw = mean if noise is None else mean + log_std.exp() * torch.from_numpy(noise).to(self.device)
         return torch.tanh(raw).cpu().numpy()
 
-    def sample(self, replay: Replay, rng: np.random.Generator) -> Transitions:
-        """Draw a batch; the two observations of a transition are shifted each in its own way."""
+    def sample(self, replay: Replay, rng: np.random.Generator, window: int = 0) -> Transitions:
+        """Draw a batch; the two observations of a transition are shifted each in its own way, windows are not."""
         c = self.config
-        batch = replay.sample(rng, c.batch_size, stack=c.stack, n_step=c.n_step, gamma=c.gamma)
+        batch = replay.sample(rng, c.batch_size, stack=c.stack, n_step=c.n_step, gamma=c.gamma, window=window)
         obs, next_obs = (
             random_shift(rng, frames.reshape(len(frames), -1, *frames.shape[-2:]), c.shift)
             for frames in (batch.obs, batch.next_obs)

@@ -7,7 +7,7 @@ row j is (x_t, a_{t-1}, r_{t-1}), so the transition (x_t, a_t, r_t, x_{t+1}) is 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,10 +26,17 @@ class Transitions:
     discount: np.ndarray  # (B,) gamma ** steps, 0 where the episode terminated
     next_obs: np.ndarray  # (B, stack, *frame) uint8, ends in x_{t+steps}
     arrived: np.ndarray  # (B, *frame) uint8, x_{t+1}: the frame that r_t pays for
+    weights: np.ndarray  # (B, n) what each reward counts: gamma ** j, 0 after the end
+    windows: np.ndarray  # (B, n, window, *frame) uint8: frames up to each of x_{t+1}, x_{t+2}, ...
 
     def with_reward(self, reward: np.ndarray) -> Transitions:
         """The same transitions, paid otherwise."""
         return replace(self, reward=reward)
+
+    def repaid(self, pay: Callable[[np.ndarray], np.ndarray]) -> Transitions:
+        """The same transitions, each step paid by its window: pay takes (N, window, *frame), gives (N,)."""
+        rewards = pay(self.windows.reshape(-1, *self.windows.shape[2:])).reshape(self.weights.shape)
+        return self.with_reward((self.weights * rewards).sum(1))
 
 
 class Replay:
@@ -88,17 +95,35 @@ class Replay:
         wanted = np.maximum(row[:, None] + np.arange(1 - stack, 1), begin[:, None])
         return self.frames[env[:, None], wanted % self.rows]
 
+    def _windows(self, env: np.ndarray, row: np.ndarray, last: np.ndarray, n_step: int, window: int) -> np.ndarray:
+        ends = [np.minimum(row + step, last) for step in range(1, n_step + 1)] if window else []
+        if not ends:
+            return np.zeros((len(env), n_step, 0, *self.frames.shape[2:]), np.uint8)
+        return np.stack([self._stacked(env, end, window) for end in ends], 1)
+
     def sample(
-        self, rng: np.random.Generator, size: int, *, stack: int = 1, n_step: int = 1, gamma: float = 0.99
+        self,
+        rng: np.random.Generator,
+        size: int,
+        *,
+        stack: int = 1,
+        n_step: int = 1,
+        gamma: float = 0.99,
+        window: int = 0,
     ) -> Transitions:
-        """Draw transitions uniformly. A return is cut short at the episode's end, or at the newest frame."""
+        """Draw transitions uniformly. A return is cut short at the episode's end, or at the newest frame.
+
+        Stacks and windows never reach back across an episode's start: its first frame is repeated.
+        """
         env, row = self._draw(rng, size, stack)
         begin = self.begin[env, row % self.rows]
         reward, discount = np.zeros(size, np.float32), np.ones(size, np.float32)
+        weights = np.zeros((size, n_step), np.float32)
         last, running = row.copy(), np.ones(size, bool)
         for step in range(1, n_step + 1):
             at = (row + step) % self.rows
             running &= (row + step < self.count[env]) & (self.begin[env, at] == begin)
+            weights[:, step - 1] = np.where(running, discount, 0)
             reward += np.where(running, discount * self.rewards[env, at], 0)
             discount = np.where(running, discount * gamma, discount).astype(np.float32)
             last += running
@@ -110,6 +135,8 @@ class Replay:
             discount=discount,
             next_obs=self._stacked(env, last, stack),
             arrived=self.frames[env, (row + 1) % self.rows],
+            weights=weights,
+            windows=self._windows(env, row, last, n_step, window),
         )
 
     _ARRAYS = ("frames", "actions", "rewards", "terminal", "begin")

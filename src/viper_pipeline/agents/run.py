@@ -7,7 +7,7 @@ and there evaluations may use the same simulators.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from viper_pipeline.agents.base import AGENTS, Agent, Exploration, RewardStream
+from viper_pipeline.agents.base import AGENTS, Agent, Exploration, Prior, RewardStream
 from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.agents.noise import Noise
+from viper_pipeline.agents.pay import Pay
 from viper_pipeline.agents.predicates import Passed
 from viper_pipeline.agents.replay import Replay, restore_rng, rng_state
 from viper_pipeline.agents.rollout import Environments, MakeEnv, Stacks, evaluate
@@ -65,6 +66,8 @@ def train_agent(
     reward: RewardStream | None = None,
     oracle_scale: float | None = None,
     exploration: Callable[[tuple[int, int, int]], Exploration] | None = None,
+    prior: Callable[[tuple[int, int, int]], Prior] | None = None,
+    videos: Sequence[np.ndarray] = (),
     scratch: Path | None = None,
     progress: Progress = silent,
     device: str = "cpu",
@@ -75,11 +78,10 @@ def train_agent(
     make_env: seed -> environment of uint8 frames (H, W, C), actions in [-1, 1]; reset(seed=) fixes all.
     reward: pays for frames; None pays nothing, so that the exploration bonus is all there is.
     oracle_scale: pay the environment's own reward times this instead (method `oracle`); else never.
-    exploration: frame shape of the agent -> bonus; built here, so that its weights follow from `seed`.
+    exploration, prior: frame shape of the agent -> those who learn beside it; built here, so that their weights
+        follow from `seed`. videos: experts' frames, uint8 (T, H, W, C) each, for the prior.
     scratch: folder for checkpoints. Killed and called again, the result is the same, bit for bit (CPU).
     """
-    if oracle_scale is not None and reward is not None:
-        raise ValueError("an agent is paid by a reward or by the environment, not by both")
     seed_everything(seed)
     envs = Environments(make_env, run.envs, seed)
     try:
@@ -89,9 +91,13 @@ def train_agent(
             envs,
             run,
             seed=seed,
-            reward=reward,
-            oracle_scale=oracle_scale,
-            exploration=exploration(learner.frame_shape).to(device) if exploration else None,
+            pay=Pay(
+                reward=reward,
+                oracle_scale=oracle_scale,
+                exploration=exploration(learner.frame_shape).to(device) if exploration else None,
+                prior=prior(learner.frame_shape).to(device) if prior else None,
+                videos=videos,
+            ),
         )
         return trainer.train(scratch / "agent.pt" if scratch else None, progress)
     finally:
@@ -108,12 +114,9 @@ class Trainer:
         run: RunConfig,
         *,
         seed: int,
-        reward: RewardStream | None,
-        oracle_scale: float | None,
-        exploration: Exploration | None,
+        pay: Pay,
     ) -> None:
-        self.agent, self.envs, self.run, self.seed = agent, envs, run, seed
-        self.reward, self.oracle_scale, self.exploration = reward, oracle_scale, exploration
+        self.agent, self.envs, self.run, self.seed, self.pay = agent, envs, run, seed, pay
         self.replay = Replay(len(envs), run.capacity, agent.frame_shape, envs.actions)
         self.stacks = Stacks(len(envs), agent.stack, agent.frame_shape)
         self.rng = np.random.default_rng(derive(seed, "run"))
@@ -133,6 +136,8 @@ class Trainer:
         )
         if checkpoint and (state := load_checkpoint(checkpoint)):
             self.load_state_dict(state)
+            if self.learning:
+                self.pay.begin(self.agent)
         while self.step < run.steps:
             before = self.step
             self.play_round()
@@ -150,19 +155,20 @@ class Trainer:
         """All environments begin, act and learn together for as many steps as the round has."""
         if not self.learning and self.step >= self.run.random_steps:
             self.agent.prepare(self.replay)
+            self.pay.begin(self.agent)
             self.learning = True
         count = len(self.envs)
         left = -(-(self.run.steps - self.step) // count)
         frames = np.stack([self.envs.reset(i, self.episode_seed(i, 0)) for i in range(count)])
         self.begin(range(count), frames)
         self.noise.restart()
-        if self.reward:
-            self.reward.start(frames)
+        self.pay.start(frames)
         returns, ended, length = np.zeros(count), 0, min(self.run.round_length(self.step), left)
         for moment in range(1, length + 1):
             actions = self.choose()
             arrivals = self.envs.step(actions)
-            self.remember(actions, arrivals.frames, self.pay(arrivals.frames, arrivals.rewards), arrivals.terminated)
+            rewards = self.pay.step(arrivals.frames, arrivals.rewards)
+            self.remember(actions, arrivals.frames, rewards, arrivals.terminated)
             returns += arrivals.rewards
             self.step += count
             self.learn()
@@ -189,8 +195,7 @@ class Trainer:
     def restart(self, i: int, frame: np.ndarray) -> None:
         """Environment `i` ended early and began again with `frame`."""
         self.begin([i], frame[None])
-        if self.reward:
-            self.reward.restart(i, frame)
+        self.pay.restart(i, frame)
 
     def choose(self) -> np.ndarray:
         """Actions (E, A): random at first, then the agent's."""
@@ -198,21 +203,10 @@ class Trainer:
             return self.noise.uniform()
         return self.agent.act(self.stacks.frames, self.noise.step())
 
-    def pay(self, frames: np.ndarray, true_rewards: np.ndarray) -> np.ndarray:
-        """The rewards (E,) an agent gets for arriving at `frames`; the true ones only as the oracle."""
-        if self.oracle_scale is not None:
-            rewards = (true_rewards * self.oracle_scale).astype(np.float32)
-        elif self.reward:
-            rewards = self.reward.step(frames)
-            if (nats := getattr(self.reward, "log_prob", None)) is not None:
-                self.tally.add("log_prob", nats)
-        else:
-            rewards = np.zeros(len(frames), np.float32)
-        self.tally.add("train_reward", rewards)
-        return rewards
-
     def remember(self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, ends: np.ndarray) -> None:
-        """Store the transitions that arrived at frames (E, H, W, C)."""
+        """Store the transitions that arrived at frames (E, H, W, C), and what they were paid."""
+        for name, values in ({"train_reward": rewards} | self.pay.notes()).items():
+            self.tally.add(name, values)
         small = self.agent.see(frames)
         for i in range(len(small)):
             self.replay.add(i, actions[i], float(rewards[i]), small[i], bool(ends[i]))
@@ -225,11 +219,9 @@ class Trainer:
         due = int((self.step - self.run.random_steps) * self.run.updates_per_step)
         while self.updates < due:
             done = self.step / self.run.steps
-            batch = self.agent.sample(self.replay, self.rng)
-            if self.exploration:
-                batch = batch.with_reward(batch.reward + self.exploration.explore(batch.arrived, done))
+            batch = self.pay.draw(self.agent, self.replay, self.rng, done)
             self.agent.anneal(done)
-            self.metrics = self.agent.update(batch)
+            self.metrics = self.agent.update(batch) | self.pay.metrics
             self.updates += 1
 
     def add_row(self) -> None:
@@ -245,7 +237,7 @@ class Trainer:
         return {
             "counters": [self.step, self.round, self.updates, self.learning],
             "agent": self.agent.state_dict(),
-            "exploration": self.exploration.state_dict() if self.exploration else None,
+            "pay": self.pay.state_dict(),
             "replay": self.replay.state_dict(),
             "random": random_state(),
             "rng": rng_state(self.rng),
@@ -258,8 +250,7 @@ class Trainer:
         """Go on where `state_dict` was taken."""
         self.step, self.round, self.updates, self.learning = state["counters"]
         self.agent.load_state_dict(state["agent"])
-        if self.exploration:
-            self.exploration.load_state_dict(state["exploration"])
+        self.pay.load_state_dict(state["pay"])
         self.replay.load_state_dict(state["replay"])
         restore_random_state(state["random"])
         restore_rng(self.rng, state["rng"])

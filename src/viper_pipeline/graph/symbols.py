@@ -19,6 +19,9 @@ AXES = {
     "seed": "seeds",
 }
 """axis -> the list in params.yaml that it runs over"""
+EVERY = {"everytask": AXES["task"]}
+"""What a stage of one task reads of all tasks: `every_task` in a suite's block, beside `tasks`."""
+LISTS = AXES | EVERY
 SOURCE = "source"
 """The one value that is looked up per task: suites.<suite>.datasets.<task>.path"""
 DATASETS = "suites.{suite}.datasets"
@@ -43,7 +46,7 @@ def symbolic(params: Mapping[str, Any]) -> dict[str, Any]:
     out["seeds"] = [symbol("all", "seed")]
     for suite, block in out["suites"].items():
         task = symbol(suite, "task")
-        block["tasks"] = [task]
+        block["tasks"], block["every_task"] = [task], [symbol(suite, "everytask")]
         block["datasets"] = {task: {"path": symbol(suite, SOURCE)}}
         for axis, key in (("model", "video_models"), ("agent", "agents")):
             if key in block:
@@ -52,14 +55,14 @@ def symbolic(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def symbols_in(texts: Iterable[str]) -> dict[str, str]:
-    """kind -> suite of every symbol in some texts, in the order of AXES."""
+    """kind -> suite of every symbol in some texts, in the order of LISTS."""
     found = {m["kind"]: m["suite"] for text in texts for m in SYMBOL.finditer(text)}
-    return {kind: found[kind] for kind in (*AXES, SOURCE) if kind in found}
+    return {kind: found[kind] for kind in (*LISTS, SOURCE) if kind in found}
 
 
 def values_of(kind: str, suite: str, params: Mapping[str, Any]) -> list[str]:
     """What a symbol stands for, over all of the grid."""
-    return [str(value) for value in dig(params, AXES[kind].format(suite=suite))]
+    return [str(value) for value in dig(params, LISTS[kind].format(suite=suite))]
 
 
 def assignments(kinds: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[dict[str, str]]:

@@ -30,6 +30,8 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
         yield f"{here}.tasks: a task is listed twice"
     yield from _tables(here, spec)
     yield from _datasets(suite, here, spec)
+    if {"amp", "amp_multi"} & set(spec.methods) and spec.amp is None:
+        yield f"{here}.amp: methods amp and amp_multi need this block; `amp: {{}}` takes the paper's code's settings"
     if spec.reward.model not in spec.video_models:
         yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"
     if not unknown:

@@ -15,8 +15,8 @@ from viper_pipeline.errors import BadParams
 from viper_pipeline.oracles.behaviour import Behaviour
 from viper_pipeline.oracles.config import OracleConfig
 from viper_pipeline.pipelines.crosscheck import contradictions
-from viper_pipeline.pipelines.values import METHODS
 from viper_pipeline.plugs import did_you_mean
+from viper_pipeline.rewards.amp import AMPConfig
 from viper_pipeline.rewards.evaluate import EvaluationConfig
 from viper_pipeline.rewards.rnd import RNDConfig
 from viper_pipeline.rewards.viper import ViperConfig
@@ -25,8 +25,7 @@ from viper_pipeline.tokenizers.vqgan import VQGANConfig
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.curate import CurationConfig
 
-Method = Literal["viper", "oracle", "exploration"]
-assert set(Method.__args__) == set(METHODS)  # type: ignore[attr-defined]
+Method = Literal["viper", "oracle", "exploration", "amp", "amp_multi"]
 
 
 class DatasetConfig(Config):
@@ -77,7 +76,11 @@ class SuiteConfig(Config):
     reward: ViperConfig
     reward_evaluation: EvaluationConfig
     exploration: RNDConfig
-    methods: list[Method] = Field(description="viper; oracle: the true reward; exploration: the bonus alone")
+    amp: AMPConfig | None = Field(None, description="AMP's discriminator; needed by methods amp and amp_multi")
+    methods: list[Method] = Field(
+        description="viper; oracle: the true reward; exploration: the bonus alone; amp: a discriminator shown expert "
+        "videos of the task; amp_multi: of every task"
+    )
     agents: list[str] = Field(description="each has a block of its own name")
     runs: RunConfig
     components: dict[str, Config] = Field(default_factory=dict, description="the blocks of models and agents")

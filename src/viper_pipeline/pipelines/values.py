@@ -9,9 +9,6 @@ from typing import Any
 from viper_pipeline.suites.frames import FrameSpec
 from viper_pipeline.videos.episode import Episode
 
-METHODS = ("viper", "oracle", "exploration")
-"""What an agent is trained on: the video model's reward, the true reward, or the exploration bonus alone."""
-
 
 @dataclass(frozen=True)
 class Recording:

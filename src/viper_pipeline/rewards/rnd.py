@@ -5,7 +5,6 @@ The exploration bonus of VIPER with DrQ (paper 3.3 and Table 4).
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viper_pipeline.configs import Config
+from viper_pipeline.rewards.networks import image_mlp
 
 
 class RNDConfig(Config):
@@ -41,8 +41,9 @@ class RND(nn.Module):
         """frame_shape: (C, h, w) of the frames that `bonus` and `update` will be given."""
         super().__init__()
         self.config = config
-        self.fixed = network(config, frame_shape).requires_grad_(False)
-        self.predictor = network(config, frame_shape)
+        sizes = (config.channels, config.kernels, config.strides, config.hidden, config.outputs)
+        self.fixed = image_mlp(frame_shape, *sizes).requires_grad_(False)
+        self.predictor = image_mlp(frame_shape, *sizes)
         self.optimizer = torch.optim.Adam(self.predictor.parameters(), config.learning_rate, fused=True)
         self.variance: Tensor
         self.updates: Tensor
@@ -101,18 +102,3 @@ class RND(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """The optimiser, as a part of `load_state_dict`."""
         self.optimizer.load_state_dict(state)
-
-
-def network(config: RNDConfig, frame_shape: tuple[int, int, int]) -> nn.Module:
-    """Convolutions, then an MLP: (B, C, h, w) -> (B, outputs)."""
-    layers: list[nn.Module] = []
-    sizes = pairwise([frame_shape[0], *config.channels])
-    for (a, b), kernel, stride in zip(sizes, config.kernels, config.strides, strict=True):
-        layers += [nn.Conv2d(a, b, kernel, stride), nn.ReLU()]
-    layers.append(nn.Flatten())
-    with torch.no_grad():
-        size = nn.Sequential(*layers)(torch.zeros(1, *frame_shape)).shape[1]
-    for a, b in pairwise([size, *config.hidden]):
-        layers += [nn.Linear(a, b), nn.ReLU()]
-    layers.append(nn.Linear(config.hidden[-1] if config.hidden else size, config.outputs))
-    return nn.Sequential(*layers)

@@ -8,6 +8,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 
 from viper_pipeline.pipelines.agents.train_agent import train_agent
+from viper_pipeline.pipelines.agents.train_agent_amp import train_agent_amp
 from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
 from viper_pipeline.pipelines.bind import bind, stage
 
@@ -28,7 +29,7 @@ def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipelin
                         "threads": "params:runtime.threads",
                         "scratch": f"{suite}/train_agent_{method}-{task}-{agent}-{seed}/scratch",
                     }
-                    if method != "oracle":
+                    if method in ("viper", "exploration"):
                         inputs["exploration"] = f"{p}.exploration"
                     place = {"suite": suite, "task": task, "method": method, "agent": agent, "seed": seed}
                     function = bind(train_agent, **place)
@@ -39,6 +40,10 @@ def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipelin
                             "video_model": f"{suite}/{model}/video_model",
                             "reward": f"{suite}/{model}/reward",
                         }
+                    if method in ("amp", "amp_multi"):
+                        shown = spec.get("every_task", spec["tasks"]) if method == "amp_multi" else [task]
+                        function = bind(train_agent_amp, **place)
+                        inputs |= {"amp": f"{p}.amp"} | {f"experts__{t}": f"{suite}/{t}/experts" for t in shown}
                     nodes.append(
                         stage(
                             suite,

@@ -5,11 +5,13 @@ The stage of method `viper` is in a file of its own, so that no other method dep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.agents.base import AGENTS, RewardStream
+import numpy as np
+
+from viper_pipeline.agents.base import AGENTS, Prior, RewardStream
 from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.agents.run import train_agent as train
 from viper_pipeline.rewards.rnd import RND, RNDConfig
@@ -29,6 +31,8 @@ def train_agent(
     scratch: Path,
     exploration: Mapping[str, Any] | None = None,
     reward: RewardStream | None = None,
+    prior: Callable[[tuple[int, int, int]], Prior] | None = None,
+    videos: Sequence[np.ndarray] = (),
     *,
     suite: str,
     task: str,
@@ -36,7 +40,9 @@ def train_agent(
     agent: str,
     seed: int,
 ) -> Directory:
-    """Train one agent. Only method `oracle` is paid the true reward; without a `reward` the bonus is all there is.
+    """Train one agent. Only method `oracle` is paid the true reward; without any payer the bonus is all there is.
+
+    prior, videos: AMP's discriminator, of the agent's frame shape, and the experts' frames it is shown.
 
     Returns weights, curve.csv (returns of evaluation episodes against steps), and a GIF of one episode at the end.
     """
@@ -54,6 +60,8 @@ def train_agent(
         reward=reward,
         oracle_scale=1 / spec.action_repeat if method == "oracle" else None,
         exploration=(lambda shape: RND(bonus, shape)) if bonus else None,
+        prior=prior,
+        videos=videos,
         scratch=scratch,
         progress=Report(f"{method} {agent} {task} seed {seed}"),
     )

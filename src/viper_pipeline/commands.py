@@ -1,4 +1,7 @@
-"""The `viper` command. Everything heavy is imported inside commands, so that `viper --help` answers at once."""
+"""The `viper` command. Everything heavy is imported inside commands, so that `viper --help` answers at once.
+
+Not called cli.py: Kedro would take a module of that name for its own commands, and `kedro run` for `viper run`.
+"""
 
 from __future__ import annotations
 
