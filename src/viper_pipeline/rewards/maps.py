@@ -25,7 +25,7 @@ def surprise(reward: ViperReward, frames: np.ndarray) -> np.ndarray:
 def surprise_rows(
     reward: ViperReward, videos: Mapping[str, np.ndarray], begin: int = 0, every: int = 5
 ) -> list[np.ndarray]:
-    """kind -> a video (T, H, W, C) at the model's stride -> two rows a kind: the frames, and the maps over them in grey.
+    """kind -> a video (T, H, W, C) at the model's stride -> two rows a kind: frames, and maps over grey frames.
 
     The colours of all rows have one scale, so that kinds can be compared; bright is surprising. Rows (SHOWN, H, W, 3).
     """

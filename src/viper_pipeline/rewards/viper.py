@@ -34,7 +34,8 @@ class ViperConfig(Config):
         description="context of an episode's first frames: those there are, or the first one repeated",
     )
     way: Way = Field(
-        "exact", description="exact: a window a frame; strided: a window some frames; streaming: a frame a frame (banded)"
+        "exact",
+        description="exact: a window a frame; strided: a window some frames; streaming: a frame a frame (banded)",
     )
     precision: Literal["32", "bf16"] = Field("32", description="arithmetic of the video model while it scores")
     scale: ScaleConfig = ScaleConfig()

@@ -1,9 +1,9 @@
 """A VideoGPT that can be streamed: each frame attends to a band of earlier ones, with times relative to each other.
 
-The original scores every frame by a full pass over its window. Here keys and values of the last frames are kept, and a
-frame costs one frame of compute. That is sound only because the model is trained as it is used: on clips longer than the
-band, with the same band. Its reach grows by one band a layer, so `streaming` scores are given a little more than `exact`
-ones.
+The original scores every frame by a full pass over its window. Here keys and values of the last frames are kept, and
+a frame costs one frame of compute. That is sound only because the model is trained as it is used: on clips longer than
+the band, with the same band. Its reach grows by one band a layer, so `streaming` scores are given a little more than
+`exact` ones.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class BandedGPT(VideoGPT):
         turn = Rotation(time[begin:], self.config.width // self.config.heads)
         x = F.dropout(x, self.config.dropout, self.training)
         for i, block in enumerate(self.blocks):
-            q, k, v = block.project(x, task)
+            q, k, v = block.project(x, task)  # type: ignore[operator]
             q, k = turn(q), turn(k)
             if caches:
                 k, v = caches[i].extend(k, v)
             rows = last if last is not None and i == len(self.blocks) - 1 else x.shape[1]
-            x = block.attend(x[:, -rows:], task, q[:, :, -rows:], k, v, mask[-rows:])
+            x = block.attend(x[:, -rows:], task, q[:, :, -rows:], k, v, mask[-rows:])  # type: ignore[operator]
         return self.head(self.norm(x, task))
 
     def session(self, task: Tensor) -> Session:

@@ -1,8 +1,8 @@
 """BYOL: an implicit density, minus the distance of predicted features to those of the frame that came (paper A.1).
 
-An action-free BYOL-Explore: a closed-loop RNN follows the frames, an open-loop RNN looks up to K steps ahead, targets come
-from a moving average of the encoder. Scores are negative distances in the place of nats: comparable within a model, and no
-likelihoods.
+An action-free BYOL-Explore: a closed-loop RNN follows the frames, an open-loop RNN looks up to K steps ahead, targets
+come from a moving average of the encoder. Scores are negative distances in the place of nats: comparable within a
+model, and no likelihoods.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class BYOL(nn.Module):
         return {"model": [p for p in self.parameters() if p.requires_grad]}
 
     def loss(self, batch: tuple[Tensor, Tensor], part: str = "model") -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean squared distance of normalised features over steps ahead, then over frames, of clips (B, window, h, w)."""
+        """Mean squared distance of unit features over steps ahead, then over frames, of clips (B, window, h, w)."""
         if self.training:
             self._follow()
         codes, task = batch
@@ -77,7 +77,7 @@ class BYOL(nn.Module):
             slow.lerp_(fast, 1 - self.config.decay)
 
     def _losses(self, codes: Tensor, task: Tensor) -> Tensor:
-        """(B, T, h, w) -> (B, T, K): L(t, k), the distance of frame t + k to what was expected at t; 0 beyond the end."""
+        """(B, T, h, w) -> (B, T, K): L(t, k), distance of frame t + k to what was expected at t; 0 beyond the end."""
         B, T = codes.shape[:2]
         vectors = self.codebook[codes].flatten(0, 1).permute(0, 3, 1, 2)
         features = self.encoder(vectors).unflatten(0, (B, T))

@@ -1,8 +1,8 @@
 """MaskGIT over space, autoregressive over time (paper 4.4, Fig 9): codes of a frame are filled in, some at a time.
 
-A frame's likelihood is that of one fixed order in which its codes are revealed in up to 8 groups: within a group codes are
-independent given the earlier frames and groups. All groups are scored in one pass, so the paper's eight passes are not
-needed: the true codes of earlier groups are known beforehand.
+A frame's likelihood is that of one fixed order in which its codes are revealed in up to 8 groups: within a group codes
+are independent given the earlier frames and groups. The true codes of earlier groups are known beforehand, so that all
+groups are scored in one pass, and the context is read once instead of eight times.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class MaskGIT(nn.Module):
 
     Config = MaskGITConfig
     codebook: Tensor
+    group: Tensor
 
     def __init__(self, config: MaskGITConfig, codebook: Tensor, grid: tuple[int, int], tasks: Sequence[str]) -> None:
         """codebook (K, E): the tokenizer's vectors; grid: (h, w) codes of a frame; tasks: names, by task id."""
@@ -66,7 +67,7 @@ class MaskGIT(nn.Module):
         return self.grid[0] * self.grid[1]
 
     def loss(self, batch: tuple[Tensor, Tensor], part: str = "model") -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean nats of a masked code of clips (B, window, h, w); each frame has its own random share of masked codes."""
+        """Mean nats of a masked code of clips (B, window, h, w); each frame has a random share of masked codes."""
         flat, task = batch[0].long().flatten(2), batch[1].long()
         noise = torch.rand(flat.shape, device=flat.device)
         share = torch.cos(math.pi / 2 * torch.rand(flat.shape[:2], device=flat.device))
@@ -105,27 +106,30 @@ class MaskGIT(nn.Module):
         """Keys and values of whole frames (B, T, Z), of every block; a frame sees itself and earlier ones."""
         B, T, Z = flat.shape
         if not T:
-            return [(self.embed.weight.new_zeros(B, b.heads, 0, self.config.width // b.heads),) * 2 for b in self.blocks]
+            return [
+                (self.embed.weight.new_zeros(B, b.heads, 0, self.config.width // b.heads),) * 2 for b in self.blocks
+            ]
         x = (self.embed(self.codebook[flat]) + self.time[:T, None] + self.place).flatten(1, 2)
         time = torch.arange(T * Z, device=flat.device) // Z
         keys = []
         for block in self.blocks:
-            q, k, v = block.project(x, task)
+            q, k, v = block.project(x, task)  # type: ignore[operator]
             keys.append((k, v))
-            x = block.attend(x, task, q, k, v, time[:, None] >= time)
+            x = block.attend(x, task, q, k, v, time[:, None] >= time)  # type: ignore[operator]
         return keys
 
     def _fill(self, flat: Tensor, masked: Tensor, frames: Tensor, known: Keys, task: Tensor) -> Tensor:
         """Copies (B, M, Z) of frames (M,) with masked codes -> logits (B, M, Z, K), given the known earlier frames."""
-        B, M, Z = flat.shape
+        M, Z = flat.shape[1:]
         x = torch.where(masked[..., None], self.masked, self.embed(self.codebook[flat]))
         x = (x + self.time[frames][:, None] + self.place).flatten(1, 2)
         copy = torch.arange(M * Z, device=flat.device) // Z
         earlier = torch.arange(known[0][0].shape[2], device=flat.device) // Z < frames[copy][:, None]
         mask = torch.cat([earlier, copy[:, None] == copy], 1)
         for block, (keys, values) in zip(self.blocks, known, strict=True):
-            q, k, v = block.project(x, task)
-            x = block.attend(x, task, q, torch.cat([keys.to(k), k], 2), torch.cat([values.to(v), v], 2), mask)
+            q, k, v = block.project(x, task)  # type: ignore[operator]
+            k, v = torch.cat([keys.to(k), k], 2), torch.cat([values.to(v), v], 2)
+            x = block.attend(x, task, q, k, v, mask)  # type: ignore[operator]
         return self.head(self.norm(x, task)).unflatten(1, (M, Z))
 
     @torch.no_grad()

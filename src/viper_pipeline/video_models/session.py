@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Session:
     """Running videos, one a row. All go on together; any may begin anew.
 
-    The keys of the last context + 1 frames lie in a ring whose slot is the clock's remainder. Order within the ring does
-    not matter: time is in the keys.
+    The keys of the last context + 1 frames lie in a ring whose slot is the clock's remainder. Order within the ring
+    does not matter: time is in the keys.
     """
 
     def __init__(self, model: BandedGPT, task: Tensor) -> None:
@@ -50,18 +50,20 @@ class Session:
         model, Z = self.model, self.model.codes_per_frame
         flat, task = codes.long().flatten(1), self.task[rows]
         first = torch.where(
-            (self.seen[rows] > 0)[:, None], model.embed(model.codebook[self.last[rows]]), model.start.expand(len(rows), -1)
+            (self.seen[rows] > 0)[:, None],
+            model.embed(model.codebook[self.last[rows]]),
+            model.start.expand(len(rows), -1),
         )
         x = torch.cat([first[:, None], model.embed(model.codebook[flat[:, :-1]])], 1) + model._position(Z)
         turn = Rotation(torch.full((Z,), self.clock, device=x.device), model.config.width // model.config.heads)
         slot, mask = self.clock % model.window, self._mask(rows).to(x.device)
         for i, block in enumerate(model.blocks):
-            q, k, v = block.project(x, task)
+            q, k, v = block.project(x, task)  # type: ignore[operator]
             keys, values = self._ring(i, k)
             keys[rows, :, slot], values[rows, :, slot] = turn(k), v
             if len(rows) < len(self.task):
                 keys, values = keys[rows], values[rows]
-            x = block.attend(x, task, turn(q), keys.flatten(2, 3), values.flatten(2, 3), mask)
+            x = block.attend(x, task, turn(q), keys.flatten(2, 3), values.flatten(2, 3), mask)  # type: ignore[operator]
         logits = model.head(model.norm(x, task)).float()
         self.seen[rows] += 1
         self.last[rows] = flat[:, -1]
