@@ -1,4 +1,4 @@
-"""Stage `draw_figures`: the reward (Fig 5) with its maps (Figs 16 to 18), learning curves (Figs 3, 12), and the paper's."""
+"""Stage `draw_figures`: the reward (Fig 5) with maps (Figs 16 to 18), learning curves (Figs 3, 12), and the paper's."""
 
 from __future__ import annotations
 
