@@ -23,6 +23,7 @@ from viper_pipeline.pipelines.models.train_video_model import train_video_model
 from viper_pipeline.pipelines.report.aggregate import aggregate
 from viper_pipeline.pipelines.report.draw_figures import draw_figures
 from viper_pipeline.pipelines.report.write_report import write_report
+from viper_pipeline.rewards.load import load_reward
 from viper_pipeline.videos.importers import read_source
 
 PARAMS = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "tiny.yaml").read_text())
@@ -140,6 +141,34 @@ def viper(made, seed=0, frames=None, scratch=None):
         seed=seed,
         **HERE,
     )
+
+
+SMALL = DMC["videogpt"]
+ZOO = {
+    "banded": SMALL | {"window": 6, "context": 2},
+    "maskgit": SMALL | {"passes": 4},
+    "byol": {"window": 3, "width": 16, "horizon": 2, "training": SMALL["training"]},
+}
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
+    disk = Disk(tmp_path)
+    block = DMC["reward"] | {"model": name} | ({"way": "streaming"} if name == "banded" else {})
+    codes = {f"codes__{TASK}": made["codes"]}
+    here = {"suite": "dmc", "model": name}
+    model = train_video_model(ZOO[name], 0, 1, made["tokenizer"], tmp_path, **here, **codes)
+    model = disk(datasets.DirectoryDataset, "video_model", model)
+    files = codes | {f"experts__{TASK}": made["experts"], f"baselines__{TASK}": made["baselines"]}
+    reward = evaluate_reward(block, DMC["reward_evaluation"], 0, 1, made["tokenizer"], model, **here, **files)
+    reward = disk(datasets.DirectoryDataset, "reward", reward)
+    assert reward.files[f"maps_{TASK}.png"][:4] == b"\x89PNG"
+    stream = load_reward(made["tokenizer"], model, reward, TASK).stream()
+    frames = made["experts"].group("held_out")[0].frames
+    stream.start(frames[:1])
+    paid = np.concatenate([stream.step(frames[t : t + 1]) for t in range(1, 8)])
+    kept = reward.tensors[f"{TASK}/held_out/nats"][1:8].numpy()
+    np.testing.assert_allclose(paid, stream.reward.scaled(kept), rtol=1e-3, atol=1e-3)
 
 
 def test_the_best_episodes_become_the_expert_set(made):

@@ -47,6 +47,7 @@ WRONG = {
     "typo at the top": ("sedes", [0], ["sedes", "did you mean 'seeds'"]),
     "typo in a block": ("suites.dmc.curation.topk", 3, ["suites.dmc.curation.topk", "did you mean 'top_k'"]),
     "typo in a component": ("suites.dmc.videogpt.windw", 3, ["windw", "did you mean 'window'"]),
+    "streaming without a cache": ("suites.dmc.reward.way", "streaming", ["suites.dmc.reward.way", "banded"]),
     "typo in a suite's block": (
         "suites.dmc.tokeniser",
         {},

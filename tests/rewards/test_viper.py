@@ -12,6 +12,7 @@ from viper_pipeline.rewards.standardise import Scale, ScaleConfig, fit_scale
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward
 from viper_pipeline.suites.frames import FrameSpec, Rect
 from viper_pipeline.training.loop import LoopConfig
+from viper_pipeline.video_models.banded import BandedGPT, BandedGPTConfig
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
 
 
@@ -169,3 +170,58 @@ def test_perturbed_videos_hold_the_right_frames():
     assert indices["frozen_4"].tolist() == [0, 1, 2, 3, 4, 4, 4, 4, 4, 4]
     assert sorted(indices["shuffled"]) == list(range(10)) and indices["shuffled"].tolist() != list(range(10))
     assert indices["reversed"].tolist() == list(range(9, -1, -1))
+
+
+def rolling(stride=1) -> ViperReward:
+    torch.manual_seed(0)
+    loop = LoopConfig(steps=1, batch_size=1, learning_rate=1)
+    sizes = BandedGPTConfig(window=6, context=2, width=16, feedforward=16, heads=2, layers=2, training=loop)
+    model = BandedGPT(sizes, Quadrants.codebook, Quadrants.grid, ("swing", "catch")).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.normal_(std=0.5)
+    return ViperReward(Quadrants(), model, "catch", ViperConfig(model="banded", way="streaming"), spec(stride=stride))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_rolling_stream_scores_as_whole_videos_are_scored(stride):
+    r, frames = rolling(stride), videos(3, 9)
+    codes = torch.stack([r.encode(video) for video in frames])
+    stream = r.stream()
+    stream.start(frames[:, 0])
+    for t in range(1, 9):
+        whole = r.log_prob(codes[:, t % stride : t + 1 : stride])[:, -1]
+        np.testing.assert_allclose(stream.step(frames[:, t]), whole, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_in_a_rolling_stream_one_environment_may_begin_anew_and_all_may_be_resumed(stride):
+    r, frames = rolling(stride), videos(2, 12)
+    stream = r.stream()
+    stream.start(frames[:, 0])
+    for t in range(1, 5):
+        stream.step(frames[:, t])
+    stream.restart(1, frames[1, 5])
+    again = r.stream()
+    again.load_state_dict(stream.state_dict())
+    fresh = r.stream()
+    fresh.start(frames[1:, 5])
+    for t in range(6, 12):
+        got, alone = stream.step(frames[:, t]), fresh.step(frames[1:, t])
+        assert np.array_equal(again.step(frames[:, t]), got)
+        np.testing.assert_allclose(got[1:], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_a_way_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="boundary growing"):
+        ViperConfig(way="streaming", boundary="repeat")
+    with pytest.raises(ValueError, match="way exact"):
+        ViperConfig(way="strided", mode="joint")
+
+
+@pytest.mark.parametrize("way", ["exact", "strided"])
+def test_half_precision_keeps_the_order_of_scores(way):
+    codes = torch.stack([reward().encode(video) for video in videos(6, 8)])
+    full, half = (reward(config=ViperConfig(way=way, precision=p)).log_prob(codes) for p in ("32", "bf16"))
+    assert not torch.equal(full, half)
+    assert np.corrcoef(full.numpy().ravel(), half.float().numpy().ravel())[0, 1] > 0.99

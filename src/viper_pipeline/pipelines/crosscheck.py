@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from viper_pipeline.errors import BadParams
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.suites import SUITES
+from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.importers import IMPORTERS
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
         yield f"{here}.amp: methods amp and amp_multi need this block; `amp: {{}}` takes the paper's code's settings"
     if spec.reward.model not in spec.video_models:
         yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"
+    elif spec.reward.way == "streaming" and not hasattr(VIDEO_MODELS.get(spec.reward.model), "session"):
+        yield f"{here}.reward.way: '{spec.reward.model}' keeps no rolling cache; take model banded, or way exact"
     if not unknown:
         yield from _lengths(here, spec, simulator)
 

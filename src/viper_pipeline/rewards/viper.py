@@ -15,10 +15,11 @@ from torch import Tensor
 
 from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadData
+from viper_pipeline.rewards.rolling import RollingStream
 from viper_pipeline.rewards.standardise import Scale, ScaleConfig
 from viper_pipeline.suites.frames import FrameSpec, blacken
 from viper_pipeline.video_models.base import VideoModel
-from viper_pipeline.video_models.scoring import Boundary, score_joint, score_videos
+from viper_pipeline.video_models.scoring import Boundary, Way, score_joint, score_videos
 
 
 class ViperConfig(Config):
@@ -32,7 +33,20 @@ class ViperConfig(Config):
         "growing",
         description="context of an episode's first frames: those there are, or the first one repeated",
     )
+    way: Way = Field(
+        "exact",
+        description="exact: a window a frame; strided: a window some frames; streaming: a frame a frame (banded)",
+    )
+    precision: Literal["32", "bf16"] = Field("32", description="arithmetic of the video model while it scores")
     scale: ScaleConfig = ScaleConfig()
+
+    @model_validator(mode="after")
+    def _ways_fit(self) -> ViperConfig:
+        if self.way != "exact" and self.mode == "joint":
+            raise ValueError(f"mode joint has way exact: way {self.way} never scores whole windows")
+        if self.way == "streaming" and self.boundary != "growing":
+            raise ValueError("way streaming has boundary growing: an episode begins with an empty cache")
+        return self
 
     @model_validator(mode="after")
     def _joint_grows(self) -> ViperConfig:
@@ -75,20 +89,38 @@ class ViperReward:
         """frames (N, H, W, C) uint8, unmasked -> codes (N, h, w)."""
         return self.tokenizer.encode(blacken(frames, self.spec.mask))
 
-    def log_prob(self, codes: Tensor) -> Tensor:
-        """codes (N, T, h, w) of whole videos at the model's stride -> nats (N, T) of every frame."""
-        task = torch.full((len(codes),), self._task_id)
-        if self.config.mode == "joint":
-            return score_joint(self.model, codes, task, batch=self.batch)
-        return score_videos(self.model, codes, task, boundary=self.config.boundary, batch=self.batch)
+    def precisely(self) -> torch.autocast:
+        """The arithmetic that the configuration asks for."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bf16")
+
+    def task_ids(self, count: int) -> Tensor:
+        """(count,): the task's id, for every video of a batch."""
+        return torch.full((count,), self._task_id)
+
+    def log_prob(self, codes: Tensor, per_code: bool = False) -> Tensor:
+        """codes (N, T, h, w) of whole videos at the model's stride -> nats (N, T) of every frame, or of every code.
+
+        There are no codes' shares of a joint score: per_code is always conditional.
+        """
+        task, config = self.task_ids(len(codes)), self.config
+        with self.precisely():
+            if config.mode == "joint" and not per_code:
+                return score_joint(self.model, codes, task, batch=self.batch)
+            return score_videos(
+                self.model, codes, task, boundary=config.boundary, way=config.way, per_code=per_code, batch=self.batch
+            )
 
     @torch.no_grad()
     def log_prob_last(self, windows: Tensor) -> Tensor:
         """windows (N, t <= window, h, w) of codes -> nats (N,) of the frame each ends in."""
+        with self.precisely():
+            return self._last(windows)
+
+    def _last(self, windows: Tensor) -> Tensor:
         missing = self.model.window - windows.shape[1]
         if missing and self.config.boundary == "repeat":
             windows = torch.cat([windows[:, :1].expand(-1, missing, -1, -1), windows], 1)
-        task = torch.full((len(windows),), self._task_id)
+        task = self.task_ids(len(windows))
         if self.config.mode == "joint":
             return self.model.log_prob(windows, task).sum(1)
         return self.model.log_prob_last(windows, task)
@@ -97,9 +129,12 @@ class ViperReward:
         """nats -> rewards."""
         return self.scale(nats) if self.scale else np.asarray(nats, np.float32)
 
-    def stream(self) -> ViperStream:
-        """A session that scores the frames of running environments as they arrive."""
-        return ViperStream(self)
+    def stream(self) -> ViperStream | RollingStream:
+        """A session that scores the frames of running environments as they arrive.
+
+        One frame at a time, `strided` has nothing to share and is `exact`.
+        """
+        return RollingStream(self) if self.config.way == "streaming" else ViperStream(self)
 
 
 class ViperStream:

@@ -2,4 +2,12 @@
 
 from viper_pipeline.plugs import Plugs
 
-VIDEO_MODELS = Plugs("video model", {"videogpt": "viper_pipeline.video_models.videogpt:VideoGPT"})
+VIDEO_MODELS = Plugs(
+    "video model",
+    {
+        "videogpt": "viper_pipeline.video_models.videogpt:VideoGPT",
+        "banded": "viper_pipeline.video_models.banded:BandedGPT",
+        "maskgit": "viper_pipeline.video_models.maskgit:MaskGIT",
+        "byol": "viper_pipeline.video_models.byol:BYOL",
+    },
+)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from viper_pipeline.errors import BadParams
 from viper_pipeline.video_models.base import VideoModel
+from viper_pipeline.video_models.session import Session
 
 Boundary = Literal["growing", "repeat"]
+Way = Literal["exact", "strided", "streaming"]
 
 
 @torch.no_grad()
@@ -20,6 +24,7 @@ def score_videos(
     task: Tensor,
     *,
     boundary: Boundary = "growing",
+    way: Way = "exact",
     per_code: bool = False,
     batch: int = 64,
 ) -> Tensor:
@@ -28,15 +33,21 @@ def score_videos(
     codes (N, T, h, w), task (N,) -> (N, T), or (N, T, h, w) per code.
     boundary: what the first k frames are given. `growing`: all frames that there are. `repeat`: k copies of the
     first frame before it.
-    Every later frame is scored given exactly its k predecessors, one window each.
+    way: `exact`: every later frame is scored given exactly its k predecessors, one window each. `strided`: one window
+    scores its last half, and contexts have between k / 2 and k frames. `streaming`: one frame of compute each, for
+    models that keep a session; their reach is a band a layer.
     """
+    if way == "streaming":
+        return _streamed(model, codes, task, per_code, batch)
     T, k = codes.shape[1], model.window - 1
     if boundary == "repeat":
         codes = torch.cat([codes[:, :1].expand(-1, k, -1, -1), codes], 1)
     parts = []
     if boundary == "growing" and k:
         parts.append(_batched(lambda c, t: model.log_prob(c, t, per_code), codes[:, :k], task, batch))
-    if codes.shape[1] > k:
+    if codes.shape[1] > k and way == "strided" and model.window > 1:
+        parts.append(_strided(model, codes, task, per_code, batch))
+    elif codes.shape[1] > k:
         windows = codes.unfold(1, k + 1, 1).permute(0, 1, 4, 2, 3)
         count = windows.shape[1]
         scores = _batched(
@@ -51,6 +62,40 @@ def score_videos(
 
 def _batched(score: Callable[[Tensor, Tensor], Tensor], codes: Tensor, task: Tensor, batch: int) -> Tensor:
     return torch.cat([score(codes[i : i + batch], task[i : i + batch]) for i in range(0, len(codes), batch)])
+
+
+def _strided(model: VideoModel, codes: Tensor, task: Tensor, per_code: bool, batch: int) -> Tensor:
+    """Scores of the frames from k on: windows whose last halves lie end to end; the last one may overlap."""
+    T, window = codes.shape[1], model.window
+    step = window // 2
+    ends = [*range(window, T, step), T]
+    starts = torch.as_tensor(ends) - window
+    windows = codes[:, starts[:, None] + torch.arange(window)]
+    scores = _batched(
+        lambda c, t: model.log_prob(c, t, per_code), windows.flatten(0, 1), task.repeat_interleave(len(ends)), batch
+    ).unflatten(0, (len(codes), len(ends)))
+    # a window scores what the one before it has left; the first one its last frame alone
+    news = [1, *(b - a for a, b in pairwise(ends))]
+    return torch.cat([scores[:, i, window - new :] for i, new in enumerate(news)], 1)
+
+
+def _streamed(model: VideoModel, codes: Tensor, task: Tensor, per_code: bool, batch: int) -> Tensor:
+    sessions = require_session(model)
+    parts = []
+    for i in range(0, len(codes), batch):
+        session = sessions(task[i : i + batch])
+        scores = torch.stack([session.step(frame) for frame in codes[i : i + batch].unbind(1)], 1)
+        parts.append(scores if per_code else scores.sum((2, 3)))
+    return torch.cat(parts)
+
+
+def require_session(model: VideoModel) -> Callable[[Tensor], Session]:
+    """The model's way to open a session. Raises BadParams if it has none."""
+    opened = getattr(model, "session", None)
+    if opened is None:
+        name = type(model).__name__
+        raise BadParams(f"reward.way: streaming needs a model with a rolling cache (banded), not {name}; or way: exact")
+    return opened
 
 
 @torch.no_grad()

@@ -10,12 +10,15 @@ import torch
 
 from viper_pipeline.pipelines.values import by_task
 from viper_pipeline.rewards.evaluate import EvaluationConfig, arrived, pack, score_kinds
+from viper_pipeline.rewards.maps import surprise_rows
 from viper_pipeline.rewards.standardise import fit_scale
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward
+from viper_pipeline.suites.frames import blacken
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import Directory
 from viper_pipeline.training.seeding import derive, use_threads
 from viper_pipeline.video_models import VIDEO_MODELS
+from viper_pipeline.videos.pictures import strip
 from viper_pipeline.videos.store import EpisodeFile
 
 
@@ -31,16 +34,19 @@ def evaluate_reward(
     model: str,
     **files: EpisodeFile,
 ) -> Directory:
-    """experts__, codes__, baselines__<task> -> the reward's scale, and nats of every frame of every kind of video.
+    """experts__, codes__, baselines__<task> -> the reward's scale, nats of every frame of every kind of video, and maps
+    of what surprises the model (Figs 16 to 18).
 
     Metrics and pictures are made of these by the report's stages, so that a new figure trains no agent anew.
     """
     use_threads(threads)
     config, settings = ViperConfig.model_validate(reward), EvaluationConfig.model_validate(evaluation)
+    if model != config.model:  # the way is chosen for the model that pays; others are measured by the reference
+        config = config.model_copy(update={"way": "exact"})
     frozen, network = load_tokenizer(tokenizer), VIDEO_MODELS.get(model).from_directory(video_model)
     experts, codes, baselines = (by_task(prefix, files) for prefix in ("experts", "codes", "baselines"))
 
-    scales, specs = {}, {}
+    scales, specs, maps = {}, {}, {}
     tensors: dict[str, torch.Tensor] = {}
     for task in codes:
         spec = experts[task].spec
@@ -50,7 +56,15 @@ def evaluate_reward(
         scale = fit_scale(config.scale, *(arrived(scores[kind]) for kind in ("held_out", "random", "idle")))
         scales[task], specs[task] = scale.model_dump(), spec.model_dump(mode="json")
         tensors |= pack(task, scores, returns)
-    return Directory({"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors)
+        maps[f"maps_{task}.png"] = strip(surprise_rows(plain, two_videos(experts[task], baselines[task])))
+    return Directory({"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors, maps)
+
+
+def two_videos(experts: EpisodeFile, baselines: EpisodeFile) -> dict[str, np.ndarray]:
+    """The first held-out expert and the first random video, (T, H, W, C) at the model's stride."""
+    everything = baselines.group("episodes")
+    random = everything[list(everything.kinds).index("random")].frames[:: experts.spec.stride]
+    return {"held_out": experts.group("held_out")[0].frames, "random": blacken(random, experts.spec.mask)}
 
 
 def videos_of(

@@ -1,4 +1,4 @@
-"""Stage `draw_figures`: the reward (Fig 5), learning curves (Figs 3 and 12), and the paper's own."""
+"""Stage `draw_figures`: the reward (Fig 5) with maps (Figs 16 to 18), learning curves (Figs 3, 12), and the paper's."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def draw_figures(**inputs: Any) -> dict[str, bytes]:
         for task in directory.config["scales"]:
             scores, returns = unpack(task, directory.tensors)
             figures[f"reward-{suite}-{model}-{task}.png"] = draw_reward_figure(task, scores, returns)
+            if strip := directory.files.get(f"maps_{task}.png"):
+                figures[f"maps-{suite}-{model}-{task}.png"] = strip
     runs = run_results(inputs)
     for floor in floors(inputs):
         mine = [r for r in runs if (r.suite, r.task) == (floor.suite, floor.task)]

@@ -1,0 +1,148 @@
+"""How fast, and how like `exact`, each way of scoring is: frames per second of one core's time.
+
+python benchmarks/scoring.py                          speeds, with random weights
+python benchmarks/scoring.py --data data              correlation and AUROC too, of trained laptop models in data/
+python benchmarks/scoring.py --json reports/scoring.json
+
+AUROC tells held-out experts from random behaviour, frame by frame; correlation and max_abs_diff (nats) are of the same
+frames with `exact` of the same model. Episodes are scored together, as an agent's environments are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from viper_pipeline.results.statistics import auroc
+from viper_pipeline.suites.frames import blacken
+from viper_pipeline.tokenizers import load_tokenizer
+from viper_pipeline.training.artifacts import load_directory
+from viper_pipeline.video_models import VIDEO_MODELS
+from viper_pipeline.video_models.scoring import Way, score_videos
+from viper_pipeline.videos.store import EpisodeFile
+
+LOOP = {"steps": 1, "batch_size": 1, "learning_rate": 1e-4}
+LAPTOP = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3, "training": LOOP}
+PAPER = {"window": 16, "width": 256, "feedforward": 1024, "heads": 8, "layers": 8, "training": LOOP}
+SIZES = {"laptop": (LAPTOP, 128, 16), "paper_dmc": (PAPER, 1024, 64)}
+WAYS: dict[str, tuple[Way, ...]] = {
+    "videogpt": ("exact", "strided"),
+    "banded": ("exact", "strided", "streaming"),
+    "maskgit": ("exact",),
+}
+
+
+def untrained(name: str, size: str) -> Any:
+    """A model of random weights."""
+    block, codes, dim = SIZES[size]
+    if name == "banded":
+        block = block | {"window": 3 * block["window"], "context": block["window"] - 1}
+    kind = VIDEO_MODELS.get(name)
+    return kind(kind.Config.model_validate(block), torch.randn(codes, dim), (8, 8), ("a",)).eval()
+
+
+def frames_per_s(model: Any, way: Way, episodes: int, frames: int, times: int) -> float:
+    """Of frames with a full context: what the first k of an episode cost is taken off. Median over `times` runs."""
+    k = model.window - 1
+    codes = torch.randint(len(model.codebook), (episodes, k + frames, *model.grid))
+    task = torch.zeros(episodes, dtype=torch.long)
+
+    def seconds(length: int) -> float:
+        begun = time.process_time()
+        score_videos(model, codes[:, :length], task, way=way, batch=max(episodes, 16))
+        return time.process_time() - begun
+
+    seconds(min(2, k))
+    return episodes * frames / statistics.median(seconds(k + frames) - seconds(k) for _ in range(times))
+
+
+def speeds(size: str, episodes: int, frames: int, times: int) -> list[dict[str, Any]]:
+    """One row a model and way; ratio_to_exact is to the same model's exact way, maskgit's to videogpt's."""
+    rows: list[dict[str, Any]] = []
+    for name, ways in WAYS.items():
+        model = untrained(name, size)
+        for way in ways:
+            rate = frames_per_s(model, way, episodes, frames, times)
+            exact = next((r["frames_per_s"] for r in rows if (r["model"], r["way"]) == (name, "exact")), rate)
+            if name == "maskgit":
+                exact = rows[0]["frames_per_s"]
+            row = {"size": size, "model": name, "way": way, "episodes_at_once": episodes}
+            rows.append(row | {"frames_per_s": round(rate, 2), "ratio_to_exact": round(rate / exact, 2)})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def videos(data: Path, task: str, tokenizer: Any, kind: str, most: int) -> Tensor:
+    """Codes (N, T, h, w) of held-out experts, or of random behaviour."""
+    codes = EpisodeFile(data / f"codes/dmc/{task}.h5").group("held_out")
+    if kind == "held_out":
+        return torch.stack([torch.as_tensor(codes[i].frames).long() for i in range(min(most, len(codes)))])
+    spec = EpisodeFile(data / f"experts/dmc/{task}.h5").spec
+    episodes = EpisodeFile(data / f"episodes/dmc/baselines/{task}.h5").group("episodes")
+    chosen = [episodes[i] for i, k in enumerate(episodes.kinds) if k == "random"][:most]
+    return torch.stack([tokenizer.encode(blacken(e.frames[:: spec.stride], spec.mask)) for e in chosen])
+
+
+def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
+    """(model, way) -> correlation and largest difference to the model's exact way, and AUROC: means over tasks."""
+    tokenizer = load_tokenizer(load_directory(data / "tokenizers/dmc"))
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for name, ways in (WAYS | {"byol": ("exact",)}).items():
+        folder = data / f"video_models/dmc/{name}"
+        if not folder.exists():
+            continue
+        model = VIDEO_MODELS.get(name).from_directory(load_directory(folder))
+        for number, task in enumerate(model.tasks):
+            kinds = {kind: videos(data, task, tokenizer, kind, most) for kind in ("held_out", "random")}
+            exact = None
+            for way in ways:
+                scores = [
+                    score_videos(model, codes, torch.full((len(codes),), number), way=way)[:, 1:].flatten().numpy()
+                    for codes in kinds.values()
+                ]
+                flat = np.concatenate(scores)
+                exact = flat if exact is None else exact
+                row = {
+                    "correlation": float(np.corrcoef(flat, exact)[0, 1]),
+                    "auroc": auroc(*scores),
+                    "max_abs_diff": float(np.abs(flat - exact).max()),
+                }
+                found.setdefault((name, way), []).append(row)
+                print(name, way, task, row, flush=True)
+    return {key: {k: round(float(np.mean([r[k] for r in rows])), 5) for k in rows[0]} for key, rows in found.items()}
+
+
+def main() -> None:
+    """Print one line a row; write them as JSON if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="the data folder of a laptop run")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--episodes", type=int, default=4, help="scored at once")
+    parser.add_argument("--videos", type=int, default=4, help="of a kind and task, whose scores are compared")
+    parser.add_argument("--times", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    rows = speeds("laptop", arguments.episodes, 48, arguments.times)
+    rows += speeds("paper_dmc", arguments.episodes, 8, arguments.times)
+    if arguments.data:
+        quality = qualities(arguments.data, arguments.videos)
+        laptop = {(r["model"], r["way"]): r for r in rows if r["size"] == "laptop"}
+        for (name, way), found in quality.items():
+            if (name, way) not in laptop:
+                rows.append(laptop.setdefault((name, way), {"size": "laptop", "model": name, "way": way}))
+            laptop[name, way] |= found
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Maps of surprise: they lie where the codes lie, and kinds share one scale."""
+
+import numpy as np
+import torch
+
+from tests.rewards.test_viper import reward, videos
+from viper_pipeline.rewards.maps import SHOWN, surprise, surprise_rows
+
+
+def test_a_map_is_as_large_as_the_frames_and_adds_up_to_the_score():
+    r, frames = reward(), videos(1, 6)[0]
+    maps = surprise(r, frames)
+    assert maps.shape == frames.shape[:3]
+    nats = r.log_prob(r.encode(frames)[None])[0]
+    # bilinear enlargement keeps the mean: 4 codes to 16 pixels
+    torch.testing.assert_close(torch.as_tensor(-maps.sum((1, 2)) / 4), nats, rtol=1e-4, atol=1e-4)
+
+
+def test_the_corner_that_is_surprising_is_the_bright_one():
+    r, frames = reward(), videos(1, 6)[0]
+    per_code = -r.log_prob(r.encode(frames)[None], per_code=True)[0].flatten(1)
+    corners = surprise(r, frames)[:, [0, 0, 3, 3], [0, 3, 0, 3]]
+    assert np.array_equal(corners.argmax(1), per_code.argmax(1).numpy())
+
+
+def test_rows_come_in_pairs_of_frames_and_maps():
+    pair = dict(zip(("held_out", "random"), videos(2, 60), strict=True))
+    rows = surprise_rows(reward(), pair, every=3)
+    assert [row.shape for row in rows] == [(SHOWN, 4, 4, 3)] * 4
+    assert np.array_equal(rows[2], pair["random"][: 3 * SHOWN : 3])
