@@ -77,7 +77,9 @@ def test_an_episode_is_cut_at_max_frames_and_not_before():
 
 @pytest.mark.parametrize("rule", ["continues", "terminates"])
 def test_what_the_end_of_a_game_is_to_the_agent(rule):
-    _, _, (_, _, terminated, truncated, _) = play("assault", 5000, seed=1, pixels=False, game_over=rule, action_repeat=8)
+    _, _, (_, _, terminated, truncated, _) = play(
+        "assault", 5000, seed=1, pixels=False, game_over=rule, action_repeat=8
+    )
     assert (terminated, truncated) == ((False, True) if rule == "continues" else (True, False))
 
 

@@ -94,6 +94,8 @@ def missing(metrics: Mapping[str, Any]) -> Iterator[str]:
                     yield f"{suite} {task}: no run of method {method}"
     yield "AMP, DreamerV3, MaskGIT and BYOL: not built yet"
     if "atari" not in metrics["oracles"]:
-        yield "suite atari: expert sets, masks and reward are on a page of their own, reports/atari/index.html, which "\
+        yield (
+            "suite atari: expert sets, masks and reward are on a page of their own, reports/atari/index.html, which "
             "`make repro-all` makes; agents with buttons are not built yet"
+        )
     yield "suite rlbench: not built yet"

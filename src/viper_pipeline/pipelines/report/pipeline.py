@@ -33,7 +33,9 @@ def create(
             models[f"video_model__{suite}__{model}"] = f"{suite}/{model}/video_model"
     return Pipeline(
         [
-            stage(group, "aggregate", "all", aggregate, runs | experts | rewards, [f"{place}metrics", f"{place}curves"]),
+            stage(
+                group, "aggregate", "all", aggregate, runs | experts | rewards, [f"{place}metrics", f"{place}curves"]
+            ),
             stage(group, "draw_figures", "all", draw_figures, runs | experts | rewards, f"{place}figures"),
             stage(
                 group,
