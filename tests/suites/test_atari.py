@@ -18,7 +18,7 @@ SHORT = {"max_frames": 200}
 def play(task, steps, seed=0, action=None, pixels=True, **frames):
     """Observations, rewards, and the last step's answer, of random or constant actions."""
     env = suite.make(task, 9, suite.frame_spec(task, frames), pixels)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     seen, rewards, answer = [env.reset(seed=seed)[0]], [], None
     for _ in range(steps):
         answer = env.step(rng.uniform(-1, 1, ACTIONS) if action is None else one_hot(action))
@@ -43,7 +43,7 @@ def test_a_game_follows_from_its_seed_alone(task):
 
 def test_sticky_actions_make_games_of_equal_actions_differ():
     def states(seed, sticky):
-        return play("pong", 60, seed, action=2, pixels=False, sticky=sticky)[0]
+        return play("pong", 60, seed, pixels=False, sticky=sticky)[0]
 
     assert np.array_equal(states(1, 0.0), states(2, 0.0))
     assert not np.array_equal(states(1, 0.25), states(2, 0.25))
