@@ -37,10 +37,11 @@ gl: .venv/ready
 
 repro: setup  ## the DeepMind Control suite, from oracle to agent, and the report page
 	$(BIN)/viper params check
-	$(BIN)/viper run -j $(JOBS)
+	$(BIN)/viper run -j $(JOBS) pipelines/dmc/dvc.yaml dvc.yaml
 	@echo "Now open reports/index.html"
 
-repro-all: repro  ## every suite
+repro-all: repro  ## every suite; each but the first has a page of its own, reports/SUITE/index.html
+	$(BIN)/viper run -j $(JOBS)
 
 test: setup  ## all tests but the slow ones, with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=85 -m "not slow"

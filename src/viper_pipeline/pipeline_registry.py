@@ -20,7 +20,10 @@ OPEN_PLUGS = {"viper_pipeline.tokenizers": TOKENIZERS, "viper_pipeline.videos.im
 
 
 def build(params: Mapping[str, Any]) -> dict[str, Pipeline]:
-    """One pipeline a suite, and `report` over all of them."""
+    """One pipeline a suite, and `report` over the first one; the others end in a page of their own.
+
+    So the first suite needs nothing of the others.
+    """
     from viper_pipeline.pipelines.agents import pipeline as agents
     from viper_pipeline.pipelines.experts import pipeline as experts
     from viper_pipeline.pipelines.models import pipeline as models
@@ -31,7 +34,10 @@ def build(params: Mapping[str, Any]) -> dict[str, Pipeline]:
         name: experts.create(name, spec) + models.create(name, spec) + agents.create(name, spec, seeds)
         for name, spec in suites.items()
     }
-    return built | {"report": report.create(suites, seeds)}
+    first, *others = suites
+    for name in others:
+        built[name] += report.create({name: suites[name]}, seeds, group=name, place=f"{name}/")
+    return built | {"report": report.create({first: suites[first]}, seeds)}
 
 
 def sources(params: Mapping[str, Any]) -> dict[str, str]:

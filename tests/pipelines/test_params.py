@@ -160,3 +160,35 @@ def test_the_paper_profile_holds_the_papers_tables():
     )
     assert dmc["record"]["expert"] == 1000 and dmc["curation"]["top_k"] == 50
     assert read("profiles/paper.yaml")["seeds"] == [0, 1, 2]
+
+
+def test_an_agent_that_moves_actuators_is_refused_where_there_are_buttons():
+    params = read("params.yaml")
+    params = put(put(params, "suites.atari.agents", ["drq"]), "suites.atari.drq", params["suites"]["dmc"]["drq"])
+    with pytest.raises(BadParams, match=r"suites.atari.agents: 'drq' moves actuators, and this suite has buttons"):
+        validate(params)
+
+
+def test_rules_and_recipes_are_checked_by_suite():
+    params = read("params.yaml")
+    wrong = {
+        "suites.dmc.frames.sticky": (0.25, "suites.dmc.frames.sticky: unknown key"),
+        "suites.atari.frames.sticky": (2.0, "suites.atari.frames.sticky"),
+        "suites.atari.frames.game_over": ("kills", "suites.atari.frames.game_over"),
+        "suites.atari.oracles.pong": ({"algorithm": "script", "nois": 1}, "suites.atari.oracles.pong.nois"),
+        "suites.atari.oracles.freeway": ({"algorithm": "sac", "steps": 5000}, "has buttons; use ppo"),
+        "suites.dmc.oracles.cartpole_balance": ({"algorithm": "script"}, "no script is written"),
+    }
+    for path, (value, expected) in wrong.items():
+        with pytest.raises(BadParams) as error:
+            validate(put(params, path, value), "my.yaml")
+        assert expected in str(error.value)
+
+
+def test_the_paper_profile_holds_the_papers_atari():
+    atari = read("profiles/paper.yaml")["suites"]["atari"]
+    tokenizer, gpt = atari["tokenizer"], atari["videogpt"]
+    assert len(atari["tasks"]) == 8 and all(d["mask"] is True for d in atari["datasets"].values())
+    assert 64 // 2 ** (len(tokenizer["multipliers"]) - 1) == 16
+    assert (gpt["window"], gpt["width"], gpt["feedforward"], gpt["layers"]) == (16, 512, 2048, 8)
+    assert (atari["record"]["expert"], atari["curation"]["top_k"]) == (1000, 100)

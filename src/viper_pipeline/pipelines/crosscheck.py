@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.errors import BadParams
+from viper_pipeline.oracles.scripts import SCRIPTS, ScriptConfig
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.suites import SUITES
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -37,8 +39,22 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
         yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"
     elif spec.reward.way == "streaming" and not hasattr(VIDEO_MODELS.get(spec.reward.model), "session"):
         yield f"{here}.reward.way: '{spec.reward.model}' keeps no rolling cache; take model banded, or way exact"
+    yield from _buttons(here, spec, simulator)
     if not unknown:
         yield from _lengths(here, spec, simulator)
+
+
+def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    buttons = getattr(simulator, "discrete", False)
+    for name in spec.agents if buttons else []:
+        if not getattr(AGENTS.get(name), "discrete", False):
+            yield f"{here}.agents: '{name}' moves actuators, and this suite has buttons; write `agents: []` for now"
+    for task, recipe in spec.oracles.items():
+        field = f"{here}.oracles.{task}.algorithm"
+        if isinstance(recipe, ScriptConfig) and not (buttons and task in SCRIPTS):
+            yield f"{field}: no script is written for this task; use another algorithm"
+        elif buttons and getattr(recipe, "algorithm", "") == "sac":
+            yield f"{field}: sac moves actuators, and this suite has buttons; use ppo, or script"
 
 
 def _tables(here: str, spec: SuiteConfig) -> Iterator[str]:

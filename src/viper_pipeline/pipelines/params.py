@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
 from viper_pipeline.agents.base import AGENTS
@@ -14,12 +14,14 @@ from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadParams
 from viper_pipeline.oracles.behaviour import Behaviour
 from viper_pipeline.oracles.config import OracleConfig
+from viper_pipeline.oracles.scripts import ScriptConfig
 from viper_pipeline.pipelines.crosscheck import contradictions
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.rewards.amp import AMPConfig
 from viper_pipeline.rewards.evaluate import EvaluationConfig
 from viper_pipeline.rewards.rnd import RNDConfig
 from viper_pipeline.rewards.viper import ViperConfig
+from viper_pipeline.suites import SUITES
 from viper_pipeline.suites.frames import FrameSettings, Rect
 from viper_pipeline.tokenizers.vqgan import VQGANConfig
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -35,7 +37,7 @@ class DatasetConfig(Config):
     path: str = Field(description="file or folder; for kind oracle the file that record_episodes writes")
     mask: bool | list[Rect] = Field(
         True,
-        description="true: the suite's own rectangles for this task (scoreboards); false: none; or a list",
+        description="on: the suite's own rectangles for this task (scoreboards); off: none; or a list",
     )
 
 
@@ -67,7 +69,7 @@ class SuiteConfig(Config):
     tasks: list[str] = Field(min_length=1, description="tasks of the suite; the order gives the task ids")
     frames: FrameSettings
     datasets: dict[str, DatasetConfig]
-    oracles: dict[str, OracleConfig]
+    oracles: dict[str, OracleConfig | ScriptConfig]
     record: RecordConfig
     baselines: BaselinesConfig
     curation: CurationConfig
@@ -104,17 +106,31 @@ class SuiteConfig(Config):
                     raise ValueError(f"{key}: '{name}' needs a block of its settings, called {name}")
         return block | {"components": components}
 
+    @field_validator("oracles", mode="before")
+    @classmethod
+    def _oracle_recipes(cls, table: Any) -> Any:
+        """Each recipe read by the schema of its algorithm, so that mistakes are named once."""
+        if not isinstance(table, Mapping):
+            return table
+        return {
+            task: _component(ScriptConfig if recipe.get("algorithm") == "script" else OracleConfig, task, recipe)
+            if isinstance(recipe, Mapping)
+            else recipe
+            for task, recipe in table.items()
+        }
 
-def _component(kind: type[Config], name: str, block: Any) -> Config:
+
+def _component(kind: type[Config], name: str | tuple[str, ...], block: Any) -> Config:
     """A component's block; its mistakes are named with the block's name."""
+    place = (name,) if isinstance(name, str) else name
     try:
         return kind.model_validate(block)
     except ValidationError as error:
         details = [
-            InitErrorDetails(type=e["type"], loc=(name, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
+            InitErrorDetails(type=e["type"], loc=(*place, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
             for e in error.errors()
         ]
-        raise ValidationError.from_exception_data(name, details) from error
+        raise ValidationError.from_exception_data(place[-1], details) from error
 
 
 class Params(Config):
@@ -125,6 +141,19 @@ class Params(Config):
     seeds: list[int] = Field(min_length=1, description="seeds of agent runs")
     runtime: RuntimeConfig
     suites: dict[str, SuiteConfig] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _frames_of_suites(cls, raw: Any) -> Any:
+        """Each suite reads its own block `frames`."""
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("suites"), Mapping):
+            return raw
+        suites = dict(raw["suites"])
+        for name, block in suites.items():
+            kind = getattr(SUITES.get(name), "Frames", FrameSettings) if name in SUITES.names() else FrameSettings
+            if isinstance(block, Mapping) and isinstance(block.get("frames"), Mapping):
+                suites[name] = {**block, "frames": _component(kind, ("suites", name, "frames"), block["frames"])}
+        return {**raw, "suites": suites}
 
 
 def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:

@@ -2,4 +2,7 @@
 
 from viper_pipeline.plugs import Plugs
 
-SUITES = Plugs("suite", {"dmc": "viper_pipeline.suites.dmc:DMC"})
+SUITES = Plugs(
+    "suite",
+    {"dmc": "viper_pipeline.suites.dmc:DMC", "atari": "viper_pipeline.suites.atari:Atari"},
+)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import gymnasium
 import numpy as np
 
-from viper_pipeline.suites.frames import FrameSpec, Rect
+from viper_pipeline.suites.frames import FrameSettings, FrameSpec, Rect
 
 
 class Suite(Protocol):
@@ -18,6 +18,10 @@ class Suite(Protocol):
     """
 
     name: str
+    discrete: bool = False
+    """True: an action (A,) holds preferences, and the greatest is done. False: positions of actuators."""
+    Frames: type[FrameSettings] = FrameSettings
+    """The schema of the suite's block `frames`."""
 
     def tasks(self) -> tuple[str, ...]:
         """The names of all tasks, as used in params.yaml and in paths."""

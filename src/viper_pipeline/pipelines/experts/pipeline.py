@@ -11,13 +11,17 @@ from viper_pipeline.pipelines.bind import bind, stage
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
 from viper_pipeline.pipelines.experts.record_baselines import record_baselines
 from viper_pipeline.pipelines.experts.record_episodes import record_episodes
+from viper_pipeline.pipelines.experts.record_player import record_player
 from viper_pipeline.pipelines.experts.train_oracle import train_oracle
+from viper_pipeline.pipelines.experts.train_player import train_player
+from viper_pipeline.suites import SUITES
 
 
 def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
-    """The expert stages of one suite, once a task."""
+    """The expert stages of one suite, once a task. Suites with buttons have players of another kind."""
     nodes = []
     p = f"params:suites.{suite}"
+    buttons = getattr(SUITES.get(suite), "discrete", False)
     for task in spec["tasks"]:
         here = {"suite": suite, "task": task}
         nodes += [
@@ -25,24 +29,24 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 suite,
                 "train_oracle",
                 task,
-                bind(train_oracle, **here),
+                bind(train_player if buttons else train_oracle, **here),
                 {
                     "recipe": f"{p}.oracles.{task}",
-                    "action_repeat": f"{p}.frames.action_repeat",
                     "seed": "params:seed",
                     "scratch": f"{suite}/train_oracle-{task}/scratch",
-                },
+                }
+                | ({"frames": f"{p}.frames"} if buttons else {"action_repeat": f"{p}.frames.action_repeat"}),
                 f"{suite}/{task}/oracle",
             ),
             stage(
                 suite,
                 "record_episodes",
                 task,
-                bind(record_episodes, **here),
+                bind(record_player if buttons else record_episodes, **here),
                 {
                     "oracle": f"{suite}/{task}/oracle",
                     "frames": f"{p}.frames",
-                    "record": f"{p}.record",
+                    ("record_settings" if buttons else "record"): f"{p}.record",
                     "seed": "params:seed",
                     "workers": "params:runtime.workers",
                     "scratch": f"{suite}/record_episodes-{task}/scratch",

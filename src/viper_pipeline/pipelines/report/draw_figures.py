@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from viper_pipeline.pipelines.report.collect import floors, named, run_results
+from viper_pipeline.results.experts import draw_masks
 from viper_pipeline.results.figures import draw_learning_curves, draw_paper_curves, draw_reward_figure
 from viper_pipeline.rewards.evaluate import unpack
 
@@ -18,6 +19,11 @@ def draw_figures(**inputs: Any) -> dict[str, bytes]:
             figures[f"reward-{suite}-{model}-{task}.png"] = draw_reward_figure(task, scores, returns)
             if strip := directory.files.get(f"maps_{task}.png"):
                 figures[f"maps-{suite}-{model}-{task}.png"] = strip
+    baselines = named("baselines", inputs)
+    for (suite, task), experts in named("experts", inputs).items():
+        if experts.spec.mask:
+            random, expert = baselines[suite, task].group("episodes")[0], experts.group("held_out")[0]
+            figures[f"masks-{suite}-{task}.png"] = draw_masks(random.frames, expert.frames, experts.spec.mask)
     runs = run_results(inputs)
     for floor in floors(inputs):
         mine = [r for r in runs if (r.suite, r.task) == (floor.suite, floor.task)]

@@ -1,4 +1,4 @@
-"""Who feeds whom, from runs of every suite to the report (paper 4 and A.4)."""
+"""Who feeds whom, from the runs of a suite to its report (paper 4 and A.4)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from viper_pipeline.pipelines.report.draw_figures import draw_figures
 from viper_pipeline.pipelines.report.write_report import write_report
 
 
-def create(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> Pipeline:
-    """Three stages over all suites."""
+def create(
+    suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], group: str = "report", place: str = ""
+) -> Pipeline:
+    """Three stages over `suites`; place: what stands before the names of what they make."""
     runs, experts, rewards, models = {}, {}, {}, {}
     for suite, spec in suites.items():
         models[f"tokenizer__{suite}"] = f"{suite}/tokenizer"
@@ -31,22 +33,24 @@ def create(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> Pip
             models[f"video_model__{suite}__{model}"] = f"{suite}/{model}/video_model"
     return Pipeline(
         [
-            stage("report", "aggregate", "all", aggregate, runs | experts | rewards, ["metrics", "curves"]),
-            stage("report", "draw_figures", "all", draw_figures, runs | experts | rewards, "figures"),
             stage(
-                "report",
+                group, "aggregate", "all", aggregate, runs | experts | rewards, [f"{place}metrics", f"{place}curves"]
+            ),
+            stage(group, "draw_figures", "all", draw_figures, runs | experts | rewards, f"{place}figures"),
+            stage(
+                group,
                 "write_report",
                 "all",
                 write_report,
                 {
-                    "metrics": "metrics",
-                    "figures": "figures",
+                    "metrics": f"{place}metrics",
+                    "figures": f"{place}figures",
                     "profile": "params:profile",
                 }
                 | runs
                 | models
                 | rewards,
-                "page",
+                f"{place}page",
             ),
         ]
     )

@@ -1,0 +1,85 @@
+"""Experts written by hand for games whose memory is easily read: Freeway and Pong. They choose ALE actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from viper_pipeline.configs import Config
+from viper_pipeline.errors import BadParams
+from viper_pipeline.plugs import did_you_mean
+
+STAY, UP, RIGHT, LEFT, DOWN = 0, 2, 3, 4, 5
+
+
+class ScriptConfig(Config):
+    """An expert that is not learned."""
+
+    algorithm: Literal["script"] = "script"
+    noise: float = Field(0.02, gt=0, lt=1, description="share of actions drawn at random, so that no two games agree")
+
+
+def freeway(memory: np.ndarray, change: np.ndarray) -> int:
+    """Upwards, but not under a car: wait for it to pass, or step back."""
+    y, cars, speed = memory[14], memory[108:118], (change[108:118] + 80) % 160 - 80
+    lanes = 22 + 16 * np.arange(10)
+
+    def danger(at: float, steps: int) -> bool:
+        x = (cars + speed * steps - 3) % 160
+        return bool(((np.abs(at - lanes) < 11) & (x > 32) & (x < 54)).any())
+
+    if not (danger(y + 4, 1) or danger(y + 8, 2)):
+        return UP
+    if not (danger(y, 1) or danger(y, 2)):
+        return STAY
+    return UP if danger(y - 4, 1) else DOWN
+
+
+def pong(memory: np.ndarray, change: np.ndarray) -> int:
+    """To where the ball will arrive, and hit it with an end of the bat, so that it flies steeply."""
+    x, y, bat = memory[49], memory[54], memory[51]
+    fast, rise, drift = change[49], change[54], change[51]
+    if y == 0 or y > 250:
+        return STAY
+    target = y
+    if 0 < fast <= 40 and x < 190:
+        low, high = 44.0, 205.0
+        target = y + rise * (190 - x) / fast
+        for _ in range(8):  # it bounces off the walls
+            target = 2 * low - target if target < low else 2 * high - target if target > high else target
+        target += 4 if rise > 0 else -4
+    miss = target - (bat + drift + 4)  # the bat does not stop at once
+    if abs(miss) < 6:
+        return STAY
+    return LEFT if miss > 0 else RIGHT
+
+
+SCRIPTS: dict[str, Callable[[np.ndarray, np.ndarray], int]] = {"freeway": freeway, "pong": pong}
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script as a policy: memory and its change (E, 256) -> preferences (E, actions), float32 in [-1, 1]."""
+
+    task: str
+    noise: float
+    actions: int = 18
+
+    def __call__(self, states: np.ndarray, deterministic: bool, rng: np.random.Generator) -> np.ndarray:
+        """Noise stays when `deterministic`: without it a script may play one game again and again."""
+        preferences = np.full((len(states), self.actions), -1.0, np.float32)
+        for row, state in zip(preferences, states, strict=True):
+            chosen = SCRIPTS[self.task](*np.split(np.asarray(state, np.float64), 2))
+            row[int(rng.integers(self.actions)) if rng.random() < self.noise else chosen] = 1.0
+        return preferences
+
+
+def script_for(task: str, noise: float) -> Script:
+    """The script of a task. Raises BadParams where none is written."""
+    if task not in SCRIPTS:
+        raise BadParams(f"there is no script for task '{task}'{did_you_mean(task, SCRIPTS)}; use algorithm ppo")
+    return Script(task, noise)
