@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from viper_pipeline.errors import BadParams
+from viper_pipeline.errors import BadEnvironment, BadParams
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.suites.atari_games import GAMES
 from viper_pipeline.suites.frames import FrameSettings, FrameSpec, Rect
@@ -119,7 +119,12 @@ class AtariEnv(gymnasium.Env):
         self.task, self.rules, self.pixels = task, rules, pixels
         self.ale = ale_py.ALEInterface()
         self.ale.setFloat("repeat_action_probability", rules.sticky)
-        self.rom = ale_py.roms.get_rom_path(GAMES[task].rom)
+        rom = ale_py.roms.get_rom_path(GAMES[task].rom)
+        if rom is None:
+            raise BadEnvironment(
+                f"ale-py {ale_py.__version__} has no ROM of {task}; install the version that make setup does"
+            )
+        self.rom = rom
         self._power_on(seed)
         minimal = rules.action_set == "minimal"
         self.actions = list(self.ale.getMinimalActionSet() if minimal else self.ale.getLegalActionSet())

@@ -106,9 +106,9 @@ class MaskGIT(nn.Module):
         """Keys and values of whole frames (B, T, Z), of every block; a frame sees itself and earlier ones."""
         B, T, Z = flat.shape
         if not T:
-            return [
-                (self.embed.weight.new_zeros(B, b.heads, 0, self.config.width // b.heads),) * 2 for b in self.blocks
-            ]
+            heads = self.config.heads
+            empty = self.embed.weight.new_zeros(B, heads, 0, self.config.width // heads)
+            return [(empty, empty) for _ in self.blocks]
         x = (self.embed(self.codebook[flat]) + self.time[:T, None] + self.place).flatten(1, 2)
         time = torch.arange(T * Z, device=flat.device) // Z
         keys = []
