@@ -86,7 +86,8 @@ def test_games_of_an_expert_set_are_not_copies_of_each_other(sticky):
     games = list(record(partial(suite.make, "freeway", spec=spec), player, 4, "expert", 0, workers=0))
     for i, a in enumerate(games):
         for b in games[:i]:
-            assert (a.frames[20:] != b.frames[20:]).any((1, 2, 3)).mean() > 0.5
+            # traffic is the same in every game, so without sticky actions only the chicken's slips tell them apart
+            assert (a.frames[20:] != b.frames[20:]).any((1, 2, 3)).mean() > 0.05
     again = list(record(partial(suite.make, "freeway", spec=spec), player, 1, "expert", 0, workers=0))
     assert np.array_equal(again[0].frames, games[0].frames)
 
