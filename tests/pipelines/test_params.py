@@ -163,14 +163,14 @@ def test_the_paper_profile_holds_the_papers_tables():
 
 
 def test_an_agent_that_moves_actuators_is_refused_where_there_are_buttons():
-    params = read("params.yaml")
+    params = read("profiles/small.yaml")
     params = put(put(params, "suites.atari.agents", ["drq"]), "suites.atari.drq", params["suites"]["dmc"]["drq"])
     with pytest.raises(BadParams, match=r"suites.atari.agents: 'drq' moves actuators, and this suite has buttons"):
         validate(params)
 
 
 def test_rules_and_recipes_are_checked_by_suite():
-    params = read("params.yaml")
+    params = read("profiles/small.yaml")
     wrong = {
         "suites.dmc.frames.sticky": (0.25, "suites.dmc.frames.sticky: unknown key"),
         "suites.atari.frames.sticky": (2.0, "suites.atari.frames.sticky"),

@@ -23,11 +23,12 @@ def stages():
 @pytest.mark.parametrize("profile", ["tiny", "laptop", "small", "paper"])
 def test_every_profile_gives_a_graph_of_the_promised_size(profile):
     params = read_params(ROOT / "profiles" / f"{profile}.yaml")
-    dmc = params["suites"]["dmc"]
     built = pipeline_registry.build(params)
-    assert set(built) == {"dmc", "report"}
-    runs = len(dmc["tasks"]) * len(dmc["methods"]) * len(dmc["agents"]) * len(params["seeds"])
-    assert len(built["dmc"].nodes) == 5 * len(dmc["tasks"]) + 1 + 2 * len(dmc["video_models"]) + runs
+    assert set(built) == {*params["suites"], "report"}
+    for number, (name, suite) in enumerate(params["suites"].items()):
+        runs = len(suite["tasks"]) * len(suite["methods"]) * len(suite["agents"]) * len(params["seeds"])
+        page = 3 if number else 0  # the first suite's is the report
+        assert len(built[name].nodes) == 5 * len(suite["tasks"]) + 1 + 2 * len(suite["video_models"]) + runs + page
     assert generate(ROOT, params)
 
 
