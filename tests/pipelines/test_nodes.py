@@ -29,6 +29,7 @@ from viper_pipeline.videos.importers import read_source
 PARAMS = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "tiny.yaml").read_text())
 DMC = PARAMS["suites"]["dmc"]
 TASK = "cartpole_balance"
+COMPUTE = PARAMS["runtime"]["compute"]
 HERE = {"suite": "dmc", "task": TASK}
 
 
@@ -78,9 +79,9 @@ def made(tmp_path_factory):
     tokenizer = disk(
         datasets.DirectoryDataset,
         "tokenizer",
-        train_tokenizer(DMC["tokenizer"], seed, 1, scratch("tokenizer"), suite="dmc", **files),
+        train_tokenizer(DMC["tokenizer"], seed, COMPUTE, scratch("tokenizer"), suite="dmc", **files),
     )
-    codes = disk(datasets.EpisodesDataset, "codes.h5", encode_experts(tokenizer, experts, **HERE))
+    codes = disk(datasets.EpisodesDataset, "codes.h5", encode_experts(COMPUTE, tokenizer, experts, **HERE))
     files[f"codes__{TASK}"] = codes
     video_model = disk(
         datasets.DirectoryDataset,
@@ -88,7 +89,7 @@ def made(tmp_path_factory):
         train_video_model(
             DMC["videogpt"],
             seed,
-            1,
+            COMPUTE,
             tokenizer,
             scratch("model"),
             suite="dmc",
@@ -103,7 +104,7 @@ def made(tmp_path_factory):
             DMC["reward"],
             DMC["reward_evaluation"],
             seed,
-            1,
+            COMPUTE,
             tokenizer,
             video_model,
             suite="dmc",
@@ -133,7 +134,7 @@ def viper(made, seed=0, frames=None, scratch=None):
         model="videogpt",
         config=DMC["drq"],
         run=DMC["runs"],
-        threads=1,
+        compute=COMPUTE,
         scratch=scratch,
         exploration=DMC["exploration"],
         method="viper",
@@ -157,10 +158,10 @@ def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
     block = DMC["reward"] | {"model": name} | ({"way": "streaming"} if name == "banded" else {})
     codes = {f"codes__{TASK}": made["codes"]}
     here = {"suite": "dmc", "model": name}
-    model = train_video_model(ZOO[name], 0, 1, made["tokenizer"], tmp_path, **here, **codes)
+    model = train_video_model(ZOO[name], 0, COMPUTE, made["tokenizer"], tmp_path, **here, **codes)
     model = disk(datasets.DirectoryDataset, "video_model", model)
     files = codes | {f"experts__{TASK}": made["experts"], f"baselines__{TASK}": made["baselines"]}
-    reward = evaluate_reward(block, DMC["reward_evaluation"], 0, 1, made["tokenizer"], model, **here, **files)
+    reward = evaluate_reward(block, DMC["reward_evaluation"], 0, COMPUTE, made["tokenizer"], model, **here, **files)
     reward = disk(datasets.DirectoryDataset, "reward", reward)
     assert reward.files[f"maps_{TASK}.png"][:4] == b"\x89PNG"
     stream = load_reward(made["tokenizer"], model, reward, TASK).stream()
@@ -233,7 +234,7 @@ def amp(made, frames=None):
         amp=DMC["amp"],
         config=DMC["drq"],
         run=DMC["runs"],
-        threads=1,
+        compute=COMPUTE,
         scratch=None,
         method="amp",
         agent="drq",

@@ -25,6 +25,7 @@ from viper_pipeline.suites import SUITES
 from viper_pipeline.suites.frames import FrameSettings, Rect
 from viper_pipeline.tokenizers.vqgan import VQGANConfig
 from viper_pipeline.video_models import VIDEO_MODELS
+from viper_pipeline.training.compute import ComputeConfig
 from viper_pipeline.videos.curate import CurationConfig
 
 Method = Literal["viper", "oracle", "exploration", "amp", "amp_multi"]
@@ -59,7 +60,7 @@ class BaselinesConfig(Config):
 class RuntimeConfig(Config):
     """The machine's side."""
 
-    threads: int = Field(1, gt=0, description="torch threads a process; part of the recipe")
+    compute: ComputeConfig = ComputeConfig()
     workers: int = Field(2, gt=0, description="simulator processes while recording")
 
 

@@ -46,7 +46,7 @@ class RollingStream:
         self._turn = (self._turn + 1) % len(self._sessions)
         with self.reward.precisely():
             nats = self._sessions[self._turn].step(self.reward.encode(frames))
-        self.log_prob = nats.sum((1, 2)).numpy()
+        self.log_prob = nats.sum((1, 2)).cpu().numpy()
         return self.reward.scaled(self.log_prob)
 
     def state_dict(self) -> dict[str, Any]:

@@ -75,6 +75,17 @@ class ViperReward:
         self.task, self.scale, self.batch = task, scale, batch
         self._task_id = model.tasks.index(task)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return self.tokenizer.codebook.device
+
+    def to(self, device: str) -> ViperReward:
+        """Move the models."""
+        self.tokenizer.to(device)
+        self.model.to(device)  # type: ignore[attr-defined]
+        return self
+
     def check(self, spec: FrameSpec) -> None:
         """Refuse frames that were made in another way than those the model was trained on."""
         live = spec.model_copy(update={"mask": self.spec.mask, "stride": self.spec.stride})
@@ -91,30 +102,31 @@ class ViperReward:
 
     def precisely(self) -> torch.autocast:
         """The arithmetic that the configuration asks for."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bf16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def task_ids(self, count: int) -> Tensor:
         """(count,): the task's id, for every video of a batch."""
-        return torch.full((count,), self._task_id)
+        return torch.full((count,), self._task_id, device=self.device)
 
     def log_prob(self, codes: Tensor, per_code: bool = False) -> Tensor:
-        """codes (N, T, h, w) of whole videos at the model's stride -> nats (N, T) of every frame, or of every code.
+        """codes (N, T, h, w) of whole videos at the model's stride -> nats (N, T) of every frame, or of every code,
+        on the CPU.
 
         There are no codes' shares of a joint score: per_code is always conditional.
         """
-        task, config = self.task_ids(len(codes)), self.config
+        task, config, codes = self.task_ids(len(codes)), self.config, codes.to(self.device)
         with self.precisely():
             if config.mode == "joint" and not per_code:
-                return score_joint(self.model, codes, task, batch=self.batch)
+                return score_joint(self.model, codes, task, batch=self.batch).cpu()
             return score_videos(
                 self.model, codes, task, boundary=config.boundary, way=config.way, per_code=per_code, batch=self.batch
-            )
+            ).cpu()
 
     @torch.no_grad()
     def log_prob_last(self, windows: Tensor) -> Tensor:
-        """windows (N, t <= window, h, w) of codes -> nats (N,) of the frame each ends in."""
+        """windows (N, t <= window, h, w) of codes -> nats (N,) of the frame each ends in, on the CPU."""
         with self.precisely():
-            return self._last(windows)
+            return self._last(windows.to(self.device)).cpu()
 
     def _last(self, windows: Tensor) -> Tensor:
         missing = self.model.window - windows.shape[1]

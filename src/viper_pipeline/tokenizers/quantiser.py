@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viper_pipeline.configs import Config
+from viper_pipeline.training.processes import from_first, total
 
 
 class QuantiserConfig(Config):
@@ -57,7 +58,8 @@ class Quantiser(nn.Module):
         """z (B, D, h, w) -> (quantised z, codes (B, h, w), loss, metrics); float32 whatever the autocast.
 
         The gradient of the quantised z goes straight through to z. While training (and `update`) this is also
-        where an averaged codebook moves and dead codes restart; both draw from torch's global generator.
+        where an averaged codebook moves and dead codes restart; both draw from torch's global generator. Where
+        several processes train, what they saw is counted together, and all keep one codebook.
         """
         with torch.autocast(z.device.type, enabled=False):
             rows = z.float().permute(0, 2, 3, 1)
@@ -73,6 +75,7 @@ class Quantiser(nn.Module):
             through = flat + (chosen - flat).detach()
             counts = torch.bincount(codes, minlength=self.config.size).float()
             if learning:
+                counts = total(counts)
                 self._learn(flat.detach(), codes, counts, chosen.detach())
         shape = rows.shape
         return through.view(shape).permute(0, 3, 1, 2), codes.view(shape[:3]), loss, self._metrics(counts)
@@ -113,7 +116,7 @@ class Quantiser(nn.Module):
 
     def _begin(self, flat: Tensor) -> None:
         """Start an averaged codebook at vectors of the first batch."""
-        self.codebook.copy_(flat[torch.randint(len(flat), (self.config.size,), device=flat.device)])
+        self.codebook.copy_(from_first(flat[torch.randint(len(flat), (self.config.size,), device=flat.device)]))
         self.sums.copy_(self.codebook)
         self.begun.fill_(True)
 
@@ -122,14 +125,14 @@ class Quantiser(nn.Module):
         decay = self.config.decay
         self.usage.mul_(decay).add_(counts, alpha=1 - decay)
         if self.config.kind == "ema":
-            sums = torch.zeros_like(self.sums).index_add_(0, codes, flat)
+            sums = total(torch.zeros_like(self.sums).index_add_(0, codes, flat))
             self.sums.mul_(decay).add_(sums, alpha=1 - decay)
             self.codebook.copy_(self.sums / self.usage.clamp(min=1e-5)[:, None])
         dead = self.usage < self.config.restart_below
         if dead.any():
             # where the codebook fits worst there is most to gain
             error = (flat - chosen).square().sum(1).clamp(min=1e-9)
-            new = flat[torch.multinomial(error, int(dead.sum()), replacement=True)]
+            new = from_first(flat[torch.multinomial(error, int(dead.sum()), replacement=True)])
             self.codebook[dead] = new
             self.sums[dead] = new
             self.usage[dead] = 1.0

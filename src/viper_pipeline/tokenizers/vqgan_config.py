@@ -51,6 +51,8 @@ class VQGANConfig(Config):
     def _averaged_once(self) -> VQGANConfig:
         if self.quantiser.kind == "ema" and self.training.ema:
             raise ValueError("quantiser kind ema fits the raw encoder, not its average: set training.ema to null")
+        if self.quantiser.kind == "ema" and self.training.accumulate > 1:
+            raise ValueError("quantiser kind ema moves with every forward pass: set training.accumulate to 1")
         return self
 
     @property

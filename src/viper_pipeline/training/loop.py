@@ -1,7 +1,8 @@
 """The one training loop: everything that has `loss(batch, part)` is trained here.
 
 A step updates the module's parts in order (a tokenizer has a generator and a discriminator, most have one part).
-Batches are a pure function of the step, so a resumed run sees what an uninterrupted one would have seen.
+Batches are a pure function of the step, so a resumed run sees what an uninterrupted one would have seen. With several
+devices each process works on its share of a batch and gradients are averaged; the others end where training ends.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viper_pipeline.configs import Config
+from viper_pipeline.errors import BadParams
 from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
+from viper_pipeline.training.compute import ONE_CPU, ComputeConfig
 from viper_pipeline.training.ema import Ema
+from viper_pipeline.training.feed import Feed
 from viper_pipeline.training.predicates import Every
+from viper_pipeline.training.processes import average_gradients, moved, rank, share, tensors, total, world
 from viper_pipeline.training.progress import Progress, silent
-from viper_pipeline.training.seeding import random_state, restore_random_state, seed_everything
+from viper_pipeline.training.seeding import derive, random_state, restore_random_state, seed_everything
 
 Batch = Any
 History = list[dict[str, float]]
@@ -42,6 +47,8 @@ class LoopConfig(Config):
     grad_clip: float | None = Field(None, description="largest norm of the gradient; null: no clipping")
     ema: float | None = Field(None, description="decay of the averaged weights that are kept; null: keep the raw")
     precision: Literal["32", "bf16"] = Field("32", description="arithmetic of the forward pass")
+    accumulate: int = Field(1, gt=0, description="parts a device's batch is worked on in, to save memory")
+    compile: bool = Field(False, description="torch.compile the loss: minutes at first, faster from then on")
     log_every: int = Field(50, gt=0, description="steps between rows of the training curve")
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
 
@@ -89,17 +96,27 @@ def train(
     seed: int,
     scratch: Path | None = None,
     progress: Progress = silent,
-    device: str = "cpu",
+    compute: ComputeConfig = ONE_CPU,
 ) -> History:
     """Train `module` in place for `config.steps` steps; return one row of mean metrics every `log_every` steps.
 
-    batches: step -> batch (tensors, arrays, tuples of them); must depend on nothing but the step.
+    batches: step -> batch (tensors, arrays, tuples of them); must depend on nothing but the step, and is called from a
+        thread, a step ahead.
     scratch: folder for checkpoints. Killed at any moment and called again with the same arguments, the module ends
         up bit for bit as if it had never been interrupted (CPU).
-    Ends with the averaged weights in place if `config.ema` is set.
+    compute: with several devices this very command is started once more for each of them; these end here.
+    Ends with the averaged weights in place if `config.ema` is set, on the CPU.
     """
-    seed_everything(seed)
-    module.to(device).train()
+    fabric = compute.fabric(config.precision)
+    fabric.launch()
+    parts, mine = world() * config.accumulate, rank() * config.accumulate
+    if config.batch_size % parts:
+        raise BadParams(
+            f"training.batch_size: {config.batch_size} cannot be cut into {world()} devices x {config.accumulate} "
+            "accumulated parts of one size; change one of the three"
+        )
+    seed_everything(derive(seed, "process", rank()) if rank() else seed)
+    module.to(fabric.device).train()
     optimizers = {name: make_optimizer(list(p), config) for name, p in module.parts.items()}  # type: ignore[union-attr, operator]
     average = Ema(module, config.ema) if config.ema else None
     history: History = []
@@ -114,66 +131,77 @@ def train(
             optimizers[name].load_state_dict(state)
         if average:
             average.load_state_dict(saved["average"])
-        sums = saved["sums"]
-        restore_random_state(saved["random"])
+        sums = {name: value.to(fabric.device) for name, value in saved["sums"].items()}
+        if rank():
+            seed_everything(derive(seed, "process", rank(), step))
+        else:
+            restore_random_state(saved["random"])
 
     due_log, due_checkpoint = (
         Every(config.log_every, config.steps),
         Every(config.checkpoint_every, config.steps),
     )
-    while step < config.steps:
-        batch = to_device(batches(step), device)
-        factor = learning_rate_at(step, config)
-        for part, optimizer in optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * factor
-            metrics = update(module, batch, part, optimizer, config)
-            for key, value in metrics.items():
-                sums[key] = sums.get(key, torch.zeros((), device=device)) + value
-        if average:
-            average.update(module)
-        step += 1
-        if due_log(step):
-            rows = step - (history[-1]["step"] if history else 0)
-            history.append({"step": step, **{k: float(v) / rows for k, v in sums.items()}})
-            sums = {}
-            progress(step, config.steps, {k: v for k, v in history[-1].items() if k != "step"})
-        if path and due_checkpoint(step):
-            save_checkpoint(
-                path,
-                {
-                    "step": step,
-                    "history": history,
-                    "sums": sums,
-                    "module": module.state_dict(),
-                    "optimizers": {name: o.state_dict() for name, o in optimizers.items()},
-                    "average": average.state_dict() if average else None,
-                    "random": random_state(),
-                },
-            )
+    loss = torch.compile(module.loss) if config.compile else module.loss
+
+    def update(batch: list[Batch], part: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """One optimiser step of one part, on the parts of this process's share; their mean metrics."""
+        optimizer.zero_grad(set_to_none=True)
+        metrics: dict[str, Tensor] = {}
+        for piece in batch:
+            with fabric.autocast():
+                value, found = loss(piece, part)  # type: ignore[operator]
+            (value / len(batch)).backward()
+            for name, metric in found.items():
+                metrics[name] = metrics.get(name, 0) + metric / len(batch)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        average_gradients(parameters)
+        if config.grad_clip is not None:
+            nn.utils.clip_grad_norm_(parameters, config.grad_clip)
+        optimizer.step()
+        return metrics
+
+    def pieces(step: int) -> list[Batch]:
+        whole = batches(step)
+        own = [share(whole, mine + i, parts) for i in range(config.accumulate)]
+        return [tensors(piece, pin=fabric.device.type == "cuda") for piece in own]
+
+    with Feed(pieces, step, config.steps) as feed:
+        while step < config.steps:
+            batch = [moved(piece, fabric.device) for piece in feed.take()]
+            factor = learning_rate_at(step, config)
+            for part, optimizer in optimizers.items():
+                for group in optimizer.param_groups:
+                    group["lr"] = config.learning_rate * factor
+                for key, value in update(batch, part, optimizer).items():
+                    sums[key] = sums.get(key, torch.zeros((), device=fabric.device)) + value
+            if average:
+                average.update(module)
+            step += 1
+            if due_log(step):
+                rows = world() * (step - (history[-1]["step"] if history else 0))
+                history.append({"step": step, **{k: float(total(v)) / rows for k, v in sums.items()}})
+                sums = {}
+                shown = {k: v for k, v in history[-1].items() if k != "step"}
+                if (waiting := feed.share_waited()) > 0.02:
+                    shown["waiting for data"] = waiting
+                if not rank():
+                    progress(step, config.steps, shown)
+            if path and not rank() and due_checkpoint(step):
+                save_checkpoint(
+                    path,
+                    {
+                        "step": step,
+                        "history": history,
+                        "sums": sums,
+                        "module": module.state_dict(),
+                        "optimizers": {name: o.state_dict() for name, o in optimizers.items()},
+                        "average": average.state_dict() if average else None,
+                        "random": random_state(),
+                    },
+                )
+    if rank():
+        raise SystemExit(0)
     if average:
         average.copy_to(module)
-    module.eval()
+    module.to("cpu").eval()
     return history
-
-
-def update(
-    module: nn.Module, batch: Batch, part: str, optimizer: torch.optim.Optimizer, config: LoopConfig
-) -> dict[str, Tensor]:
-    """One optimiser step of one part."""
-    device = next(module.parameters()).device.type
-    with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
-        loss, metrics = module.loss(batch, part)  # type: ignore[operator]
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if config.grad_clip is not None:
-        nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], config.grad_clip)
-    optimizer.step()
-    return metrics
-
-
-def to_device(batch: Batch, device: str) -> Batch:
-    """Arrays and tensors of a batch (also nested in tuples) as tensors on `device`."""
-    if isinstance(batch, tuple | list):
-        return tuple(to_device(item, device) for item in batch)
-    return torch.as_tensor(batch).to(device, non_blocking=True)

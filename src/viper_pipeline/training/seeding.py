@@ -27,11 +27,6 @@ def derive(seed: int, *path: int | str) -> int:
     return int(np.random.SeedSequence([w % 2**32 for w in words]).generate_state(1)[0])
 
 
-def use_threads(count: int) -> None:
-    """Let torch use `count` threads. The number changes the last bits of sums, so it is part of a recipe."""
-    torch.set_num_threads(count)
-
-
 def random_state() -> dict[str, Any]:
     """The state of torch's generators (CPU and every CUDA device)."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []

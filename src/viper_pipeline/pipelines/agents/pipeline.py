@@ -26,7 +26,7 @@ def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipelin
                         "config": f"{p}.{agent}",
                         "run": f"{p}.runs",
                         "frames": f"{p}.frames",
-                        "threads": "params:runtime.threads",
+                        "compute": "params:runtime.compute",
                         "scratch": f"{suite}/train_agent_{method}-{task}-{agent}-{seed}/scratch",
                     }
                     if method in ("viper", "exploration"):

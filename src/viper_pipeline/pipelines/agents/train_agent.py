@@ -17,9 +17,10 @@ from viper_pipeline.agents.run import train_agent as train
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 from viper_pipeline.suites import SUITES
 from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.compute import ComputeConfig
 from viper_pipeline.training.curves import history_csv
 from viper_pipeline.training.progress import Report
-from viper_pipeline.training.seeding import derive, use_threads
+from viper_pipeline.training.seeding import derive
 from viper_pipeline.videos.pictures import gif
 
 
@@ -27,7 +28,7 @@ def train_agent(
     config: Mapping[str, Any],
     run: Mapping[str, Any],
     frames: Mapping[str, Any],
-    threads: int,
+    compute: Mapping[str, Any],
     scratch: Path,
     exploration: Mapping[str, Any] | None = None,
     reward: RewardStream | None = None,
@@ -46,7 +47,7 @@ def train_agent(
 
     Returns weights, curve.csv (returns of evaluation episodes against steps), and a GIF of one episode at the end.
     """
-    use_threads(threads)
+    device = ComputeConfig.model_validate(compute).begin()
     simulator = SUITES.get(suite)()
     spec = simulator.frame_spec(task, frames)
     limits = RunConfig.model_validate(run)
@@ -64,6 +65,7 @@ def train_agent(
         videos=videos,
         scratch=scratch,
         progress=Report(f"{method} {agent} {task} seed {seed}"),
+        device=device,
     )
     kept = {
         "kind": agent,

@@ -9,10 +9,12 @@ from viper_pipeline.pipelines.agents.train_agent import train_agent
 from viper_pipeline.rewards.load import load_reward
 from viper_pipeline.suites import SUITES
 from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.compute import ComputeConfig
 
 
 def train_agent_viper(
     frames: Mapping[str, Any],
+    compute: Mapping[str, Any],
     tokenizer: Directory,
     video_model: Directory,
     reward: Directory,
@@ -23,6 +25,6 @@ def train_agent_viper(
     **rest: Any,
 ) -> Directory:
     """As `train_agent`. Refuses an environment whose frames are unlike those that the model was trained on."""
-    viper = load_reward(tokenizer, video_model, reward, task)
+    viper = load_reward(tokenizer, video_model, reward, task).to(ComputeConfig.model_validate(compute).begin())
     viper.check(SUITES.get(suite)().frame_spec(task, frames))
-    return train_agent(frames=frames, reward=viper.stream(), suite=suite, task=task, **rest)
+    return train_agent(frames=frames, compute=compute, reward=viper.stream(), suite=suite, task=task, **rest)

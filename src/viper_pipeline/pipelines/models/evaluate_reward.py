@@ -16,7 +16,8 @@ from viper_pipeline.rewards.viper import ViperConfig, ViperReward
 from viper_pipeline.suites.frames import blacken
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.seeding import derive, use_threads
+from viper_pipeline.training.compute import ComputeConfig
+from viper_pipeline.training.seeding import derive
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.pictures import strip
 from viper_pipeline.videos.store import EpisodeFile
@@ -26,7 +27,7 @@ def evaluate_reward(
     reward: Mapping[str, Any],
     evaluation: Mapping[str, Any],
     seed: int,
-    threads: int,
+    compute: Mapping[str, Any],
     tokenizer: Directory,
     video_model: Directory,
     *,
@@ -39,11 +40,12 @@ def evaluate_reward(
 
     Metrics and pictures are made of these by the report's stages, so that a new figure trains no agent anew.
     """
-    use_threads(threads)
+    device = ComputeConfig.model_validate(compute).begin()
     config, settings = ViperConfig.model_validate(reward), EvaluationConfig.model_validate(evaluation)
     if model != config.model:  # the way is chosen for the model that pays; others are measured by the reference
         config = config.model_copy(update={"way": "exact"})
-    frozen, network = load_tokenizer(tokenizer), VIDEO_MODELS.get(model).from_directory(video_model)
+    frozen = load_tokenizer(tokenizer).to(device)
+    network = VIDEO_MODELS.get(model).from_directory(video_model).to(device)
     experts, codes, baselines = (by_task(prefix, files) for prefix in ("experts", "codes", "baselines"))
 
     scales, specs, maps = {}, {}, {}

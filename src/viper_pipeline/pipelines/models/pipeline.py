@@ -29,7 +29,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
             {
                 "config": f"{p}.tokenizer",
                 "seed": "params:seed",
-                "threads": "params:runtime.threads",
+                "compute": "params:runtime.compute",
                 "scratch": f"{suite}/train_tokenizer/scratch",
                 **experts,
                 **baselines,
@@ -44,7 +44,11 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 "encode_experts",
                 task,
                 bind(encode_experts, suite=suite, task=task),
-                {"tokenizer": f"{suite}/tokenizer", "experts": f"{suite}/{task}/experts"},
+                {
+                    "compute": "params:runtime.compute",
+                    "tokenizer": f"{suite}/tokenizer",
+                    "experts": f"{suite}/{task}/experts",
+                },
                 f"{suite}/{task}/codes",
             )
         )
@@ -58,7 +62,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 {
                     "config": f"{p}.{model}",
                     "seed": "params:seed",
-                    "threads": "params:runtime.threads",
+                    "compute": "params:runtime.compute",
                     "tokenizer": f"{suite}/tokenizer",
                     "scratch": f"{suite}/train_video_model-{model}/scratch",
                     **codes,
@@ -74,7 +78,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                     "reward": f"{p}.reward",
                     "evaluation": f"{p}.reward_evaluation",
                     "seed": "params:seed",
-                    "threads": "params:runtime.threads",
+                    "compute": "params:runtime.compute",
                     "tokenizer": f"{suite}/tokenizer",
                     "video_model": f"{suite}/{model}/video_model",
                     **experts,

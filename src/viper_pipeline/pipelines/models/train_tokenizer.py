@@ -16,10 +16,11 @@ from viper_pipeline.tokenizers.foreground import Foreground, median_backgrounds
 from viper_pipeline.tokenizers.reconstructions import picture, quality, reconstruct
 from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig
 from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.compute import ComputeConfig
 from viper_pipeline.training.curves import history_csv
 from viper_pipeline.training.loop import train
 from viper_pipeline.training.progress import Report
-from viper_pipeline.training.seeding import derive, seed_everything, use_threads
+from viper_pipeline.training.seeding import derive, seed_everything
 from viper_pipeline.videos.clips import ClipSampler
 from viper_pipeline.videos.store import EpisodeFile
 
@@ -29,14 +30,15 @@ SHOWN = 500  # frames of a kind that are measured; evenly spaced
 def train_tokenizer(
     config: Mapping[str, Any],
     seed: int,
-    threads: int,
+    compute: Mapping[str, Any],
     scratch: Path,
     *,
     suite: str,
     **files: EpisodeFile,
 ) -> Directory:
     """experts__, baselines__<task> -> weights, training curve, reconstructions of familiar and strange frames."""
-    use_threads(threads)
+    place = ComputeConfig.model_validate(compute)
+    place.begin()
     settings = VQGANConfig.model_validate(config)
     experts, baselines = by_task("experts", files), by_task("baselines", files)
     seed = derive(seed, "tokenizer", suite)
@@ -53,6 +55,7 @@ def train_tokenizer(
         seed=seed,
         scratch=scratch,
         progress=Report(f"tokenizer {suite}"),
+        compute=place,
     )
 
     metrics, pictures = {}, {}

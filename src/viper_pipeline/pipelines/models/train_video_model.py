@@ -11,10 +11,11 @@ import torch
 from viper_pipeline.pipelines.values import by_task
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.compute import ComputeConfig
 from viper_pipeline.training.curves import history_csv
 from viper_pipeline.training.loop import train
 from viper_pipeline.training.progress import Report
-from viper_pipeline.training.seeding import derive, seed_everything, use_threads
+from viper_pipeline.training.seeding import derive, seed_everything
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.clips import ClipSampler
 from viper_pipeline.videos.pictures import strip
@@ -25,7 +26,7 @@ ROLLOUT = 12  # frames of an open-loop rollout after its first frame
 def train_video_model(
     config: Mapping[str, Any],
     seed: int,
-    threads: int,
+    compute: Mapping[str, Any],
     tokenizer: Directory,
     scratch: Path,
     *,
@@ -34,7 +35,8 @@ def train_video_model(
     **codes: Any,
 ) -> Directory:
     """codes__<task>: code files -> weights, training curve, held-out loss and open-loop rollouts (Fig 4)."""
-    use_threads(threads)
+    place = ComputeConfig.model_validate(compute)
+    place.begin()
     tasks = by_task("codes", codes)
     frozen = load_tokenizer(tokenizer)
     kind = VIDEO_MODELS.get(model)
@@ -45,7 +47,15 @@ def train_video_model(
     clips = ClipSampler(
         [file.group("train") for file in tasks.values()], settings.window, settings.training.batch_size, seed
     )
-    history = train(network, clips, settings.training, seed=seed, scratch=scratch, progress=Report(f"{model} {suite}"))
+    history = train(
+        network,
+        clips,
+        settings.training,
+        seed=seed,
+        scratch=scratch,
+        progress=Report(f"{model} {suite}"),
+        compute=place,
+    )
 
     held_out, files = {}, {"curve.csv": history_csv(history)}
     for i, (task, file) in enumerate(tasks.items()):

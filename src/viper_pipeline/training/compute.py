@@ -1,0 +1,51 @@
+"""Where torch computes: threads, accelerator, devices. The same for every stage of a project (`runtime.compute`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from pydantic import Field
+
+from viper_pipeline.configs import Config
+from viper_pipeline.errors import BadEnvironment
+
+
+class ComputeConfig(Config):
+    """The processor's side of a recipe: it changes the last bits of sums, so artifacts depend on it."""
+
+    threads: int = Field(1, gt=0, description="torch threads a process")
+    accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one, else cpu")
+    devices: int = Field(
+        1, gt=0, description="devices (cpu: processes) that share a training's batches; agents use one"
+    )
+
+    def begin(self) -> str:
+        """Set torch's threads; return the device to work on. Raises BadEnvironment if it or one of its like is missing."""
+        torch.set_num_threads(self.threads)
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        kind = "cuda" if self.accelerator == "cuda" or (self.accelerator == "auto" and found) else "cpu"
+        wanted = self.devices if kind == "cuda" else 0
+        if kind == "cuda" and wanted > found:
+            raise BadEnvironment(
+                f"runtime.compute asks for {wanted} CUDA device(s), torch {torch.__version__} finds {found}; lower "
+                "runtime.compute.devices, take accelerator: cpu, or install a CUDA build of torch"
+            )
+        return kind
+
+    def fabric(self, precision: str) -> Fabric:
+        """What starts the other processes of a training and sets its arithmetic; precision: 32 or bf16."""
+        return Fabric(
+            accelerator=self.begin(),
+            devices=self.devices,
+            strategy="auto" if self.devices == 1 else "ddp",
+            precision={"32": "32-true", "bf16": "bf16-mixed"}[precision],  # type: ignore[arg-type]
+            # One machine a stage, also inside a SLURM job, whose variables Fabric would else go by.
+            plugins=[LightningEnvironment()],
+        )
+
+
+ONE_CPU = ComputeConfig(accelerator="cpu")
+"""One thread of one processor."""
