@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 from click.testing import CliRunner
 
@@ -14,7 +15,8 @@ from tests.graph.toy import Toy
 from viper_pipeline.commands import cli
 from viper_pipeline.errors import BadData
 from viper_pipeline.files import md5_of
-from viper_pipeline.graph.lineage import as_mermaid, trace
+from viper_pipeline.graph.lineage import as_mermaid, read_steps, trace
+from viper_pipeline.seals import SEAL, seal
 
 RUN = "data/runs/one/red/drq/0"
 CHAIN = {
@@ -109,3 +111,16 @@ def test_a_file_that_is_no_hdf5_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.h5").write_text("no")
     with pytest.raises(BadData, match=r"x\.h5"):
         trace(tmp_path / "x.h5", tmp_path)
+
+
+def test_a_damaged_episodes_file_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    stray = tmp_path / "x.h5"
+    with h5py.File(stray, "w", userblock_size=SEAL) as file:
+        file.attrs["lineage"] = json.dumps({"steps": {"data/a.h5": {"params": {}, "parents": {}}}})
+    seal(stray)
+    assert list(read_steps(stray)) == ["data/a.h5"]
+    whole = bytearray(stray.read_bytes())
+    whole[SEAL + 40] ^= 1
+    stray.write_bytes(whole)
+    with pytest.raises(BadData, match=r"x\.h5: damaged"):
+        read_steps(stray)

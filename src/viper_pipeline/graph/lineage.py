@@ -13,6 +13,7 @@ from typing import Any
 from viper_pipeline.errors import BadData
 from viper_pipeline.files import md5_of
 from viper_pipeline.graph.locked import Steps, locked_hashes, locked_steps
+from viper_pipeline.seals import begins_as_episodes, check_seal
 
 _MISSING = object()
 
@@ -27,6 +28,8 @@ def read_steps(path: Path) -> Steps:
         return {}
     import h5py
 
+    if begins_as_episodes(path):
+        check_seal(path)  # HDF5 may read without end where a file is damaged
     try:
         with h5py.File(path, "r") as file:
             text = file["lineage"][()].tobytes() if "lineage" in file else file.attrs.get("lineage", "")

@@ -24,8 +24,8 @@ from viper_pipeline.rewards.viper import ViperConfig
 from viper_pipeline.suites import SUITES
 from viper_pipeline.suites.frames import FrameSettings, Rect
 from viper_pipeline.tokenizers.vqgan import VQGANConfig
-from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.training.compute import ComputeConfig
+from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.curate import CurationConfig
 
 Method = Literal["viper", "oracle", "exploration", "amp", "amp_multi"]

@@ -18,12 +18,10 @@ class ComputeConfig(Config):
 
     threads: int = Field(1, gt=0, description="torch threads a process")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one, else cpu")
-    devices: int = Field(
-        1, gt=0, description="devices (cpu: processes) that share a training's batches; agents use one"
-    )
+    devices: int = Field(1, gt=0, description="that share a training's batches (cpu: processes); agents use one")
 
     def begin(self) -> str:
-        """Set torch's threads; return the device to work on. Raises BadEnvironment if it or one of its like is missing."""
+        """Set torch's threads; return the device to work on. Raises BadEnvironment if there are too few."""
         torch.set_num_threads(self.threads)
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
         kind = "cuda" if self.accelerator == "cuda" or (self.accelerator == "auto" and found) else "cpu"

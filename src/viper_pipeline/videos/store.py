@@ -7,7 +7,6 @@ flipped bits; the fletcher32 checksum and the newest file format find them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
@@ -20,13 +19,11 @@ import numpy as np
 
 from viper_pipeline.errors import BadData
 from viper_pipeline.files import atomic_path
+from viper_pipeline.seals import FORMAT, SEAL, check_seal, seal
 from viper_pipeline.suites.frames import FrameSpec
 from viper_pipeline.videos.episode import Episode
 
-FORMAT = "viper episodes 1"
 KINDS = ("expert", "noisy", "random", "idle")
-SEAL = 512
-"""Bytes before the HDF5 part of a file; they hold the hash of everything after them."""
 DAMAGE = (KeyError, ValueError, OSError, IndexError, TypeError, AttributeError, RuntimeError)
 """What h5py raises on damaged files, by the place of the damage."""
 PAYLOADS = {"frames": np.uint8, "codes": np.int16}
@@ -122,35 +119,6 @@ def _write_group(group: h5py.Group, episodes: Iterable[Episode], payload: str, c
     table("rewards", np.concatenate(rewards) if rewards else [], np.float32)
     table("seeds", np.array(seeds, np.uint64).astype(np.int64), np.int64)
     table("kinds", kinds, np.int8)
-
-
-def seal(path: Path) -> None:
-    """Write the hash of all that follows into the first bytes of the file, which HDF5 leaves to us."""
-    with open(path, "r+b") as file:
-        file.write(_digest(path).ljust(SEAL, b"\n"))
-
-
-def check_seal(path: Path) -> None:
-    """Raise BadData if any bit of a file has changed since it was written.
-
-    Nothing is parsed: of a file whose tables are damaged, HDF5 may read without end.
-    """
-    try:
-        with open(path, "rb") as file:
-            found = file.read(SEAL)
-        whole = found == _digest(path).ljust(SEAL, b"\n")
-    except OSError as error:
-        raise BadData(f"{path}: cannot be read ({error.strerror})") from error
-    if not found.startswith(FORMAT.encode()):
-        raise BadData(f"{path}: no file of format '{FORMAT}'; convert videos with `viper import`")
-    if not whole:
-        raise BadData(f"{path}: damaged: its sha256 is not what it was when the file was written")
-
-
-def _digest(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(SEAL)
-        return f"{FORMAT}\nsha256 {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
 
 
 class EpisodeFile:
