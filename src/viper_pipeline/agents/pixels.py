@@ -16,7 +16,7 @@ def seen_shape(frame_shape: tuple[int, int, int], pixels: int) -> tuple[int, int
 
 
 def averaged(frames: np.ndarray, pixels: int) -> np.ndarray:
-    """Frames (E, H, W, C) uint8 -> the mean of each block (E, C, pixels, pixels); colours first: stacks cost nothing."""
+    """Frames (E, H, W, C) uint8 -> means of blocks (E, C, pixels, pixels); colours first: stacks cost nothing."""
     count, height, _, colours = frames.shape
     factor = height // pixels
     blocks = frames.reshape(count, pixels, factor, pixels, factor, colours)
