@@ -67,7 +67,7 @@ class Dreamer(nn.Module):
         return DreamerPlayer(self.model, self.behaviour.actor, envs, self.frame_shape)
 
     def prepare(self, replay: Replay) -> None:
-        """Nothing to prepare."""
+        """A world model learns the background as well: frames stay as they are."""
 
     def anneal(self, done: float) -> None:
         """Rates stay."""

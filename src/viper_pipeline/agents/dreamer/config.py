@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.configs import Config
 
 REFERENCE = {
-    "model_rate": 1e-4, "model_eps": 1e-8, "model_clip": 1000.0,
-    "policy_rate": 3e-5, "policy_eps": 1e-5, "policy_clip": 100.0,
+    "model_eps": 1e-8, "model_clip": 1000.0,
+    "policy_rate": 3e-5, "policy_eps": 1e-5,
     "kl_balance": 5 / 6, "gamma": 1 - 1 / 333, "slow_every": 1, "slow_step": 0.02, "members": 8,
 }  # fmt: skip
 """What the reference code sets otherwise than the paper's Table 3."""
@@ -51,6 +52,7 @@ class DreamerConfig(Config):
     return_decay: float = Field(0.99, gt=0, lt=1, description="of the running percentiles of returns")
     members: int = Field(10, gt=1, description="predictors of Plan2Explore's ensemble (Table 3)")
     explore_weight: float = Field(1.0, ge=0, description="beta: what their disagreement counts beside the reward")
+    runs: RunConfig | None = Field(None, description="instead of the suite's `runs`, whose updates a step suit DrQ")
     combine: Literal["advantages", "rewards"] = Field(
         "advantages",
         description="advantages: a critic and a range for each reward, beta weighs what is left (reference code); "

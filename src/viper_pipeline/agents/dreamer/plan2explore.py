@@ -1,6 +1,6 @@
 """Plan2Explore: what predictors of the next latent disagree on is new; noise that all expect alike is not.
 
-Sekar et al. 2020; paper 3.3 and Table 3. Each predicts the mean of the next latent, so on mere noise they come to agree.
+Sekar et al. 2020; paper 3.3 and Table 3. Each predicts the mean of the next latent: on mere noise they come to agree.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def draw(replay: Replay, rng: np.random.Generator, size: int, length: int, windo
     episode = replay.begin[at]
     back = np.arange(1 - window, 1)
     oldest = np.maximum(episode, (replay.count - held)[env])
-    reach = np.maximum(row[..., None] + back, oldest[..., None]).reshape(-1, 1, window)
+    reach = np.maximum(row[..., None] + back, oldest[..., None]).reshape(row.size, 1, window)
     owner = np.broadcast_to(env, row.shape).reshape(-1, 1, 1)
     return Sequences(
         frames=replay.frames[at],
