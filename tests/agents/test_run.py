@@ -12,8 +12,9 @@ from tests.agents.toy import SIZE, Brightness, Toy, brightness
 from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.agents.drq import DrQ, DrQConfig
 from viper_pipeline.agents.pay import Pay
-from viper_pipeline.agents.rollout import Environments, Stacks, evaluate
+from viper_pipeline.agents.rollout import Environments, evaluate, pressed
 from viper_pipeline.agents.run import Trainer, train_agent
+from viper_pipeline.agents.stacks import Stacks
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 
 DRQ = DrQConfig(
@@ -108,11 +109,18 @@ def test_evaluation_follows_from_its_seeds_and_not_from_who_plays_beside():
 
 
 def test_stacks_hold_the_newest_last():
-    stacks = Stacks(1, 3, (1,))
+    stacks = Stacks(1, 3, (1,), lambda frames, noise: frames[:, -1] * noise)
     stacks.start(0, np.array([5]))
     assert stacks.frames.ravel().tolist() == [5, 5, 5]
     stacks.push(np.array([[6]]))
-    assert stacks.frames.ravel().tolist() == [5, 5, 6]
+    assert stacks.frames.ravel().tolist() == [5, 5, 6] and stacks.act(np.array([[2]])) == 12
+
+
+def test_one_button_is_pressed():
+    preferences = np.random.default_rng(0).uniform(-1, 1, (20, 5)).astype(np.float32)
+    buttons = pressed(preferences)
+    assert (buttons.argmax(1) == preferences.argmax(1)).all() and buttons.dtype == np.float32
+    assert (buttons.sum(1) == -3).all() and (buttons.max(1) == 1).all()
 
 
 def test_one_seed_one_result():

@@ -11,8 +11,15 @@ from torch import Tensor
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.plugs import Plugs
 
-AGENTS = Plugs("agent", {"drq": "viper_pipeline.agents.drq:DrQ"})
-"""Each has an attribute `Config`, and is built as `Target(config, environment's frame shape, actions)`."""
+AGENTS = Plugs(
+    "agent",
+    {"drq": "viper_pipeline.agents.drq:DrQ", "dreamer": "viper_pipeline.agents.dreamer.agent:Dreamer"},
+)
+"""Each has an attribute `Config`, and is built as `Target(config, environment's frame shape, actions)`.
+
+One that is `discrete` can press buttons and one that is `curious` can explore by itself; told to, by `discrete=True`
+or `curious=True`, it does.
+"""
 
 
 class Batch(Protocol):
@@ -29,11 +36,31 @@ class Batch(Protocol):
         """The same experience, each step of it paid by its window: pay takes (N, window, *frame), gives (N,)."""
 
 
-class Agent(Protocol):
-    """Learns to act from replayed experience. Frames are uint8, actions float32 in [-1, 1]."""
+class Player(Protocol):
+    """An agent at play in E environments, with what it remembers of their episodes. Frames are as the agent sees them.
 
+    Actions are float32 in [-1, 1]; buttons are 1 for the one that is pressed, -1 for the others.
+    """
+
+    def start(self, i: int, frame: np.ndarray) -> None:
+        """Environment `i` begins an episode with `frame`."""
+
+    def push(self, frames: np.ndarray) -> None:
+        """Every environment arrived at a frame (E, *frame_shape)."""
+
+    def act(self, noise: np.ndarray | None = None) -> np.ndarray:
+        """Actions (E, A), once for each frame.
+
+        noise: standard normal numbers (E, A) that make the choice; None: the deterministic policy.
+        """
+
+
+class Agent(Protocol):
+    """Learns to act from replayed experience. Frames are uint8."""
+
+    discrete: bool
+    curious: bool
     frame_shape: tuple[int, int, int]
-    stack: int
 
     def to(self, device: str) -> Agent:
         """Itself, moved."""
@@ -41,11 +68,8 @@ class Agent(Protocol):
     def see(self, frames: np.ndarray) -> np.ndarray:
         """frames (E, H, W, C) of the environment -> frames (E, *frame_shape) as the agent sees them."""
 
-    def act(self, obs: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
-        """obs (E, stack, *frame_shape), oldest frame first -> actions (E, A).
-
-        noise: standard normal numbers (E, A) that make the choice; None: the deterministic policy.
-        """
+    def player(self, envs: int) -> Player:
+        """Itself at play in `envs` environments, whose episodes are about to begin."""
 
     def prepare(self, replay: Replay) -> None:
         """Called once, between two rounds, after the random steps; may rewrite the frames of `replay`."""

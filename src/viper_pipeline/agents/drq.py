@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from viper_pipeline.agents.augment import random_shift
 from viper_pipeline.agents.networks import Actor, Critic, Encoder
+from viper_pipeline.agents.pixels import averaged, seen_shape
 from viper_pipeline.agents.replay import Replay, Transitions
+from viper_pipeline.agents.stacks import Stacks
 from viper_pipeline.configs import Config
-from viper_pipeline.errors import BadParams
 
 
 class DrQConfig(Config):
@@ -61,15 +62,13 @@ class DrQ(nn.Module):
     """The agent. See `Agent` for its methods."""
 
     Config = DrQConfig
+    discrete = curious = False
 
     def __init__(self, config: DrQConfig, frame_shape: tuple[int, int, int], actions: int) -> None:
         """frame_shape: (H, W, C) of the environment's frames; actions: dimensions of an action."""
         super().__init__()
-        height, width, colours = frame_shape
-        if height % config.pixels or width != height:
-            raise BadParams(f"pixels: {config.pixels} does not divide frames of {height}x{width}")
-        self.config, self.stack, self._factor = config, config.stack, height // config.pixels
-        self.frame_shape = (colours, config.pixels, config.pixels)
+        self.config, self.stack = config, config.stack
+        self.frame_shape = seen_shape(frame_shape, config.pixels)
         self.encoder = self._encoder()
         sizes = (self.encoder.size, config.latent, config.hidden, actions)
         self.critic = Critic(*sizes, config.critics, config.critic_norm)
@@ -100,11 +99,8 @@ class DrQ(nn.Module):
         self.optimizer = torch.optim.Adam(learned, config.learning_rate, fused=True)
 
     def see(self, frames: np.ndarray) -> np.ndarray:
-        """Average frames (E, H, W, C) down to (E, C, pixels, pixels); colours first: stacks cost nothing."""
-        factor, (colours, height, width) = self._factor, self.frame_shape
-        blocks = frames.reshape(len(frames), height, factor, width, factor, colours)
-        total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
-        seen = (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)
+        """Average frames (E, H, W, C) down to (E, C, pixels, pixels)."""
+        seen = averaged(frames, self.config.pixels)
         return self._contrasted(seen) if self.background[0, 0, 0] >= 0 else seen
 
     def prepare(self, replay: Replay) -> None:
@@ -133,6 +129,10 @@ class DrQ(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.log_temperature.device
+
+    def player(self, envs: int) -> Stacks:
+        """Itself at play in `envs` environments."""
+        return Stacks(envs, self.stack, self.frame_shape, self.act)
 
     @torch.no_grad()
     def act(self, obs: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:

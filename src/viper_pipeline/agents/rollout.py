@@ -56,20 +56,11 @@ class Environments:
             env.close()
 
 
-class Stacks:
-    """The last frames of E environments, as an agent sees them; the first of an episode is repeated."""
-
-    def __init__(self, envs: int, stack: int, frame_shape: tuple[int, ...]) -> None:
-        self.frames = np.zeros((envs, stack, *frame_shape), np.uint8)
-
-    def start(self, i: int, frame: np.ndarray) -> None:
-        """Environment `i` begins an episode with `frame`."""
-        self.frames[i] = frame
-
-    def push(self, frames: np.ndarray) -> None:
-        """Every environment arrived at a frame."""
-        self.frames[:, :-1] = self.frames[:, 1:]
-        self.frames[:, -1] = frames
+def pressed(preferences: np.ndarray) -> np.ndarray:
+    """preferences (E, A) -> buttons (E, A): 1 for the greatest of each row, -1 for the others."""
+    buttons = np.full_like(preferences, -1)
+    np.put_along_axis(buttons, preferences.argmax(1)[:, None], 1, 1)
+    return buttons
 
 
 def evaluate(agent: Agent, envs: Environments, seeds: Sequence[int]) -> tuple[list[float], np.ndarray]:
@@ -85,19 +76,19 @@ def evaluate(agent: Agent, envs: Environments, seeds: Sequence[int]) -> tuple[li
 
 def episode_returns(agent: Agent, envs: Environments, seeds: list[int], film: list[np.ndarray]) -> list[float]:
     """One episode of each of up to E seeds, side by side; appends the first one's frames to `film`."""
-    stacks = Stacks(len(seeds), agent.stack, agent.frame_shape)
+    player = agent.player(len(seeds))
     frames = np.stack([envs.reset(i, seed) for i, seed in enumerate(seeds)])
     for i, frame in enumerate(agent.see(frames)):
-        stacks.start(i, frame)
+        player.start(i, frame)
     film.append(frames[0].copy())
     totals, running = np.zeros(len(seeds)), np.ones(len(seeds), bool)
     while running.any():
-        actions = agent.act(stacks.frames)
+        actions = player.act()
         for i in np.flatnonzero(running):
             frames[i], reward, terminated, truncated, _ = envs.all[i].step(actions[i])
             totals[i] += reward
             running[i] = not (terminated or truncated)
             if i == 0:
                 film.append(frames[0].copy())
-        stacks.push(agent.see(frames))
+        player.push(agent.see(frames))
     return totals.tolist()

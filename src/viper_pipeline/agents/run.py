@@ -21,7 +21,7 @@ from viper_pipeline.agents.noise import Noise
 from viper_pipeline.agents.pay import Pay
 from viper_pipeline.agents.predicates import Passed
 from viper_pipeline.agents.replay import Replay, restore_rng, rng_state
-from viper_pipeline.agents.rollout import Environments, MakeEnv, Stacks, evaluate
+from viper_pipeline.agents.rollout import Environments, MakeEnv, evaluate, pressed
 from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
 from viper_pipeline.training.progress import Progress, silent
 from viper_pipeline.training.seeding import derive, random_state, restore_random_state, seed_everything
@@ -65,6 +65,8 @@ def train_agent(
     seed: int,
     reward: RewardStream | None = None,
     oracle_scale: float | None = None,
+    discrete: bool = False,
+    curious: bool = False,
     exploration: Callable[[tuple[int, int, int]], Exploration] | None = None,
     prior: Callable[[tuple[int, int, int]], Prior] | None = None,
     videos: Sequence[np.ndarray] = (),
@@ -76,6 +78,8 @@ def train_agent(
 
     agent, config: a name of AGENTS, and that agent's own configuration.
     make_env: seed -> environment of uint8 frames (H, W, C), actions in [-1, 1]; reset(seed=) fixes all.
+    discrete: actions are buttons, of which the greatest is pressed.
+    curious: the agent explores by its own means, beside what it is paid.
     reward: pays for frames; None pays nothing, so that the exploration bonus is all there is.
     oracle_scale: pay the environment's own reward times this instead (method `oracle`); else never.
     exploration, prior: frame shape of the agent -> those who learn beside it; built here, so that their weights
@@ -85,12 +89,14 @@ def train_agent(
     seed_everything(seed)
     envs = Environments(make_env, run.envs, seed)
     try:
-        learner = AGENTS.get(agent)(config, envs.frame_shape, envs.actions).to(device)
+        told = {name: True for name, wanted in (("discrete", discrete), ("curious", curious)) if wanted}
+        learner = AGENTS.get(agent)(config, envs.frame_shape, envs.actions, **told).to(device)
         trainer = Trainer(
             learner,
             envs,
             run,
             seed=seed,
+            discrete=discrete,
             pay=Pay(
                 reward=reward,
                 oracle_scale=oracle_scale,
@@ -115,10 +121,12 @@ class Trainer:
         *,
         seed: int,
         pay: Pay,
+        discrete: bool = False,
     ) -> None:
         self.agent, self.envs, self.run, self.seed, self.pay = agent, envs, run, seed, pay
+        self.discrete = discrete
         self.replay = Replay(len(envs), run.capacity, agent.frame_shape, envs.actions)
-        self.stacks = Stacks(len(envs), agent.stack, agent.frame_shape)
+        self.player = agent.player(len(envs))
         self.rng = np.random.default_rng(derive(seed, "run"))
         self.noise = Noise(len(envs), envs.actions, run.noise_correlation, self.rng)
         self.step = self.round = self.updates = 0
@@ -189,7 +197,7 @@ class Trainer:
     def begin(self, which: range | list[int], frames: np.ndarray) -> None:
         """Note the first frames (len(which), H, W, C) of episodes."""
         for i, small in zip(which, self.agent.see(frames), strict=True):
-            self.stacks.start(i, small)
+            self.player.start(i, small)
             self.replay.start(i, small)
 
     def restart(self, i: int, frame: np.ndarray) -> None:
@@ -200,8 +208,9 @@ class Trainer:
     def choose(self) -> np.ndarray:
         """Actions (E, A): random at first, then the agent's."""
         if not self.learning:
-            return self.noise.uniform()
-        return self.agent.act(self.stacks.frames, self.noise.step())
+            actions = self.noise.uniform()
+            return pressed(actions) if self.discrete else actions
+        return self.player.act(self.noise.step())
 
     def remember(self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, ends: np.ndarray) -> None:
         """Store the transitions that arrived at frames (E, H, W, C), and what they were paid."""
@@ -210,7 +219,7 @@ class Trainer:
         small = self.agent.see(frames)
         for i in range(len(small)):
             self.replay.add(i, actions[i], float(rewards[i]), small[i], bool(ends[i]))
-        self.stacks.push(small)
+        self.player.push(small)
 
     def learn(self) -> None:
         """As many updates as are due."""

@@ -47,8 +47,8 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
 def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
     buttons = getattr(simulator, "discrete", False)
     for name in spec.agents if buttons else []:
-        if not getattr(AGENTS.get(name), "discrete", False):
-            yield f"{here}.agents: '{name}' moves actuators, and this suite has buttons; write `agents: []` for now"
+        if not AGENTS.get(name).discrete:
+            yield f"{here}.agents: '{name}' moves actuators, and this suite has buttons; take dreamer, or none: []"
     for task, recipe in spec.oracles.items():
         field = f"{here}.oracles.{task}.algorithm"
         if isinstance(recipe, ScriptConfig) and not (buttons and task in SCRIPTS):

@@ -43,6 +43,7 @@ def train_agent(
 ) -> Directory:
     """Train one agent. Only method `oracle` is paid the true reward; without any payer the bonus is all there is.
 
+    exploration: RND's settings; an agent that is curious by itself leaves them and explores by its own.
     prior, videos: AMP's discriminator, of the agent's frame shape, and the experts' frames it is shown.
 
     Returns weights, curve.csv (returns of evaluation episodes against steps), and a GIF of one episode at the end.
@@ -50,16 +51,20 @@ def train_agent(
     device = ComputeConfig.model_validate(compute).begin()
     simulator = SUITES.get(suite)()
     spec = simulator.frame_spec(task, frames)
-    limits = RunConfig.model_validate(run)
-    bonus = RNDConfig.model_validate(exploration) if exploration else None
+    kind = AGENTS.get(agent)
+    settings = kind.Config.model_validate(config)
+    limits = getattr(settings, "runs", None) or RunConfig.model_validate(run)
+    bonus = RNDConfig.model_validate(exploration) if exploration and not kind.curious else None
     result = train(
         agent,
-        AGENTS.get(agent).Config.model_validate(config),
+        settings,
         limits,
         lambda seed: simulator.make(task, seed, spec),
         seed=derive(seed, "agent", suite, task, method, agent),
         reward=reward,
         oracle_scale=1 / spec.action_repeat if method == "oracle" else None,
+        discrete=getattr(simulator, "discrete", False),
+        curious=bool(exploration) and kind.curious,
         exploration=(lambda shape: RND(bonus, shape)) if bonus else None,
         prior=prior,
         videos=videos,

@@ -1,0 +1,119 @@
+"""Dreamer in the run loop: on every way of being paid, with buttons, and killed and resumed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from tests.agents.dreamer.small import SMALL, Buttons
+from tests.agents.test_amp import PRIOR, videos
+from tests.agents.test_run import Killed, Mortal, same
+from tests.agents.toy import SIZE, Brightness, Toy
+from viper_pipeline.agents.base import AGENTS
+from viper_pipeline.agents.config import RunConfig
+from viper_pipeline.agents.dreamer.agent import Dreamer
+from viper_pipeline.agents.replay import Replay
+from viper_pipeline.agents.rollout import Environments, evaluate
+from viper_pipeline.agents.run import train_agent
+
+TINY = SMALL.model_copy(update={"batch_size": 3, "batch_length": 5, "horizon": 3})
+RUN = RunConfig(
+    steps=96, envs=2, round_steps=12, random_steps=24, updates_per_step=0.25, eval_every=48, eval_episodes=3,
+    final_episodes=5, checkpoint_every=24,
+)  # fmt: skip
+train = partial(train_agent, "dreamer", TINY, RUN)
+
+
+def agent(**kwargs):
+    torch.manual_seed(0)
+    return Dreamer(TINY.model_copy(update=kwargs), (SIZE, SIZE, 3), 1, curious=True)
+
+
+def filled(learner, steps=30):
+    rng, replay = np.random.default_rng(0), Replay(2, 200, learner.frame_shape, 1)
+    for i in range(2):
+        for step in range(steps):
+            frame = rng.integers(0, 256, learner.frame_shape, dtype=np.uint8)
+            if step % 10 == 0:
+                replay.start(i, frame)
+            else:
+                replay.add(i, rng.uniform(-1, 1, 1), float(rng.random()), frame, step % 20 == 19)
+    return replay
+
+
+def test_is_registered_with_its_configuration():
+    assert AGENTS.get("dreamer") is Dreamer and Dreamer.discrete and Dreamer.curious
+
+
+def test_each_part_is_taught_by_an_update_and_only_the_slow_critics_follow():
+    learner = agent()
+    before = {name: p.clone() for name, p in learner.named_parameters()}
+    batch = learner.sample(filled(learner), np.random.default_rng(0))
+    for _ in range(2):
+        metrics = learner.update(batch)
+    still = {name for name, p in learner.named_parameters() if torch.equal(p, before[name])}
+    # Two-hot heads begin at 0, so what lies before their last layer moves from the second update on.
+    assert not {name for name in still if ".slow." not in name}
+    assert {"model_loss", "reward_return", "bonus_return", "disagreement_loss"} <= metrics.keys()
+    assert all(torch.isfinite(value) and not value.requires_grad for value in metrics.values())
+
+
+def test_a_critic_for_each_reward_or_one_for_their_sum():
+    assert set(agent().behaviour.critics) == {"reward", "bonus"}
+    assert agent(explore_weight=3.0).behaviour.shares == {"reward": 0.25, "bonus": 0.75}
+    one = agent(combine="rewards", explore_weight=3.0)
+    assert set(one.behaviour.critics) == {"reward"}
+    features, actions = torch.randn(3, 4, one.model.rssm.size), torch.randn(2, 4, 1)
+    with torch.no_grad():
+        paid = one._rewards()["reward"](features, actions)
+        assert torch.allclose(paid, one.model.reward(features[1:]) + 3 * one.curiosity.rewards(features, actions))
+
+
+def test_evaluation_follows_from_its_seeds_and_not_from_who_plays_beside():
+    learner = agent()
+    returns, _ = evaluate(learner, Environments(Toy, 4, 0), [1, 2, 3, 4, 5])
+    alone = [evaluate(learner, Environments(Toy, 1, 7), [seed])[0][0] for seed in (1, 2, 3, 4, 5)]
+    assert np.allclose(returns, alone, atol=0.2) and len(set(returns)) == 5
+
+
+def test_a_player_forgets_an_episode_when_the_next_begins():
+    learner, rng = agent(), np.random.default_rng(0)
+    frames = rng.integers(0, 256, (3, 1, *learner.frame_shape), dtype=np.uint8)
+    player, fresh = learner.player(1), learner.player(1)
+    for one in (player, fresh):
+        one.start(0, frames[1, 0])
+        if one is player:
+            one.act()
+            one.push(frames[0])
+            one.act()
+            remembered = one.state.deter.clone()
+            one.start(0, frames[1, 0])
+    assert np.array_equal(player.act(), fresh.act()) and not torch.equal(player.state.deter, remembered)
+
+
+@pytest.mark.parametrize("make_env", [Toy, Buttons])
+def test_one_seed_one_result_with_actuators_and_with_buttons(make_env):
+    runs = [train(make_env, seed=3, reward=Brightness(), curious=True, discrete=make_env is Buttons) for _ in "ab"]
+    assert same(*runs) and {"bonus_return", "train_reward"} <= runs[0].curve[-1].keys()
+
+
+def test_is_paid_by_a_prior_as_well():
+    result = train(Toy, seed=3, prior=PRIOR, videos=videos(1.0))
+    assert {"amp_experts", "model_loss"} <= result.curve[-1].keys()
+
+
+def mortal_run(scratch=None):
+    return train(Mortal, seed=3, reward=Brightness(), curious=True, scratch=scratch)
+
+
+def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch):
+    whole = mortal_run()
+    monkeypatch.setattr(Mortal, "lives", 140)  # between two updates, after a checkpoint that has learned
+    with pytest.raises(Killed):
+        mortal_run(tmp_path)
+    monkeypatch.setattr(Mortal, "lives", 10**9)
+    assert (tmp_path / "agent.pt").exists()
+    assert same(mortal_run(tmp_path), whole)

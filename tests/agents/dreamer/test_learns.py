@@ -1,0 +1,25 @@
+"""Dreamer solves a world of pixels whose optimum is known, and reaches nine tenths of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.agents.dreamer.small import SMALL, Buttons, optimum
+from tests.agents.toy import Toy
+from viper_pipeline.agents.config import RunConfig
+from viper_pipeline.agents.run import train_agent
+from viper_pipeline.training.seeding import derive
+
+RUN = RunConfig(
+    steps=1200, envs=2, round_steps=12, random_steps=240, updates_per_step=0.5, eval_every=240, eval_episodes=8,
+    final_episodes=16,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make_env", [Toy, Buttons])
+def test_reaches_nine_tenths_of_the_optimum(make_env):
+    result = train_agent("dreamer", SMALL, RUN, make_env, seed=0, oracle_scale=1.0, discrete=make_env is Buttons)
+    best = np.mean([optimum(derive(0, "final", i)) for i in range(16)])
+    assert np.mean(result.final_returns) > 0.9 * best
