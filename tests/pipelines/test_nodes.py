@@ -166,7 +166,7 @@ def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
     files = codes | {f"experts__{TASK}": made["experts"], f"baselines__{TASK}": made["baselines"]}
     reward = evaluate_reward(block, DMC["reward_evaluation"], 0, 1, made["tokenizer"], model, **here, **files)
     reward = disk(datasets.DirectoryDataset, "reward", reward)
-    assert reward.files[f"maps_{TASK}.png"][:4] == b"\x89PNG"
+    assert reward.files[f"maps_{TASK}.png"][:4] == b"\x89PNG" and reward.files[f"maps_{TASK}.gif"][:3] == b"GIF"
     stream = load_reward(made["tokenizer"], model, reward, TASK).stream()
     frames = made["experts"].group("held_out")[0].frames
     stream.start(frames[:1])

@@ -10,7 +10,7 @@ import torch
 
 from viper_pipeline.pipelines.values import by_task
 from viper_pipeline.rewards.evaluate import EvaluationConfig, arrived, pack, score_kinds
-from viper_pipeline.rewards.maps import surprise_rows
+from viper_pipeline.rewards.maps import surprise_film, surprise_rows
 from viper_pipeline.rewards.standardise import fit_scale
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward
 from viper_pipeline.suites.frames import blacken
@@ -18,7 +18,7 @@ from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import Directory
 from viper_pipeline.training.seeding import derive, use_threads
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.videos.pictures import strip
+from viper_pipeline.videos.pictures import gif, strip
 from viper_pipeline.videos.store import EpisodeFile
 
 
@@ -57,7 +57,9 @@ def evaluate_reward(
         scale = fit_scale(config.scale, *(arrived(scores[kind]) for kind in ("held_out", "random", "idle")))
         scales[task], specs[task] = scale.model_dump(), spec.model_dump(mode="json")
         tensors |= pack(task, scores, returns)
-        maps[f"maps_{task}.png"] = strip(surprise_rows(plain, two_videos(experts[task], baselines[task])))
+        pair = two_videos(experts[task], baselines[task])
+        maps[f"maps_{task}.png"] = strip(surprise_rows(plain, pair))
+        maps[f"maps_{task}.gif"] = gif(surprise_film(plain, pair), milliseconds=120)
     return Directory({"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors, maps)
 
 
