@@ -1,19 +1,19 @@
 """Is the reward fooled by frames that no expert shows? Two remedies, measured on cartpole_balance.
 
-python benchmarks/out_of_distribution.py --data data --models .viper/ood     prints docs' table; trains what is missing
+python benchmarks/out_of_distribution.py --data data                 the weights, with the suite's own models
+python benchmarks/out_of_distribution.py --data data --steps 1000    the shares too, with models trained here
 
 Remedies: baseline_share, random and idle frames among those the tokenizer learns from; and reconstruction, the weight
-of the decoding error in the reward. Tokenizers and video models are trained here, for --steps steps each, on the expert
-set in --data, so that shares differ in nothing else. A kind's reward is on the scale of `reward.scale` (0: the better
-floor, 1: held-out experts; not clipped); its AUROC is the chance that a held-out expert's frame scores above one of its
-own.
+of the decoding error in the reward. Shares are compared between tokenizers and video models of --steps steps each that
+differ in nothing else. A kind's reward is on the scale of `reward.scale` (0: the better floor, 1: held-out experts; not
+clipped); its AUROC is the chance that a held-out expert's frame scores above one of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +47,16 @@ TOKENIZER = {
     "foreground_weight": 20.0,
 }
 MODEL = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3}
-FRAMES = 60  # of each strange video
+FRAMES = 40  # of each strange video
 SHARES = (0.0, 0.125)
 WEIGHTS = (0.0, 0.25, 1.0)
 
 
 def trained(folder: Path, share: float, steps: int, data: Path) -> tuple[Any, Any]:
-    """Tokenizer and video model of this share of floors' frames; from `folder` if they are there."""
+    """Tokenizer and video model of this share of floors' frames; from `folder` if they are there already."""
     experts = EpisodeFile(data / f"experts/dmc/{TASK}.h5")
     floors = EpisodeFile(data / f"episodes/dmc/baselines/{TASK}.h5")
-    here = folder / f"share_{share}"
+    here = folder / f"share_{share}-{steps}"
     train_set = experts.group("train")
     videos = [train_set[i].frames for i in range(len(train_set))]
     if not (here / "tokenizer").exists():
@@ -132,44 +132,41 @@ def posed(spec: Any, place: float, angle: float) -> np.ndarray:
 
 def measure(tokenizer: Any, model: Any, kinds: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Kind -> nats and decoding error of every frame but the videos' first."""
-    found = {}
+    found, task = {}, model.tasks.index(TASK)
     for kind, videos in kinds.items():
         codes = torch.stack([tokenizer.encode(v) for v in videos])
-        nats = score_videos(model, codes, torch.zeros(len(codes), dtype=torch.long)).numpy()
+        nats = score_videos(model, codes, torch.full((len(codes),), task)).numpy()
         errors = np.stack([reconstruction_error(tokenizer, v, c) for v, c in zip(videos, codes, strict=True)])
         found[kind] = (nats[:, 1:].ravel(), errors[:, 1:].ravel())
     return found
 
 
-def rows_of(share: float, found: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[dict[str, Any]]:
-    """A row a kind and weight."""
+def rows_of(
+    name: str, weights: Sequence[float], found: Mapping[str, tuple[np.ndarray, np.ndarray]]
+) -> list[dict[str, Any]]:
+    """A row a kind and weight, of the models called `name`."""
     rows = []
-    for weight in WEIGHTS:
+    for weight in weights:
         scores = {kind: nats - weight * errors for kind, (nats, errors) in found.items()}
         zero = max(float(scores[floor].mean()) for floor in ("random", "idle"))
         unit = float(scores["held_out"].mean()) - zero
         for kind, values in scores.items():
-            row = {"baseline_share": share, "reconstruction": weight, "kind": kind}
+            nats, errors = (float(part.mean()) for part in found[kind])
+            row: dict[str, Any] = {"models": name, "reconstruction": weight, "kind": kind}
             row |= {"reward": round((float(values.mean()) - zero) / unit, 3)}
             row |= {"auroc": round(auroc(scores["held_out"], values), 3)}
-            rows.append(
-                row | {"nats": round(float(found[kind][0].mean()), 1), "error": round(float(found[kind][1].mean()), 1)}
-            )
+            rows.append(row | {"nats": round(nats, 1), "error": round(errors, 1)})
     return rows
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: a line a kind, a column a remedy: reward (AUROC)."""
-    columns = list(dict.fromkeys((r["baseline_share"], r["reconstruction"]) for r in rows))
-    lines = ["| frames | " + " | ".join(f"share {s:g}, weight {w:g}" for s, w in columns) + " |"]
+    cells = {(r["kind"], r["models"], r["reconstruction"]): f"{r['reward']:.2f} ({r['auroc']:.2f})" for r in rows}
+    columns = list(dict.fromkeys(key[1:] for key in cells))
+    lines = ["| frames | " + " | ".join(f"{models}, weight {w:g}" for models, w in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
-    for kind in dict.fromkeys(r["kind"] for r in rows):
-        cells = {
-            (r["baseline_share"], r["reconstruction"]): f"{r['reward']:.2f} ({r['auroc']:.2f})"
-            for r in rows
-            if r["kind"] == kind
-        }
-        lines.append(f"| {kind} | " + " | ".join(cells[c] for c in columns) + " |")
+    for kind in dict.fromkeys(key[0] for key in cells):
+        lines.append(f"| {kind} | " + " | ".join(cells[kind, *column] for column in columns) + " |")
     return "\n".join(lines)
 
 
@@ -178,18 +175,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data"), help="the data folder of a laptop run")
     parser.add_argument("--models", type=Path, default=Path(".viper/ood"), help="where trained models are kept")
-    parser.add_argument("--steps", type=int, default=350)
+    parser.add_argument("--steps", type=int, default=0, help="of tokenizers and video models trained here; 0: none")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    if not (arguments.data / f"experts/dmc/{TASK}.h5").exists():
-        print(f"{arguments.data}: holds no expert set of {TASK}; run the laptop profile first")
+    if not (arguments.data / "video_models/dmc/videogpt").exists():
+        print(f"{arguments.data}: holds no models; run the laptop profile first")
         return
     torch.set_num_threads(1)
     kinds = strange_videos(arguments.data)
-    rows = []
-    for share in SHARES:
-        rows += rows_of(share, measure(*trained(arguments.models, share, arguments.steps, arguments.data), kinds))
-    print(table(rows))
+    tokenizer = load_tokenizer(load_directory(arguments.data / "tokenizers/dmc"))
+    model = VideoGPT.from_directory(load_directory(arguments.data / "video_models/dmc/videogpt"))
+    rows = rows_of("the suite's own", WEIGHTS, measure(tokenizer, model, kinds))
+    print(table(rows), flush=True)
+    for share in SHARES if arguments.steps else ():
+        pair = trained(arguments.models, share, arguments.steps, arguments.data)
+        rows += rows_of(f"share {share:g}, {arguments.steps} steps", (0.0, 1.0), measure(*pair, kinds))
+        print(table([row for row in rows if row["models"].startswith("share")]), flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 
