@@ -22,8 +22,9 @@ OPEN_PLUGS = {"viper_pipeline.tokenizers": TOKENIZERS, "viper_pipeline.videos.im
 def build(params: Mapping[str, Any]) -> dict[str, Pipeline]:
     """One pipeline a suite, and `report` over the first one; the others end in a page of their own.
 
-    So the first suite needs nothing of the others.
+    So the first suite needs nothing of the others. A block `ablations` makes a pipeline beside them.
     """
+    from viper_pipeline.pipelines.ablations import pipeline as ablations
     from viper_pipeline.pipelines.agents import pipeline as agents
     from viper_pipeline.pipelines.experts import pipeline as experts
     from viper_pipeline.pipelines.models import pipeline as models
@@ -37,6 +38,8 @@ def build(params: Mapping[str, Any]) -> dict[str, Pipeline]:
     first, *others = suites
     for name in others:
         built[name] += report.create({name: suites[name]}, seeds, group=name, place=f"{name}/")
+    if block := params.get("ablations"):
+        built["ablations"] = ablations.create(block, suites[block["suite"]], seeds)
     return built | {"report": report.create({first: suites[first]}, seeds)}
 
 

@@ -9,6 +9,9 @@ import yaml
 
 from viper_pipeline.errors import BadData, BadParams
 from viper_pipeline.pipelines import datasets
+from viper_pipeline.pipelines.ablations.report import report_ablations
+from viper_pipeline.pipelines.ablations.train_agent_beta import train_agent_beta, weighted
+from viper_pipeline.pipelines.ablations.train_context import train_context
 from viper_pipeline.pipelines.agents.train_agent import train_agent
 from viper_pipeline.pipelines.agents.train_agent_amp import train_agent_amp
 from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
@@ -125,8 +128,8 @@ def made(tmp_path_factory):
     }
 
 
-def viper(made, seed=0, frames=None, scratch=None):
-    return train_agent_viper(
+def viper(made, seed=0, frames=None, scratch=None, train=train_agent_viper, **more):
+    return train(
         frames=frames or DMC["frames"],
         tokenizer=made["tokenizer"],
         video_model=made["video_model"],
@@ -141,6 +144,7 @@ def viper(made, seed=0, frames=None, scratch=None):
         agent="drq",
         seed=seed,
         **HERE,
+        **more,
     )
 
 
@@ -163,7 +167,7 @@ def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
     files = codes | {f"experts__{TASK}": made["experts"], f"baselines__{TASK}": made["baselines"]}
     reward = evaluate_reward(block, DMC["reward_evaluation"], 0, COMPUTE, made["tokenizer"], model, **here, **files)
     reward = disk(datasets.DirectoryDataset, "reward", reward)
-    assert reward.files[f"maps_{TASK}.png"][:4] == b"\x89PNG"
+    assert reward.files[f"maps_{TASK}.png"][:4] == b"\x89PNG" and reward.files[f"maps_{TASK}.gif"][:3] == b"GIF"
     stream = load_reward(made["tokenizer"], model, reward, TASK).stream()
     frames = made["experts"].group("held_out")[0].frames
     stream.start(frames[:1])
@@ -293,3 +297,42 @@ def test_the_report_is_made_of_runs(made):
     assert len(disk(datasets.CsvDataset, "c.csv", curves)) == len(curves)
     assert disk(datasets.FilesDataset, "figures", figures) == figures
     assert disk(datasets.TextDataset, "page.html", page) == page
+
+
+def test_an_ablation_changes_one_part_alone(made, tmp_path):
+    here = {"suite": "dmc", "model": "videogpt", "seed": 0, "threads": 1, "tokenizer": made["tokenizer"]}
+    codes = {f"codes__{TASK}": made["codes"]}
+    short = train_context(config=DMC["videogpt"], context=1, scratch=tmp_path, **here, **codes)
+    assert short.config["model"] == made["video_model"].config["model"] | {"window": 2}
+    share = {"weight": 0.25, "final_weight": None}
+    assert weighted({"weight": 0.5}, 0.5) == share
+    assert weighted({"weight": 0.5, "final_weight": 0.1, "clip": 3}, 2) == {
+        "weight": 1.0,
+        "final_weight": 0.2,
+        "clip": 3,
+    }
+
+
+def test_ablations_are_reported_beside_the_suites_own(made):
+    own, none = viper(made), viper(made, train=train_agent_beta, beta=0.0)
+    assert none.config == own.config | {"final_returns": none.config["final_returns"]}
+    metrics, rows, figures, page = report_ablations(
+        settings=DMC["videogpt"],
+        profile="tiny",
+        experts=made["experts"],
+        baselines=made["baselines"],
+        agent="drq",
+        run__own__own__0=own,
+        reward__own__videogpt=made["reward"],
+        **{"run__beta__0.0__0": none},
+        **HERE,
+    )
+    assert {axis: list(values) for axis, values in metrics["axes"].items()} == {
+        "beta": ["1", "0.0"],
+        "model": ["videogpt"],
+        "context": ["2"],
+    }
+    assert metrics["axes"]["beta"]["1"]["final_return"] == pytest.approx(np.mean(own.config["final_returns"]))
+    assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.png", "paper.png"}
+    assert page.count("data:image/png") == 2 and "0.0" in page
+    json.dumps(metrics)

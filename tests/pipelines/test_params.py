@@ -115,6 +115,12 @@ WRONG = {
         {"model": "videogpt", "mode": "joint", "boundary": "repeat"},
         ["boundary"],
     ),
+    "ablation of an unknown task": ("ablations.task", "cartpole_balanse", ["did you mean 'cartpole_balance'"]),
+    "ablation by an unknown model": ("ablations.models", ["maskgid"], ["ablations", "did you mean 'maskgit'"]),
+    "ablation without a block": ("ablations.maskgit", DELETE, ["'maskgit' needs a block", "ablations.maskgit"]),
+    "ablation's misspelt setting": ("ablations.maskgit.pases", 3, ["ablations.maskgit.pases", "unknown key"]),
+    "ablation that changes nothing": ("ablations.betas", [1.0], ["ablations.betas", "own run"]),
+    "ablation of the own context": ("ablations.contexts", [3], ["ablations.contexts", "own"]),
 }
 
 

@@ -24,7 +24,11 @@ def stages():
 def test_every_profile_gives_a_graph_of_the_promised_size(profile):
     params = read_params(ROOT / "profiles" / f"{profile}.yaml")
     built = pipeline_registry.build(params)
-    assert set(built) == {*params["suites"], "report"}
+    block = params.get("ablations")
+    assert set(built) == {*params["suites"], "report"} | ({"ablations"} if block else set())
+    if block:
+        models, seeds = len(block["models"]) + len(block["contexts"]), len(params["seeds"])
+        assert len(built["ablations"].nodes) == 2 * models + (models + len(block["betas"])) * seeds + 1
     for number, (name, suite) in enumerate(params["suites"].items()):
         runs = len(suite["tasks"]) * len(suite["methods"]) * len(suite["agents"]) * len(params["seeds"])
         page = 3 if number else 0  # the first suite's is the report
@@ -56,9 +60,24 @@ def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(stages):
 
 def test_only_the_method_viper_reads_the_reward(stages):
     for node, stage in stages.items():
-        if ".train_agent_" in node:
+        if node.startswith("dmc.train_agent_"):
             assert ("data/rewards/dmc/videogpt" in stage.deps) == (".train_agent_viper." in node)
             assert not any(dep.startswith(("data/episodes", "data/experts")) for dep in stage.deps)
+
+
+def test_an_ablation_changes_one_input_and_reads_the_suites_own_for_the_rest(stages):
+    own = stages["dmc.train_agent_viper.cartpole_balance-drq-0"]
+    beta = stages["ablations.train_agent_beta.0.5-0"]
+    model, context = (stages[f"ablations.train_agent_{one}-0"] for one in ("model.maskgit", "context.1"))
+    assert set(beta.deps) == set(own.deps) and set(model.params) == set(own.params)
+    assert set(model.deps) ^ set(own.deps) == {
+        f"data/{kind}/{place}"
+        for kind in ("video_models", "rewards")
+        for place in ("dmc/videogpt", "ablations/model_maskgit")
+    }
+    assert "maskgit.py" in names(model) and "videogpt.py" in names(context) and "maskgit.py" not in names(context)
+    outside = [node for node, stage in stages.items() if any("ablations" in dep for dep in stage.deps)]
+    assert all(node.startswith("ablations.") for node in outside)  # who leaves them out misses nothing
 
 
 def test_amp_reads_the_videos_of_its_task_or_of_all():

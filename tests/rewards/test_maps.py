@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from tests.rewards.test_viper import reward, videos
-from viper_pipeline.rewards.maps import SHOWN, surprise, surprise_rows
+from viper_pipeline.rewards.maps import SHOWN, surprise, surprise_film, surprise_rows
 
 
 def test_a_map_is_as_large_as_the_frames_and_adds_up_to_the_score():
@@ -28,3 +28,15 @@ def test_rows_come_in_pairs_of_frames_and_maps():
     rows = surprise_rows(reward(), pair, every=3)
     assert [row.shape for row in rows] == [(SHOWN, 4, 4, 3)] * 4
     assert np.array_equal(rows[2], pair["random"][: 3 * SHOWN : 3])
+
+
+def test_the_film_shows_the_strips_frames_above_their_maps_side_by_side():
+    pair = dict(zip(("held_out", "random"), videos(2, 60), strict=True))
+    pair["random"] = pair["random"][:21]  # ends early, and so does the film
+    film, rows = surprise_film(reward(), pair), surprise_rows(reward(), pair, every=2, count=11)
+    assert film.shape == (11, 8, 8, 3)
+    top, bottom = film[:, :4], film[:, 4:]
+    assert np.array_equal(top, np.concatenate([rows[0], rows[2]], 2)) and np.array_equal(
+        top[:, :, 4:], pair["random"][::2]
+    )
+    assert (bottom != top).any()

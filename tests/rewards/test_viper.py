@@ -26,6 +26,10 @@ class Quadrants:
         x = torch.as_tensor(np.ascontiguousarray(frames)).float()[..., 0]
         return (x.view(-1, 2, 2, 2, 2).mean((2, 4)) / 64).long().clamp(0, 3)
 
+    def decode(self, codes):
+        grey = (codes * 64 + 32).to(torch.uint8).repeat_interleave(2, 1).repeat_interleave(2, 2)
+        return grey[..., None].expand(-1, -1, -1, 3)
+
 
 def spec(**changes) -> FrameSpec:
     base = {

@@ -17,6 +17,9 @@ AXES = {
     "model": "suites.{suite}.video_models",
     "agent": "suites.{suite}.agents",
     "seed": "seeds",
+    "beta": "ablations.betas",
+    "rival": "ablations.models",
+    "context": "ablations.contexts",
 }
 """axis -> the list in params.yaml that it runs over"""
 EVERY = {"everytask": AXES["task"]}
@@ -51,6 +54,9 @@ def symbolic(params: Mapping[str, Any]) -> dict[str, Any]:
         for axis, key in (("model", "video_models"), ("agent", "agents")):
             if key in block:
                 block[key] = [symbol(suite, axis)]
+    for axis, key in (("beta", "betas"), ("rival", "models"), ("context", "contexts")):
+        if key in out.get("ablations", {}):
+            out["ablations"][key] = [symbol("all", axis)]
     return out
 
 

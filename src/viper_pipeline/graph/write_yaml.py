@@ -29,7 +29,7 @@ def generate(root: Path, params: Mapping[str, Any]) -> dict[Path, str]:
     documents: dict[str, dict[str, Any]] = {}
     for stage in templates:
         document = documents.setdefault(stage.group, {})
-        if stage.group in params["suites"]:
+        if own_file(stage.group, params):
             document.setdefault("vars", ["../../params.yaml"])
         document.setdefault("stages", {})[stage.name] = body(stage, params)
     for stage in templates:
@@ -43,7 +43,12 @@ def generate(root: Path, params: Mapping[str, Any]) -> dict[Path, str]:
 
 def file_of(group: str, params: Mapping[str, Any]) -> str:
     """The dvc.yaml that a pipeline's stages stand in."""
-    return f"pipelines/{group}/dvc.yaml" if group in params["suites"] else "dvc.yaml"
+    return f"pipelines/{group}/dvc.yaml" if own_file(group, params) else "dvc.yaml"
+
+
+def own_file(group: str, params: Mapping[str, Any]) -> bool:
+    """Whether a pipeline's stages stand in a file of their own: those of a suite, and of a block of params.yaml."""
+    return group in params["suites"] or group in params
 
 
 def body(stage: Stage, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def body(stage: Stage, params: Mapping[str, Any]) -> dict[str, Any]:
         return [one for text in texts for one in spread(template(text), params)]
 
     said: dict[str, Any] = {"cmd": template(f"viper stage {stage.group} {stage.node}")}
-    if stage.group in params["suites"]:
+    if own_file(stage.group, params):
         said["wdir"] = "../.."
     said["deps"] = [*stage.code, *fan_in(stage.deps)]
     # the lists that a fan-in runs over decide what is read, so they are inputs too
@@ -93,7 +98,7 @@ def _from_params(path: str) -> str:
 
 def _plots(stage: Stage, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Plots cannot be templates: every file is named; the files of one stage share one plot."""
-    up = "../../" if stage.group in params["suites"] else ""
+    up = "../../" if own_file(stage.group, params) else ""
     plots = {path: meta for path, meta in stage.outs.items() if meta.get("kind") == "plot"}
     for path, meta in plots.items():
         settings = {name: meta[name] for name in PLOT if name in meta}

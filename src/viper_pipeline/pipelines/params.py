@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails
 
 from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.config import RunConfig
@@ -15,6 +14,9 @@ from viper_pipeline.errors import BadParams
 from viper_pipeline.oracles.behaviour import Behaviour
 from viper_pipeline.oracles.config import OracleConfig
 from viper_pipeline.oracles.scripts import ScriptConfig
+from viper_pipeline.pipelines.ablations.config import AblationsConfig
+from viper_pipeline.pipelines.ablations.config import contradictions as ablation_contradictions
+from viper_pipeline.pipelines.component import component
 from viper_pipeline.pipelines.crosscheck import contradictions
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.rewards.amp import AMPConfig
@@ -99,7 +101,7 @@ class SuiteConfig(Config):
         for plugs, key in ((VIDEO_MODELS, "video_models"), (AGENTS, "agents")):
             for name in plugs.names():
                 if name in block:
-                    components[name] = _component(plugs.get(name).Config, name, block.pop(name))
+                    components[name] = component(plugs.get(name).Config, name, block.pop(name))
             for name in block.get(key) or []:
                 if name not in plugs.names():
                     raise ValueError(f"{key}: there is no {plugs.kind} '{name}'{did_you_mean(name, plugs.names())}")
@@ -114,24 +116,11 @@ class SuiteConfig(Config):
         if not isinstance(table, Mapping):
             return table
         return {
-            task: _component(ScriptConfig if recipe.get("algorithm") == "script" else OracleConfig, task, recipe)
+            task: component(ScriptConfig if recipe.get("algorithm") == "script" else OracleConfig, task, recipe)
             if isinstance(recipe, Mapping)
             else recipe
             for task, recipe in table.items()
         }
-
-
-def _component(kind: type[Config], name: str | tuple[str, ...], block: Any) -> Config:
-    """A component's block; its mistakes are named with the block's name."""
-    place = (name,) if isinstance(name, str) else name
-    try:
-        return kind.model_validate(block)
-    except ValidationError as error:
-        details = [
-            InitErrorDetails(type=e["type"], loc=(*place, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
-            for e in error.errors()
-        ]
-        raise ValidationError.from_exception_data(place[-1], details) from error
 
 
 class Params(Config):
@@ -142,6 +131,7 @@ class Params(Config):
     seeds: list[int] = Field(min_length=1, description="seeds of agent runs")
     runtime: RuntimeConfig
     suites: dict[str, SuiteConfig] = Field(min_length=1)
+    ablations: AblationsConfig | None = Field(None, description="Fig 9; null: none")
 
     @model_validator(mode="before")
     @classmethod
@@ -153,7 +143,7 @@ class Params(Config):
         for name, block in suites.items():
             kind = getattr(SUITES.get(name), "Frames", FrameSettings) if name in SUITES.names() else FrameSettings
             if isinstance(block, Mapping) and isinstance(block.get("frames"), Mapping):
-                suites[name] = {**block, "frames": _component(kind, ("suites", name, "frames"), block["frames"])}
+                suites[name] = {**block, "frames": component(kind, ("suites", name, "frames"), block["frames"])}
         return {**raw, "suites": suites}
 
 
@@ -164,6 +154,8 @@ def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:
     except ValidationError as error:
         raise BadParams(_explain(error, name)) from error
     wrong = [line for suite, spec in params.suites.items() for line in contradictions(suite, spec)]
+    if params.ablations:
+        wrong += ablation_contradictions(params.ablations, params.suites)
     if wrong:
         raise BadParams("\n".join(f"{name}: {line}" for line in wrong))
     return params
@@ -187,16 +179,17 @@ def _known(path: tuple[Any, ...]) -> set[str]:
     kind: Any = Params
     for part in path:
         fields = getattr(kind, "model_fields", None)
-        component = next((p for p in (VIDEO_MODELS, AGENTS) if kind is SuiteConfig and part in p.names()), None)
-        if component is not None:
-            kind = component.get(part).Config
+        plugs = {SuiteConfig: (VIDEO_MODELS, AGENTS), AblationsConfig: (VIDEO_MODELS,)}.get(kind, ())
+        if (table := next((p for p in plugs if part in p.names()), None)) is not None:
+            kind = table.get(part).Config
             continue
         if fields is None or part not in fields:
             kind = _inner(kind)  # a key of a mapping such as `suites.dmc`
             continue
         kind = fields[part].annotation
+        kind = _inner(kind) if type(None) in getattr(kind, "__args__", ()) else kind
     kind = _inner(kind)
-    known = set(getattr(kind, "model_fields", {})) - {"components"}
+    known = set(getattr(kind, "model_fields", {})) - {"components", "blocks"}
     if kind is SuiteConfig:
         known |= {*VIDEO_MODELS.names(), *AGENTS.names()}
     return known

@@ -39,16 +39,31 @@ def score_episodes(reward: ViperReward, videos: Sequence[Tensor]) -> list[np.nda
 
 
 def score_kinds(
-    reward: ViperReward, kinds: Mapping[str, Sequence[Tensor]], config: EvaluationConfig, seed: int
+    reward: ViperReward,
+    kinds: Mapping[str, Sequence[Tensor]],
+    config: EvaluationConfig,
+    seed: int,
+    doubts: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> Scores:
-    """Score every kind of video, and the perturbed versions of `held_out`."""
-    scores = {name: score_episodes(reward, videos[: config.episodes]) for name, videos in kinds.items()}
-    experts = kinds["held_out"][: config.episodes]
-    names: dict[str, list[Tensor]] = {}
-    for number, codes in enumerate(experts):
+    """Score every kind of video, and the perturbed versions of `held_out`.
+
+    doubts: what is taken off the nats of each frame (T,) of each video, by kind; None: nothing.
+    """
+    shown: dict[str, list[tuple[str, int, np.ndarray]]] = {
+        kind: [(kind, i, np.arange(len(v))) for i, v in enumerate(videos[: config.episodes])]
+        for kind, videos in kinds.items()
+    }
+    for number, codes in enumerate(kinds["held_out"][: config.episodes]):
         for name, index in perturbed(len(codes), config.freeze_at, seed + number).items():
-            names.setdefault(name, []).append(codes[torch.as_tensor(index)])
-    return scores | {name: score_episodes(reward, videos) for name, videos in names.items()}
+            shown.setdefault(name, []).append(("held_out", number, index))
+    scores = {
+        name: score_episodes(reward, [kinds[kind][i][torch.as_tensor(index)] for kind, i, index in rows])
+        for name, rows in shown.items()
+    }
+    if doubts is not None:
+        for name, rows in shown.items():
+            scores[name] = [s - doubts[kind][i][index] for s, (kind, i, index) in zip(scores[name], rows, strict=True)]
+    return scores
 
 
 def arrived(scores: Sequence[np.ndarray]) -> np.ndarray:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from viper_pipeline.rewards.viper import ViperReward
 
-SHOWN = 10  # frames of a video
+SHOWN = 10  # frames of a video on a strip
+FILMED = 50  # and on film, every second one
 DARKEST = 99.0  # percentile of surprise, over all that is shown, that gets the end of the colour map
 
 
@@ -23,13 +24,14 @@ def surprise(reward: ViperReward, frames: np.ndarray) -> np.ndarray:
 
 
 def surprise_rows(
-    reward: ViperReward, videos: Mapping[str, np.ndarray], begin: int = 0, every: int = 5
+    reward: ViperReward, videos: Mapping[str, np.ndarray], begin: int = 0, every: int = 5, count: int = SHOWN
 ) -> list[np.ndarray]:
     """kind -> a video (T, H, W, C) at the model's stride -> two rows a kind: frames, and maps over grey frames.
 
-    The colours of all rows have one scale, so that kinds can be compared; bright is surprising. Rows (SHOWN, H, W, 3).
+    The colours of all rows have one scale, so that kinds can be compared; bright is surprising. Rows (count, H, W, 3),
+    shorter where a video ends.
     """
-    shown = slice(begin, begin + SHOWN * every, every)
+    shown = slice(begin, begin + count * every, every)
     maps = {kind: surprise(reward, video)[shown] for kind, video in videos.items()}
     low = min(m.min() for m in maps.values())
     high = np.percentile(np.concatenate(list(maps.values())), DARKEST)
@@ -40,3 +42,13 @@ def surprise_rows(
         tint = (255 * colours((maps[kind] - low) / max(high - low, 1e-6))[..., :3]).astype(np.uint8)
         rows += [video[shown], (grey // 3 + tint // 3 * 2).astype(np.uint8)]
     return rows
+
+
+def surprise_film(reward: ViperReward, videos: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The same as a film (T, 2 H, kinds W, 3): kinds side by side, frames above maps, as long as the shortest video."""
+    rows = surprise_rows(reward, videos, every=2, count=FILMED)
+    length = min(len(row) for row in rows)
+    columns = [
+        np.concatenate([above[:length], below[:length]], 1) for above, below in zip(rows[::2], rows[1::2], strict=True)
+    ]
+    return np.concatenate(columns, 2)

@@ -44,9 +44,10 @@ class RollingStream:
     def step(self, frames: np.ndarray) -> np.ndarray:
         """frames (E, H, W, C) that the transitions led to -> their rewards (E,), float32."""
         self._turn = (self._turn + 1) % len(self._sessions)
+        arrived = self.reward.encode(frames)
         with self.reward.precisely():
-            nats = self._sessions[self._turn].step(self.reward.encode(frames))
-        self.log_prob = nats.sum((1, 2)).cpu().numpy()
+            nats = self._sessions[self._turn].step(arrived)
+        self.log_prob = nats.sum((1, 2)).cpu().numpy() - self.reward.doubt(frames, arrived)
         return self.reward.scaled(self.log_prob)
 
     def state_dict(self) -> dict[str, Any]:

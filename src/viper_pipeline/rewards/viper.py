@@ -15,6 +15,7 @@ from torch import Tensor
 
 from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadData
+from viper_pipeline.rewards.reconstruction import reconstruction_error
 from viper_pipeline.rewards.rolling import RollingStream
 from viper_pipeline.rewards.standardise import Scale, ScaleConfig
 from viper_pipeline.suites.frames import FrameSpec, blacken
@@ -38,6 +39,11 @@ class ViperConfig(Config):
         description="exact: a window a frame; strided: a window some frames; streaming: a frame a frame (banded)",
     )
     precision: Literal["32", "bf16"] = Field("32", description="arithmetic of the video model while it scores")
+    reconstruction: float = Field(
+        0.0,
+        ge=0,
+        description="nats taken off per unit of |frame - reconstruction|, summed over pixels in [0, 1]; paper: 0",
+    )
     scale: ScaleConfig = ScaleConfig()
 
     @model_validator(mode="after")
@@ -99,6 +105,13 @@ class ViperReward:
     def encode(self, frames: np.ndarray) -> Tensor:
         """frames (N, H, W, C) uint8, unmasked -> codes (N, h, w)."""
         return self.tokenizer.encode(blacken(frames, self.spec.mask))
+
+    def doubt(self, frames: np.ndarray, codes: Tensor) -> np.ndarray:
+        """Nats (N,) to take off the likelihood of frames (N, H, W, C), for what their codes leave out."""
+        if not self.config.reconstruction:
+            return np.zeros(len(frames), np.float32)
+        shown = blacken(frames, self.spec.mask)
+        return self.config.reconstruction * reconstruction_error(self.tokenizer, shown, codes)
 
     def precisely(self) -> torch.autocast:
         """The arithmetic that the configuration asks for."""
@@ -169,14 +182,15 @@ class ViperStream:
 
     def step(self, frames: np.ndarray) -> np.ndarray:
         """frames (E, H, W, C) that the transitions led to -> their rewards (E,), float32."""
-        for i, code in enumerate(self.reward.encode(frames)):
+        arrived = self.reward.encode(frames)
+        for i, code in enumerate(arrived):
             self._codes[i] = torch.cat([self._codes[i], code[None]])[-self._keep :]
         windows = [codes.flip(0)[:: self._stride].flip(0) for codes in self._codes]
         nats = torch.zeros(len(windows))
         for length in {len(w) for w in windows}:
             rows = [i for i, w in enumerate(windows) if len(w) == length]
             nats[rows] = self.reward.log_prob_last(torch.stack([windows[i] for i in rows])).float()
-        self.log_prob = nats.numpy()
+        self.log_prob = nats.numpy() - self.reward.doubt(frames, arrived)
         return self.reward.scaled(self.log_prob)
 
     def state_dict(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 
 from viper_pipeline.pipelines.values import by_task
 from viper_pipeline.rewards.evaluate import EvaluationConfig, arrived, pack, score_kinds
-from viper_pipeline.rewards.maps import surprise_rows
+from viper_pipeline.rewards.maps import surprise_film, surprise_rows
 from viper_pipeline.rewards.standardise import fit_scale
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward
 from viper_pipeline.suites.frames import blacken
@@ -19,7 +19,7 @@ from viper_pipeline.training.artifacts import Directory
 from viper_pipeline.training.compute import ComputeConfig
 from viper_pipeline.training.seeding import derive
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.videos.pictures import strip
+from viper_pipeline.videos.pictures import gif, strip
 from viper_pipeline.videos.store import EpisodeFile
 
 
@@ -54,11 +54,14 @@ def evaluate_reward(
         spec = experts[task].spec
         plain = ViperReward(frozen, network, task, config, spec)
         kinds, returns = videos_of(plain, codes[task], baselines[task], settings.episodes)
-        scores = score_kinds(plain, kinds, settings, derive(seed, "perturb", task))
+        doubts = doubts_of(plain, kinds, experts[task], baselines[task]) if config.reconstruction else None
+        scores = score_kinds(plain, kinds, settings, derive(seed, "perturb", task), doubts)
         scale = fit_scale(config.scale, *(arrived(scores[kind]) for kind in ("held_out", "random", "idle")))
         scales[task], specs[task] = scale.model_dump(), spec.model_dump(mode="json")
         tensors |= pack(task, scores, returns)
-        maps[f"maps_{task}.png"] = strip(surprise_rows(plain, two_videos(experts[task], baselines[task])))
+        pair = two_videos(experts[task], baselines[task])
+        maps[f"maps_{task}.png"] = strip(surprise_rows(plain, pair))
+        maps[f"maps_{task}.gif"] = gif(surprise_film(plain, pair), milliseconds=120)
     return Directory({"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors, maps)
 
 
@@ -87,3 +90,17 @@ def videos_of(
         kinds[kind] = [reward.encode(episode.frames[:: reward.spec.stride]) for episode in chosen]
         returns[kind] = np.array([episode.ret for episode in chosen])
     return kinds, returns
+
+
+def doubts_of(
+    reward: ViperReward, kinds: Mapping[str, list[torch.Tensor]], experts: EpisodeFile, baselines: EpisodeFile
+) -> dict[str, list[np.ndarray]]:
+    """What `reward.reconstruction` takes off each frame (T,) of the videos of `videos_of`, whose codes are `kinds`."""
+    everything = baselines.group("episodes")
+    doubts = {}
+    for kind, videos in kinds.items():
+        rows = [i for i, k in enumerate(everything.kinds) if k == kind]
+        group, stride = (everything, reward.spec.stride) if rows else (experts.group(kind), 1)
+        shown = [group[i].frames[::stride] for i in (rows or range(len(videos)))[: len(videos)]]
+        doubts[kind] = [reward.doubt(frames, codes) for frames, codes in zip(shown, videos, strict=True)]
+    return doubts

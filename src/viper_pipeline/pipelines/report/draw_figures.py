@@ -11,14 +11,15 @@ from viper_pipeline.rewards.evaluate import unpack
 
 
 def draw_figures(**inputs: Any) -> dict[str, bytes]:
-    """run__, experts__, baselines__, reward__... -> PNG by name."""
+    """run__, experts__, baselines__, reward__... -> PNG, of maps also GIF, by name."""
     figures: dict[str, bytes] = {}
     for (suite, model), directory in named("reward", inputs).items():
         for task in directory.config["scales"]:
             scores, returns = unpack(task, directory.tensors)
             figures[f"reward-{suite}-{model}-{task}.png"] = draw_reward_figure(task, scores, returns)
-            if strip := directory.files.get(f"maps_{task}.png"):
-                figures[f"maps-{suite}-{model}-{task}.png"] = strip
+            for kind in ("png", "gif"):
+                if maps := directory.files.get(f"maps_{task}.{kind}"):
+                    figures[f"maps-{suite}-{model}-{task}.{kind}"] = maps
     baselines = named("baselines", inputs)
     for (suite, task), experts in named("experts", inputs).items():
         if experts.spec.mask:
