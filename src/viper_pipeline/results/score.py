@@ -14,9 +14,7 @@ from viper_pipeline.results.style import axes
 from viper_pipeline.rewards.published import RewardModel
 from viper_pipeline.rewards.standardise import Scale
 from viper_pipeline.videos.importers import read
-
-KINDS = {".npz": "npz", ".h5": "episodes"}
-"""Importer by a file's ending; every other ending is a film's."""
+from viper_pipeline.videos.importers.kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,7 @@ def score_videos(model: RewardModel, paths: Sequence[Path], task: str | None) ->
 
 def _videos(path: Path, size: int) -> Iterator[tuple[str, np.ndarray]]:
     """(name, frames (T, size, size, 3)) of every video of a file or folder."""
-    kind = KINDS.get(path.suffix.lower(), "video")
-    if path.is_dir() and any(path.rglob("*.npz")):
-        kind = "npz"
+    kind = kind_of(path)
     for number, episode in enumerate(read(kind, path, size)):
         yield f"{path}" if path.is_file() and kind != "episodes" else f"{path} #{number}", episode.frames
 

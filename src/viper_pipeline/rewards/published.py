@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
 
 from viper_pipeline.errors import BadData
 from viper_pipeline.plugs import did_you_mean
-from viper_pipeline.rewards.load import load_reward as assemble
 from viper_pipeline.rewards.live import fitted
+from viper_pipeline.rewards.load import load_reward as assemble
 from viper_pipeline.rewards.package import Package, open_package
 from viper_pipeline.rewards.viper import ViperReward
 from viper_pipeline.suites import SUITES
