@@ -12,7 +12,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.suites.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup gl repro repro-all test test-slow lint bench lock clean
+.PHONY: help setup gl repro repro-all test test-slow lint docs bench lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,10 @@ lint: .venv/ready  ## style, types, and who may know whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/ready  ## the docs site, site/index.html; a broken link or reference is an error
+	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: setup  ## benchmarks; each prints medians
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
@@ -66,5 +70,5 @@ lock:  ## resolve requirements.in anew into requirements.lock
 	rm -rf .venv-lock
 
 clean:  ## what runs and tests leave behind; data, DVC's cache and .venv stay
-	rm -rf .viper .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage* htmlcov build dist
+	rm -rf .viper .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage* htmlcov build dist site
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -140,3 +140,32 @@ def check_file(file: str) -> None:
     from viper_pipeline.videos.verify import verify
 
     click.echo(verify(Path(file)))
+
+
+@cli.command(name="export-reward")
+@click.argument("reward", type=click.Path())
+@click.argument("out", type=click.Path())
+def export_reward(reward: str, out: str) -> None:
+    """Copy REWARD (data/rewards/SUITE/MODEL) and its models to the new folder OUT, with a card."""
+    from viper_pipeline.graph.recorded import recorded_by
+    from viper_pipeline.results.export import export_reward
+
+    click.echo(export_reward(Path(reward), Path(out), recorded_by(Path(reward))))
+
+
+@cli.command()
+@click.argument("videos", nargs=-1, required=True, type=click.Path())
+@click.option("--model", required=True, help="A reward's folder or name, such as dmc-laptop.")
+@click.option("--task", help="Which of the reward's tasks.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--plot", type=click.Path(), help="Write a picture, such as scores.png.")
+def score(videos: tuple[str, ...], model: str, task: str | None, as_json: bool, plot: str | None) -> None:
+    """How likely is each frame of VIDEOS (.mp4, .gif, .npz, .h5, or folders of them) given the last ones?"""
+    from viper_pipeline.results.score import draw, score_videos, table
+    from viper_pipeline.rewards.published import load_reward
+
+    reward = load_reward(model)
+    scored = score_videos(reward, [Path(video) for video in videos], task)
+    if plot:
+        draw(scored, reward.of(task).scale, Path(plot))
+    click.echo(json.dumps([video.as_dict() for video in scored], indent=1) if as_json else table(scored))

@@ -106,6 +106,7 @@ def test_bound_values_add_their_plugs_and_only_theirs(code: Callable[..., Code])
         ('"""Words."""\n', False),
         ('from viper_pipeline.plugs import Plugs\n\nA = Plugs("a", {"x": "pack.lazy:X"})\n"""Words."""\n', False),
         ('__version__ = "1"\n', False),
+        ("def __getattr__(name):\n    return 1\n", False),
         ("X = 3\n", True),
         ("def f(): pass\n", True),
         ("from pack.lazy import x\n", True),

@@ -142,7 +142,8 @@ def _read_beside(source: Path) -> tuple[Path, ...]:
 def _holds_code(path: Path) -> bool:
     """Whether an `__init__.py` does more than say what it is, and name plugs.
 
-    A table of plugs is no code: which of them a stage uses is a dependency of its own.
+    A table of plugs is no code: which of them a stage uses is a dependency of its own. Nor is a module's `__getattr__`,
+    which lends names to other people's programs: the package itself imports from where things are.
     """
 
     def idle(node: ast.stmt) -> bool:
@@ -150,6 +151,8 @@ def _holds_code(path: Path) -> bool:
             return isinstance(node.value, ast.Constant)
         if isinstance(node, ast.ImportFrom):
             return node.module == "__future__" or [alias.name for alias in node.names] == ["Plugs"]
+        if isinstance(node, ast.FunctionDef):
+            return node.name == "__getattr__"
         if isinstance(node, ast.Assign):
             called = node.value.func if isinstance(node.value, ast.Call) else None
             table = isinstance(called, ast.Name) and called.id == "Plugs"

@@ -1,0 +1,92 @@
+"""What the docs site computes instead of saying twice: numbers of reports/metrics.json, and the commands' own help."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from viper_pipeline.commands import cli
+from viper_pipeline.results.paper import DATA, NAMES, paper_score
+from viper_pipeline.results.verdict import verdicts
+from viper_pipeline.rewards.package import CARD
+from viper_pipeline.rewards.published import PRETRAINED, pretrained
+
+ROOT = Path(__file__).parents[2]
+PAPER = {"dmc": ("fig12", "Fig 12"), "atari": ("fig11", "Fig 11"), "rlbench": ("fig10", "Fig 10")}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """mkdocs calls this for every page."""
+    for name, make in {"reproduced": reproduced, "coverage": coverage, "commands": commands, "cards": cards}.items():
+        if (mark := f"<!-- {name} -->") in markdown:
+            markdown = markdown.replace(mark, "\n".join(make()))
+    return markdown
+
+
+def metrics() -> dict[str, Any]:
+    """The numbers of the committed report."""
+    return json.loads((ROOT / "reports" / "metrics.json").read_text())
+
+
+def reproduced() -> Iterator[str]:
+    """A table and the verdicts for every task that agents were trained on."""
+    found = metrics()
+    for suite, tasks in found["agents"].items():
+        for task, agents in tasks.items():
+            floors = found["oracles"][suite][task]
+            for agent, methods in agents.items():
+                yield f"### {task} ({suite}, {agent})\n"
+                yield "| who | true return | 95 % interval | seeds | agent steps |\n|---|---|---|---|---|"
+                for method, m in methods.items():
+                    between = f"{m['ci95_low']:.0f} to {m['ci95_high']:.0f}"
+                    yield f"| {method} | {m['final_return']:.0f} | {between} | {m['seeds']} | {m['steps']} |"
+                for who in ("random", "idle", "expert"):
+                    if (value := floors.get(f"{who}_return")) is not None:
+                        yield f"| {who} | {value:.0f} | | | |"
+                if (theirs := paper_score(suite, task, "viper")) is not None:
+                    yield f"| the paper's VIPER, DreamerV3, a far larger budget | {theirs:.0f} | | 3 | |"
+                yield ""
+                yield from (f"- {sentence}" for sentence in verdicts(methods, floors))
+                yield ""
+
+
+def coverage() -> Iterator[str]:
+    """How much of the paper's main figures has been run."""
+    found, scores = metrics(), pd.read_csv(DATA / "paper_scores.csv")
+    yield "| suite | the paper's tasks | agents were trained here on | reward alone was trained here on |\n|---|---|---|---|"
+    for suite, (figure, shown) in PAPER.items():
+        theirs = sorted(set(scores[(scores.figure == figure) & (scores.method == "viper")].task) - {"aggregate"})
+        ours = {NAMES.get(task, task) for task in found["agents"].get(suite, {})}
+        models = found["rewards"].get(suite, {}).values()
+        rewards = {NAMES.get(task, task) for model in models for task in model["tasks"]}
+        both = [", ".join(sorted(names)) or "none" for names in (ours, rewards - ours)]
+        yield f"| {suite} | {len(theirs)} ({shown}) | {both[0]} | {both[1]} |"
+
+
+def commands() -> Iterator[str]:
+    """Every command with its help."""
+    for path, command in _leaves(cli, ("viper",)):
+        with click.Context(command, info_name=" ".join(path)) as context:
+            yield f"## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n"
+
+
+def _leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(command, click.Group):
+        for name in sorted(command.commands):
+            yield from _leaves(command.commands[name], (*path, name))
+    else:
+        yield path, command
+
+
+def cards() -> Iterator[str]:
+    """The cards of the rewards that come with the package, one heading lower."""
+    for name in pretrained():
+        text, fenced = (PRETRAINED / name / CARD).read_text(), False
+        for line in text.splitlines():
+            fenced ^= line.startswith("```")
+            yield f"#{line}" if line.startswith("#") and not fenced else line

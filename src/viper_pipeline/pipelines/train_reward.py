@@ -1,0 +1,137 @@
+"""`viper_pipeline.train_reward`: two folders of videos -> a reward, without a project, a suite or a simulator.
+
+The stages of the pipeline, one after the other, for one task. In a project, the same happens with versions and lineage
+down to the oracle; here, lineage begins with the folders.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viper_pipeline.errors import BadData
+from viper_pipeline.files import md5_of
+from viper_pipeline.pipelines.models.encode_experts import encode_experts
+from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
+from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
+from viper_pipeline.pipelines.models.train_video_model import train_video_model
+from viper_pipeline.results.export import export_reward
+from viper_pipeline.rewards.published import RewardModel, load_reward
+from viper_pipeline.suites.frames import FrameSpec
+from viper_pipeline.training.artifacts import save_directory
+from viper_pipeline.videos.curate import CurationConfig, choose
+from viper_pipeline.videos.episode import Episode
+from viper_pipeline.videos.importers import read
+from viper_pipeline.videos.importers.kinds import kind_of
+from viper_pipeline.videos.store import EpisodeFile, write_groups
+
+SUITE = "own"
+TOKENIZER = {
+    "architecture": "light", "channels": 16, "multipliers": [1, 2, 4], "blocks": 1, "foreground_weight": 20.0,
+    "baseline_share": 0.125, "discriminator": {"weight": 0.0},
+    "quantiser": {"size": 256, "dim": 16, "kind": "ema", "decay": 0.97, "restart_below": 0.5},
+    "training": {
+        "steps": 1000, "batch_size": 64, "learning_rate": 0.002, "schedule": "onecycle", "warmup": 0.05,
+        "betas": [0.9, 0.99],
+    },
+}  # fmt: skip
+"""The laptop profile's tokenizer."""
+VIDEO_MODEL = {
+    "window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3,
+    "training": {
+        "steps": 1600, "batch_size": 16, "learning_rate": 0.002, "schedule": "onecycle", "warmup": 0.05,
+        "optimizer": "adamw", "weight_decay": 0.05,
+    },
+}  # fmt: skip
+"""The laptop profile's VideoGPT."""
+
+
+def train_reward(
+    experts: Path | str,
+    others: Path | str,
+    out: Path | str,
+    *,
+    task: str = "task",
+    size: int = 64,
+    held_out: int = 2,
+    tokenizer: Mapping[str, Any] = TOKENIZER,
+    video_model: Mapping[str, Any] = VIDEO_MODEL,
+    seed: int = 0,
+) -> RewardModel:
+    """Learn from the videos in `experts`, and write a folder that `load_reward` reads.
+
+    others: videos of behaviour that is no expert's, such as random actions; they say what a reward of 0 is, and how
+    well the reward tells the two apart (see the card, README.md). Both: files or folders of .mp4, .gif, .npz.
+    size: of the square frames that the models see; videos are resized. held_out: expert videos kept for measuring.
+    Raises BadData for unreadable or too few videos, or if `out` exists.
+    """
+    if Path(out).exists():
+        raise BadData(f"{out}: exists already; name a new folder")
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        files, steps = _videos(Path(experts), Path(others), root, task, size, held_out)
+        scratch = root / "scratch"
+        for name in ("tokenizer", "model"):
+            (scratch / name).mkdir(parents=True)
+        sources = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
+
+        frozen = train_tokenizer(tokenizer, seed, 1, scratch / "tokenizer", suite=SUITE, **sources)
+        at = f"data/tokenizers/{SUITE}"
+        save_directory(root / at, frozen)
+        steps[at] = _step("train_tokenizer", "all", {f"suites.{SUITE}.tokenizer": dict(tokenizer), "seed": seed})
+
+        coded = encode_experts(frozen, files["experts"], suite=SUITE, task=task)
+        write_groups(root / "codes.h5", coded.groups, suite=SUITE, task=task, spec=coded.spec, payload="codes")
+        codes = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
+
+        settings = dict(video_model)
+        model = train_video_model(settings, seed, 1, frozen, scratch / "model", suite=SUITE, model="videogpt", **codes)
+        behind = f"data/video_models/{SUITE}/videogpt"
+        save_directory(root / behind, model)
+        steps[behind] = _step("train_video_model", "videogpt", {f"suites.{SUITE}.videogpt": settings, "seed": seed})
+
+        reward = evaluate_reward({}, {}, seed, 1, frozen, model, suite=SUITE, model="videogpt", **sources, **codes)
+        end = f"data/rewards/{SUITE}/videogpt"
+        hashes = {place: md5_of(root / place) for place in (at, behind)}
+        steps[end] = _step("evaluate_reward", "videogpt", {"seed": seed}, hashes)
+        save_directory(root / end, reward, {"steps": steps})
+        for file in (*files.values(), *codes.values()):
+            file.close()
+        export_reward(root / end, Path(out))
+    return load_reward(Path(out))
+
+
+def _videos(
+    experts: Path, others: Path, root: Path, task: str, size: int, held_out: int
+) -> tuple[dict[str, EpisodeFile], dict[str, Any]]:
+    """The stored expert set and the floors, and where they came from."""
+    spec = FrameSpec(size=size)
+    good = list(read(kind_of(experts), experts, size))
+    config = CurationConfig(top_k=len(good), held_out=held_out)
+    train, kept = choose([e.ret for e in good], config, str(experts))
+    groups: dict[str, dict[str, Any]] = {
+        "experts": {"train": [good[i] for i in train], "held_out": [good[i] for i in kept]},
+        "baselines": {"episodes": _floors(others, size)},
+    }
+    files, steps = {}, {}
+    for name, source in (("experts", experts), ("baselines", others)):
+        write_groups(root / f"{name}.h5", groups[name], suite=SUITE, task=task, spec=spec)
+        files[name] = EpisodeFile(root / f"{name}.h5")
+        chosen = {f"suites.{SUITE}.datasets.{task}": {"kind": kind_of(source), "path": source.name}}
+        steps[f"data/{name}/{SUITE}/{task}.h5"] = _step(f"import_{name}", task, chosen)
+    return files, steps
+
+
+def _floors(others: Path, size: int) -> Iterator[Episode]:
+    """The other videos as random behaviour; their first frames, standing still, as idle behaviour."""
+    for episode in read(kind_of(others), others, size):
+        yield Episode(episode.frames, episode.rewards, kind="random")
+        yield Episode(np.repeat(episode.frames[:1], len(episode), 0), episode.rewards, kind="idle")
+
+
+def _step(stage: str, item: str, params: Mapping[str, Any], parents: Mapping[str, str] | None = None) -> dict[str, Any]:
+    return {"stage": f"{SUITE}.{stage}.{item}", "params": dict(params), "parents": dict(parents or {})}

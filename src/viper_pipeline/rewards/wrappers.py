@@ -1,0 +1,123 @@
+"""VIPER rewards for any RL library: gymnasium environments that pay ln p(next frame given the last) (paper Eq 7).
+
+The environment's own reward is never used; it is handed on as `info["true_reward"]`, to judge the agent by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+
+from viper_pipeline.errors import BadEnvironment
+from viper_pipeline.rewards.live import fitted, observes_frames, require_spec
+from viper_pipeline.rewards.viper import ViperReward
+from viper_pipeline.suites.frames import FrameSpec
+
+
+class ViperWrapper(gymnasium.Wrapper):
+    """One environment, paid by a video model. Observations and actions are the environment's own.
+
+    Frames are the observations where those are pictures of the reward's size, else what `render()` draws. `info` has
+    `log_prob` (nats) and `true_reward`.
+    """
+
+    def __init__(self, env: gymnasium.Env, reward: ViperReward, spec: FrameSpec | None = None) -> None:
+        """spec: how the frames are made; default: the environment's `spec_of_frames`.
+
+        Raises BadData if the reward was trained on other frames, BadEnvironment if there are none.
+        """
+        super().__init__(env)
+        self.viper, self._stream = reward, reward.stream()
+        if spec is None and env.has_wrapper_attr("spec_of_frames"):
+            spec = env.get_wrapper_attr("spec_of_frames")
+        require_spec(reward, spec)
+        self._observed = observes_frames(env.observation_space, env.render_mode, reward.spec.size)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._stream.start(self._frame(observation))
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:  # type: ignore[override]
+        """The reward belongs to the frame that the action led to."""
+        observation, true, terminated, truncated, info = self.env.step(action)
+        reward = float(self._stream.step(self._frame(observation))[0])
+        info = {**info, "true_reward": float(true), "log_prob": float(self._stream.log_prob[0])}
+        return observation, reward, terminated, truncated, info
+
+    def _frame(self, observation: Any) -> np.ndarray:
+        frame = observation if self._observed else self.env.render()
+        return fitted(np.asarray(frame)[None], self.viper.spec)
+
+
+class VectorViperWrapper(VectorWrapper):
+    """Several environments, whose frames are scored together: much faster than one after the other.
+
+    As `ViperWrapper`; `info["log_prob"]` and `info["true_reward"]` are arrays (E,). Every autoreset mode is
+    understood, but SAME_STEP only where observations are frames: `render()` would show the next episode's first one.
+    """
+
+    def __init__(self, env: VectorEnv, reward: ViperReward, spec: FrameSpec | None = None) -> None:
+        """As `ViperWrapper`; the specification of the first environment stands for all."""
+        super().__init__(env)
+        self.viper, self._stream = reward, reward.stream()
+        require_spec(reward, spec or _spec_of(env))
+        self._observed = observes_frames(env.single_observation_space, env.render_mode, reward.spec.size)
+        self._mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+        if self._mode == AutoresetMode.SAME_STEP and not self._observed:
+            raise BadEnvironment("autoreset_mode SAME_STEP hides the last frame of an episode: take NEXT_STEP")
+        self._ended = np.zeros(env.num_envs, bool)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode everywhere, or where options["reset_mask"] says so."""
+        only = (options or {}).get("reset_mask")
+        observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
+        frames = self._frames(observations)
+        if only is None:
+            self._stream.start(frames)
+        else:
+            self._restart(only, frames)
+        self._ended = np.zeros(self.num_envs, bool)
+        return observations, infos
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:  # type: ignore[override]
+        """Rewards (E,) float64 of the frames that the actions led to; 0 for a step that only begins an episode."""
+        observations, true, terminated, truncated, infos = self.env.step(actions)
+        done, frames = terminated | truncated, self._frames(observations)
+        arrived = frames
+        if self._mode == AutoresetMode.SAME_STEP and done.any():
+            arrived = frames.copy()
+            arrived[done] = fitted(np.stack(list(infos["final_obs"][done])), self.viper.spec)
+        rewards = self._stream.step(arrived).astype(np.float64)
+        nats = self._stream.log_prob.copy()
+        if self._mode == AutoresetMode.NEXT_STEP:
+            rewards[self._ended] = 0.0
+            nats[self._ended] = np.nan
+            self._restart(self._ended, frames)
+            self._ended = done
+        elif self._mode == AutoresetMode.SAME_STEP:
+            self._restart(done, frames)
+        infos = {**infos, "true_reward": np.array(true), "log_prob": nats}
+        return observations, rewards, terminated, truncated, infos
+
+    def _restart(self, which: np.ndarray, frames: np.ndarray) -> None:
+        for i in np.flatnonzero(which):
+            self._stream.restart(int(i), frames[i])
+
+    def _frames(self, observations: Any) -> np.ndarray:
+        shown = observations if self._observed else np.stack(list(self.env.render() or ()))
+        return fitted(shown, self.viper.spec)
+
+
+def _spec_of(env: VectorEnv) -> FrameSpec | None:
+    """What the first environment says of its frames, if it says anything."""
+    try:
+        return env.get_attr("spec_of_frames")[0]  # type: ignore[attr-defined]
+    except AttributeError:
+        return None

@@ -1,0 +1,123 @@
+"""The reward that comes with the package: it knows an expert, any RL library can use it, and damage is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import viper_pipeline
+from viper_pipeline.errors import BadData
+from viper_pipeline.rewards.package import MANIFEST
+from viper_pipeline.rewards.published import PRETRAINED, pretrained
+
+NAME, TASK = "dmc-laptop", "cartpole_balance"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return viper_pipeline.load_reward(NAME)
+
+
+@pytest.fixture(scope="module")
+def episodes(model):
+    """Frames (T, 64, 64, 3) by a hand-made controller of the cart, and by random actions, from the same start."""
+    env, rng = model.environment(TASK, pixels=False), np.random.default_rng(0)
+
+    def balance(state):
+        place, _, lean, speed, turning = state
+        return np.clip([place + 10 * lean + 1.5 * speed + 2 * turning], -1, 1)
+
+    def play(policy):
+        state, _ = env.reset(seed=1)
+        frames = [env.render()]
+        for _ in range(40):
+            state, *_ = env.step(policy(state))
+            frames.append(env.render())
+        return np.stack(frames)
+
+    return play(balance), play(lambda state: rng.uniform(-1, 1, 1))
+
+
+def test_expert_frames_score_above_random_ones(model, episodes):
+    expert, random = (model.score(frames, TASK)[1:] for frames in episodes)
+    assert expert.mean() > random.mean() + 20
+    scaled = [model.of(TASK).scaled(nats).mean() for nats in (expert, random)]
+    assert scaled[0] > 0.8 and scaled[1] < scaled[0] - 0.2
+
+
+def test_it_matters_which_task_is_asked_for(model, episodes):
+    with pytest.raises(BadData, match="ball_in_cup_catch, cartpole_balance"):
+        model.score(episodes[0])
+    with pytest.raises(BadData, match="did you mean 'cartpole_balance'"):
+        model.of("cartpole_balanse")
+    assert (model.score(episodes[0], "ball_in_cup_catch")[1:] < model.score(episodes[0], TASK)[1:]).mean() > 0.9
+
+
+def test_frames_of_another_size_or_kind_are_refused(model, episodes):
+    with pytest.raises(BadData, match="32x32"):
+        model.score(episodes[0][:, ::2, ::2], TASK)
+    with pytest.raises(BadData, match="float32"):
+        model.score(episodes[0].astype(np.float32), TASK)
+
+
+def test_stable_baselines3_learns_from_it(model):
+    from stable_baselines3 import SAC
+    from stable_baselines3.common.env_util import make_vec_env
+
+    def make():
+        return viper_pipeline.ViperWrapper(model.environment(TASK, pixels=False), model.of(TASK))
+
+    agent = SAC("MlpPolicy", make_vec_env(make, 1), learning_starts=8, batch_size=8, policy_kwargs={"net_arch": [8]})
+    agent.learn(16)
+    assert agent.replay_buffer.size() == 16
+    paid = agent.replay_buffer.rewards[:16]
+    limits = model.of(TASK).scale
+    assert limits.low <= paid.min() < paid.max() <= np.float32(limits.high)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    shutil.copytree(PRETRAINED / NAME, tmp_path / NAME)
+    return tmp_path / NAME
+
+
+@pytest.mark.parametrize("file", ["lineage.json", "tokenizer/weights.safetensors", "reward/config.json"])
+def test_a_damaged_folder_is_refused_by_the_name_of_the_file(copy, file):
+    content = bytearray((copy / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / file).write_bytes(content)
+    with pytest.raises(BadData, match=f"{file}: damaged"):
+        viper_pipeline.load_reward(copy)
+    (copy / file).unlink()
+    with pytest.raises(BadData, match=f"{file}: missing"):
+        viper_pipeline.load_reward(copy)
+
+
+def test_a_folder_of_another_format_is_refused(copy):
+    kept = json.loads((copy / MANIFEST).read_text())
+    (copy / MANIFEST).write_text(json.dumps(kept | {"format": 99}))
+    with pytest.raises(BadData, match="format is 99"):
+        viper_pipeline.load_reward(copy)
+    (copy / MANIFEST).unlink()
+    with pytest.raises(BadData, match="export-reward"):
+        viper_pipeline.load_reward(copy)
+
+
+def test_names_and_folders(copy):
+    assert NAME in pretrained()
+    assert viper_pipeline.load_reward(copy).tasks == viper_pipeline.load_reward(str(copy)).tasks
+    with pytest.raises(BadData, match="did you mean 'dmc-laptop'"):
+        viper_pipeline.load_reward("dmc-laptob")
+
+
+def test_what_comes_with_the_package_is_small_and_says_what_it_is():
+    for name in pretrained():
+        files = [p for p in (PRETRAINED / name).rglob("*") if p.is_file()]
+        assert sum(p.stat().st_size for p in files) < 5e6
+        assert {p.suffix for p in files} == {".json", ".md", ".safetensors"}
+        card = (PRETRAINED / name / "README.md").read_text()
+        model = viper_pipeline.load_reward(name)
+        assert all(task in card for task in model.tasks)
+        assert {Path(p).parts[1] for p in model.lineage["steps"]} >= {"oracles", "experts", "tokenizers", "rewards"}
