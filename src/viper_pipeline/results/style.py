@@ -42,6 +42,7 @@ def panels_of(count: int, columns: int, width: float = 5.2, height: float = 3.6)
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    matplotlib.rcParams.update({"axes.titlesize": 10, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8})
     rows = -(-count // columns)
     size = (width * columns, height * rows)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")

@@ -31,25 +31,20 @@ def create(
         for model in spec["video_models"]:
             rewards[f"reward__{suite}__{model}"] = f"{suite}/{model}/reward"
             models[f"video_model__{suite}__{model}"] = f"{suite}/{model}/video_model"
+    settings = {f"settings__{suite}": f"params:suites.{suite}" for suite in suites}
+    shown = runs | experts | rewards | models | settings | {"paper_profile": "paper_profile"}
     return Pipeline(
         [
             stage(
                 group, "aggregate", "all", aggregate, runs | experts | rewards, [f"{place}metrics", f"{place}curves"]
             ),
-            stage(group, "draw_figures", "all", draw_figures, runs | experts | rewards, f"{place}figures"),
+            stage(group, "draw_figures", "all", draw_figures, shown, f"{place}figures"),
             stage(
                 group,
                 "write_report",
                 "all",
                 write_report,
-                {
-                    "metrics": f"{place}metrics",
-                    "figures": f"{place}figures",
-                    "profile": "params:profile",
-                }
-                | runs
-                | models
-                | rewards,
+                {"metrics": f"{place}metrics", "figures": f"{place}figures", "profile": "params:profile"} | shown,
                 f"{place}page",
             ),
         ]

@@ -62,7 +62,7 @@ def next_value(axis: str, value: str, number: int, changed: set[tuple[str, str]]
 
 def draw(evidence: Evidence) -> Drawn:
     """A panel an axis."""
-    figure, panels = axes(len(AXES), 3.7, 3.1)
+    figure, panels = axes(len(AXES), 3.7, 3.5)
     runs, values = own(evidence)
     repeat = runs[0].action_repeat if runs else 1
     for panel, (axis, name) in zip(panels, AXES.items(), strict=True):
@@ -83,7 +83,7 @@ def draw(evidence: Evidence) -> Drawn:
             our_line(panel, frames * repeat, returns, ink)
             panel.plot([], [], color=ink, lw=2, label=f"ours: {value} (n = {len(mine)})")
         panel.set(xscale="log", xlabel="environment frames", ylabel="return", title=TITLES[axis])
-        panel.legend(frameon=True, framealpha=0.8, edgecolor="none", fontsize=7)
+        panel.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     more = f"{len(evidence.ablations)} runs with a part changed" if evidence.ablations else "no run with a part changed"
     return Drawn(figure, f"{capital(budget(runs))}; {more}. The paper does not name the tasks that it averages.")
 

@@ -55,8 +55,8 @@ def draw_suite(evidence: Evidence, suite: str) -> Drawn:
 
 
 BAND = (
-    "Thick: ours, mean and 95 % interval over seeds and final episodes' seeds; thin dashed: the paper's mean, band one "
-    "standard deviation. Panels without a thick line have no runs."
+    "Thick: ours, mean and 95 % interval over seeds, each seed thin; dashed: the paper's mean, band one standard "
+    "deviation. Panels without a thick line have no runs."
 )
 
 
@@ -100,7 +100,7 @@ def our_line(panel: Any, frames: np.ndarray, returns: np.ndarray, ink: str) -> N
 
 
 def legend(figure: Any, methods: Sequence[str]) -> None:
-    """One for all panels, below them."""
+    """One for all panels, above them."""
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], color=colour(m), lw=2, label=m) for m in methods]
@@ -108,7 +108,7 @@ def legend(figure: Any, methods: Sequence[str]) -> None:
         Line2D([], [], color="#777777", lw=2, label="ours"),
         Line2D([], [], color="#777777", lw=0.9, ls="--", label="paper"),
     ]
-    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize=8, frameon=False)
+    figure.legend(handles=lines, loc="outside upper center", ncols=len(lines), fontsize=8, frameon=False)
 
 
 def capital(text: str) -> str:

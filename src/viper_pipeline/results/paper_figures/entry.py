@@ -22,6 +22,7 @@ class Part:
     need: int = 1
     note: str = ""  # why it counts for less than the paper's, or is not there
     sources: tuple[str, ...] = ()  # inputs of the report's stages that it is drawn from
+    unit: str = "seeds"
 
     @property
     def whole(self) -> bool:
@@ -66,7 +67,7 @@ class Entry:
         lines: dict[str, list[str]] = {}
         for part in self.parts(evidence):
             if not part.whole:
-                short = f"{part.have} of {part.need} seeds" if part.have and part.need > part.have else ""
+                short = f"{part.have} of {part.need} {part.unit}" if part.have and part.need > part.have else ""
                 reason = "; ".join(text for text in (short, part.note) if text) or "not made"
                 lines.setdefault(reason, []).append(part.name)
         return [f"{shortened(names)}: {reason}" for reason, names in lines.items()]

@@ -33,7 +33,7 @@ def parts(evidence: Evidence) -> list[Part]:
         scores, _ = unpack(task, evidence.rewards[suite, model].tensors)
         note = "" if "quadruped" in task else f"{task} in the place of quadruped"
         for kind, name in (("held_out", "reference"), ("random", "random")):
-            made.append(Part(f"{name} videos", len(scores[kind]), VIDEOS, note, (f"reward__{suite}__{model}",)))
+            made.append(Part(f"{name} videos", len(scores[kind]), VIDEOS, note, (f"reward__{suite}__{model}",), "videos"))
     return made or [Part(f"{kind} videos", 0, VIDEOS, "no reward has been evaluated") for kind in ("reference", "random")]
 
 

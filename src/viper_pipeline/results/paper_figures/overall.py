@@ -38,6 +38,12 @@ PANELS = (
 )
 
 
+WORDS = (
+    "Means over the tasks that have runs; where these are fewer than the paper's, heights cannot be compared with the "
+    "paper's dashed lines. Bands: 95 % by the bootstrap, seeds drawn anew within each task."
+)
+
+
 def parts(evidence: Evidence) -> list[Part]:
     """Every run of every panel."""
     return [
@@ -93,8 +99,7 @@ def draw(evidence: Evidence) -> Drawn:
         axis.set_title(panel.title + many, fontsize=9, color=ink_of(bool(tasks)))
         axis.set(xscale="log", xlabel="environment frames", ylabel=panel.label)
     legend(figure, PANELS[1].methods)
-    band_words = "Bands: 95 % by the bootstrap, seeds drawn anew within each task."
-    return Drawn(figure, f"{capital(budget(shown))}; plain means over the tasks that have runs. {band_words}")
+    return Drawn(figure, f"{capital(budget(shown))}. {WORDS}")
 
 
 def draw_profiles(suite: str, runs: list[RunResult]) -> object | None:

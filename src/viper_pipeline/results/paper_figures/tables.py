@@ -188,13 +188,15 @@ def said(block: Mapping[str, Any], component: Mapping[str, Any], field: str) -> 
 
 
 def parts(evidence: Evidence, name: str) -> list[Part]:
-    """A column a suite of the paper."""
+    """Three columns a suite of the paper: its own values, its profile, and what has been run."""
     table = TABLES[name]
-    made = []
+    made = [Part("the paper's values", 1)]
     for suite in table.columns:
         _, sources = artifact_configs(evidence, table, suite)
-        note = "" if sources else f"no {table.name} of suite {suite} has been trained"
-        made.append(Part(f"{table.name}, {suite}", int(bool(sources)), 1, note, sources))
+        profile = table.block in evidence.paper.get(suite, {})
+        said = "" if profile else f"profiles/paper.yaml has no block suites.{suite}.{table.block}"
+        made.append(Part(f"paper profile, {suite}", int(profile), 1, said))
+        made.append(Part(f"run, {suite}", int(bool(sources)), 1, "" if sources else f"no {table.name} trained", sources))
     return made
 
 
@@ -207,9 +209,9 @@ def draw(evidence: Evidence, name: str) -> Drawn:
         profile = evidence.paper.get(suite, {})
         header += [f"{suite}: paper"]
         columns.append([row[2][number] for row in table.rows])
-        if profile:
+        if table.block in profile:
             header.append(f"{suite}: paper profile")
-            component = profile.get(table.block, {})
+            component = profile[table.block]
             columns.append([said(profile, component, row[1]) for row in table.rows])
         if sources:
             header.append(f"{suite}: this run")
