@@ -34,7 +34,9 @@ def stale_outputs(root: Path) -> dict[str, str]:
     return stale
 
 
-def _reason(stage: Mapping[str, Any], made: Mapping[str, str | None], today: Mapping[str, Any], root: Path) -> str | None:
+def _reason(
+    stage: Mapping[str, Any], made: Mapping[str, str | None], today: Mapping[str, Any], root: Path
+) -> str | None:
     """What has changed since the stage ran, or None."""
     for dep in stage.get("deps", []):
         path = dep["path"]

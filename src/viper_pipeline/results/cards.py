@@ -35,14 +35,14 @@ WHAT = {
 LIMITS = {
     "record_episodes": "Made by one oracle, with its habits; noisy episodes only test rewards.",
     "curate_experts": "Few tasks, one camera, one behaviour a task; too few videos to learn the task's whole variety.",
-    "train_tokenizer": "Knows frames of its own suite, size, camera and shadows; decodes strange frames as familiar ones.",
+    "train_tokenizer": "Knows frames of its own suite, size, camera and shadows; shows strange ones as familiar.",
     "train_video_model": "Scores videos of its own frame specification only; likelihood is not progress: a still "
     "picture of an expert can look better than an expert.",
-    "evaluate_reward": "Refuses frames of another specification. A high value says `looks like the expert`, nothing more.",
+    "evaluate_reward": "Refuses frames of another specification. A high value says `looks expert`, nothing more.",
     "train_agent": "Trained on one task and one seed; say nothing of the method by it alone.",
 }
 LICENCES = {
-    "dmc": "Frames drawn by dm_control and MuJoCo (Apache 2.0); this file may be used under the project's licence (MIT).",
+    "dmc": "Frames drawn by dm_control and MuJoCo (Apache 2.0); this file: the project's licence (MIT).",
     "atari": "Frames show commercial games, whose owners keep their rights; use for research only.",
 }
 OWN = "Made by this project; its licence (MIT)."
@@ -100,7 +100,9 @@ def dataset_facts(file: EpisodeFile) -> Iterator[tuple[str, str]]:
         if not len(group):
             continue
         returns = group.returns[~np.isnan(group.returns)]
-        span = f", true return {returns.mean():.1f} ({returns.min():.1f} to {returns.max():.1f})" if len(returns) else ""
+        span = (
+            f", true return {returns.mean():.1f} ({returns.min():.1f} to {returns.max():.1f})" if len(returns) else ""
+        )
         kinds = ", ".join(sorted(set(group.kinds)))
         yield name.replace("_", " "), f"{len(group)} episodes ({kinds}), {int(group.lengths.sum()):,} frames{span}"
     first = file.group(file.groups[0]) if file.groups else None

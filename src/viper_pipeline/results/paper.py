@@ -26,15 +26,6 @@ def _table(name: str) -> pd.DataFrame:
     return pd.read_csv(DATA / name)
 
 
-def paper_curve(suite: str, task: str, method: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """(environment frames, mean return) of the paper's DreamerV3 run, or None where it shows none."""
-    table = _table("paper_curves.csv")
-    rows = table[
-        (table.figure == FIGURES.get(suite)) & (table.task == NAMES.get(task, task)) & (table.method == method)
-    ]
-    return (rows.step.to_numpy(), rows["mean"].to_numpy()) if len(rows) else None
-
-
 def paper_score(suite: str, task: str, method: str) -> float | None:
     """The paper's final return: mean of the last tenth of its curve."""
     table = _table("paper_scores.csv")

@@ -65,10 +65,14 @@ def works(rows: Sequence[Row]) -> Iterator[str]:
         yield f"On {', '.join(unclear)} it cannot be told from the better of random and idle behaviour, or is below it."
     for task, methods, floors in tried:
         expert = floors.get("expert_return")
-        share = f", {100 * methods['viper']['final_return'] / expert:.0f} % of the expert videos' return" if expert else ""
-        oracle = f"; the same agent with the true reward gets {methods['oracle']['final_return']:.0f}" if (
-            "oracle" in methods
-        ) else ""
+        share = (
+            f", {100 * methods['viper']['final_return'] / expert:.0f} % of the expert videos' return" if expert else ""
+        )
+        oracle = (
+            f"; the same agent with the true reward gets {methods['oracle']['final_return']:.0f}"
+            if ("oracle" in methods)
+            else ""
+        )
         yield f"{task}: {methods['viper']['final_return']:.0f}{share}{oracle}."
 
 
@@ -97,10 +101,12 @@ def how_sure(metrics: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
         for agent, block in agents.items():
             for rival, p in block["viper_against"].items():
                 span = "" if p["ci95_low"] is None else f" ({p['ci95_low']:.2f} to {p['ci95_high']:.2f})"
-                yield f"The chance that a VIPER run beats one of {rival} ({suite}, {agent}): {p['probability']:.2f}{span}."
+                chance = f"{p['probability']:.2f}{span}"
+                yield f"The chance that a VIPER run beats one of {rival} ({suite}, {agent}): {chance}."
     for suite, models in metrics["rewards"].items():
         for model, r in models.items():
-            yield f"The reward ({suite}, {model}) tells held-out experts from random frames with AUROC {r['auroc_step']:.3f}."
+            auroc = f"{r['auroc_step']:.3f}"
+            yield f"The reward ({suite}, {model}) tells held-out experts from random frames with AUROC {auroc}."
 
 
 def cost(costs: Mapping[str, Any]) -> str:
@@ -110,10 +116,11 @@ def cost(costs: Mapping[str, Any]) -> str:
         return "Nothing was measured: all results came out of the cache."
     longest = max(rows, key=lambda row: row.longest)
     machines = sorted({m for row in rows for m in row.machines})
+    whole, stages = duration(sum(row.seconds for row in rows)), sum(row.runs for row in rows)
+    memory = max(row.peak_rss_mb for row in rows)
     return (
-        f"{duration(sum(row.seconds for row in rows))} of computing in {sum(row.runs for row in rows)} stages, added up; "
-        f"the longest took {duration(longest.longest)} ({longest.stage}), the largest {max(r.peak_rss_mb for r in rows):.0f} "
-        f"MB of memory. Machine: {'; '.join(machines)}."
+        f"{whole} of computing in {stages} stages, added up; the longest took {duration(longest.longest)} "
+        f"({longest.stage}), the largest {memory:.0f} MB of memory. Machine: {'; '.join(machines)}."
     )
 
 
@@ -128,4 +135,4 @@ def differs(metrics: Mapping[str, Any], rows: Sequence[Row], changed: int | None
             yield f"{steps[-1]:,} agent steps stand against the paper's {PAPER_FRAMES[suite]} frames."
     if changed is not None:
         yield f"{changed} settings differ from the paper's profile; they are listed below."
-    yield "Figures and tables of the paper that are missing, or made of less than the paper's runs, are listed with reasons."
+    yield "Figures and tables of the paper that are missing, or made of fewer runs, are listed with reasons."

@@ -73,7 +73,7 @@ def load(name: str, path: Path) -> Any:
 
 
 def ablations(path: Path, suites: Mapping[str, Any]) -> list[AblationRun]:
-    """The curves of the pipeline `ablations`, if it has been run; the suite's own, for comparison there, are left out."""
+    """The curves of the pipeline `ablations`, if it has been run, without the suite's own that it compares with."""
     if not path.exists() or "dmc" not in suites:
         return []
     model = suites["dmc"]["reward"]["model"]

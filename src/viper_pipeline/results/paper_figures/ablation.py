@@ -38,7 +38,9 @@ def parts(evidence: Evidence) -> list[Part]:
     for axis, wanted in VALUES.items():
         for number, value in enumerate(wanted):
             ours = values[axis] if number == 0 else next_value(axis, value, number, changed)
-            count = runs_count(runs) if number == 0 else sum((a.axis, a.value) == (axis, ours) for a in evidence.ablations)
+            count = (
+                runs_count(runs) if number == 0 else sum((a.axis, a.value) == (axis, ours) for a in evidence.ablations)
+            )
             note = "" if ours == value and count else f"{ours} in its place" if count else "no ablation has been run"
             sources = tuple(run_source(r) for r in runs) if number == 0 else ()
             made.append(Part(f"{axis} {value}", count, 3, note, sources))

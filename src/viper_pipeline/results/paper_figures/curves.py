@@ -1,4 +1,4 @@
-"""Learning curves task by task (Figs 10, 11 and 12): ours thick, the paper's dashed, on one logarithmic axis of frames."""
+"""Learning curves task by task (Figs 10 to 12): ours thick, the paper's dashed, on a logarithmic axis of frames."""
 
 from __future__ import annotations
 

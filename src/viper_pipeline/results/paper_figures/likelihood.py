@@ -33,8 +33,12 @@ def parts(evidence: Evidence) -> list[Part]:
         scores, _ = unpack(task, evidence.rewards[suite, model].tensors)
         note = "" if "quadruped" in task else f"{task} in the place of quadruped"
         for kind, name in (("held_out", "reference"), ("random", "random")):
-            made.append(Part(f"{name} videos", len(scores[kind]), VIDEOS, note, (f"reward__{suite}__{model}",), "videos"))
-    return made or [Part(f"{kind} videos", 0, VIDEOS, "no reward has been evaluated") for kind in ("reference", "random")]
+            made.append(
+                Part(f"{name} videos", len(scores[kind]), VIDEOS, note, (f"reward__{suite}__{model}",), "videos")
+            )
+    return made or [
+        Part(f"{kind} videos", 0, VIDEOS, "no reward has been evaluated") for kind in ("reference", "random")
+    ]
 
 
 def draw(evidence: Evidence) -> Drawn:
@@ -53,8 +57,8 @@ def draw(evidence: Evidence) -> Drawn:
     paper_against(panels[-1])
     return Drawn(
         figure,
-        f"n = {'; '.join(counts)}, against the paper's {VIDEOS} of each. Nats depend on the number of codes a frame and "
-        "on the tokenizer: compare shapes with the paper's row, not heights.",
+        f"n = {'; '.join(counts)}, against the paper's {VIDEOS} of each. Nats depend on the number of codes a frame "
+        "and on the tokenizer: compare shapes with the paper's row, not heights.",
     )
 
 
@@ -64,7 +68,10 @@ def film(panel: Any, evidence: Evidence, suite: str, task: str) -> None:
         panel.set_visible(False)
         return
     experts, everything = evidence.experts[suite, task], evidence.baselines[suite, task].group("episodes")
-    groups = [(experts.group("held_out"), 0, 1), (everything, list(everything.kinds).index("random"), experts.spec.stride)]
+    groups = [
+        (experts.group("held_out"), 0, 1),
+        (everything, list(everything.kinds).index("random"), experts.spec.stride),
+    ]
     rows, at = [], []
     for group, number, stride in groups:
         begin, length = int(group.starts[number]), int(group.lengths[number])

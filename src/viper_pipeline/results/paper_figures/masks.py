@@ -35,7 +35,11 @@ def parts(evidence: Evidence) -> list[Part]:
         part = runs_part(evidence, "atari", "pong", method, AGENTS)
         wanted = method == "oracle" or masked(evidence) == (line == "mask=on")
         have = part.have if wanted else 0
-        why = part.note if have else "no such run: suite atari has one set of masks, and agents on it where methods say so"
+        why = (
+            part.note
+            if have
+            else "no such run: suite atari has one set of masks, and agents on it where methods say so"
+        )
         made.append(Part(f"pong {line}", have, part.need, why, part.sources if have else ()))
     games = masked_games(evidence)[:1]
     sources = tuple("__".join(("experts", *key)) for key in games)

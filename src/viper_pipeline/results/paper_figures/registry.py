@@ -7,8 +7,16 @@ from collections.abc import Callable, Collection
 
 from viper_pipeline.errors import BadParams
 from viper_pipeline.plugs import did_you_mean
-from viper_pipeline.results.evidence import Evidence
-from viper_pipeline.results.paper_figures import ablation, curves, environments, likelihood, masks, overall, strips, tables
+from viper_pipeline.results.paper_figures import (
+    ablation,
+    curves,
+    environments,
+    likelihood,
+    masks,
+    overall,
+    strips,
+    tables,
+)
 from viper_pipeline.results.paper_figures.entry import Drawn, Entry, Part
 
 ALL = ("dmc", "atari", "rlbench")
@@ -57,8 +65,8 @@ FIGURES: tuple[Entry, ...] = (
           environments.overview_parts, environments.draw_overview),
     Entry("fig03", "Suites as a whole", "mean over tasks against frames: DMC with DrQ and DreamerV3, Atari, RLBench",
           RUNS, ALL, overall.parts, overall.draw,
-          "The paper's bands here are one standard deviation across tasks, of the tasks' means; they say nothing of seeds. "
-          "Its two versions differ (DMC, DreamerV3, VIPER: 712 and 822); drawn is the second, read off a picture."),
+          "The paper's bands here are one standard deviation across tasks, of the tasks' means; they say nothing of "
+          "seeds. Its two versions differ (DMC, DreamerV3, VIPER: 712 and 822); drawn is the second, off a picture."),
     Entry("fig04", "Rollouts of video models", "a video model continues one frame, T = 0 to 64, in three environments",
           "the video models (train_video_model)", ALL, strips.rollout_parts, strips.draw_rollouts),
     Entry("fig05", "The reward along videos", "reward against time and against true return, 40 videos of quadruped",
@@ -67,7 +75,7 @@ FIGURES: tuple[Entry, ...] = (
     Entry("fig06", "Hiding the scoreboard", "Pong with and without mask, and the oracle", f"{EXPERTS}; {RUNS}",
           ("atari",), masks.parts, masks.draw,
           "The paper's bands have no width here: probably one run a curve."),
-    Entry("fig07", "Predictions for an unseen arm and task", "seven predicted frames, two trained pairs and one held out",
+    Entry("fig07", "Predictions for an unseen arm and task", "seven frames ahead, two trained pairs and one held out",
           "a video model of two arms", ("rlbench",), strips.unseen_parts, strips.nothing),
     Entry("fig08", "A reward for an unseen arm and task", "an agent on the held-out pair; likelihood along its videos",
           "a video model of two arms, and agents on the held-out pair", ("rlbench",),
@@ -75,17 +83,17 @@ FIGURES: tuple[Entry, ...] = (
           "The paper draws no band and states no number of seeds."),
     Entry("fig09", "Ablations", "bonus weight 1, 0.5, 0; VideoGPT, BYOL, MaskGIT; context 16, 8, 2",
           f"{RUNS}; runs with one part changed (pipeline `ablations`)", ("dmc",), ablation.parts, ablation.draw,
-          "The paper's VideoGPT and context-16 curves are the same runs; its beta = 1 is another set (812 against 731)."),
+          "The paper's VideoGPT and context-16 curves are the same runs; its beta = 1 is another set (812, not 731)."),
     of_suite(10, "RLBench, task by task", "success against frames, 6 tasks", RUNS, "rlbench",
              curves.suite_parts, curves.draw_suite,
-             remark="Four of the paper's bands are exactly sqrt(p (1 - p)): the spread of single episodes, not of seeds."),
+             remark="Four of the paper's bands are exactly sqrt(p (1 - p)): the spread of episodes, not of seeds."),
     of_suite(11, "Atari, game by game", "human-normalised score against frames, 7 games", RUNS, "atari",
              curves.suite_parts, curves.draw_suite,
              remark="The paper's oracle curves have bands without width: probably one run each."),
     of_suite(12, "DeepMind Control, task by task", "return against frames, 15 tasks", RUNS, "dmc",
              curves.suite_parts, curves.draw_suite,
-             remark="Bands are one standard deviation over 3 seeds. Curves of runs that the paper stopped early end in a "
-             "constant tail (AMP, and VIPER on reacher_easy and walker_walk)."),
+             remark="Bands are one standard deviation over 3 seeds. Curves of runs that the paper stopped early end in "
+             "a constant tail (AMP, and VIPER on reacher_easy and walker_walk)."),
     of_suite(13, "Training environments, RLBench", "20 tiles", EXPERTS, "rlbench",
              environments.suite_parts, environments.draw_suite, 20),
     of_suite(14, "Training environments, DMC", "12 tiles", EXPERTS, "dmc",
@@ -93,8 +101,8 @@ FIGURES: tuple[Entry, ...] = (
              remark="The paper shows a fish, which is none of its tasks."),
     of_suite(15, "Training environments, Atari", "7 tiles", EXPERTS, "atari",
              environments.suite_parts, environments.draw_suite, 7),
-    of_suite(16, "What surprises the model, Atari", "per-code likelihood over frames, expert and random", REWARD, "atari",
-             strips.map_parts, strips.draw_maps, "pong"),
+    of_suite(16, "What surprises the model, Atari", "per-code likelihood over frames, expert and random", REWARD,
+             "atari", strips.map_parts, strips.draw_maps, "pong"),
     of_suite(17, "What surprises the model, DMC", "per-code likelihood over frames of cartpole_balance", REWARD, "dmc",
              strips.map_parts, strips.draw_maps, "cartpole_balance"),
     of_suite(18, "What surprises the model, RLBench", "per-code likelihood over frames, expert and random", REWARD,

@@ -94,7 +94,7 @@ def draw_maps(evidence: Evidence, suite: str, task: str) -> Drawn:
     return Drawn(
         figure,
         "n = 1 held-out expert (above) and 1 random video (below), ten frames each; under the frames, minus the "
-        "log-likelihood of every code, enlarged, on one scale. Bright surprises the model; the paper has bright for likely.",
+        "log-likelihood of every code, enlarged, on one scale. Bright surprises the model; the paper's is likely.",
         vector=False,
     )
 

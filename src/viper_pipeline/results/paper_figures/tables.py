@@ -126,7 +126,7 @@ DEFAULT = "default"
 
 
 def artifact_configs(evidence: Evidence, table: Setting, suite: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """The settings that the artifact itself carries, defaults and all, with what is known of it; and its input's name."""
+    """The settings that the artifact itself carries, defaults and all; and the name of the input that it is."""
     if table.component == "tokenizer" and (suite,) in evidence.tokenizers:
         config = evidence.tokenizers[suite,].config
         return {**config.get("model", {}), "grid": config.get("grid")}, (f"tokenizer__{suite}",)
@@ -196,7 +196,9 @@ def parts(evidence: Evidence, name: str) -> list[Part]:
         profile = table.block in evidence.paper.get(suite, {})
         said = "" if profile else f"profiles/paper.yaml has no block suites.{suite}.{table.block}"
         made.append(Part(f"paper profile, {suite}", int(profile), 1, said))
-        made.append(Part(f"run, {suite}", int(bool(sources)), 1, "" if sources else f"no {table.name} trained", sources))
+        made.append(
+            Part(f"run, {suite}", int(bool(sources)), 1, "" if sources else f"no {table.name} trained", sources)
+        )
     return made
 
 
