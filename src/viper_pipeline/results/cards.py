@@ -159,7 +159,8 @@ def settings_of(step: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def licence_of(suite: str, path: str, steps: Mapping[str, Mapping[str, Any]]) -> str:
     """Of simulated frames the simulator's; of imported videos, anywhere up the lineage, their owner's."""
-    todo, seen = [path], set()
+    todo = [path]
+    seen: set[str] = set()
     while todo:
         step = steps.get(todo.pop(), {})
         for name, value in step.get("params", {}).items():

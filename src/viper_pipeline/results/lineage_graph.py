@@ -50,7 +50,7 @@ def draw_lineage(steps: Mapping[str, Mapping[str, Any]]) -> str:
     counts, edges = stages(steps)
     if not counts:
         return ""
-    depth = depths(counts, edges)
+    depth, made = depths(counts, edges), {stage_of(step) for step in steps.values()}
     columns: dict[int, list[str]] = {}
     for name in counts:
         columns.setdefault(depth[name], []).append(name)
@@ -69,9 +69,9 @@ def draw_lineage(steps: Mapping[str, Mapping[str, Any]]) -> str:
         line = f"M{start} {y1 + HEIGHT / 2} C{start + half} {y1 + HEIGHT / 2} {end - half} {y2 + HEIGHT / 2}"
         parts.append(f'<path class="edge" d="{line} {end} {y2 + HEIGHT / 2}"/>')
     for name, (x, y) in place.items():
-        suite, _, short = name.partition(".")
+        suite, _, short = name.partition(".") if name in made else ("source", "", name)
         many = f" x {counts[name]}" if counts[name] > 1 else ""
         parts.append(f'<rect class="box" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>')
-        parts.append(f'<text x="{x + 8}" y="{y + 17}">{escape(short or name)}{many}</text>')
-        parts.append(f'<text class="soft" x="{x + 8}" y="{y + 32}">{escape(suite if short else "source")}</text>')
+        parts.append(f'<text x="{x + 8}" y="{y + 17}">{escape(short[-24:])}{many}</text>')
+        parts.append(f'<text class="soft" x="{x + 8}" y="{y + 32}">{escape(suite)}</text>')
     return "".join(parts) + "</svg>"

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from viper_pipeline.suites.atari_games import GAMES, human_normalised
 
-UNITS = {"dmc": "return / 1000", "atari": "human-normalised score"}
-"""What 1 stands for: the most a task can return, or a human tester. Elsewhere returns are success rates as they are."""
+UNITS = {
+    "dmc": "return / 1000",
+    "atari": "human-normalised score",
+    "rlbench": "success rate",
+    "tabletop": "success rate",
+}
+"""What 1 stands for: the most a task can return, a human tester, success. Returns of other suites stay as they are."""
 
 
 def normalised(suite: str, task: str, value: float) -> float:
@@ -19,4 +24,4 @@ def normalised(suite: str, task: str, value: float) -> float:
 
 def unit(suite: str) -> str:
     """The scale's name."""
-    return UNITS.get(suite, "success rate")
+    return UNITS.get(suite, "return")

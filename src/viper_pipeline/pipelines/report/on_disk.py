@@ -14,7 +14,7 @@ from viper_pipeline.graph.freshness import stale_outputs
 from viper_pipeline.graph.project import read_params
 from viper_pipeline.graph.stages import Wiring
 from viper_pipeline.pipelines.report.collect import floor, named, run_results
-from viper_pipeline.pipelines.report.pipeline import create
+from viper_pipeline.pipelines.report.pipeline import models_of, results_of
 from viper_pipeline.results.evidence import AblationRun, Evidence
 from viper_pipeline.training.artifacts import CONFIG, Directory, load_directory
 from viper_pipeline.videos.store import EpisodeFile
@@ -52,14 +52,8 @@ def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, se
 def input_paths(root: Path, suites: Mapping[str, Any], seeds: list[int]) -> dict[str, str]:
     """Inputs of the report's stages -> where the catalog puts them."""
     catalog = Wiring(root).catalog
-    found: dict[str, str] = {}
-    if not suites:
-        return found
-    for node in create(suites, seeds).nodes:
-        for name, dataset in node._inputs.items() if isinstance(node._inputs, dict) else []:
-            if "__" in name and not dataset.startswith("params:"):
-                found[name] = catalog.resolve_pattern(dataset)["filepath"]
-    return found
+    inputs = results_of(suites, seeds) | models_of(suites)
+    return {name: catalog.resolve_pattern(dataset)["filepath"] for name, dataset in inputs.items()}
 
 
 def load(name: str, path: Path) -> Any:

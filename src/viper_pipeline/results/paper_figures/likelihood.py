@@ -72,7 +72,7 @@ def film(panel: Any, evidence: Evidence, suite: str, task: str) -> None:
         (experts.group("held_out"), 0, 1),
         (everything, list(everything.kinds).index("random"), experts.spec.stride),
     ]
-    rows, at = [], []
+    rows = []
     for group, number, stride in groups:
         begin, length = int(group.starts[number]), int(group.lengths[number])
         at = [min(t * stride, length - 1) for t in MOMENTS]
