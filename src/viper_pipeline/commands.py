@@ -169,3 +169,29 @@ def score(videos: tuple[str, ...], model: str, task: str | None, as_json: bool, 
     if plot:
         draw(scored, reward.of(task).scale, Path(plot))
     click.echo(json.dumps([video.as_dict() for video in scored], indent=1) if as_json else table(scored))
+
+
+@cli.command()
+@click.option("--suite", help="Only figures that show something of this suite.")
+@click.option("--draw", type=click.Path(path_type=Path), metavar="FOLDER", help="Draw them from what there is now.")
+def figures(suite: str | None, draw: Path | None) -> None:
+    """List the paper's figures and tables: complete, partial, missing or stale."""
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.pipelines.report.figures_command import figures_command
+
+    figures_command(project_root(), suite, draw)
+
+
+@cli.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+def card(artifact: Path) -> None:
+    """Print the card of a dataset or a model: what it is, how good, where from, and what it is not for."""
+    from viper_pipeline.errors import BadParams
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.pipelines.report.card_command import card_command
+
+    try:
+        root = project_root()
+    except BadParams:
+        root = Path.cwd()
+    click.echo(card_command(artifact, root), nl=False)

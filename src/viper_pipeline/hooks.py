@@ -85,12 +85,14 @@ class ProjectHooks:
 
     def _end(self, node: Any) -> None:
         from viper_pipeline.files import atomic_write
+        from viper_pipeline.graph.machine import machine
 
         self.here.recipe.forget(self.here.lock)
         kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         cost = {
             "seconds": round(time.monotonic() - self.here.begun, 1),
             "peak_rss_mb": round(kilobytes / 1024),
+            "machine": machine(),
         }
         atomic_write(self.root / ".viper" / "costs" / f"{node.name}.json", json.dumps(cost).encode())
         self._clear()

@@ -29,7 +29,8 @@ from viper_pipeline.pipelines.report.write_report import write_report
 from viper_pipeline.rewards.load import load_reward
 from viper_pipeline.videos.importers import read_source
 
-PARAMS = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "tiny.yaml").read_text())
+PROFILES = Path(__file__).parents[2] / "profiles"
+PARAMS = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
 DMC = PARAMS["suites"]["dmc"]
 TASK = "cartpole_balance"
 COMPUTE = PARAMS["runtime"]["compute"]
@@ -282,16 +283,19 @@ def test_the_report_is_made_of_runs(made):
     returns = runs[f"run__dmc__{TASK}__viper__drq__0"].config["final_returns"]
     assert table["viper"]["final_return"] == pytest.approx(np.mean(returns))
     assert len(curves) == 3 * 2 and {row["method"] for row in curves} == set(table)
-    figures = draw_figures(**runs, **files)
-    page = write_report(
-        metrics,
-        figures,
-        "tiny",
+    shown = {
         **runs,
-        tokenizer__dmc=made["tokenizer"],
-        video_model__dmc__videogpt=made["video_model"],
-    )
+        **files,
+        "tokenizer__dmc": made["tokenizer"],
+        "video_model__dmc__videogpt": made["video_model"],
+        "settings__dmc": DMC,
+    }
+    paper = datasets.YamlDataset(filepath=str(PROFILES / "paper.yaml")).load()
+    figures = draw_figures(paper, **shown)
+    page = write_report(metrics, figures, "tiny", paper, **shown)
     assert page.count("data:image/gif") == 2 and f"curves-dmc-{TASK}.png" in figures
+    assert {"fig05.png", "fig12.svg", "fig17.png", "table1.csv", "paper.json"} <= set(figures)
+    assert "Settings that differ" in page and "Does VIPER work here?" in page
     disk = made["disk"]
     assert disk(datasets.JsonDataset, "m.json", metrics) == json.loads(json.dumps(metrics))
     assert len(disk(datasets.CsvDataset, "c.csv", curves)) == len(curves)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viper_pipeline.results.figures import draw_learning_curves, draw_paper_curves, draw_reward_figure, on_common_steps
+from viper_pipeline.results.figures import draw_learning_curves, draw_reward_figure, on_common_steps
 from viper_pipeline.results.inputs import Floors, RunResult
 from viper_pipeline.results.metrics import build_metrics
 from viper_pipeline.results.page import render
-from viper_pipeline.results.paper import paper_curve, paper_score
+from viper_pipeline.results.paper import paper_lines, paper_score, paper_trajectories
 from viper_pipeline.results.reward_metrics import reward_metrics
 from viper_pipeline.results.verdict import verdicts
 from viper_pipeline.videos.pictures import gif, png
@@ -145,7 +145,7 @@ def test_the_page_holds_everything_and_loads_nothing(metrics, scores):
     figures = {
         "curves-dmc-cartpole_balance.png": draw_learning_curves("cartpole_balance", runs, FLOORS),
         "reward-dmc-videogpt-cartpole_balance.png": draw_reward_figure("cartpole_balance", *scores),
-        "paper-dmc-cartpole_balance.png": draw_paper_curves("dmc", "cartpole_balance"),
+        "scores-dmc.png": draw_reward_figure("cartpole_balance", *scores),
     }
     frames = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
     quality = {"dmc": {"cartpole_balance": {"held_out": {"psnr": 30.0, "foreground_l1": 7.0}}}}
@@ -160,7 +160,7 @@ def test_the_page_holds_everything_and_loads_nothing(metrics, scores):
     )
     # without the pictures, whose letters may spell anything
     words_only = re.sub(r"data:image/(?:png|gif);base64,[A-Za-z0-9+/=]+", "", page)
-    assert not re.search(r"(src|href)=[\"'](?!data:)", page)
+    assert not re.search(r"(src|href)=[\"'](?!data:|#)", page)
     assert not re.search(r"https?:|url\(|@import", words_only)
     pictures = re.findall(r"data:image/(?:png|gif);base64,([A-Za-z0-9+/=]+)", page)
     assert len(pictures) == 6
@@ -178,8 +178,12 @@ def test_equal_figures_have_equal_bytes():
 
 
 def test_the_papers_curves_are_found_by_our_names():
-    steps, returns = paper_curve("dmc", "ball_in_cup_catch", "viper")
-    assert len(steps) == len(returns) > 20 and steps[-1] > 10e6
+    lines = paper_lines("fig12", "ball_in_cup_catch")["viper"]
+    assert len(lines) > 20 and lines.step.iloc[-1] > 10e6 and (lines.low <= lines["mean"]).all()
     assert paper_score("dmc", "cartpole_balance", "viper") == pytest.approx(852, abs=2)
-    assert paper_curve("dmc", "no_such_task", "viper") is None
-    assert draw_paper_curves("dmc", "acrobot_swingup") is None
+    assert set(paper_lines("fig12", "cartpole_balance")) == {"oracle", "viper", "amp", "amp_multi"}
+    assert paper_lines("fig12", "acrobot_swingup") == {} and paper_lines("fig9", panel="exploration")
+    assert {kind: len(true) > 30 for kind, (true, _) in paper_trajectories().items()} == {
+        "reference": True,
+        "random": True,
+    }

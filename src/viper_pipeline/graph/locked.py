@@ -21,17 +21,18 @@ def locked_steps(root: Path) -> Steps:
                 d["path"]: d.get("md5", "") for d in stage.get("deps", []) if Path(d["path"]).suffix not in code
             },
         }
-        for stage in _stages(root)
+        for stage in locked_stages(root)
         for out in stage.get("outs", [])
     }
 
 
 def locked_hashes(root: Path) -> dict[str, str]:
     """md5 of every output, as DVC last committed it."""
-    return {out["path"]: out["md5"] for stage in _stages(root) for out in stage.get("outs", []) if "md5" in out}
+    return {out["path"]: out["md5"] for stage in locked_stages(root) for out in stage.get("outs", []) if "md5" in out}
 
 
-def _stages(root: Path) -> Iterator[Mapping[str, Any]]:
+def locked_stages(root: Path) -> Iterator[Mapping[str, Any]]:
+    """Every stage of every lock file."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

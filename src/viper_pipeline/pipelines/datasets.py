@@ -11,6 +11,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from viper_pipeline.files import atomic_dir, atomic_write
+from viper_pipeline.graph.project import read_params
 from viper_pipeline.graph.recipe import current_recipe
 from viper_pipeline.pipelines.values import Recording
 from viper_pipeline.training.artifacts import Directory, as_json, load_directory, save_directory
@@ -93,6 +94,13 @@ class JsonDataset(_File):
 
     def save(self, data: Any) -> None:
         atomic_write(self.path, as_json(data).encode())
+
+
+class YamlDataset(_File):
+    """A file of parameters."""
+
+    def load(self) -> Any:
+        return read_params(self.path)
 
 
 class CsvDataset(_File):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from viper_pipeline.results.inputs import Floors, RunResult
-from viper_pipeline.results.paper import paper_curve
 from viper_pipeline.results.statistics import interval
-from viper_pipeline.results.style import COLOURS, as_png, axes, colour
+from viper_pipeline.results.style import as_png, axes, colour
 
 
 def draw_reward_figure(
@@ -17,24 +17,36 @@ def draw_reward_figure(
 ) -> bytes:
     """Left: nats per step of held-out, random and idle videos. Right: true return against episode mean (Fig 5)."""
     figure, (left, right) = axes(2)
+    plot_along_video(left, task, scores)
+    plot_against_return(right, scores, returns)
+    return as_png(figure)
+
+
+def plot_along_video(panel: Any, task: str, scores: Mapping[str, Sequence[np.ndarray]]) -> None:
+    """Nats of each frame: mean over videos, and the span of most of them."""
     for kind in ("held_out", "random", "idle"):
         if kind not in scores:
             continue
         length = min(len(v) for v in scores[kind])
         rows = np.stack([v[1:length] for v in scores[kind]])
         steps = np.arange(1, length)
-        left.plot(steps, rows.mean(0), color=colour(kind), label=f"{kind.replace('_', ' ')} ({len(rows)} videos)")
-        left.fill_between(steps, *np.quantile(rows, [0.1, 0.9], axis=0), color=colour(kind), alpha=0.15, lw=0)
-    left.set(xlabel="frame", ylabel="ln p(frame | earlier), nats", title=f"{task}: mean, and 10 to 90 % of videos")
-    left.legend(frameon=False)
+        panel.plot(steps, rows.mean(0), color=colour(kind), label=f"{kind.replace('_', ' ')} ({len(rows)} videos)")
+        panel.fill_between(steps, *np.quantile(rows, [0.1, 0.9], axis=0), color=colour(kind), alpha=0.15, lw=0)
+    panel.set(xlabel="frame", ylabel="ln p(frame | earlier), nats", title=f"{task}: mean, and 10 to 90 % of videos")
+    panel.legend(frameon=False, fontsize=8)
+
+
+def plot_against_return(
+    panel: Any, scores: Mapping[str, Sequence[np.ndarray]], returns: Mapping[str, np.ndarray]
+) -> None:
+    """A dot a video: true return, mean nats."""
     for kind, values in returns.items():
         if kind == "train":
             continue
         means = [v[1:].mean() for v in scores[kind]]
-        right.scatter(values, means, s=18, color=colour(kind), label=kind.replace("_", " "), alpha=0.8)
-    right.set(xlabel="true return of the episode", ylabel="mean nats a frame", title="each dot is a video")
-    right.legend(frameon=False)
-    return as_png(figure)
+        panel.scatter(values, means, s=18, color=colour(kind), label=kind.replace("_", " "), alpha=0.8)
+    panel.set(xlabel="true return of the episode", ylabel="mean nats a frame", title="each dot is a video")
+    panel.legend(frameon=False, fontsize=8)
 
 
 def on_common_steps(runs: Sequence[RunResult]) -> tuple[np.ndarray, np.ndarray]:
@@ -82,17 +94,4 @@ def draw_learning_curves(task: str, runs: Sequence[RunResult], floors: Floors) -
     right.set(xlabel="true return", title=f"the end: 95 % interval, {episodes} fresh episodes a seed")
     right.set(yticks=[], ylim=(-0.6, len({(run.agent, run.method) for run in runs}) - 0.2))
     right.set_xlim(left=min(0.0, right.get_xlim()[0]) if right.dataLim.x0 < 0 else 0.0)
-    return as_png(figure)
-
-
-def draw_paper_curves(suite: str, task: str) -> bytes | None:
-    """The paper's own curves of the task; None if it shows none."""
-    curves = {m: c for m in ("viper", "oracle", "amp") if (c := paper_curve(suite, task, m)) is not None}
-    if not curves:
-        return None
-    figure, (panel,) = axes(1)
-    for method, (steps, returns) in curves.items():
-        panel.plot(steps / 1e6, returns, color=COLOURS.get(method, COLOURS["paper"]), label=f"paper: {method}")
-    panel.set(xlabel="million environment frames", ylabel="true return", title=f"{task} in the paper (DreamerV3)")
-    panel.legend(frameon=False)
     return as_png(figure)

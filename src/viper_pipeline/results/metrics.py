@@ -10,6 +10,7 @@ import numpy as np
 
 from viper_pipeline.results.inputs import Floors, RunResult
 from viper_pipeline.results.statistics import interquartile_mean, interval
+from viper_pipeline.results.suite_metrics import suite_metrics
 
 
 def agent_metrics(runs: Sequence[RunResult]) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def build_metrics(
     """All of metrics.json."""
     return {
         "agents": agent_metrics(runs),
+        "aggregates": suite_metrics(runs),
         "oracles": floor_metrics(floors),
         "rewards": dict(rewards),
         "costs": dict(costs),

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from viper_pipeline.results.cards import Card
+from viper_pipeline.results.costs import by_stage, duration
 from viper_pipeline.results.experts import in_words
+from viper_pipeline.results.lineage_graph import draw_lineage
 from viper_pipeline.results.paper import paper_score
+from viper_pipeline.results.paper_figures.files import INDEX
+from viper_pipeline.results.settings_diff import Difference, differences
+from viper_pipeline.results.short import answers
 from viper_pipeline.results.verdict import verdicts
+from viper_pipeline.videos.pictures import png
 
 TEMPLATES = Path(__file__).parent / "templates"
 SEEDS = 3  # of each run in the paper
@@ -25,6 +36,23 @@ METHODS = {
     "idle": "zero action",
     "expert": "the expert videos",
 }
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where results come from; empty where the report is made outside of the pipeline."""
+
+    cards: Sequence[Card] = ()
+    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # lineage: path -> {stage, params, parents}
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # suite -> its block of params.yaml
+    paper: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # suite -> its block of the paper's profile
+
+    def differences(self) -> dict[str, list[Difference]]:
+        """Suite -> settings that differ from the paper's profile, where that has the suite."""
+        return {s: differences(block, self.paper[s]) for s, block in self.settings.items() if s in self.paper}
+
+
+NOWHERE = Origins()
 
 
 def embed(content: bytes) -> str:
@@ -41,6 +69,7 @@ def render(
     reconstructions: Mapping[tuple[str, ...], bytes],
     rollouts: Mapping[tuple[str, ...], bytes],
     quality: Mapping[str, Any],
+    origins: Origins = NOWHERE,
 ) -> str:
     """The page as HTML text; every picture is inside it, and nothing is loaded from elsewhere.
 
@@ -52,6 +81,10 @@ def render(
     )
     environment.filters["embed"] = embed
     environment.filters["number"] = lambda x: "n/a" if x is None else f"{x:.0f}"
+    environment.filters["duration"] = duration
+    environment.filters["png"] = png
+    differing = origins.differences()
+    index = json.loads(figures.get(INDEX, b"[]"))
     return environment.get_template("index.html.jinja").render(
         profile=profile,
         metrics=metrics,
@@ -63,7 +96,20 @@ def render(
         tasks=list(task_tables(metrics)),
         methods=METHODS | {name: "" for name in named_methods(metrics) - METHODS.keys()},
         missing=list(missing(metrics)),
+        answers=answers(metrics, sum(map(len, differing.values())) if origins.paper else None),
+        index=index,
+        tables={entry["name"]: table_rows(figures, entry["files"]) for entry in index},
+        cards=origins.cards,
+        lineage=draw_lineage(origins.steps),
+        differing=differing,
+        stages=by_stage(metrics["costs"]),
     )
+
+
+def table_rows(figures: Mapping[str, bytes], names: Sequence[str]) -> list[list[str]]:
+    """The rows of a table's CSV file, its header first; none for a figure."""
+    texts = [figures[name].decode() for name in names if name.endswith(".csv")]
+    return [row for text in texts for row in csv.reader(io.StringIO(text))]
 
 
 def named_methods(metrics: Mapping[str, Any]) -> set[str]:
@@ -105,10 +151,3 @@ def missing(metrics: Mapping[str, Any]) -> Iterator[str]:
                 for method, values in methods.items():
                     if values["seeds"] < SEEDS:
                         yield f"{suite} {task}: {values['seeds']} of the paper's {SEEDS} seeds of {method}, {agent}"
-    yield "DreamerV3: not built yet"
-    if "atari" not in metrics["oracles"]:
-        yield (
-            "suite atari: where a profile has it, its expert sets, masks and reward are on a page of their own, "
-            "reports/atari/index.html; agents with buttons are not built yet"
-        )
-    yield "suite rlbench: not built yet"

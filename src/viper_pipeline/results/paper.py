@@ -26,15 +26,6 @@ def _table(name: str) -> pd.DataFrame:
     return pd.read_csv(DATA / name)
 
 
-def paper_curve(suite: str, task: str, method: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """(environment frames, mean return) of the paper's DreamerV3 run, or None where it shows none."""
-    table = _table("paper_curves.csv")
-    rows = table[
-        (table.figure == FIGURES.get(suite)) & (table.task == NAMES.get(task, task)) & (table.method == method)
-    ]
-    return (rows.step.to_numpy(), rows["mean"].to_numpy()) if len(rows) else None
-
-
 def paper_score(suite: str, task: str, method: str) -> float | None:
     """The paper's final return: mean of the last tenth of its curve."""
     table = _table("paper_scores.csv")
@@ -42,3 +33,20 @@ def paper_score(suite: str, task: str, method: str) -> float | None:
         (table.figure == FIGURES.get(suite)) & (table.task == NAMES.get(task, task)) & (table.method == method)
     ]
     return float(rows.final_mean.iloc[0]) if len(rows) else None
+
+
+def paper_lines(figure: str, task: str | None = None, panel: str | None = None) -> dict[str, pd.DataFrame]:
+    """Every curve of a figure's panel by its method: columns step, mean, low, high (NaN where no band is drawn)."""
+    table = _table("paper_curves.csv")
+    rows = table[table.figure == figure]
+    if task is not None:
+        rows = rows[rows.task == NAMES.get(task, task)]
+    if panel is not None:
+        rows = rows[rows.panel == panel]
+    return {str(method): lines.sort_values("step") for method, lines in rows.groupby("method", sort=False)}
+
+
+def paper_trajectories() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Fig 5's right panel: kind -> (task returns, VIPER returns), a trajectory each."""
+    table = _table("paper_fig5_scatter.csv")
+    return {str(k): (t.task_return.to_numpy(), t.viper_return.to_numpy()) for k, t in table.groupby("method")}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 COLOURS = {
     "viper": "#009E73",
     "oracle": "#555555",
@@ -15,6 +18,9 @@ COLOURS = {
     "paper": "#CC79A7",
     "held_out": "#009E73",
     "contrast": "#56B4E9",
+    "amp": "#56B4E9",
+    "amp_multi": "#CC79A7",
+    "reference": "#009E73",
 }
 SPARE = ("#CC79A7", "#56B4E9", "#F0E442", "#999999")
 
@@ -26,23 +32,55 @@ def colour(name: str) -> str:
 
 def axes(columns: int, width: float = 5.2, height: float = 3.6) -> tuple[Any, list[Any]]:
     """A figure with `columns` panels side by side."""
+    return panels_of(columns, columns, width, height)
+
+
+def panels_of(count: int, columns: int, width: float = 5.2, height: float = 3.6) -> tuple[Any, list[Any]]:
+    """A figure with `count` panels, `columns` in a row; width and height of one, in inches."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, columns, figsize=(width * columns, height), squeeze=False, layout="constrained")
-    for panel in panels[0]:
+    matplotlib.rcParams.update({"axes.titlesize": 10, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8})
+    rows = -(-count // columns)
+    size = (width * columns, height * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    panels = list(grid.flat)
+    for panel in panels[count:]:
+        panel.set_visible(False)
+    for panel in panels[:count]:
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.25)
-    return figure, list(panels[0])
+    return figure, panels[:count]
+
+
+def show_frames(panel: Any, image: np.ndarray, title: str) -> None:
+    """A picture (H, W, 3) in a panel without axes, its pixels as squares."""
+    panel.imshow(image, interpolation="nearest")
+    panel.set_title(title, fontsize=8)
+    panel.axis("off")
 
 
 def as_png(figure: Any, dpi: int = 110) -> bytes:
-    """The picture; equal figures give equal bytes."""
+    """The picture in 256 colours, a third of the size; equal figures give equal bytes. The figure is gone after it."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     plt.close(figure)
+    small = io.BytesIO()
+    picture = Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture.save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def as_svg(figure: Any) -> bytes:
+    """The lines, for print; equal figures give equal bytes. The figure stays."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "viper", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.set_layout_engine("none")  # everything has its place now; finding it takes longer than drawing
     return buffer.getvalue()

@@ -17,9 +17,23 @@ def create(
     suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], group: str = "report", place: str = ""
 ) -> Pipeline:
     """Three stages over `suites`; place: what stands before the names of what they make."""
-    runs, experts, rewards, models = {}, {}, {}, {}
+    judged = results_of(suites, seeds)
+    settings = {f"settings__{suite}": f"params:suites.{suite}" for suite in suites}
+    shown = judged | models_of(suites) | settings | {"paper_profile": "paper_profile"}
+    pages = {"metrics": f"{place}metrics", "figures": f"{place}figures", "profile": "params:profile"}
+    return Pipeline(
+        [
+            stage(group, "aggregate", "all", aggregate, judged, [f"{place}metrics", f"{place}curves"]),
+            stage(group, "draw_figures", "all", draw_figures, shown, f"{place}figures"),
+            stage(group, "write_report", "all", write_report, pages | shown, f"{place}page"),
+        ]
+    )
+
+
+def results_of(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> dict[str, str]:
+    """What is measured: name of an input -> dataset, of every run, expert set, floor and reward."""
+    runs, experts, rewards = {}, {}, {}
     for suite, spec in suites.items():
-        models[f"tokenizer__{suite}"] = f"{suite}/tokenizer"
         for task in spec["tasks"]:
             experts[f"experts__{suite}__{task}"] = f"{suite}/{task}/experts"
             experts[f"baselines__{suite}__{task}"] = f"{suite}/{task}/baseline_episodes"
@@ -30,27 +44,12 @@ def create(
                         runs[key] = f"{suite}/{task}/{method}/{agent}/{seed}/run"
         for model in spec["video_models"]:
             rewards[f"reward__{suite}__{model}"] = f"{suite}/{model}/reward"
-            models[f"video_model__{suite}__{model}"] = f"{suite}/{model}/video_model"
-    return Pipeline(
-        [
-            stage(
-                group, "aggregate", "all", aggregate, runs | experts | rewards, [f"{place}metrics", f"{place}curves"]
-            ),
-            stage(group, "draw_figures", "all", draw_figures, runs | experts | rewards, f"{place}figures"),
-            stage(
-                group,
-                "write_report",
-                "all",
-                write_report,
-                {
-                    "metrics": f"{place}metrics",
-                    "figures": f"{place}figures",
-                    "profile": "params:profile",
-                }
-                | runs
-                | models
-                | rewards,
-                f"{place}page",
-            ),
-        ]
-    )
+    return runs | experts | rewards
+
+
+def models_of(suites: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What is shown besides: name of an input -> dataset, of every tokenizer and video model."""
+    models = {f"tokenizer__{suite}": f"{suite}/tokenizer" for suite in suites}
+    for suite, spec in suites.items():
+        models |= {f"video_model__{suite}__{model}": f"{suite}/{model}/video_model" for model in spec["video_models"]}
+    return models

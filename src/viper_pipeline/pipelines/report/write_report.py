@@ -5,25 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from viper_pipeline.graph.recipe import current_recipe
+from viper_pipeline.pipelines.report.cards import cards_of
 from viper_pipeline.pipelines.report.collect import named
-from viper_pipeline.results.page import render
+from viper_pipeline.results.films import smaller
+from viper_pipeline.results.page import Origins, render
+from viper_pipeline.results.paper_figures.strips import pictures
 
 Pictures = dict[tuple[str, ...], bytes]
 FILMED = ("viper", "oracle")
-"""Methods whose first seed is shown on film; films are most of the page's size."""
+"""Methods whose first seed is shown on film."""
+SHOWN = 6
+"""Tasks of a suite whose films and strips are shown; pictures are most of the page's size."""
 
 
 def write_report(
     metrics: Mapping[str, Any],
     figures: Mapping[str, bytes],
     profile: str,
+    paper_profile: Mapping[str, Any],
     **inputs: Any,
 ) -> str:
-    """metrics.json, figures, and the pictures that models and agents carry -> reports/index.html."""
+    """metrics.json, figures, and what models and agents carry -> reports/index.html."""
+    settings = {suite: block for (suite,), block in named("settings", inputs).items()}
+    shown = {(suite, task) for suite, block in settings.items() for task in block["tasks"][:SHOWN]}
+    runs = named("run", inputs)
     episodes = {
-        key: directory.files["episode.gif"]
-        for key, directory in named("run", inputs).items()
-        if key[2] in FILMED and key[4] == min(k[4] for k in named("run", inputs))
+        key: smaller(directory.files["episode.gif"])
+        for key, directory in runs.items()
+        if key[:2] in shown and key[2] in FILMED and key[4] == min(k[4] for k in runs)
     }
     tokenizers = named("tokenizer", inputs)
     reconstructions: Pictures = {
@@ -32,11 +42,21 @@ def write_report(
         for name, content in directory.files.items()
         if name.startswith("reconstructions_")
     }
-    rollouts: Pictures = {
-        (suite, model, name.removeprefix("rollouts_").removesuffix(".png")): content
-        for (suite, model), directory in named("video_model", inputs).items()
-        for name, content in directory.files.items()
-        if name.startswith("rollouts_")
+    paying = {suite: block["reward"]["model"] for suite, block in settings.items()}
+    rollouts = {
+        key: strip
+        for key, strip in pictures(named("video_model", inputs), "rollouts").items()
+        if (key[0], key[2]) in shown and key[1] == paying[key[0]]
     }
     quality = {suite: directory.config["metrics"] for (suite,), directory in tokenizers.items()}
-    return render(profile, metrics, figures, episodes, reconstructions, rollouts, quality)
+    recipe = current_recipe()
+    steps = recipe.lineage["steps"] if recipe else {}
+    own = set(recipe.outs) if recipe else set()
+    origins = Origins(
+        cards=cards_of(inputs, steps),
+        steps={path: step for path, step in steps.items() if path not in own},
+        settings=settings,
+        paper=paper_profile.get("suites", {}),
+    )
+    kept = {key: content for key, content in reconstructions.items() if key in shown}
+    return render(profile, metrics, figures, episodes, kept, rollouts, quality, origins)

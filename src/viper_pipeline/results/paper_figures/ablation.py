@@ -1,0 +1,108 @@
+"""Fig 9: one part of VIPER changed at a time: the bonus' weight, the video model, its context."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from viper_pipeline.results.evidence import AblationRun, Evidence
+from viper_pipeline.results.figures import on_common_steps
+from viper_pipeline.results.inputs import RunResult
+from viper_pipeline.results.paper import paper_lines
+from viper_pipeline.results.paper_figures.curves import capital, our_line, paper_line
+from viper_pipeline.results.paper_figures.entry import Drawn, Part, budget, run_source
+from viper_pipeline.results.style import axes
+
+AXES = {"beta": "exploration", "model": "video_model", "context": "context_length"}
+"""Axis -> the panel in the table of the paper's curves."""
+TITLES = {"beta": "weight of the exploration bonus", "model": "video model", "context": "context frames"}
+INKS = ("#009E73", "#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
+VALUES = {"beta": ("1.0", "0.5", "0.0"), "model": ("videogpt", "byol", "maskgit"), "context": ("16", "8", "2")}
+"""The paper's, its own configuration first."""
+
+
+def own(evidence: Evidence) -> tuple[list[RunResult], dict[str, str]]:
+    """VIPER's runs as the first suite has them, and what they are on each axis."""
+    suite = next((r.suite for r in evidence.runs if r.method == "viper"), "dmc")
+    block = evidence.settings.get(suite, {})
+    model = str(block.get("reward", {}).get("model", "videogpt"))
+    window = block.get(model, {}).get("window")
+    values = {"beta": "1.0", "model": model, "context": str(window - 1) if window else "16"}
+    return [r for r in evidence.runs if (r.suite, r.method) == (suite, "viper")], values
+
+
+def parts(evidence: Evidence) -> list[Part]:
+    """The paper's values on every axis; another context stands in for the paper's, and is named."""
+    runs, values = own(evidence)
+    changed = {(a.axis, a.value) for a in evidence.ablations}
+    made = []
+    for axis, wanted in VALUES.items():
+        for number, value in enumerate(wanted):
+            ours = values[axis] if number == 0 else next_value(axis, value, number, changed)
+            count = (
+                runs_count(runs) if number == 0 else sum((a.axis, a.value) == (axis, ours) for a in evidence.ablations)
+            )
+            note = "" if ours == value and count else f"{ours} in its place" if count else "no ablation has been run"
+            sources = tuple(run_source(r) for r in runs) if number == 0 else ()
+            made.append(Part(f"{axis} {value}", count, 3, note, sources))
+    return made
+
+
+def runs_count(runs: list[RunResult]) -> int:
+    """Seeds of the task that has most."""
+    return max((sum(r.task == task for r in runs) for task in {r.task for r in runs}), default=0)
+
+
+def next_value(axis: str, value: str, number: int, changed: set[tuple[str, str]]) -> str:
+    """The paper's value if we have it; of contexts, which are smaller here, the one in the same place."""
+    mine = sorted((v for a, v in changed if a == axis), key=lambda v: -float(v) if axis == "context" else 0)
+    if axis == "beta":
+        return next((v for v in mine if float(v) == float(value)), value)
+    if axis == "model" or value in mine:
+        return value
+    return mine[number - 1] if len(mine) >= number else value
+
+
+def draw(evidence: Evidence) -> Drawn:
+    """A panel an axis."""
+    figure, panels = axes(len(AXES), 3.7, 3.5)
+    runs, values = own(evidence)
+    repeat = runs[0].action_repeat if runs else 1
+    for panel, (axis, name) in zip(panels, AXES.items(), strict=True):
+        lines = paper_lines("fig9", panel=name)
+        for ink, value in zip(INKS, VALUES[axis], strict=False):
+            line = lines[f"{axis}={value}"]
+            paper_line(panel, line, ink)
+            panel.plot([], [], color=ink, lw=0.9, ls="--", label=f"paper: {value}")
+        changed = [a for a in evidence.ablations if a.axis == axis]
+        tasks = {r.task for r in runs}
+        if runs:
+            frames, returns = mean_over_tasks(runs)
+            our_line(panel, frames, returns, INKS[0])
+            panel.plot([], [], color=INKS[0], lw=2, label=f"ours: {values[axis]} ({len(tasks)} tasks)")
+        for ink, value in zip(INKS[1:], dict.fromkeys(a.value for a in changed), strict=False):
+            mine = [a for a in changed if a.value == value]
+            frames, returns = together(mine)
+            our_line(panel, frames * repeat, returns, ink)
+            panel.plot([], [], color=ink, lw=2, label=f"ours: {value} (n = {len(mine)})")
+        panel.set(xscale="log", xlabel="environment frames", ylabel="return", title=TITLES[axis])
+        panel.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    more = f"{len(evidence.ablations)} runs with a part changed" if evidence.ablations else "no run with a part changed"
+    return Drawn(figure, f"{capital(budget(runs))}; {more}. The paper does not name the tasks that it averages.")
+
+
+def mean_over_tasks(runs: list[RunResult]) -> tuple[np.ndarray, np.ndarray]:
+    """(frames, returns (seeds, S)): a seed's mean over tasks, on the steps that all its runs share."""
+    tasks = {r.task for r in runs}
+    whole = [s for s in sorted({r.seed for r in runs}) if {r.task for r in runs if r.seed == s} == tasks]
+    kept = [r for r in runs if r.seed in whole]
+    steps, returns = on_common_steps(kept)
+    rows = [np.mean([y for r, y in zip(kept, returns, strict=True) if r.seed == s], axis=0) for s in whole]
+    return steps * kept[0].action_repeat, np.array(rows)
+
+
+def together(runs: list[AblationRun]) -> tuple[np.ndarray, np.ndarray]:
+    """(agent steps, returns (seeds, S)) on the steps that all seeds share."""
+    first, last = max(a.steps[0] for a in runs), min(a.steps[-1] for a in runs)
+    steps = np.unique(np.concatenate([a.steps for a in runs]))
+    steps = steps[(steps >= first) & (steps <= last)]
+    return steps, np.stack([np.interp(steps, a.steps, a.returns) for a in runs])

@@ -1,0 +1,130 @@
+"""The paper's figures and tables, one entry each; Fig 1 is a drawing of the method and has no data."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection
+
+from viper_pipeline.errors import BadParams
+from viper_pipeline.plugs import did_you_mean
+from viper_pipeline.results.paper_figures import (
+    ablation,
+    curves,
+    environments,
+    likelihood,
+    masks,
+    overall,
+    strips,
+    tables,
+)
+from viper_pipeline.results.paper_figures.entry import Drawn, Entry, Part
+
+ALL = ("dmc", "atari", "rlbench")
+EXPERTS = "the expert set of each task (curate_experts)"
+RUNS = "agent runs of each task, method and seed (train_agent_*)"
+REWARD = "the reward's evaluation (evaluate_reward)"
+PARAMS = "the artifacts' own settings and profiles/paper.yaml"
+
+
+def of_suite(
+    number: int,
+    title: str,
+    plots: str,
+    feeds: str,
+    suite: str,
+    parts: Callable[..., list[Part]],
+    draw: Callable[..., Drawn],
+    *values: object,
+    remark: str = "",
+) -> Entry:
+    """A figure of one suite, whose functions take the suite and `values` after the evidence."""
+
+    def bound(function: Callable) -> Callable:
+        return lambda evidence: function(evidence, suite, *values)
+
+    return Entry(f"fig{number:02d}", title, plots, feeds, (suite,), bound(parts), bound(draw), remark)
+
+
+def table(number: int) -> Entry:
+    """One of the tables of settings."""
+    name = f"table{number}"
+    setting = tables.TABLES[name]
+    return Entry(
+        name,
+        f"Settings of {setting.name}",
+        "hyperparameters a suite",
+        PARAMS,
+        setting.columns,
+        functools.partial(tables.parts, name=name),
+        functools.partial(tables.draw, name=name),
+    )
+
+
+FIGURES: tuple[Entry, ...] = (
+    Entry("fig02", "Environments", "two environments a suite", EXPERTS, ALL,
+          environments.overview_parts, environments.draw_overview),
+    Entry("fig03", "Suites as a whole", "mean over tasks against frames: DMC with DrQ and DreamerV3, Atari, RLBench",
+          RUNS, ALL, overall.parts, overall.draw,
+          "The paper's bands here are one standard deviation across tasks, of the tasks' means; they say nothing of "
+          "seeds. Its two versions differ (DMC, DreamerV3, VIPER: 712 and 822); drawn is the second, off a picture."),
+    Entry("fig04", "Rollouts of video models", "a video model continues one frame, T = 0 to 64, in three environments",
+          "the video models (train_video_model)", ALL, strips.rollout_parts, strips.draw_rollouts),
+    Entry("fig05", "The reward along videos", "reward against time and against true return, 40 videos of quadruped",
+          REWARD, ("dmc",), likelihood.parts, likelihood.draw,
+          "The paper draws no band here, and 38 of its 40 random videos can be read."),
+    Entry("fig06", "Hiding the scoreboard", "Pong with and without mask, and the oracle", f"{EXPERTS}; {RUNS}",
+          ("atari",), masks.parts, masks.draw,
+          "The paper's bands have no width here: probably one run a curve."),
+    Entry("fig07", "Predictions for an unseen arm and task", "seven frames ahead, two trained pairs and one held out",
+          "a video model of two arms", ("rlbench",), strips.unseen_parts, strips.nothing),
+    Entry("fig08", "A reward for an unseen arm and task", "an agent on the held-out pair; likelihood along its videos",
+          "a video model of two arms, and agents on the held-out pair", ("rlbench",),
+          strips.unseen_reward_parts, strips.nothing,
+          "The paper draws no band and states no number of seeds."),
+    Entry("fig09", "Ablations", "bonus weight 1, 0.5, 0; VideoGPT, BYOL, MaskGIT; context 16, 8, 2",
+          f"{RUNS}; runs with one part changed (pipeline `ablations`)", ("dmc",), ablation.parts, ablation.draw,
+          "The paper's VideoGPT and context-16 curves are the same runs; its beta = 1 is another set (812, not 731)."),
+    of_suite(10, "RLBench, task by task", "success against frames, 6 tasks", RUNS, "rlbench",
+             curves.suite_parts, curves.draw_suite,
+             remark="Four of the paper's bands are exactly sqrt(p (1 - p)): the spread of episodes, not of seeds."),
+    of_suite(11, "Atari, game by game", "human-normalised score against frames, 7 games", RUNS, "atari",
+             curves.suite_parts, curves.draw_suite,
+             remark="The paper's oracle curves have bands without width: probably one run each."),
+    of_suite(12, "DeepMind Control, task by task", "return against frames, 15 tasks", RUNS, "dmc",
+             curves.suite_parts, curves.draw_suite,
+             remark="Bands are one standard deviation over 3 seeds. Curves of runs that the paper stopped early end in "
+             "a constant tail (AMP, and VIPER on reacher_easy and walker_walk)."),
+    of_suite(13, "Training environments, RLBench", "20 tiles", EXPERTS, "rlbench",
+             environments.suite_parts, environments.draw_suite, 20),
+    of_suite(14, "Training environments, DMC", "12 tiles", EXPERTS, "dmc",
+             environments.suite_parts, environments.draw_suite, 12,
+             remark="The paper shows a fish, which is none of its tasks."),
+    of_suite(15, "Training environments, Atari", "7 tiles", EXPERTS, "atari",
+             environments.suite_parts, environments.draw_suite, 7),
+    of_suite(16, "What surprises the model, Atari", "per-code likelihood over frames, expert and random", REWARD,
+             "atari", strips.map_parts, strips.draw_maps, "pong"),
+    of_suite(17, "What surprises the model, DMC", "per-code likelihood over frames of cartpole_balance", REWARD, "dmc",
+             strips.map_parts, strips.draw_maps, "cartpole_balance"),
+    of_suite(18, "What surprises the model, RLBench", "per-code likelihood over frames, expert and random", REWARD,
+             "rlbench", strips.map_parts, strips.draw_maps, "take_lid_off_saucepan"),
+    *(table(number) for number in (1, 2, 3, 4)),
+)  # fmt: skip
+
+
+STAND_INS = {"tabletop": "rlbench"}
+
+
+def entries(suite: str | None = None) -> list[Entry]:
+    """All of them, or those that show something of a suite. Raises BadParams for a suite of no figure."""
+    if suite is None:
+        return list(FIGURES)
+    chosen = of_suites([suite])
+    if not chosen:
+        raise BadParams(f"--suite {suite}: the paper has no figure of it{did_you_mean(suite, [*ALL, *STAND_INS])}")
+    return chosen
+
+
+def of_suites(suites: Collection[str]) -> list[Entry]:
+    """The entries that show something of any of these."""
+    wanted = {STAND_INS.get(suite, suite) for suite in suites}
+    return [entry for entry in FIGURES if wanted & set(entry.suites)]

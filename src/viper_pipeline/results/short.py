@@ -1,0 +1,138 @@
+"""The report in five answers: does it work, on what, how sure are we, what did it cost, what differs from the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from viper_pipeline.results.costs import by_stage, duration
+from viper_pipeline.results.paper_tasks import TASKS
+from viper_pipeline.results.verdict import ENOUGH
+
+PAPER_FRAMES = {"dmc": "15,000,000", "atari": "10,000,000", "rlbench": "2,000,000"}
+
+
+class Answer(NamedTuple):
+    """A question and what the numbers say."""
+
+    question: str
+    answer: str
+
+
+Row = tuple[str, str, str, Mapping[str, Any], Mapping[str, Any]]
+"""suite, task, agent, its methods, the task's floors"""
+
+
+def rows_of(metrics: Mapping[str, Any]) -> list[Row]:
+    """A row a task and agent."""
+    return [
+        (suite, task, agent, methods, metrics["oracles"].get(suite, {}).get(task, {}))
+        for suite, tasks in metrics["agents"].items()
+        for task, agents in tasks.items()
+        for agent, methods in agents.items()
+    ]
+
+
+def answers(metrics: Mapping[str, Any], changed: int | None = None) -> list[Answer]:
+    """changed: settings that differ from the paper's profile; None if it is not known."""
+    rows = rows_of(metrics)
+    return [
+        Answer("Does VIPER work here?", " ".join(works(rows))),
+        Answer("On what?", " ".join(on_what(metrics, rows))),
+        Answer("How sure are we?", " ".join(how_sure(metrics, rows))),
+        Answer("What did it cost?", cost(metrics.get("costs", {}))),
+        Answer("What differs from the paper?", " ".join(differs(metrics, rows, changed))),
+    ]
+
+
+def works(rows: Sequence[Row]) -> Iterator[str]:
+    """Against both floors, and against the same agent with the true reward."""
+    tried = [(task, methods, floors) for _, task, _, methods, floors in rows if "viper" in methods]
+    if not tried:
+        yield "Not tried: there is no agent that was paid by the video model."
+        return
+    above, unclear = [], []
+    for task, methods, floors in tried:
+        known = [v for kind in ("random", "idle") if (v := floors.get(f"{kind}_return")) is not None]
+        beats = bool(known) and methods["viper"]["ci95_low"] > max(known)
+        (above if beats else unclear).append(task)
+    if above:
+        yield (
+            f"On {', '.join(above)} the whole 95 % interval of VIPER's return lies above what random and idle "
+            "behaviour get."
+        )
+    if unclear:
+        yield f"On {', '.join(unclear)} it cannot be told from the better of random and idle behaviour, or is below it."
+    for task, methods, floors in tried:
+        expert = floors.get("expert_return")
+        share = (
+            f", {100 * methods['viper']['final_return'] / expert:.0f} % of the expert videos' return" if expert else ""
+        )
+        oracle = (
+            f"; the same agent with the true reward gets {methods['oracle']['final_return']:.0f}"
+            if ("oracle" in methods)
+            else ""
+        )
+        yield f"{task}: {methods['viper']['final_return']:.0f}{share}{oracle}."
+
+
+def on_what(metrics: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
+    """Suites, tasks, agents and budgets."""
+    for suite, tasks in metrics["oracles"].items():
+        agents = sorted({agent for s, _, agent, _, _ in rows if s == suite})
+        steps = sorted({m["steps"] for s, _, _, methods, _ in rows if s == suite for m in methods.values()})
+        trained = f", agent {', '.join(agents)} for {steps[0]:,} steps" if steps else ", no agents"
+        of = f" of the paper's {len(TASKS[suite])} tasks" if suite in TASKS else " tasks"
+        yield f"Suite {suite}: {len(tasks)}{of} ({', '.join(list(tasks)[:6])}){trained}."
+
+
+def how_sure(metrics: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
+    """Seeds and episodes behind the numbers, and the chance to beat each rival."""
+    viper = [methods["viper"] for _, _, _, methods, _ in rows if "viper" in methods]
+    if viper:
+        seeds = min(m["seeds"] for m in viper)
+        episodes = min(m["episodes"] for m in viper)
+        yield f"n = {seeds} seed{'s' if seeds > 1 else ''} and {episodes} fresh episodes a task at least."
+        if seeds < ENOUGH:
+            yield "Too few seeds to speak of the method; all of it holds for the runs made."
+        else:
+            yield "With so few seeds intervals are narrower than 95 % where seeds differ much."
+    for suite, agents in metrics.get("aggregates", {}).items():
+        for agent, block in agents.items():
+            for rival, p in block["viper_against"].items():
+                span = "" if p["ci95_low"] is None else f" ({p['ci95_low']:.2f} to {p['ci95_high']:.2f})"
+                chance = f"{p['probability']:.2f}{span}"
+                yield f"The chance that a VIPER run beats one of {rival} ({suite}, {agent}): {chance}."
+    for suite, models in metrics["rewards"].items():
+        for model, r in models.items():
+            auroc = f"{r['auroc_step']:.3f}"
+            yield f"The reward ({suite}, {model}) tells held-out experts from random frames with AUROC {auroc}."
+
+
+def cost(costs: Mapping[str, Any]) -> str:
+    """Time, memory, machine."""
+    rows = by_stage(costs)
+    if not rows:
+        return "Nothing was measured: all results came out of the cache."
+    longest = max(rows, key=lambda row: row.longest)
+    machines = sorted({m for row in rows for m in row.machines})
+    whole, stages = duration(sum(row.seconds for row in rows)), sum(row.runs for row in rows)
+    memory = max(row.peak_rss_mb for row in rows)
+    return (
+        f"{whole} of computing in {stages} stages, added up; the longest took {duration(longest.longest)} "
+        f"({longest.stage}), the largest {memory:.0f} MB of memory. Machine: {'; '.join(machines)}."
+    )
+
+
+def differs(metrics: Mapping[str, Any], rows: Sequence[Row], changed: int | None) -> Iterator[str]:
+    """Agent, budget, seeds, settings."""
+    agents = sorted({agent for _, _, agent, _, _ in rows})
+    if agents and not any(agent.startswith("dreamer") for agent in agents):
+        yield f"Agents are {', '.join(agents)}; the paper's results task by task are DreamerV3's."
+    for suite in metrics["oracles"]:
+        steps = sorted({m["steps"] for s, _, _, methods, _ in rows if s == suite for m in methods.values()})
+        if suite in PAPER_FRAMES and steps:
+            yield f"{steps[-1]:,} agent steps stand against the paper's {PAPER_FRAMES[suite]} frames."
+    if changed is not None:
+        yield f"{changed} settings differ from the paper's profile; they are listed below."
+    yield "Figures and tables of the paper that are missing, or made of fewer runs, are listed with reasons."
