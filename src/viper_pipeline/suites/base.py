@@ -20,6 +20,8 @@ class Suite(Protocol):
     name: str
     discrete: bool = False
     """True: an action (A,) holds preferences, and the greatest is done. False: positions of actuators."""
+    scripted: bool = False
+    """True: experts are scripts, and none is learned."""
     Frames: type[FrameSettings] = FrameSettings
     """The schema of the suite's block `frames`."""
 
