@@ -11,6 +11,7 @@ import jinja2
 
 from viper_pipeline.results.experts import in_words
 from viper_pipeline.results.paper import paper_score
+from viper_pipeline.results.transfer import HeldOut, transfers
 from viper_pipeline.results.verdict import verdicts
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -41,11 +42,13 @@ def render(
     reconstructions: Mapping[tuple[str, ...], bytes],
     rollouts: Mapping[tuple[str, ...], bytes],
     quality: Mapping[str, Any],
+    held_out: HeldOut | None = None,
 ) -> str:
     """The page as HTML text; every picture is inside it, and nothing is loaded from elsewhere.
 
     episodes: (suite, task, method, agent, seed) -> GIF; reconstructions: (suite, task) -> PNG;
-    rollouts: (suite, model, task) -> PNG; quality: suite -> task -> kind of frame -> metrics of the tokenizer.
+    rollouts: (suite, model, task) -> PNG; quality: suite -> task -> kind of frame -> metrics of the tokenizer;
+    held_out: tasks that a model was not trained on.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
@@ -60,6 +63,8 @@ def render(
         reconstructions=reconstructions,
         rollouts=rollouts,
         quality=quality,
+        held_out=held_out or {},
+        transfers=list(transfers(metrics["rewards"], held_out or {})),
         tasks=list(task_tables(metrics)),
         methods=METHODS | {name: "" for name in named_methods(metrics) - METHODS.keys()},
         missing=list(missing(metrics)),

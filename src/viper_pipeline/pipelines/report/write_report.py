@@ -38,5 +38,8 @@ def write_report(
         for name, content in directory.files.items()
         if name.startswith("rollouts_")
     }
+    held_out = {
+        key: directory.config.get("held_out_tasks", []) for key, directory in named("video_model", inputs).items()
+    }
     quality = {suite: directory.config["metrics"] for (suite,), directory in tokenizers.items()}
-    return render(profile, metrics, figures, episodes, reconstructions, rollouts, quality)
+    return render(profile, metrics, figures, episodes, reconstructions, rollouts, quality, held_out)
