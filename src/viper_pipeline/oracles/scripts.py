@@ -11,6 +11,7 @@ from pydantic import Field
 
 from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadParams
+from viper_pipeline.oracles.waypoints import WAYPOINTS, Waypoints
 from viper_pipeline.plugs import did_you_mean
 
 STAY, UP, RIGHT, LEFT, DOWN = 0, 2, 3, 4, 5
@@ -78,8 +79,10 @@ class Script:
         return preferences
 
 
-def script_for(task: str, noise: float) -> Script:
-    """The script of a task. Raises BadParams where none is written."""
+def script_for(task: str, noise: float) -> Script | Waypoints:
+    """The script of a game or of an arm's task. Raises BadParams where none is written."""
+    if task in WAYPOINTS:
+        return Waypoints(task, noise)
     if task not in SCRIPTS:
         raise BadParams(f"there is no script for task '{task}'{did_you_mean(task, SCRIPTS)}; use algorithm ppo")
     return Script(task, noise)

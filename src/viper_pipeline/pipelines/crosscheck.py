@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.errors import BadParams
 from viper_pipeline.oracles.scripts import SCRIPTS, ScriptConfig
+from viper_pipeline.oracles.waypoints import WAYPOINTS
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.suites import SUITES
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -40,21 +41,45 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
     elif spec.reward.way == "streaming" and not hasattr(VIDEO_MODELS.get(spec.reward.model), "session"):
         yield f"{here}.reward.way: '{spec.reward.model}' keeps no rolling cache; take model banded, or way exact"
     yield from _buttons(here, spec, simulator)
+    yield from _held_out_tasks(here, spec, simulator)
     if not unknown:
         yield from _lengths(here, spec, simulator)
 
 
 def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
-    buttons = getattr(simulator, "discrete", False)
+    buttons, scripted = getattr(simulator, "discrete", False), getattr(simulator, "scripted", False)
     for name in spec.agents if buttons else []:
         if not AGENTS.get(name).discrete:
             yield f"{here}.agents: '{name}' moves actuators, and this suite has buttons; take dreamer, or none: []"
     for task, recipe in spec.oracles.items():
         field = f"{here}.oracles.{task}.algorithm"
-        if isinstance(recipe, ScriptConfig) and not (buttons and task in SCRIPTS):
+        written = (SCRIPTS if buttons else WAYPOINTS) if buttons or scripted else {}
+        if isinstance(recipe, ScriptConfig) and task not in written:
             yield f"{field}: no script is written for this task; use another algorithm"
+        elif scripted and not isinstance(recipe, ScriptConfig):
+            yield f"{field}: experts of this suite are scripts; write algorithm: script"
         elif buttons and getattr(recipe, "algorithm", "") == "sac":
             yield f"{field}: sac moves actuators, and this suite has buttons; use ppo, or script"
+
+
+def _held_out_tasks(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    field, held_out = f"{here}.held_out_tasks", spec.held_out_tasks
+    class_of = getattr(simulator, "class_of", None)
+    if class_of is None:
+        if held_out is not None:
+            yield f"{field}: every task of this suite is a class of its own; none can be left out, delete the line"
+        return
+    if held_out is None:
+        yield f"{field}: missing; name the tasks that no model is trained on, or write []"
+    unknown = [task for task in held_out or [] if task not in spec.tasks]
+    for task in unknown:
+        yield f"{field}: '{task}' is not in {here}.tasks{did_you_mean(task, spec.tasks)}"
+    if unknown or not set(spec.tasks) <= set(simulator.tasks()):
+        return
+    trained = {class_of(task) for task in spec.tasks if task not in (held_out or [])}
+    for task in held_out or []:
+        if class_of(task) not in trained:
+            yield f"{field}: no other task of class '{class_of(task)}' is left to train on; keep '{task}' in training"
 
 
 def _tables(here: str, spec: SuiteConfig) -> Iterator[str]:

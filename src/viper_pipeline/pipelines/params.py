@@ -70,6 +70,10 @@ class SuiteConfig(Config):
     """One suite: a tokenizer, its video models, its agents."""
 
     tasks: list[str] = Field(min_length=1, description="tasks of the suite; the order gives the task ids")
+    held_out_tasks: list[str] | None = Field(
+        None,
+        description="suites with arms: tasks whose videos neither tokenizer nor video model is trained on (Figs 7, 8)",
+    )
     frames: FrameSettings
     datasets: dict[str, DatasetConfig]
     oracles: dict[str, OracleConfig | ScriptConfig]

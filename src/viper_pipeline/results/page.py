@@ -21,6 +21,7 @@ from viper_pipeline.results.paper import paper_score
 from viper_pipeline.results.paper_figures.files import INDEX
 from viper_pipeline.results.settings_diff import Difference, differences
 from viper_pipeline.results.short import answers
+from viper_pipeline.results.transfer import HeldOut, transfers
 from viper_pipeline.results.verdict import verdicts
 from viper_pipeline.videos.pictures import png
 
@@ -70,11 +71,13 @@ def render(
     rollouts: Mapping[tuple[str, ...], bytes],
     quality: Mapping[str, Any],
     origins: Origins = NOWHERE,
+    held_out: HeldOut | None = None,
 ) -> str:
     """The page as HTML text; every picture is inside it, and nothing is loaded from elsewhere.
 
     episodes: (suite, task, method, agent, seed) -> GIF; reconstructions: (suite, task) -> PNG;
-    rollouts: (suite, model, task) -> PNG; quality: suite -> task -> kind of frame -> metrics of the tokenizer.
+    rollouts: (suite, model, task) -> PNG; quality: suite -> task -> kind of frame -> metrics of the tokenizer;
+    held_out: tasks that a model was not trained on.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
@@ -93,6 +96,8 @@ def render(
         reconstructions=reconstructions,
         rollouts=rollouts,
         quality=quality,
+        held_out=held_out or {},
+        transfers=list(transfers(metrics["rewards"], held_out or {})),
         tasks=list(task_tables(metrics)),
         methods=METHODS | {name: "" for name in named_methods(metrics) - METHODS.keys()},
         missing=list(missing(metrics)),

@@ -14,12 +14,15 @@ from viper_pipeline.suites.frames import FrameSettings, FrameSpec, Rect
 class Suite(Protocol):
     """Tasks, and environments with pixels and state.
 
-    Objects hold no simulator, so that they can be sent to other processes.
+    Objects hold no simulator, so that they can be sent to other processes. A suite whose tasks are done by several
+    arms also has `class_of(task)`, what a video model is told of a task, and a parameter `held_out_tasks`.
     """
 
     name: str
     discrete: bool = False
     """True: an action (A,) holds preferences, and the greatest is done. False: positions of actuators."""
+    scripted: bool = False
+    """True: experts are scripts, and none is learned."""
     Frames: type[FrameSettings] = FrameSettings
     """The schema of the suite's block `frames`."""
 

@@ -18,10 +18,11 @@ from viper_pipeline.suites import SUITES
 
 
 def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
-    """The expert stages of one suite, once a task. Suites with buttons have players of another kind."""
+    """The expert stages of one suite, once a task. Suites with buttons or scripts have players of another kind."""
     nodes = []
     p = f"params:suites.{suite}"
-    buttons = getattr(SUITES.get(suite), "discrete", False)
+    kind = SUITES.get(suite)
+    players = getattr(kind, "discrete", False) or getattr(kind, "scripted", False)
     for task in spec["tasks"]:
         here = {"suite": suite, "task": task}
         nodes += [
@@ -29,24 +30,24 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 suite,
                 "train_oracle",
                 task,
-                bind(train_player if buttons else train_oracle, **here),
+                bind(train_player if players else train_oracle, **here),
                 {
                     "recipe": f"{p}.oracles.{task}",
                     "seed": "params:seed",
                     "scratch": f"{suite}/train_oracle-{task}/scratch",
                 }
-                | ({"frames": f"{p}.frames"} if buttons else {"action_repeat": f"{p}.frames.action_repeat"}),
+                | ({"frames": f"{p}.frames"} if players else {"action_repeat": f"{p}.frames.action_repeat"}),
                 f"{suite}/{task}/oracle",
             ),
             stage(
                 suite,
                 "record_episodes",
                 task,
-                bind(record_player if buttons else record_episodes, **here),
+                bind(record_player if players else record_episodes, **here),
                 {
                     "oracle": f"{suite}/{task}/oracle",
                     "frames": f"{p}.frames",
-                    ("record_settings" if buttons else "record"): f"{p}.record",
+                    ("record_settings" if players else "record"): f"{p}.record",
                     "seed": "params:seed",
                     "workers": "params:runtime.workers",
                     "scratch": f"{suite}/record_episodes-{task}/scratch",

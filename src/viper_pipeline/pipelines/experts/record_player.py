@@ -1,4 +1,4 @@
-"""Stage `record_episodes` of suites whose actions are buttons: every game of the player, with true scores."""
+"""Stage `record_episodes` of suites that have scripts or buttons: every episode of the player, with true scores."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def record_player(
     suite: str,
     task: str,
 ) -> Recording:
-    """The player's expert games, and noisy ones that only test the reward."""
+    """The player's expert episodes, and noisy ones that only test the reward."""
     simulator, player = SUITES.get(suite)(), load_player(oracle)
     spec = simulator.frame_spec(task, frames)
     kinds: dict[Kind, int] = {"expert": record_settings["expert"], "noisy": record_settings["noisy"]}

@@ -1,4 +1,4 @@
-"""Stage `train_oracle` of suites whose actions are buttons: a script, or PPO on the console's memory (paper 4.1)."""
+"""Stage `train_oracle` of suites that have scripts or buttons: a script, or PPO on a console's memory (paper 4.1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def train_player(
 ) -> Directory:
     """recipe: a ScriptConfig or an OracleConfig -> the player. It learns with the buttons that its game uses."""
     simulator = SUITES.get(suite)()
-    spec = simulator.frame_spec(task, {**frames, "action_set": "minimal"})
+    spec = simulator.frame_spec(task, {**frames, "action_set": "minimal"} if simulator.discrete else frames)
     kind = ScriptConfig if recipe["algorithm"] == "script" else OracleConfig
     return train(
         lambda seed: simulator.make(task, seed, spec, pixels=False),

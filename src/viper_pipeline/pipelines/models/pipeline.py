@@ -10,13 +10,18 @@ from kedro.pipeline import Pipeline
 from viper_pipeline.pipelines.bind import bind, stage
 from viper_pipeline.pipelines.models.encode_experts import encode_experts
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
+from viper_pipeline.pipelines.models.train_shared_model import train_shared_model
+from viper_pipeline.pipelines.models.train_shared_tokenizer import train_shared_tokenizer
 from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
 from viper_pipeline.pipelines.models.train_video_model import train_video_model
+from viper_pipeline.suites import SUITES
 
 
 def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
-    """One tokenizer a suite, one set of codes a task, one reward a video model."""
+    """One tokenizer a suite, one set of codes a task, one reward a video model. Suites with arms hold pairs out."""
     p = f"params:suites.{suite}"
+    arms = hasattr(SUITES.get(suite), "class_of")
+    held_out = {"held_out_tasks": f"{p}.held_out_tasks"} if arms else {}
     experts = {f"experts__{task}": f"{suite}/{task}/experts" for task in spec["tasks"]}
     baselines = {f"baselines__{task}": f"{suite}/{task}/baseline_episodes" for task in spec["tasks"]}
     codes = {f"codes__{task}": f"{suite}/{task}/codes" for task in spec["tasks"]}
@@ -25,7 +30,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
             suite,
             "train_tokenizer",
             "all",
-            bind(train_tokenizer, suite=suite),
+            bind(train_shared_tokenizer if arms else train_tokenizer, suite=suite),
             {
                 "config": f"{p}.tokenizer",
                 "seed": "params:seed",
@@ -33,6 +38,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 "scratch": f"{suite}/train_tokenizer/scratch",
                 **experts,
                 **baselines,
+                **held_out,
             },
             f"{suite}/tokenizer",
         )
@@ -58,7 +64,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 suite,
                 "train_video_model",
                 model,
-                bind(train_video_model, suite=suite, model=model),
+                bind(train_shared_model if arms else train_video_model, suite=suite, model=model),
                 {
                     "config": f"{p}.{model}",
                     "seed": "params:seed",
@@ -66,6 +72,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                     "tokenizer": f"{suite}/tokenizer",
                     "scratch": f"{suite}/train_video_model-{model}/scratch",
                     **codes,
+                    **held_out,
                 },
                 f"{suite}/{model}/video_model",
             ),

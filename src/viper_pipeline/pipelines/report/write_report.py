@@ -48,6 +48,9 @@ def write_report(
         for key, strip in pictures(named("video_model", inputs), "rollouts").items()
         if (key[0], key[2]) in shown and key[1] == paying[key[0]]
     }
+    held_out = {
+        key: directory.config.get("held_out_tasks", []) for key, directory in named("video_model", inputs).items()
+    }
     quality = {suite: directory.config["metrics"] for (suite,), directory in tokenizers.items()}
     recipe = current_recipe()
     steps = recipe.lineage["steps"] if recipe else {}
@@ -59,4 +62,4 @@ def write_report(
         paper=paper_profile.get("suites", {}),
     )
     kept = {key: content for key, content in reconstructions.items() if key in shown}
-    return render(profile, metrics, figures, episodes, kept, rollouts, quality, origins)
+    return render(profile, metrics, figures, episodes, kept, rollouts, quality, origins, held_out)

@@ -1,0 +1,86 @@
+"""Experts for arms, written by hand: where the hand should go next, from where it and the things are (paper 4.1).
+
+They remember nothing: a push, a slip or a random action only makes them begin again where things then stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+OPEN, SHUT = -1.0, 1.0
+GAIN = 30.0
+"""Action per metre of distance."""
+LIFTED = 0.95
+"""Height at which a lifted cube is held; the table's top is at 0.8."""
+ON_TOP = np.array([0.0, 0.0, 0.045])
+"""From the centre of a cube to that of the one on it."""
+
+Command = tuple[np.ndarray, float]
+"""Where to move, (3,) metres, and the gripper."""
+
+
+def towards(thing: np.ndarray, place: np.ndarray, clearance: float) -> np.ndarray:
+    """The way of `thing` (3,) to `place` (3,) through a funnel: the farther off sideways, the higher above.
+
+    Below the funnel's wall it first rises, so that nothing is swept off the table.
+    """
+    miss = float(np.linalg.norm((place - thing)[:2]))
+    way = place - thing
+    way[2] += np.clip((miss - 0.008) * 6, 0, clearance)
+    way[:2] *= np.clip(1 - (way[2] - 0.01) / 0.03, 0, 1)
+    return way
+
+
+def pick(hand: np.ndarray, thing: np.ndarray) -> Command:
+    """Over the thing, down, and shut."""
+    off = np.abs(thing - hand)
+    return towards(hand, thing, 0.07), SHUT if off[:2].max() < 0.012 and off[2] < 0.01 else OPEN
+
+
+def held(hand: np.ndarray, holds: float, thing: np.ndarray) -> bool:
+    """Whether the thing is in the hand; contacts flicker, a thing in the air at the hand's place does not."""
+    return bool(holds) or (thing[2] > 0.85 and float(np.linalg.norm(hand - thing)) < 0.03)
+
+
+def lift(hand: np.ndarray, holds: float, cube: np.ndarray) -> Command:
+    """Pick the cube up and hold it high."""
+    if held(hand, holds, cube):
+        return np.array([0, 0, LIFTED - hand[2]]), SHUT
+    return pick(hand, cube)
+
+
+def stack(hand: np.ndarray, holds: float, cube: np.ndarray, base: np.ndarray) -> Command:
+    """Put the cube on the base, let go, and leave upwards."""
+    off = cube - (base + ON_TOP)
+    if np.abs(off[:2]).max() < 0.025 and abs(off[2]) < 0.006:
+        return np.array([0, 0, 0 if holds else base[2] + 0.18 - hand[2]]), OPEN
+    if held(hand, holds, cube):
+        return towards(cube, base + ON_TOP, 0.08), SHUT
+    return pick(hand, cube)
+
+
+WAYPOINTS: dict[str, Callable[..., Command]] = {
+    f"{arm}_{name}": script for arm in ("panda", "sawyer") for name, script in (("lift", lift), ("stack", stack))
+}
+"""Task -> (hand (3,), whether it holds the thing, every thing's place (3,)) -> command. Both arms do alike."""
+
+
+@dataclass(frozen=True)
+class Waypoints:
+    """A script as a policy: states (E, 4 + 3 n), the hand, its hold and n things -> actions (E, 4) in [-1, 1]."""
+
+    task: str
+    noise: float
+
+    def __call__(self, states: np.ndarray, deterministic: bool, rng: np.random.Generator) -> np.ndarray:
+        """A share `noise` of the movements is random, also when `deterministic`; the gripper's never is."""
+        actions = np.empty((len(states), 4), np.float32)
+        for action, state in zip(actions, np.asarray(states, np.float64), strict=True):
+            way, grip = WAYPOINTS[self.task](state[:3], state[3], *state[4:].reshape(-1, 3))
+            random = rng.random() < self.noise
+            action[:3] = rng.uniform(-1, 1, 3) if random else np.clip(GAIN * way, -1, 1)
+            action[3] = grip
+        return actions

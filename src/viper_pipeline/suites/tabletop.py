@@ -1,0 +1,192 @@
+"""Tabletop manipulation with two arms, on robosuite; what RLBench is in the paper (4.1 and 4.3, Figs 7 and 8)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from pydantic import Field
+
+from viper_pipeline.errors import BadParams
+from viper_pipeline.plugs import did_you_mean
+from viper_pipeline.suites.frames import FrameSettings, FrameSpec, Rect
+from viper_pipeline.suites.gl import gl_backend
+from viper_pipeline.suites.tabletop_view import CLOSE, View
+
+ARMS = {"panda": "Panda", "sawyer": "Sawyer"}
+SCENES = {"lift": "Lift", "stack": "Stack"}
+OBJECTS = {"lift": ("cube",), "stack": ("cubeA", "cubeB")}
+"""robosuite's names of what lies on the table; the first is what the hand should hold."""
+TASKS = {f"{arm}_{scene}": (arm, scene) for arm in ARMS for scene in SCENES}
+CONTROL_HZ = 20
+CONTROL_STEPS = 150
+ACTIONS = 4
+
+
+class TabletopFrames(FrameSettings):
+    """How a scene is drawn, and how long an episode is."""
+
+    action_repeat: int = Field(1, gt=0, description="control steps (1/20 s) per frame")
+    control_steps: int = Field(CONTROL_STEPS, gt=0, description="control steps of an episode; success ends none")
+
+
+class TabletopSpec(FrameSpec):
+    """A frame specification that also says how long an episode is; that changes no picture, so no file holds it."""
+
+    control_steps: int = Field(CONTROL_STEPS, exclude=True, repr=False)
+
+
+class Tabletop:
+    """The suite `tabletop`: every task with either arm; the arm shows in the picture alone.
+
+    Actions (4,): the hand's way along x, y, z, in twentieths of a metre, and the gripper, from -1 open to 1 shut. The
+    true reward of a control step is 1 once robosuite calls the task done in that step, else 0.
+    """
+
+    name = "tabletop"
+    discrete = False
+    scripted = True
+    """Experts are scripts; none is learned."""
+    Frames = TabletopFrames
+    """The schema of `suites.tabletop.frames`."""
+
+    def tasks(self) -> tuple[str, ...]:
+        """Every pair, <arm>_<scene>."""
+        return tuple(TASKS)
+
+    def canonical(self, task: str) -> str:
+        """The pair's name. Raises BadParams with a suggestion for unknown names."""
+        if task not in TASKS:
+            raise BadParams(f"suite 'tabletop' has no task '{task}'{did_you_mean(task, TASKS)}")
+        return task
+
+    def class_of(self, task: str) -> str:
+        """What a video model is told of a pair: the scene. It must see in the frames which arm it is (section 4.3)."""
+        return TASKS[self.canonical(task)][1]
+
+    def frame_spec(self, task: str, frames: Mapping[str, Any]) -> TabletopSpec:
+        """The frame specification of a task on this machine."""
+        self.canonical(task)
+        settings = TabletopFrames.model_validate(dict(frames))
+        versions = [f"{name} {importlib.metadata.version(name)}" for name in ("robosuite", "mujoco")]
+        chosen = settings.model_dump() | {"camera": CLOSE if settings.camera is None else settings.camera}
+        return TabletopSpec(**chosen, gl_backend=gl_backend(), library=" ".join(versions))
+
+    def make(self, task: str, seed: int, spec: FrameSpec, pixels: bool = True) -> gymnasium.Env:
+        """One environment; see `Suite.make`. Several of them may live in one process."""
+        return TabletopEnv(self.canonical(task), seed, spec, pixels)
+
+    def idle_action(self, task: str) -> np.ndarray:
+        """The hand stays, the gripper keeps its width."""
+        self.canonical(task)
+        return np.zeros(ACTIONS, np.float32)
+
+    def masks(self, task: str) -> list[Rect]:
+        """Nothing is hidden."""
+        self.canonical(task)
+        return []
+
+    def episode_steps(self, task: str, spec: FrameSpec) -> int:
+        """Agent steps of an episode."""
+        self.canonical(task)
+        return -(-control_steps(spec) // spec.action_repeat)
+
+
+def control_steps(spec: FrameSpec) -> int:
+    """Control steps of an episode; a specification that came out of a file has the default's."""
+    return spec.control_steps if isinstance(spec, TabletopSpec) else CONTROL_STEPS
+
+
+def load(task: str, seed: int) -> Any:
+    """The robosuite environment, without a renderer of its own and without a time limit."""
+    gl_backend()
+    chosen = os.environ.get("MUJOCO_GL", "")
+    logging.disable(logging.WARNING)  # on import robosuite warns of what it could do with other packages
+    try:
+        import robosuite
+        from robosuite.controllers import load_composite_controller_config
+    finally:
+        logging.disable(logging.NOTSET)
+        os.environ["MUJOCO_GL"] = chosen  # robosuite writes its own choice there
+    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
+    arm, scene = TASKS[task]
+    return robosuite.make(
+        SCENES[scene],
+        robots=ARMS[arm],
+        controller_configs=load_composite_controller_config(controller="BASIC", robot=ARMS[arm]),
+        has_renderer=False,
+        has_offscreen_renderer=False,
+        use_camera_obs=False,
+        control_freq=CONTROL_HZ,
+        ignore_done=True,
+        hard_reset=False,  # the model is made once; a reset only moves what is in it
+        seed=seed % 2**32,
+    )
+
+
+class TabletopEnv(gymnasium.Env):
+    """One scene with one arm. State: the hand's place (3,), whether it holds the first of `OBJECTS`, their places."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
+    render_mode = "rgb_array"
+
+    def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
+        self.spec_of_frames, self.pixels = spec, pixels
+        self.scene = TASKS[task][1]
+        self.simulator = load(task, seed)
+        self.steps, self.length = 0, control_steps(spec)
+        self.view: View | None = None
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
+        state = self._state(self.simulator._get_observations(force_update=True))
+        self.observation_space = (
+            gymnasium.spaces.Box(0, 255, (spec.size, spec.size, 3), np.uint8)
+            if pixels
+            else gymnasium.spaces.Box(-np.inf, np.inf, state.shape, np.float32)
+        )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Begin an episode; with `seed`, the same one as any other environment reset with it."""
+        super().reset(seed=seed)
+        if seed is not None:  # robosuite's samplers share this one generator
+            self.simulator.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+        self.steps = 0
+        return self._observe(self.simulator.reset())
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Hold the action (4,) for `action_repeat` control steps."""
+        x, y, z, grip = np.clip(np.asarray(action, np.float64), -1, 1)
+        command = np.array([x, y, z, 0, 0, 0, grip])
+        reward = 0.0
+        for _ in range(min(self.spec_of_frames.action_repeat, self.length - self.steps)):
+            seen = self.simulator.step(command)[0]
+            reward += float(self.simulator._check_success())
+            self.steps += 1
+        observation, info = self._observe(seen)
+        return observation, reward, False, self.steps >= self.length, info
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """The present frame, uint8 (H, W, 3)."""
+        if self.view is None:
+            self.view = View(self.simulator.sim.model._model, self.spec_of_frames)
+        return self.view.draw(self.simulator.sim.data._data)
+
+    def _state(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
+        first, gripper = OBJECTS[self.scene][0], self.simulator.robots[0].gripper
+        holds = self.simulator._check_grasp(gripper=gripper, object_geoms=getattr(self.simulator, first))
+        places = [seen[f"{name}_pos"] for name in OBJECTS[self.scene]]
+        return np.concatenate([seen["robot0_eef_pos"], [float(holds)], *places]).astype(np.float32)
+
+    def _observe(self, seen: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, Any]]:
+        state = self._state(seen)
+        return (self.render() if self.pixels else state), {"state": state}
+
+    def close(self) -> None:
+        """Free the pictures' context, then the simulator."""
+        if self.view is not None:
+            self.view.close()
+        self.simulator.close()

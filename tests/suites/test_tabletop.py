@@ -1,0 +1,121 @@
+"""Tabletop: seeds, rewards, the expert and the idle floor of every pair, and pictures that no other scene can spoil."""
+
+import gc
+from functools import cache
+
+import numpy as np
+import pytest
+
+from viper_pipeline.errors import BadParams
+from viper_pipeline.oracles.waypoints import Waypoints
+from viper_pipeline.suites import SUITES
+from viper_pipeline.suites.dmc import DMC
+from viper_pipeline.suites.frames import FrameSpec
+from viper_pipeline.suites.tabletop import TASKS, Tabletop
+
+suite = Tabletop()
+FAST = {"shadows": False, "antialiasing": False}
+
+
+@cache
+def scene(task):
+    """One environment a pair for all tests, since making one takes seconds."""
+    return suite.make(task, 9, suite.frame_spec(task, FAST))
+
+
+def play(env, seed, steps, pixels=True):
+    """Observations (steps + 1, ...) and rewards of random actions."""
+    env.pixels = pixels
+    rng = np.random.default_rng(0)
+    seen, rewards = [env.reset(seed=seed)[0]], []
+    for _ in range(steps):
+        observation, reward, *_ = env.step(rng.uniform(-1, 1, 4))
+        seen.append(observation)
+        rewards.append(reward)
+    return np.stack(seen), np.array(rewards)
+
+
+def returned(env, policy, seed, enough):
+    """The true return of an episode, or of its beginning if that is `enough`."""
+    env.pixels = False
+    (state, _), total, done = env.reset(seed=seed), 0.0, False
+    rng = np.random.default_rng(seed)
+    while not done and total < enough:
+        state, reward, _, done, _ = env.step(policy(state[None], True, rng)[0])
+        total += reward
+    return total
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_script_does_the_task_and_doing_nothing_does_not(task):
+    env = scene(task)
+    for seed in (1, 2):
+        assert returned(env, Waypoints(task, 0.05), seed, enough=5) >= 5
+    idle = suite.idle_action(task)
+    assert returned(env, lambda states, *_: idle[None], 3, enough=np.inf) == 0
+    assert env.steps == suite.episode_steps(task, env.spec_of_frames)
+
+
+@pytest.mark.parametrize("task", ["panda_stack", "sawyer_lift"])
+def test_an_episode_follows_from_its_seed_and_from_nothing_before(task):
+    env = scene(task)
+    first, _ = play(env, 3, 6)
+    assert first.shape == (7, 64, 64, 3) and first.dtype == np.uint8
+    play(env, 4, 3)
+    again, _ = play(env, 3, 6)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, play(env, 5, 6)[0])
+    other = suite.make(task, 77, env.spec_of_frames)
+    assert np.array_equal(first, play(other, 3, 6)[0])
+    other.close()
+
+
+def test_the_two_arms_look_different_and_stand_before_equal_cubes():
+    frames = {arm: play(scene(f"{arm}_stack"), 6, 0)[0][0] for arm in ("panda", "sawyer")}
+    states = {arm: play(scene(f"{arm}_stack"), 6, 0, pixels=False)[0][0] for arm in frames}
+    assert (frames["panda"] != frames["sawyer"]).any(-1).mean() > 0.01
+    assert states["panda"].shape == states["sawyer"].shape == (10,)
+
+
+def test_freeing_a_scene_spoils_no_frame_of_another():
+    """Freed into the wrong context, what the others draw would be noise from then on, without an error."""
+    kept, gone = scene("panda_lift"), suite.make("sawyer_lift", 0, suite.frame_spec("sawyer_lift", FAST))
+    control = DMC().make("cartpole_balance", 0, DMC().frame_spec("cartpole_balance", FAST))
+    kept.pixels = True
+    before = [kept.reset(seed=1)[0], control.reset(seed=1)[0]]
+    assert before[0].std() > 10 and before[1].std() > 10
+    gone.reset(seed=1)
+    gone.close()
+    del gone
+    gc.collect()
+    assert np.array_equal(kept.render(), before[0]) and np.array_equal(control.render(), before[1])
+    control.close()
+    del control
+    gc.collect()
+    assert np.array_equal(kept.render(), before[0])
+    fresh = suite.make("panda_lift", 5, kept.spec_of_frames)
+    assert np.array_equal(fresh.reset(seed=1)[0], before[0]) and np.array_equal(kept.render(), before[0])
+    fresh.close()
+
+
+def test_action_repeat_adds_up_and_the_length_is_in_no_file():
+    env = scene("panda_lift")
+    one = play(env, 8, 0, pixels=False)[0]
+    env.spec_of_frames = suite.frame_spec("panda_lift", FAST | {"action_repeat": 7, "control_steps": 10})
+    env.length = 10
+    env.reset(seed=8)
+    down = np.array([0, 0, -1, -1])
+    ends = [env.step(down)[3] for _ in range(2)]
+    assert ends == [False, True] and env.steps == 10
+    assert suite.episode_steps("panda_lift", env.spec_of_frames) == 2
+    assert env._state(env.simulator._get_observations(force_update=True))[2] < one[0, 2] - 0.02
+    stored = FrameSpec.model_validate(env.spec_of_frames.model_dump(mode="json"))
+    assert not env.spec_of_frames.differences(stored)
+    env.spec_of_frames, env.length = suite.frame_spec("panda_lift", FAST), 150
+
+
+def test_names():
+    assert isinstance(SUITES.get("tabletop")(), Tabletop)
+    assert {suite.class_of(task) for task in suite.tasks()} == {"lift", "stack"}
+    with pytest.raises(BadParams, match="did you mean 'panda_lift'"):
+        suite.canonical("panda_lft")
