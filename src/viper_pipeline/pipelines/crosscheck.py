@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.errors import BadParams
+from viper_pipeline.oracles.planner import PlannerConfig
 from viper_pipeline.oracles.scripts import SCRIPTS, ScriptConfig
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.suites import SUITES
@@ -40,6 +41,7 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
     elif spec.reward.way == "streaming" and not hasattr(VIDEO_MODELS.get(spec.reward.model), "session"):
         yield f"{here}.reward.way: '{spec.reward.model}' keeps no rolling cache; take model banded, or way exact"
     yield from _buttons(here, spec, simulator)
+    yield from _planned(here, spec, simulator)
     if not unknown:
         yield from _lengths(here, spec, simulator)
 
@@ -55,6 +57,16 @@ def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
             yield f"{field}: no script is written for this task; use another algorithm"
         elif buttons and getattr(recipe, "algorithm", "") == "sac":
             yield f"{field}: sac moves actuators, and this suite has buttons; use ppo, or script"
+
+
+def _planned(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    planned = hasattr(simulator, "make_demos")
+    for task, recipe in spec.oracles.items():
+        if isinstance(recipe, PlannerConfig) != planned:
+            remedy = "experts are planned; write algorithm: planner" if planned else "there is no planner"
+            yield f"{here}.oracles.{task}.algorithm: in this suite {remedy}"
+    if planned and spec.record.noisy:
+        yield f"{here}.record.noisy: a planner makes no noisy demonstrations; write 0"
 
 
 def _tables(here: str, spec: SuiteConfig) -> Iterator[str]:

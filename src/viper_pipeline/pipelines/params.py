@@ -14,6 +14,7 @@ from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadParams
 from viper_pipeline.oracles.behaviour import Behaviour
 from viper_pipeline.oracles.config import OracleConfig
+from viper_pipeline.oracles.planner import PlannerConfig
 from viper_pipeline.oracles.scripts import ScriptConfig
 from viper_pipeline.pipelines.crosscheck import contradictions
 from viper_pipeline.plugs import did_you_mean
@@ -27,13 +28,15 @@ from viper_pipeline.tokenizers.vqgan import VQGANConfig
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.curate import CurationConfig
 
+UNLEARNED: dict[str, type[Config]] = {"script": ScriptConfig, "planner": PlannerConfig}
+"""Algorithms of oracles that do not learn, and what may be said of each."""
 Method = Literal["viper", "oracle", "exploration", "amp", "amp_multi"]
 
 
 class DatasetConfig(Config):
     """Where the expert videos of one task come from."""
 
-    kind: str = Field(description="oracle, or an importer: npz, video, episodes")
+    kind: str = Field(description="oracle, or an importer: npz, video, rlbench, episodes")
     path: str = Field(description="file or folder; for kind oracle the file that record_episodes writes")
     mask: bool | list[Rect] = Field(
         True,
@@ -69,7 +72,7 @@ class SuiteConfig(Config):
     tasks: list[str] = Field(min_length=1, description="tasks of the suite; the order gives the task ids")
     frames: FrameSettings
     datasets: dict[str, DatasetConfig]
-    oracles: dict[str, OracleConfig | ScriptConfig]
+    oracles: dict[str, OracleConfig | ScriptConfig | PlannerConfig]
     record: RecordConfig
     baselines: BaselinesConfig
     curation: CurationConfig
@@ -113,7 +116,7 @@ class SuiteConfig(Config):
         if not isinstance(table, Mapping):
             return table
         return {
-            task: _component(ScriptConfig if recipe.get("algorithm") == "script" else OracleConfig, task, recipe)
+            task: _component(UNLEARNED.get(recipe.get("algorithm", ""), OracleConfig), task, recipe)
             if isinstance(recipe, Mapping)
             else recipe
             for task, recipe in table.items()

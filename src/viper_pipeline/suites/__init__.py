@@ -4,5 +4,9 @@ from viper_pipeline.plugs import Plugs
 
 SUITES = Plugs(
     "suite",
-    {"dmc": "viper_pipeline.suites.dmc:DMC", "atari": "viper_pipeline.suites.atari:Atari"},
+    {
+        "dmc": "viper_pipeline.suites.dmc:DMC",
+        "atari": "viper_pipeline.suites.atari:Atari",
+        "rlbench": "viper_pipeline.suites.rlbench:RLBench",
+    },
 )

@@ -14,7 +14,8 @@ from viper_pipeline.suites.frames import FrameSettings, FrameSpec, Rect
 class Suite(Protocol):
     """Tasks, and environments with pixels and state.
 
-    Objects hold no simulator, so that they can be sent to other processes.
+    Objects hold no simulator, so that they can be sent to other processes. A suite whose experts are planned also has
+    `make_demos(task, seed, spec)`: an environment whose every episode is a demonstration, whatever the actions.
     """
 
     name: str
