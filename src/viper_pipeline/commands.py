@@ -123,7 +123,7 @@ def lineage(artifact: str, form: str | None) -> None:
 @click.option("--task", required=True)
 @click.option("--out", required=True, type=click.Path())
 def import_(kind: str, path: str, suite: str, task: str, out: str) -> None:
-    """Convert videos at PATH (KIND: npz, video, episodes) to an episodes file."""
+    """Convert videos at PATH (KIND: npz, video, rlbench, episodes) to an episodes file."""
     from viper_pipeline.graph.project import project_root, read_params
     from viper_pipeline.suites import SUITES
     from viper_pipeline.videos.convert import import_videos

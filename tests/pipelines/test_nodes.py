@@ -304,7 +304,7 @@ def test_the_report_is_made_of_runs(made):
 
 
 def test_an_ablation_changes_one_part_alone(made, tmp_path):
-    here = {"suite": "dmc", "model": "videogpt", "seed": 0, "threads": 1, "tokenizer": made["tokenizer"]}
+    here = {"suite": "dmc", "model": "videogpt", "seed": 0, "compute": COMPUTE, "tokenizer": made["tokenizer"]}
     codes = {f"codes__{TASK}": made["codes"]}
     short = train_context(config=DMC["videogpt"], context=1, scratch=tmp_path, **here, **codes)
     assert short.config["model"] == made["video_model"].config["model"] | {"window": 2}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.errors import BadParams
+from viper_pipeline.oracles.planner import PlannerConfig
 from viper_pipeline.oracles.scripts import SCRIPTS, ScriptConfig
 from viper_pipeline.oracles.waypoints import WAYPOINTS
 from viper_pipeline.plugs import did_you_mean
@@ -42,6 +43,7 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
         yield f"{here}.reward.way: '{spec.reward.model}' keeps no rolling cache; take model banded, or way exact"
     yield from _buttons(here, spec, simulator)
     yield from _held_out_tasks(here, spec, simulator)
+    yield from _planned(here, spec, simulator)
     if not unknown:
         yield from _lengths(here, spec, simulator)
 
@@ -80,6 +82,16 @@ def _held_out_tasks(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[st
     for task in held_out or []:
         if class_of(task) not in trained:
             yield f"{field}: no other task of class '{class_of(task)}' is left to train on; keep '{task}' in training"
+
+
+def _planned(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    planned = hasattr(simulator, "make_demos")
+    for task, recipe in spec.oracles.items():
+        if isinstance(recipe, PlannerConfig) != planned:
+            remedy = "experts are planned; write algorithm: planner" if planned else "there is no planner"
+            yield f"{here}.oracles.{task}.algorithm: in this suite {remedy}"
+    if planned and spec.record.noisy:
+        yield f"{here}.record.noisy: a planner makes no noisy demonstrations; write 0"
 
 
 def _tables(here: str, spec: SuiteConfig) -> Iterator[str]:

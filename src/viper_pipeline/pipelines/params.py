@@ -13,6 +13,7 @@ from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadParams
 from viper_pipeline.oracles.behaviour import Behaviour
 from viper_pipeline.oracles.config import OracleConfig
+from viper_pipeline.oracles.planner import PlannerConfig
 from viper_pipeline.oracles.scripts import ScriptConfig
 from viper_pipeline.pipelines.ablations.config import AblationsConfig
 from viper_pipeline.pipelines.ablations.config import contradictions as ablation_contradictions
@@ -30,13 +31,15 @@ from viper_pipeline.training.compute import ComputeConfig
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.curate import CurationConfig
 
+UNLEARNED: dict[str, type[Config]] = {"script": ScriptConfig, "planner": PlannerConfig}
+"""Algorithms of oracles that do not learn, and what may be said of each."""
 Method = Literal["viper", "oracle", "exploration", "amp", "amp_multi"]
 
 
 class DatasetConfig(Config):
     """Where the expert videos of one task come from."""
 
-    kind: str = Field(description="oracle, or an importer: npz, video, episodes")
+    kind: str = Field(description="oracle, or an importer: npz, video, rlbench, episodes")
     path: str = Field(description="file or folder; for kind oracle the file that record_episodes writes")
     mask: bool | list[Rect] = Field(
         True,
@@ -76,7 +79,7 @@ class SuiteConfig(Config):
     )
     frames: FrameSettings
     datasets: dict[str, DatasetConfig]
-    oracles: dict[str, OracleConfig | ScriptConfig]
+    oracles: dict[str, OracleConfig | ScriptConfig | PlannerConfig]
     record: RecordConfig
     baselines: BaselinesConfig
     curation: CurationConfig
@@ -120,7 +123,7 @@ class SuiteConfig(Config):
         if not isinstance(table, Mapping):
             return table
         return {
-            task: component(ScriptConfig if recipe.get("algorithm") == "script" else OracleConfig, task, recipe)
+            task: component(UNLEARNED.get(recipe.get("algorithm", ""), OracleConfig), task, recipe)
             if isinstance(recipe, Mapping)
             else recipe
             for task, recipe in table.items()

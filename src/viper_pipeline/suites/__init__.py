@@ -8,5 +8,6 @@ SUITES = Plugs(
         "dmc": "viper_pipeline.suites.dmc:DMC",
         "atari": "viper_pipeline.suites.atari:Atari",
         "tabletop": "viper_pipeline.suites.tabletop:Tabletop",
+        "rlbench": "viper_pipeline.suites.rlbench:RLBench",
     },
 )

@@ -15,7 +15,9 @@ class Suite(Protocol):
     """Tasks, and environments with pixels and state.
 
     Objects hold no simulator, so that they can be sent to other processes. A suite whose tasks are done by several
-    arms also has `class_of(task)`, what a video model is told of a task, and a parameter `held_out_tasks`.
+    arms also has `class_of(task)`, what a video model is told of a task, and a parameter `held_out_tasks`. One whose
+    experts are planned has `make_demos(task, seed, spec)`: an environment whose every episode is a demonstration,
+    whatever the actions.
     """
 
     name: str

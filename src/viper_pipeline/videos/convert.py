@@ -24,7 +24,7 @@ def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec:
     lineage = {"steps": {}, "imported": {"kind": kind, "path": Path(path).name}}
     write_groups(
         out,
-        {"episodes": read(kind, Path(path), spec.size)},
+        {"episodes": read(kind, Path(path), spec.size, camera=spec.camera, task=task)},
         suite=suite,
         task=task,
         spec=spec,

@@ -39,7 +39,7 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
                 "run": f"{p}.runs",
                 "frames": f"{p}.frames",
                 "exploration": f"{p}.exploration",
-                "threads": "params:runtime.threads",
+                "compute": "params:runtime.compute",
                 "scratch": f"{GROUP}/train_agent_{axis}-{value}-{seed}/scratch",
                 "tokenizer": f"{suite}/tokenizer",
                 "video_model": video_model,
@@ -54,7 +54,7 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
         video_model, reward = f"{GROUP}/{axis}_{value}/video_model", f"{GROUP}/{axis}_{value}/reward"
         rewards[f"reward__{axis}__{value}"] = reward
         place = {"suite": suite, "model": kind}
-        common = {"seed": "params:seed", "threads": "params:runtime.threads", "tokenizer": f"{suite}/tokenizer"} | codes
+        common = {"seed": "params:seed", "compute": "params:runtime.compute", "tokenizer": f"{suite}/tokenizer"} | codes
         learned = {"config": config, "scratch": f"{GROUP}/train_video_model_{axis}-{value}/scratch"}
         judged = {"reward": f"{p}.reward", "evaluation": f"{p}.reward_evaluation", "video_model": video_model}
         trained, evaluated = bind(function, **place, **more), bind(evaluate_reward, **place)

@@ -28,7 +28,7 @@ def curate_experts(
     config = CurationConfig.model_validate(curation)
     spec = simulator.frame_spec(task, frames)
     kind = "episodes" if dataset["kind"] == "oracle" else dataset["kind"]
-    videos, made = read_source(kind, source, spec.size)
+    videos, made = read_source(kind, source, spec.size, camera=spec.camera, task=task)
     if made is not None and (differences := spec.differences(made)):
         raise BadData(f"{source}: made otherwise than suites.{suite}.frames says: " + "; ".join(differences))
     wanted = dataset.get("mask", True)

@@ -10,40 +10,41 @@ from kedro.pipeline import Pipeline
 from viper_pipeline.pipelines.bind import bind, stage
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
 from viper_pipeline.pipelines.experts.record_baselines import record_baselines
+from viper_pipeline.pipelines.experts.record_demos import record_demos
 from viper_pipeline.pipelines.experts.record_episodes import record_episodes
 from viper_pipeline.pipelines.experts.record_player import record_player
 from viper_pipeline.pipelines.experts.train_oracle import train_oracle
+from viper_pipeline.pipelines.experts.train_planner import train_planner
 from viper_pipeline.pipelines.experts.train_player import train_player
 from viper_pipeline.suites import SUITES
 
 
 def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
-    """The expert stages of one suite, once a task. Suites with buttons or scripts have players of another kind."""
+    """The expert stages of one suite, once a task. Suites with buttons, scripts or a planner have experts of another kind."""
     nodes = []
     p = f"params:suites.{suite}"
     kind = SUITES.get(suite)
     players = getattr(kind, "discrete", False) or getattr(kind, "scripted", False)
+    planned = hasattr(kind, "make_demos")
     for task in spec["tasks"]:
         here = {"suite": suite, "task": task}
+        learner = {"seed": "params:seed", "scratch": f"{suite}/train_oracle-{task}/scratch"} | (
+            {"frames": f"{p}.frames"} if players else {"action_repeat": f"{p}.frames.action_repeat"}
+        )
         nodes += [
             stage(
                 suite,
                 "train_oracle",
                 task,
-                bind(train_player if players else train_oracle, **here),
-                {
-                    "recipe": f"{p}.oracles.{task}",
-                    "seed": "params:seed",
-                    "scratch": f"{suite}/train_oracle-{task}/scratch",
-                }
-                | ({"frames": f"{p}.frames"} if players else {"action_repeat": f"{p}.frames.action_repeat"}),
+                bind(train_planner if planned else train_player if players else train_oracle, **here),
+                {"recipe": f"{p}.oracles.{task}"} | ({} if planned else learner),
                 f"{suite}/{task}/oracle",
             ),
             stage(
                 suite,
                 "record_episodes",
                 task,
-                bind(record_player if players else record_episodes, **here),
+                bind(record_demos if planned else record_player if players else record_episodes, **here),
                 {
                     "oracle": f"{suite}/{task}/oracle",
                     "frames": f"{p}.frames",

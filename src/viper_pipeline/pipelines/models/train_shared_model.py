@@ -21,7 +21,7 @@ def train_shared_model(
     config: Mapping[str, Any],
     held_out_tasks: Sequence[str],
     seed: int,
-    threads: int,
+    compute: Mapping[str, Any],
     tokenizer: Directory,
     scratch: Path,
     *,
@@ -40,7 +40,7 @@ def train_shared_model(
         if task not in held_out_tasks:
             classes.setdefault(class_of(task), []).append(file)
     seen = {f"codes__{name}": Together(files) for name, files in classes.items()}
-    learned = train_video_model(config, seed, threads, tokenizer, scratch, suite=suite, model=model, **seen)
+    learned = train_video_model(config, seed, compute, tokenizer, scratch, suite=suite, model=model, **seen)
 
     kind = VIDEO_MODELS.get(model)
     directory = for_every_task(kind, learned, {task: class_of(task) for task in tasks})

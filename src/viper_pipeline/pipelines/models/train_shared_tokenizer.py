@@ -24,7 +24,7 @@ def train_shared_tokenizer(
     config: Mapping[str, Any],
     held_out_tasks: Sequence[str],
     seed: int,
-    threads: int,
+    compute: Mapping[str, Any],
     scratch: Path,
     *,
     suite: str,
@@ -32,7 +32,7 @@ def train_shared_tokenizer(
 ) -> Directory:
     """experts__, baselines__<task> -> weights of the tasks that are not in `held_out_tasks`, and pictures of all."""
     kept = {name: file for name, file in files.items() if name.partition("__")[2] not in held_out_tasks}
-    learned = train_tokenizer(config, seed, threads, scratch, suite=suite, **kept)
+    learned = train_tokenizer(config, seed, compute, scratch, suite=suite, **kept)
     module = load_tokenizer(learned)
     metrics, pictures = dict(learned.config["metrics"]), dict(learned.files)
     for task in held_out_tasks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +19,14 @@ IMPORTERS = Plugs(
     {
         "episodes": "viper_pipeline.videos.importers.episodes:read",
         "npz": "viper_pipeline.videos.importers.npz:read",
+        "rlbench": "viper_pipeline.videos.importers.rlbench:read",
         "video": "viper_pipeline.videos.importers.video:read",
     },
 )
-"""Each target is a function (path, size) -> iterator of Episode, with frames uint8 (T, size, size, 3)."""
+"""Each target is a function (path, size, **about) -> iterator of Episode, with frames uint8 (T, size, size, 3).
+
+about: the `camera` and the `task` that are wanted, for folders that hold several.
+"""
 
 
 NO_EPISODES = "holds no episode in group 'episodes'; give videos as they were recorded, not an expert set or codes"
@@ -50,7 +55,7 @@ class InMemory(Sequence[Episode]):
         return np.array([e.ret for e in self.episodes])
 
 
-def read_source(kind: str, path: Path, size: int) -> tuple[EpisodeGroup | InMemory, FrameSpec | None]:
+def read_source(kind: str, path: Path, size: int, **about: Any) -> tuple[EpisodeGroup | InMemory, FrameSpec | None]:
     """All episodes of a source, and how its frames were made if the source says so."""
     if not Path(path).exists():
         raise BadData(f"{path}: there is no such file or folder; datasets.<task>.path in params.yaml names it")
@@ -59,13 +64,13 @@ def read_source(kind: str, path: Path, size: int) -> tuple[EpisodeGroup | InMemo
         if file.payload != "frames" or not len(file.group("episodes")):
             raise BadData(f"{path}: {NO_EPISODES} (groups: {', '.join(file.groups) or 'none'})")
         return file.group("episodes"), file.spec
-    return InMemory(list(read(kind, path, size))), None
+    return InMemory(list(read(kind, path, size, **about))), None
 
 
-def read(kind: str, path: Path, size: int) -> Iterator[Episode]:
+def read(kind: str, path: Path, size: int, **about: Any) -> Iterator[Episode]:
     """Episodes of a folder or file, checked one by one. Raises BadData naming the file and the reason."""
     number = -1
-    for number, episode in enumerate(IMPORTERS.get(kind)(Path(path), size)):  # noqa: B007
+    for number, episode in enumerate(IMPORTERS.get(kind)(Path(path), size, **about)):  # noqa: B007
         yield episode
     if number < 0:
         raise BadData(f"{path}: {NO_EPISODES}")

@@ -12,7 +12,7 @@ from viper_pipeline.videos.store import EpisodeFile
 from viper_pipeline.videos.verify import verify
 
 
-def read(path: Path, size: int) -> Iterator[Episode]:
+def read(path: Path, size: int, **_: object) -> Iterator[Episode]:
     """Group `episodes` of a file, which must be as it was written."""
     verify(path)
     for episode in EpisodeFile(path).group("episodes"):

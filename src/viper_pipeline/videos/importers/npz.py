@@ -18,7 +18,7 @@ RETURN = re.compile(r"-rew(?P<minus>m?)(?P<number>\d+(\.\d+)?)$")
 """Their file names end in the episode's return, a minus sign written m. Other endings tell nothing."""
 
 
-def read(path: Path, size: int) -> Iterator[Episode]:
+def read(path: Path, size: int, **_: object) -> Iterator[Episode]:
     """Every *.npz below `path`, in the order of names; a return in the file's name is paid on the last frame."""
     files = [path] if path.is_file() else sorted(path.rglob("*.npz"))
     if not files:

@@ -21,7 +21,7 @@ from viper_pipeline.videos.resize import resized
 ENDINGS = (".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv", ".m4v")
 
 
-def read(path: Path, size: int) -> Iterator[Episode]:
+def read(path: Path, size: int, **_: object) -> Iterator[Episode]:
     """Every video below `path`, in the order of names; each is one episode of unknown return."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
     if not files:
