@@ -55,7 +55,7 @@ def lift(hand: np.ndarray, holds: float, cube: np.ndarray) -> Command:
 def stack(hand: np.ndarray, holds: float, cube: np.ndarray, base: np.ndarray) -> Command:
     """Put the cube on the base, let go, and leave upwards."""
     off = cube - (base + ON_TOP)
-    if np.abs(off[:2]).max() < 0.025 and abs(off[2]) < 0.006:
+    if np.abs(off[:2]).max() < 0.025 and abs(off[2]) < 0.012:
         return np.array([0, 0, 0 if holds else base[2] + 0.18 - hand[2]]), OPEN
     if held(hand, holds, cube):
         return towards(cube, base + ON_TOP, 0.08), SHUT

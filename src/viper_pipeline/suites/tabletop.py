@@ -102,7 +102,7 @@ def control_steps(spec: FrameSpec) -> int:
     return spec.control_steps if isinstance(spec, TabletopSpec) else CONTROL_STEPS
 
 
-def load(task: str, seed: int) -> Any:
+def load(task: str) -> Any:
     """The robosuite environment, without a renderer of its own and without a time limit."""
     gl_backend()
     chosen = os.environ.get("MUJOCO_GL", "")
@@ -125,7 +125,7 @@ def load(task: str, seed: int) -> Any:
         control_freq=CONTROL_HZ,
         ignore_done=True,
         hard_reset=False,  # the model is made once; a reset only moves what is in it
-        seed=seed % 2**32,
+        seed=0,  # the size of cubes is drawn when the model is made; all environments have the same
     )
 
 
@@ -138,7 +138,8 @@ class TabletopEnv(gymnasium.Env):
     def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
         self.spec_of_frames, self.pixels = spec, pixels
         self.scene = TASKS[task][1]
-        self.simulator = load(task, seed)
+        self.simulator = load(task)
+        self._begin_stream(seed)
         self.steps, self.length = 0, control_steps(spec)
         self.view: View | None = None
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
@@ -152,10 +153,14 @@ class TabletopEnv(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Begin an episode; with `seed`, the same one as any other environment reset with it."""
         super().reset(seed=seed)
-        if seed is not None:  # robosuite's samplers share this one generator
-            self.simulator.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+        if seed is not None:
+            self._begin_stream(seed)
         self.steps = 0
         return self._observe(self.simulator.reset())
+
+    def _begin_stream(self, seed: int) -> None:
+        # robosuite's samplers share this one generator
+        self.simulator.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Hold the action (4,) for `action_repeat` control steps."""
