@@ -1,7 +1,8 @@
-"""What an agent costs: milliseconds of one core to draw, explore, update and act.
+"""What an agent costs: milliseconds to draw, explore, update and act; from them updates and steps a second.
 
-python benchmarks/agents.py            the laptop's sizes
-python benchmarks/agents.py --paper    Table 4's
+python benchmarks/agents.py                       DrQ and Dreamer at the laptop's sizes, on one core
+python benchmarks/agents.py --paper               at the sizes of Tables 3 and 4
+python benchmarks/agents.py --paper --device cuda
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
+from viper_pipeline.agents.base import Agent
+from viper_pipeline.agents.dreamer.agent import Dreamer
+from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.agents.drq import DrQ, DrQConfig
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.rewards.rnd import RND, RNDConfig
@@ -22,20 +27,26 @@ LAPTOP = DrQConfig(
     pixels=32, contrast=4, channels=(16, 16), kernels=(4, 3), strides=(4, 1), hidden=(128, 128), critic_norm=True,
     target="min", target_encoder=False, batch_size=64, shift=2, average=0.99,
 )  # fmt: skip
+LAPTOP_DREAMER = DreamerConfig(
+    pixels=32, depth=16, deter=128, stoch=16, classes=16, units=128, batch_size=8, batch_length=32, members=5,
+)  # fmt: skip
 LAPTOP_RND = RNDConfig(channels=(16,), kernels=(4,), strides=(4,), hidden=(128,), outputs=64, batch_size=32)
+ENVS = 4
 
 
-def milliseconds(work: Callable[[], object], times: int) -> float:
+def milliseconds(work: Callable[[], object], times: int, device: str) -> float:
     """The median time of `work`, after two calls that do not count."""
     seconds = []
     for _ in range(times + 2):
         begun = time.perf_counter()
         work()
+        if device == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - begun)
     return 1000 * statistics.median(seconds[2:])
 
 
-def filled(agent: DrQ, rng: np.random.Generator) -> Replay:
+def filled(agent: Agent, rng: np.random.Generator) -> Replay:
     """A replay with 2 x 500 random frames."""
     replay = Replay(2, 2000, agent.frame_shape, 1)
     for i in range(2):
@@ -46,30 +57,47 @@ def filled(agent: DrQ, rng: np.random.Generator) -> Replay:
     return replay
 
 
+def measure(agent: Any, rnd: RND | None, updates_per_step: float, times: int, device: str) -> None:
+    """Print one line a kind of work, and what a loop of them would reach beside a simulator that costs nothing."""
+    rng = np.random.default_rng(0)
+    replay, player = filled(agent, rng), agent.player(ENVS)
+    batch = agent.sample(replay, rng)
+    frames = rng.integers(0, 256, (ENVS, 64, 64, 3), dtype=np.uint8)
+    noise = rng.standard_normal((ENVS, 1), np.float32)
+    learn: dict[str, Callable[[], object]] = {"draw a batch": lambda: agent.sample(replay, rng)}
+    if rnd:
+        learn["explore it"] = lambda: rnd.explore(batch.arrived, 0.0)
+    learn["update on it"] = lambda: agent.update(batch)
+    play: dict[str, Callable[[], object]] = {
+        f"see {ENVS} frames": lambda: player.push(agent.see(frames)),
+        f"act in {ENVS} environments": lambda: player.act(noise),
+    }
+    cost = {}
+    for name, work in (learn | play).items():
+        cost[name] = milliseconds(work, times, device)
+        print(f"  {name:28s}{cost[name]:8.2f} ms")
+    update, step = sum(cost[name] for name in learn), sum(cost[name] for name in play) / ENVS
+    print(f"  {1000 / update:.1f} updates/s; {1000 / (step + updates_per_step * update):.1f} steps/s ", end="")
+    print(f"at {updates_per_step:g} updates a step")
+
+
 def main() -> None:
-    """Print one line a kind of work."""
+    """DrQ with RND, then Dreamer with Plan2Explore."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--paper", action="store_true")
     parser.add_argument("--times", type=int, default=30)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    shape, rest = (64, 64, 3), (arguments.times, arguments.device)
     config, bonus = (DrQConfig(), RNDConfig()) if arguments.paper else (LAPTOP, LAPTOP_RND)
-    rng = np.random.default_rng(0)
-    agent = DrQ(config, (64, 64, 3), 1)
-    rnd, replay = RND(bonus, agent.frame_shape), filled(agent, rng)
-    batch = agent.sample(replay, rng)
-    frames = rng.integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
-    noise = rng.standard_normal((4, 1), np.float32)
-    obs = np.repeat(agent.see(frames)[:, None], agent.stack, 1)
-    works: dict[str, Callable[[], object]] = {
-        f"draw a batch of {config.batch_size}": lambda: agent.sample(replay, rng),
-        "explore it": lambda: rnd.explore(batch.arrived, 0.0),
-        "update on it": lambda: agent.update(batch),
-        "see 4 frames": lambda: agent.see(frames),
-        "act in 4 environments": lambda: agent.act(obs, noise),
-    }
-    for name, work in works.items():
-        print(f"{name:28s}{milliseconds(work, arguments.times):8.2f} ms")
+    drq = DrQ(config, shape, 1).to(arguments.device)
+    print(f"DrQ and RND, {config.batch_size} transitions")
+    measure(drq, RND(bonus, drq.frame_shape).to(arguments.device), 1.0, *rest)
+    size = DreamerConfig() if arguments.paper else LAPTOP_DREAMER
+    dreamer = Dreamer(size, shape, 1, curious=True).to(arguments.device)
+    print(f"Dreamer and Plan2Explore, {size.batch_size} x {size.batch_length} frames")
+    measure(dreamer, None, 1 / 16, *rest)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,11 @@ from viper_pipeline.agents.run import train_agent
 from viper_pipeline.training.seeding import derive
 
 RUN = RunConfig(
-    steps=1200, envs=2, round_steps=12, random_steps=240, updates_per_step=0.5, eval_every=240, eval_episodes=8,
+    steps=600, envs=2, round_steps=12, random_steps=240, updates_per_step=0.5, eval_every=600, eval_episodes=2,
     final_episodes=16,
 )  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("make_env", [Toy, Buttons])
 def test_reaches_nine_tenths_of_the_optimum(make_env):
     result = train_agent("dreamer", SMALL, RUN, make_env, seed=0, oracle_scale=1.0, discrete=make_env is Buttons)
