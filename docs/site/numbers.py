@@ -58,7 +58,8 @@ def reproduced() -> Iterator[str]:
 def coverage() -> Iterator[str]:
     """How much of the paper's main figures has been run."""
     found, scores = metrics(), pd.read_csv(DATA / "paper_scores.csv")
-    yield "| suite | the paper's tasks | agents were trained here on | reward alone was trained here on |\n|---|---|---|---|"
+    yield "| suite | tasks in the paper | agents were trained here on | the reward alone was trained here on |"
+    yield "|---|---|---|---|"
     for suite, (figure, shown) in PAPER.items():
         theirs = sorted(set(scores[(scores.figure == figure) & (scores.method == "viper")].task) - {"aggregate"})
         ours = {NAMES.get(task, task) for task in found["agents"].get(suite, {})}
