@@ -1,11 +1,12 @@
-"""What the docs site computes instead of saying twice: numbers of reports/metrics.json, and the commands' own help."""
+"""What the docs site computes instead of saying twice: numbers of the report, settings, and the commands' own help."""
 
 from __future__ import annotations
 
 import json
+import pydoc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pandas as pd
@@ -16,13 +17,33 @@ from viper_pipeline.results.verdict import verdicts
 from viper_pipeline.rewards.package import CARD
 from viper_pipeline.rewards.published import PRETRAINED, pretrained
 
+BLOCKS = {
+    "frames": "viper_pipeline.suites.frames.FrameSettings",
+    "curation": "viper_pipeline.videos.curate.CurationConfig",
+    "tokenizer": "viper_pipeline.tokenizers.vqgan_config.VQGANConfig",
+    "videogpt": "viper_pipeline.video_models.videogpt.VideoGPTConfig",
+    "reward": "viper_pipeline.rewards.viper.ViperConfig",
+    "reward_evaluation": "viper_pipeline.rewards.evaluate.EvaluationConfig",
+    "exploration": "viper_pipeline.rewards.rnd.RNDConfig",
+    "amp": "viper_pipeline.rewards.amp.AMPConfig",
+    "drq": "viper_pipeline.agents.drq.DrQConfig",
+    "runs": "viper_pipeline.agents.config.RunConfig",
+}
+"""Blocks of a suite in params.yaml, and the classes that check them."""
 ROOT = Path(__file__).parents[2]
 PAPER = {"dmc": ("fig12", "Fig 12"), "atari": ("fig11", "Fig 11"), "rlbench": ("fig10", "Fig 10")}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """mkdocs calls this for every page."""
-    for name, make in {"reproduced": reproduced, "coverage": coverage, "commands": commands, "cards": cards}.items():
+    makers = {
+        "reproduced": reproduced,
+        "coverage": coverage,
+        "commands": commands,
+        "cards": cards,
+        "settings": settings,
+    }
+    for name, make in makers.items():
         if (mark := f"<!-- {name} -->") in markdown:
             markdown = markdown.replace(mark, "\n".join(make()))
     return markdown
@@ -58,7 +79,8 @@ def reproduced() -> Iterator[str]:
 def coverage() -> Iterator[str]:
     """How much of the paper's main figures has been run."""
     found, scores = metrics(), pd.read_csv(DATA / "paper_scores.csv")
-    yield "| suite | the paper's tasks | agents were trained here on | reward alone was trained here on |\n|---|---|---|---|"
+    yield "| suite | tasks in the paper | agents were trained here on | the reward alone was trained here on |"
+    yield "|---|---|---|---|"
     for suite, (figure, shown) in PAPER.items():
         theirs = sorted(set(scores[(scores.figure == figure) & (scores.method == "viper")].task) - {"aggregate"})
         ours = {NAMES.get(task, task) for task in found["agents"].get(suite, {})}
@@ -81,6 +103,30 @@ def _leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tup
             yield from _leaves(command.commands[name], (*path, name))
     else:
         yield path, command
+
+
+def settings() -> Iterator[str]:
+    """Every field of params.yaml: its default, and what it means."""
+    todo: list[tuple[str, Any]] = [(f"`suites.<suite>.{block}`", pydoc.locate(name)) for block, name in BLOCKS.items()]
+    for title, config in todo:
+        yield f"## {title}\n\n{(config.__doc__ or '').splitlines()[0]}\n"
+        yield "| field | default | meaning |\n|---|---|---|"
+        for name, field in config.model_fields.items():
+            inner = next(
+                (c for c in (field.annotation, *get_args(field.annotation)) if hasattr(c, "model_fields")), None
+            )
+            if inner is not None:
+                todo.append((f"{title[:-1]}.{name}`", inner))
+            default = (
+                ""
+                if field.is_required()
+                else "see below"
+                if inner
+                else f"`{field.get_default(call_default_factory=True)}`"
+            )
+            meaning = (field.description or ("see below" if inner else "")).replace("|", "\\|")
+            yield f"| `{name}` | {default} | {meaning} |"
+        yield ""
 
 
 def cards() -> Iterator[str]:

@@ -29,7 +29,7 @@ from viper_pipeline.videos.importers import read
 from viper_pipeline.videos.importers.kinds import kind_of
 from viper_pipeline.videos.store import EpisodeFile, write_groups
 
-SUITE = "own"
+SUITE, THREADS = "own", 1
 TOKENIZER = {
     "architecture": "light", "channels": 16, "multipliers": [1, 2, 4], "blocks": 1, "foreground_weight": 20.0,
     "baseline_share": 0.125, "discriminator": {"weight": 0.0},
@@ -79,7 +79,7 @@ def train_reward(
             (scratch / name).mkdir(parents=True)
         sources = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
 
-        frozen = train_tokenizer(tokenizer, seed, 1, scratch / "tokenizer", suite=SUITE, **sources)
+        frozen = train_tokenizer(tokenizer, seed, THREADS, scratch / "tokenizer", suite=SUITE, **sources)
         at = f"data/tokenizers/{SUITE}"
         save_directory(root / at, frozen)
         steps[at] = _step("train_tokenizer", "all", {f"suites.{SUITE}.tokenizer": dict(tokenizer), "seed": seed})
@@ -89,12 +89,16 @@ def train_reward(
         codes = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
 
         settings = dict(video_model)
-        model = train_video_model(settings, seed, 1, frozen, scratch / "model", suite=SUITE, model="videogpt", **codes)
+        model = train_video_model(
+            settings, seed, THREADS, frozen, scratch / "model", suite=SUITE, model="videogpt", **codes
+        )
         behind = f"data/video_models/{SUITE}/videogpt"
         save_directory(root / behind, model)
         steps[behind] = _step("train_video_model", "videogpt", {f"suites.{SUITE}.videogpt": settings, "seed": seed})
 
-        reward = evaluate_reward({}, {}, seed, 1, frozen, model, suite=SUITE, model="videogpt", **sources, **codes)
+        reward = evaluate_reward(
+            {}, {}, seed, THREADS, frozen, model, suite=SUITE, model="videogpt", **sources, **codes
+        )
         end = f"data/rewards/{SUITE}/videogpt"
         hashes = {place: md5_of(root / place) for place in (at, behind)}
         steps[end] = _step("evaluate_reward", "videogpt", {"seed": seed}, hashes)

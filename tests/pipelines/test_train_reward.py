@@ -1,0 +1,62 @@
+"""Two folders of videos to a reward; that it learns is seen in notebooks/02_your_own_videos.ipynb."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import viper_pipeline
+from viper_pipeline.errors import BadData
+from viper_pipeline.pipelines.train_reward import TOKENIZER, VIDEO_MODEL
+
+LAPTOP = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "laptop.yaml").read_text())["suites"]["dmc"]
+
+
+def test_its_sizes_are_the_laptop_profile_s():
+    assert TOKENIZER == LAPTOP["tokenizer"] and VIDEO_MODEL == LAPTOP["videogpt"]
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Experts move a square to the right; others leave it anywhere."""
+    rng = np.random.default_rng(0)
+    for folder, count in (("experts", 4), ("others", 2)):
+        (tmp_path / folder).mkdir()
+        for i in range(count):
+            frames = np.zeros((8, 16, 16, 3), np.uint8)
+            for t in range(8):
+                column = t if folder == "experts" else rng.integers(8)
+                frames[t, 4:8, column : column + 4] = 255
+            np.savez(tmp_path / folder / f"{i}.npz", arr_0=frames)
+    return tmp_path
+
+
+def train(videos, out, **changes):
+    steps = {"steps": 3, "batch_size": 4, "learning_rate": 1e-3}
+    sizes = {"quantiser": {"size": 8, "dim": 4, "kind": "ema"}, "channels": 8, "training": steps}
+    small = {"window": 3, "width": 8, "feedforward": 8, "heads": 1, "layers": 1, "training": steps}
+    chosen = {"tokenizer": TOKENIZER | sizes, "video_model": small, "size": 16, "task": "push"}
+    return viper_pipeline.train_reward(videos / "experts", videos / "others", out, **chosen | changes)
+
+
+def test_equal_videos_make_equal_rewards_with_a_card_and_a_lineage(videos):
+    model, again = (train(videos, videos / name / "push") for name in ("a", "b"))
+    contents = [
+        {p.relative_to(videos / name).as_posix(): p.read_bytes() for p in (videos / name).rglob("*") if p.is_file()}
+        for name in ("a", "b")
+    ]
+    assert contents[0] == contents[1] and "push/README.md" in contents[0]
+    assert model.tasks == ("push",) and model.spec().size == 16
+    assert {step["stage"].split(".")[1] for step in again.lineage["steps"].values()} == {
+        "import_experts", "import_baselines", "train_tokenizer", "train_video_model", "evaluate_reward",
+    }  # fmt: skip
+    assert np.isfinite(model.score(np.zeros((5, 16, 16, 3), np.uint8))).all()
+
+
+def test_what_cannot_be_is_refused_before_anything_is_trained(videos):
+    with pytest.raises(BadData, match="none to train on"):
+        train(videos, videos / "out", held_out=4)
+    (videos / "out").mkdir()
+    with pytest.raises(BadData, match="exists already"):
+        train(videos, videos / "out")
