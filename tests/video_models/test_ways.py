@@ -162,7 +162,7 @@ def orbits(first, length):
 
 
 def test_byol_tells_what_moves_as_in_its_videos_from_the_same_frames_in_another_order():
-    loop = LOOP.model_copy(update={"learning_rate": 2e-3, "steps": 250, "batch_size": 32})
+    loop = LOOP.model_copy(update={"learning_rate": 2e-3, "steps": 300, "batch_size": 32})
     model = make("byol", K=3, tasks=("a",), loop=loop, window=5, width=24, decay=0.95)
 
     def batch(step: int):
@@ -174,7 +174,8 @@ def test_byol_tells_what_moves_as_in_its_videos_from_the_same_frames_in_another_
     order = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(i)) for i in range(4)])
     shuffled = videos.gather(1, order[..., None, None].expand_as(videos))
     true, mixed, back = (score_videos(model, v, task) for v in (videos, shuffled, videos.flip(1)))
-    assert auroc(true[:, 4:].numpy(), mixed[:, 4:].numpy()) > 0.85  # some shuffled frames follow each other rightly
+    wrong = (order[:, 4:] - order[:, 3:-1]) % 4 != 1  # by chance, some frames follow each other rightly
+    assert auroc(true[:, 4:].numpy(), mixed[:, 4:][wrong].numpy()) > 0.9
     assert auroc(true[:, 4:].numpy(), back[:, 4:].numpy()) > 0.95
     assert (true.sum(1) > mixed.sum(1)).all()
     assert (true[:, 0] == 0).all()
