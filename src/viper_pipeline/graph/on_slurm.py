@@ -51,12 +51,12 @@ class Slurm:
         """A job without a result was killed, preempted or out of time: lost, not failed."""
         try:
             return int(job.result())
-        except self.submitit.core.utils.UncompletedJobError:
-            note(log, f"lost: job {job.job_id}, {job.state}")
-            return LOST
         except self.submitit.core.utils.FailedJobError as error:  # the worker lives, and could not start the stage
             note(log, str(error))
             return 1
+        except self.submitit.core.utils.UncompletedJobError:
+            note(log, f"lost: job {job.job_id}, {job.state}")
+            return LOST
 
     def cancel(self) -> None:
         """scancel every job, and wait until it has stopped."""
