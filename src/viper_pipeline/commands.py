@@ -79,22 +79,22 @@ def stage(pipeline: str, nodes: str) -> None:
     "-j",
     "--jobs",
     type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default="cores",
-    help="Stages side by side.",
+    help="Stages side by side. Default: cores, here or of the Ray cluster; 100 jobs of SLURM.",
 )
-def run(targets: tuple[str, ...], jobs: int) -> None:
+@click.option("--engine", type=click.Choice(["local", "ray", "slurm"]), default="local", help="Where stages run.")
+@click.option("--address", help="Ray: the cluster. SLURM: submitit's executor; `local` does without SLURM.")
+def run(targets: tuple[str, ...], jobs: int | None, engine: str, address: str | None) -> None:
     """Run stale stages side by side, with the same result as `dvc repro`.
 
     TARGETS are DVC's: a dvc.yaml, or a stage such as pipelines/dmc/dvc.yaml:train_tokenizer. Default: all stages.
     """
-    from viper_pipeline.graph.engines import Local
+    from viper_pipeline.graph.engines import make_engine
     from viper_pipeline.graph.project import project_root
     from viper_pipeline.graph.run import run
 
     os.chdir(project_root())
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    sys.exit(run(Path.cwd(), Local(jobs), targets))
+    sys.exit(run(Path.cwd(), make_engine(engine, Path.cwd(), jobs, address), targets))
 
 
 @cli.command()

@@ -380,7 +380,7 @@ class Toy:
             "DO_NOT_TRACK": "1",
             "OMP_NUM_THREADS": "1",
         }
-        without = str(self.root / "without")
+        without = os.pathsep.join(filter(None, [str(self.root / "without"), os.environ.get("PYTHONPATH")]))
         return {**os.environ, "PATH": path, "PYTHONPATH": without, **quiet, **more}
 
     def ran(self) -> list[str]:

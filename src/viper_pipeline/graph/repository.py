@@ -55,6 +55,10 @@ class Repository:
             wanted = set(picked).union(*(networkx.descendants(graph, stage) for stage in picked))
             return {stage: set(graph.successors(stage)) for stage in wanted}
 
+    def stages(self) -> list[Any]:
+        """Every stage of every dvc.yaml."""
+        return [stage for stage in self.repo.index.stages if stage.cmd]
+
     def judge(self, stage: Any) -> Verdict:
         """Whether a stage must run; if its result was computed before, it is put back instead.
 

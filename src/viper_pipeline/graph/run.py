@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,16 @@ from filelock import FileLock, Timeout
 
 from viper_pipeline.errors import BadEnvironment
 from viper_pipeline.graph.costs import Costs
-from viper_pipeline.graph.engines import Engine
+from viper_pipeline.graph.engines import LOST, Engine
+from viper_pipeline.graph.project import read_params
 from viper_pipeline.graph.repository import Repository, Verdict
+from viper_pipeline.graph.resources import of_stages
 from viper_pipeline.graph.screen import Screen, State, Tail, minutes
 
 PAUSE = 0.1
 """Seconds between two looks at the engine."""
+TRIES = 4
+"""How often a stage is started whose workers die; each time it goes on from its last checkpoint."""
 
 
 def run(root: Path, engine: Engine, targets: Sequence[str] = ()) -> int:
@@ -50,6 +55,17 @@ def heights(needs: Mapping[Any, set[Any]]) -> dict[Any, int]:
     return height
 
 
+@dataclass
+class Task:
+    """A stage in the engine's hands."""
+
+    stage: Any
+    tail: Tail  # of its log, which the stage's worker opens
+    begun: float  # seconds of the monotonic clock: handed over, or begun if it has
+    queued: bool = True
+    tries: int = 1
+
+
 class Run:
     """One pass over the graph."""
 
@@ -58,8 +74,11 @@ class Run:
         self.todo = repository.needs(targets)
         self.height = heights(self.todo)
         self.costs = Costs(root)
+        names = {stage: _name(stage) for stage in self.todo if stage.cmd}
+        asked = of_stages(read_params(root / "params.yaml"), {_name(stage) for stage in repository.stages()})
+        self.resources = {stage: asked[name] for stage, name in names.items()}
         self.total = len(self.todo)
-        self.running: dict[str, tuple[Any, float, Tail]] = {}  # address -> stage, when it began, its log
+        self.running: dict[str, Task] = {}  # by address
         self.done: set[Any] = set()
         self.failed: list[Any] = []
         self.held: set[Any] = set()
@@ -100,10 +119,10 @@ class Run:
             del self.todo[stage]
             verdict = self.repository.judge(stage)
             if verdict is Verdict.STALE:
-                name, log = stage.addressing, self._log(stage)
+                log = self._log(stage)
                 log.unlink(missing_ok=True)
-                self.engine.submit(name, stage.cmd, Path(stage.wdir), log)
-                self.running[name] = stage, time.monotonic(), Tail(log)
+                self.running[stage.addressing] = Task(stage, Tail(log), time.monotonic())
+                self._submit(stage)
                 self._event("start ", stage)
             else:
                 self.done.add(stage)
@@ -111,22 +130,34 @@ class Run:
                     self.restored += 1
                     self._event("cached", stage)
 
+    def _submit(self, stage: Any) -> None:
+        self.engine.submit(stage.addressing, stage.cmd, Path(stage.wdir), self._log(stage), self.resources[stage])
+
     def _collect(self) -> None:
         """Show what stages print, and see to those that have ended."""
         ended = dict(self.engine.ended())
-        for name, (_, _, tail) in self.running.items():
-            for line in tail.lines(last=name in ended):
+        for name, task in self.running.items():
+            if task.queued and task.tail.path.exists():
+                task.queued, task.begun = False, time.monotonic()
+            for line in task.tail.lines(last=name in ended):
                 self.screen.say(f"  {name.rpartition(':')[2]} | {line}")
         for name, code in ended.items():
-            stage, begun, _ = self.running.pop(name)
-            self._finish(stage, code, time.monotonic() - begun)
+            task = self.running[name]
+            if code == LOST and task.tries < TRIES:
+                task.tries += 1
+                self._submit(task.stage)
+                self._event("again ", task.stage, f" (its worker died; try {task.tries} of {TRIES})")
+                continue
+            del self.running[name]
+            self._finish(task.stage, code, time.monotonic() - task.begun)
         self.screen.show(self._state())
         if self.running and not ended:
             time.sleep(PAUSE)
 
     def _finish(self, stage: Any, code: int, took: float) -> None:
         """Commit what a stage has made, or note that it failed."""
-        why = f"exit {code}, {self._log(stage).relative_to(self.root)}"
+        how = f"its worker died {TRIES} times" if code == LOST else f"exit {code}"
+        why = f"{how}, {self._log(stage).relative_to(self.root)}"
         if code == 0:
             changed = self.repository.commit(stage)
             why = f"changed while it ran, so run again: {', '.join(changed)}"
@@ -150,15 +181,17 @@ class Run:
 
     def _state(self) -> State:
         now = time.monotonic()
-        so_far = {name: now - begun for name, (_, begun, _) in self.running.items()}
-        nodes = {name: _node(stage) for name, (stage, _, _) in self.running.items()}
+        so_far = {name: 0.0 if task.queued else now - task.begun for name, task in self.running.items()}
+        nodes = {name: _node(task.stage) for name, task in self.running.items()}
         left = self.costs.left(
             [_node(stage) for stage in self.todo if stage.cmd],
             {nodes[name]: seconds for name, seconds in so_far.items()},
             self.engine.jobs,
         )
-        running = {name: (seconds, self.costs.expected(nodes[name])) for name, seconds in so_far.items()}
-        return State(self.total, len(self.done), len(self.todo), now - self.begun, left, running)
+        begun = {name: seconds for name, seconds in so_far.items() if not self.running[name].queued}
+        running = {name: (seconds, self.costs.expected(nodes[name])) for name, seconds in begun.items()}
+        waiting = len(self.todo) + len(so_far) - len(begun)
+        return State(self.total, len(self.done), waiting, now - self.begun, left, running)
 
     def _event(self, what: str, stage: Any, more: str = "") -> None:
         self.screen.say(f"{what} {stage.addressing}{more}  [{self._state().summary()}]")
@@ -185,3 +218,8 @@ class Run:
 def _node(stage: Any) -> str:
     """Kedro's name of a stage's node: the last word of its command."""
     return str(stage.cmd or stage.addressing).rpartition(" ")[2].replace("/", "_")
+
+
+def _name(stage: Any) -> str:
+    """The stage without its item: `train_tokenizer`."""
+    return str(stage.addressing).rpartition(":")[2].partition("@")[0]

@@ -11,6 +11,7 @@ from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadParams
+from viper_pipeline.graph.resources import Resources
 from viper_pipeline.oracles.behaviour import Behaviour
 from viper_pipeline.oracles.config import OracleConfig
 from viper_pipeline.oracles.planner import PlannerConfig
@@ -67,6 +68,10 @@ class RuntimeConfig(Config):
 
     compute: ComputeConfig = ComputeConfig()
     workers: int = Field(2, gt=0, description="simulator processes while recording")
+    resources: dict[str, Resources] = Field(
+        default_factory=dict,
+        description="what `viper run --engine ray|slurm` asks for, by stage; `default` for all others",
+    )
 
 
 class SuiteConfig(Config):
