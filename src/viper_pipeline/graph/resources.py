@@ -16,7 +16,7 @@ DEFAULT = "default"
 
 
 class Resources(Config):
-    """What one stage asks for. `runtime.threads` and `runtime.workers` say what it uses; ask for no less."""
+    """What one stage asks for. `runtime.compute.threads` and `runtime.workers` say what it uses; ask for no less."""
 
     cpu: int = Field(1, gt=0, description="cores")
     gpu: int = Field(0, ge=0, description="whole devices")

@@ -20,7 +20,7 @@ from viper_pipeline.suites import SUITES
 
 
 def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
-    """The expert stages of one suite, once a task. Suites with buttons, scripts or a planner have experts of another kind."""
+    """The expert stages of one suite, once a task. Buttons, scripts and planners make for experts of another kind."""
     nodes = []
     p = f"params:suites.{suite}"
     kind = SUITES.get(suite)
