@@ -13,6 +13,9 @@ from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
 from viper_pipeline.pipelines.models.train_shared_model import train_shared_model
 from viper_pipeline.pipelines.models.train_shared_tokenizer import train_shared_tokenizer
 from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.report.aggregate import aggregate
+from viper_pipeline.pipelines.report.draw_figures import draw_figures
+from viper_pipeline.pipelines.report.write_report import write_report
 from viper_pipeline.pipelines.values import Recording
 from viper_pipeline.results.transfer import transfers
 from viper_pipeline.rewards.load import load_reward
@@ -83,6 +86,15 @@ def made(tmp_path_factory):
     return inputs, *models(root, inputs, HELD_OUT)
 
 
+@pytest.fixture(scope="module")
+def reward(made):
+    inputs, tokenizer, codes, model = made
+    here = {"suite": "tabletop", "model": "videogpt"}
+    return evaluate_reward(
+        PARAMS["reward"], PARAMS["reward_evaluation"], 0, 1, tokenizer, model, **here, **inputs, **codes
+    )
+
+
 def same(a, b):
     return a.tensors.keys() == b.tensors.keys() and all(torch.equal(a.tensors[k], b.tensors[k]) for k in a.tensors)
 
@@ -119,10 +131,8 @@ def test_pictures_show_every_pair_and_weights_of_none_depend_on_them(made):
     ]
 
 
-def test_frames_in_between_pay_nothing_and_every_fourth_pays_what_the_strided_video_scores(made):
-    inputs, tokenizer, codes, model = made
-    evaluation, here = PARAMS["reward_evaluation"], {"suite": "tabletop", "model": "videogpt"}
-    reward = evaluate_reward(PARAMS["reward"], evaluation, 0, 1, tokenizer, model, **here, **inputs, **codes)
+def test_frames_in_between_pay_nothing_and_every_fourth_pays_what_the_strided_video_scores(made, reward):
+    inputs, tokenizer, _, model = made
     task, rng = HELD_OUT[0], np.random.default_rng(0)
     strided = inputs[f"experts__{task}"].group("held_out")[0].frames
     paid = []
@@ -136,6 +146,18 @@ def test_frames_in_between_pay_nothing_and_every_fourth_pays_what_the_strided_vi
     np.testing.assert_allclose(paid[0][3::4], reward.tensors[f"{task}/held_out/nats"][1:].numpy(), rtol=1e-3)
     assert np.array_equal(paid[0][3::4], paid[1][3::4])
     assert not np.allclose(paid[0][2::4], paid[1][2::4])
+
+
+def test_the_page_says_what_was_held_out(made, reward):
+    inputs, tokenizer, _, model = made
+    shown = {name.replace("__", "__tabletop__"): file for name, file in inputs.items()}
+    rewards = {"reward__tabletop__videogpt": reward}
+    metrics, _ = aggregate(**shown, **rewards)
+    models = {"tokenizer__tabletop": tokenizer, "video_model__tabletop__videogpt": model}
+    page = write_report(metrics, draw_figures(**shown, **rewards), "tiny", **models, **rewards)
+    assert "<td>panda_stack</td><td>no</td>" in page and "<td>panda_lift</td><td>yes</td>" in page
+    assert page.count("of a task that it was not trained on") == len(HELD_OUT)
+    assert all(f'alt="rollouts of {task}"' in page and f'alt="reward of {task}"' in page for task in TASKS)
 
 
 def test_files_together_read_like_one(made):

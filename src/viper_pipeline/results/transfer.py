@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-HeldOut = Mapping[tuple[str, str], Sequence[str]]
+HeldOut = Mapping[tuple[str, ...], Sequence[str]]
 """(suite, model) -> the tasks that it was not trained on."""
 
 
