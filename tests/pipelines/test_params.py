@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.errors import BadParams
 from viper_pipeline.pipelines.params import validate
 
@@ -164,6 +165,9 @@ def test_the_paper_profile_holds_the_papers_tables():
         3e-4,
         1,
     )
+    dreamers = [read("profiles/paper.yaml")["suites"][suite]["dreamer"] for suite in ("dmc", "atari")]
+    assert [(d["deter"], d["units"], d["layers"]) for d in dreamers] == [(512, 512, 2), (4096, 1024, 4)]  # Table 3
+    assert [DreamerConfig.model_validate(d).model_clip for d in dreamers] == [100, 100]
     assert dmc["record"]["expert"] == 1000 and dmc["curation"]["top_k"] == 50
     assert read("profiles/paper.yaml")["seeds"] == [0, 1, 2]
 

@@ -113,7 +113,8 @@ class Dreamer(nn.Module):
         return {k: v.detach().cpu().clone() for k, v in named.items()}
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
-        found = [self.optimizer, self.behaviour.actor_optimizer, self.behaviour.critic_optimizer]
+        found: list[torch.optim.Optimizer] = [self.optimizer]
+        found += [self.behaviour.actor_optimizer, self.behaviour.critic_optimizer]
         return [*found, self.curiosity.optimizer] if self.curiosity else found
 
     def get_extra_state(self) -> dict[str, Any]:

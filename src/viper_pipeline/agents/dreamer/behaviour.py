@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +73,9 @@ class Critic(nn.Module):
         self.slow.load_state_dict(self.value.state_dict())
         self.slow.requires_grad_(False)
         self.percentiles: Tensor
+        self.edges: Tensor
         self.register_buffer("percentiles", torch.zeros(2))
+        self.register_buffer("edges", torch.tensor([0.05, 0.95]), persistent=False)
 
     def returns(self, features: Tensor, rewards: Tensor, discounts: Tensor) -> tuple[Tensor, Tensor]:
         """features (H + 1, N, F), rewards, discounts (H, N) -> returns and values (H, N) of the first H states."""
@@ -81,7 +84,7 @@ class Critic(nn.Module):
 
     def range(self, returns: Tensor) -> Tensor:
         """Learn the 5th and 95th percentile; their distance, at least 1: small returns are not blown up."""
-        now = torch.quantile(returns.detach().flatten(), torch.tensor([0.05, 0.95], device=returns.device))
+        now = torch.quantile(returns.detach().flatten(), self.edges)
         self.percentiles.lerp_(now, 1 - self.config.return_decay)
         return (self.percentiles[1] - self.percentiles[0]).clamp(min=1)
 
@@ -109,11 +112,11 @@ class Behaviour(nn.Module):
         total = sum(rewards.values())
         self.shares = {name: weight / total for name, weight in rewards.items()}
         self.actor = Actor(c, inputs, actions, discrete)
-        self.critics = nn.ModuleDict({name: Critic(c, inputs) for name in rewards})
-        rates = {"lr": c.policy_rate, "eps": c.policy_eps, "fused": True}
-        self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), **rates)
-        self.learned = [p for p in self.critics.parameters() if p.requires_grad]
-        self.critic_optimizer = torch.optim.Adam(self.learned, **rates)
+        self.critics: dict[str, Critic] = nn.ModuleDict({name: Critic(c, inputs) for name in rewards})  # type: ignore[assignment]
+        adam = partial(torch.optim.Adam, lr=c.policy_rate, eps=c.policy_eps, fused=True)
+        self.actor_optimizer = adam(self.actor.parameters())
+        self.learned = [p for critic in self.critics.values() for p in critic.value.parameters()]
+        self.critic_optimizer = adam(self.learned)
 
     def imagine(self, model: WorldModel, start: State) -> tuple[Tensor, Tensor]:
         """start (N, ...) -> features (H + 1, N, F), actions (H, N, A) of the actor from there on."""
@@ -139,10 +142,11 @@ class Behaviour(nn.Module):
             # The first discount of all is known: nothing counts after a true end.
             weights = torch.cat([begun, begun * discounts.detach().cumprod(0)])[:-1]
             judged = {name: critic.returns(features, paid[name], discounts) for name, critic in self.critics.items()}
-            advantage = sum(
+            parts = [
                 self.shares[name] * (returns - values) / self.critics[name].range(returns)
                 for name, (returns, values) in judged.items()
-            )
+            ]
+            advantage = torch.stack(parts).sum(0)
         features = features[:-1].detach()
         gain = self.actor.log_prob(features, actions) * advantage.detach() if discrete else advantage
         entropy = self.actor.entropy(features)
@@ -150,7 +154,7 @@ class Behaviour(nn.Module):
         step(self.actor_optimizer, actor_loss, list(self.actor.parameters()), c.policy_clip)
 
         losses = [critic.loss(features, judged[name][0].detach()) for name, critic in self.critics.items()]
-        critic_loss = (weights * sum(losses)).mean()
+        critic_loss = (weights * torch.stack(losses).sum(0)).mean()
         step(self.critic_optimizer, critic_loss, self.learned, c.policy_clip)
         for critic in self.critics.values():
             critic.follow(update)
