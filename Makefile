@@ -56,7 +56,8 @@ lint: .venv/ready  ## style, types, and who may know whom
 	$(BIN)/lint-imports
 
 docs: .venv/ready  ## the docs site, site/index.html; a broken link or reference is an error
-	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock -e '.[docs]'
+	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock $$($(BIN)/python -c \
+	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: setup  ## benchmarks; each prints medians

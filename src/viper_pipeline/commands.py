@@ -167,7 +167,7 @@ def score(videos: tuple[str, ...], model: str, task: str | None, as_json: bool, 
     reward = load_reward(model)
     scored = score_videos(reward, [Path(video) for video in videos], task)
     if plot:
-        draw(scored, reward.of(task).scale, Path(plot))
+        draw(scored, reward.of(task), Path(plot))
     click.echo(json.dumps([video.as_dict() for video in scored], indent=1) if as_json else table(scored))
 
 

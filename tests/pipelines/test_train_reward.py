@@ -14,7 +14,7 @@ LAPTOP = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "laptop.yaml")
 
 
 def test_its_sizes_are_the_laptop_profile_s():
-    assert TOKENIZER == LAPTOP["tokenizer"] and VIDEO_MODEL == LAPTOP["videogpt"]
+    assert LAPTOP["tokenizer"] == TOKENIZER and LAPTOP["videogpt"] == VIDEO_MODEL
 
 
 @pytest.fixture

@@ -64,12 +64,12 @@ def _measured(folders: Mapping[str, Path]) -> dict[str, Any]:
             raise BadData(f"{folders['reward'] / WEIGHTS}: no scores of {task}; export from a project's data/rewards")
         tasks[task] = {
             "spec": spec,
-            "scale": reward.config["scales"][task],
             "metrics": reward_metrics(scores, returns),
             "psnr": tokenizer.config["metrics"][task]["held_out"]["psnr"],
         }
     counts = {p: sum(t.numel() for t in d.tensors.values()) for p, d in (("tokenizer", tokenizer), ("model", model))}
-    return {"tasks": tasks, "counts": counts, "model": model.config, "tokenizer": tokenizer.config}
+    kind = reward.config["reward"]["scale"]["kind"]
+    return {"tasks": tasks, "scale": kind, "counts": counts, "model": model.config, "tokenizer": tokenizer.config}
 
 
 def _simulated(steps: Mapping[str, Any]) -> bool:

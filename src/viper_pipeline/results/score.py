@@ -12,7 +12,7 @@ import numpy as np
 from viper_pipeline.files import atomic_path
 from viper_pipeline.results.style import axes
 from viper_pipeline.rewards.published import RewardModel
-from viper_pipeline.rewards.standardise import Scale
+from viper_pipeline.rewards.viper import ViperReward
 from viper_pipeline.videos.importers import read
 from viper_pipeline.videos.importers.kinds import kind_of
 
@@ -68,8 +68,9 @@ def table(scored: Sequence[Scored]) -> str:
     return "\n".join(lines)
 
 
-def draw(scored: Sequence[Scored], scale: Scale | None, path: Path) -> None:
+def draw(scored: Sequence[Scored], reward: ViperReward, path: Path) -> None:
     """Nats of each frame, a line for each video, between the levels of experts and of the better floor -> a picture."""
+    scale = reward.scale if reward.config.scale.kind == "range" else None  # other scales know no such levels
     figure, (panel,) = axes(1, width=8)
     for video in scored:
         panel.plot(np.arange(1, len(video.nats)), video.nats[1:], label=Path(video.name).name, lw=1.2)
