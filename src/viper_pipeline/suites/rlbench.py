@@ -60,7 +60,9 @@ class RLBench:
     def canonical(self, task: str) -> str:
         """The task's name. Raises BadParams with a suggestion for unknown names."""
         if task not in TASKS:
-            raise BadParams(f"suite 'rlbench' has no task '{task}'{did_you_mean(task, TASKS)}; names begin with the arm")
+            raise BadParams(
+                f"suite 'rlbench' has no task '{task}'{did_you_mean(task, TASKS)}; names begin with the arm"
+            )
         return task
 
     def frame_spec(self, task: str, frames: Mapping[str, Any]) -> RLBenchSpec:

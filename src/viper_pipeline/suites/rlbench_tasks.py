@@ -58,7 +58,5 @@ SAWYER = (*SHARED, "press_switch", "reach_and_drag", "take_lid_off_saucepan")
 ARMS = {"panda": PANDA, "sawyer": SAWYER}
 PAIRS = tuple(f"{arm}_{task}" for arm, tasks in ARMS.items() for task in tasks)
 """The 53 pairs that the models with two arms are trained on."""
-TASKS = {
-    f"{arm}_{task}": (arm, task) for task in sorted({*PAPER, *PANDA, *SAWYER}) for arm in ("panda", "sawyer")
-}
+TASKS = {f"{arm}_{task}": (arm, task) for task in sorted({*PAPER, *PANDA, *SAWYER}) for arm in ("panda", "sawyer")}
 """Every task with either arm: <arm>_<task> -> (arm, RLBench's name)."""

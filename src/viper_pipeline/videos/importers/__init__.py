@@ -55,9 +55,7 @@ class InMemory(Sequence[Episode]):
         return np.array([e.ret for e in self.episodes])
 
 
-def read_source(
-    kind: str, path: Path, size: int, **about: Any
-) -> tuple[EpisodeGroup | InMemory, FrameSpec | None]:
+def read_source(kind: str, path: Path, size: int, **about: Any) -> tuple[EpisodeGroup | InMemory, FrameSpec | None]:
     """All episodes of a source, and how its frames were made if the source says so."""
     if not Path(path).exists():
         raise BadData(f"{path}: there is no such file or folder; datasets.<task>.path in params.yaml names it")
