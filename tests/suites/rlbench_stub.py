@@ -89,7 +89,7 @@ class TaskEnvironment:
 
     def reset(self):
         self.ready, self.open = True, 1.0
-        self.hand = START + [0, np.random.uniform(-0.1, 0.1), 0]  # noqa: NPY002 (as RLBench draws)
+        self.hand = START + np.array([0, np.random.uniform(-0.1, 0.1), 0])  # noqa: NPY002 (as RLBench draws)
         return [f"do {self.name}"], Observation(self)
 
     def step(self, action):
@@ -117,7 +117,7 @@ class TaskEnvironment:
             _, first = self.reset()
             seen = [first]
             while not seen[1:] or self.hand[0] < 0.35:
-                self.hand = self.hand + [0.004, 0, 0]
+                self.hand = self.hand + np.array([0.004, 0, 0])
                 seen.append(Observation(self))
             demos.append(Demo(seen))
         return demos

@@ -66,7 +66,7 @@ def test_what_no_joint_angles_reach_does_nothing(made):
     env.reset(seed=1)
     for action in (LEFT, -FORTH):  # beyond the box, the one by IKError's kin, the other by a path's
         for _ in range(15):
-            frame, reward, terminated, truncated, info = env.step(action)
+            frame, reward, terminated, truncated, _ = env.step(action)
         stays = hand(env)
         again, reward_again, *_ = env.step(action)
         assert np.array_equal(frame, again) and np.array_equal(stays, hand(env))
@@ -128,7 +128,7 @@ def test_a_demonstration_is_an_episode_that_ends_in_success(made):
     env = made(demos=True)
     frames, rewards, done = [env.reset(seed=5)[0]], [], False
     while not done:
-        frame, reward, done, truncated, info = env.step(np.zeros(4))
+        frame, reward, done, truncated, _ = env.step(np.zeros(4))
         frames.append(frame)
         rewards.append(reward)
         assert not truncated

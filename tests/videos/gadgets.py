@@ -93,7 +93,13 @@ def by_hand(canary: Path) -> dict[str, bytes]:
         "INST": b"(S'" + file + b"'\nios\nmkdir\n.",
         "OBJ": b"(cos\nmkdir\nS'" + file + b"'\no.",
         "NEWOBJ": b"\x80\x02cnumpy\nmemmap\n(S'" + file + b"'\nS'u1'\nS'w+'\nK\x00K\x01t\x81.",
-        "NEWOBJ_EX": b"\x80\x04" + name(b"numpy", b"memmap") + b"(" + word(file) + word(b"u1") + word(b"w+") + b"K\x00K\x01t}\x92.",
+        "NEWOBJ_EX": b"\x80\x04"
+        + name(b"numpy", b"memmap")
+        + b"("
+        + word(file)
+        + word(b"u1")
+        + word(b"w+")
+        + b"K\x00K\x01t}\x92.",
         "GLOBAL": b"cos\nmkdir\n(S'" + file + b"'\ntR.",
         "an old name": b'c__builtin__\neval\n(S\'__import__("os").mkdir("' + file + b"\")'\ntR.",
         "a dotted name": b"\x80\x04" + name(b"pathlib", b"os.mkdir") + call,

@@ -125,13 +125,22 @@ BAD = {
     "a padded number": (spoilt("front_rgb/5.png", lambda p: p.rename(p.with_name("05.png"))), "05.png: only"),
     "a stranger's file": (spoilt("front_rgb/x.txt", lambda p: p.touch()), "x.txt: only 0.png, 1.png"),
     "no frames": (spoilt("front_rgb", lambda p: [f.unlink() for f in p.iterdir()]), "front_rgb: is empty"),
-    "no camera": (spoilt("front_rgb", shutil.rmtree), "no camera 'front'; frames.camera can be left_shoulder, overhead"),
+    "no camera": (
+        spoilt("front_rgb", shutil.rmtree),
+        "no camera 'front'; frames.camera can be left_shoulder, overhead",
+    ),
     "no state": (spoilt("low_dim_obs.pkl", Path.unlink), "low_dim_obs.pkl: is missing"),
-    "damaged state": (spoilt("low_dim_obs.pkl", lambda p: replaced(p, p.read_bytes()[:-9])), "low_dim_obs.pkl: refused"),
+    "damaged state": (
+        spoilt("low_dim_obs.pkl", lambda p: replaced(p, p.read_bytes()[:-9])),
+        "low_dim_obs.pkl: refused",
+    ),
     "empty state": (spoilt("low_dim_obs.pkl", lambda p: replaced(p, b"")), "low_dim_obs.pkl: refused"),
     "another state": (spoilt("low_dim_obs.pkl", lambda p: replaced(p, pickle.dumps([1]))), "not a demonstration"),
     "no sentences": (words({"a": 1}), "not a list of sentences"),
-    "a picture cut short": (spoilt("front_rgb/5.png", lambda p: replaced(p, p.read_bytes()[:-40])), "5.png: not a read"),
+    "a picture cut short": (
+        spoilt("front_rgb/5.png", lambda p: replaced(p, p.read_bytes()[:-40])),
+        "5.png: not a read",
+    ),
     "no picture": (spoilt("front_rgb/5.png", lambda p: replaced(p, b"hello")), "5.png: not a readable PNG"),
     "a grey picture": (spoilt("front_rgb/5.png", picture("L")), "5.png: a picture of mode L"),
     "a larger picture": (spoilt("front_rgb/5.png", picture(size=(65, 64))), "5.png: is 65 x 64 pixels"),
@@ -140,9 +149,15 @@ BAD = {
     "a state linked from outside": (spoilt("low_dim_obs.pkl", link("/etc/hostname")), "low_dim_obs.pkl: is a link to"),
     "an episode linked from outside": (spoilt("", link("/tmp")), "episode1: is a link to /tmp, outside of"),
     "a link in a circle": (spoilt("front_rgb/5.png", link("5.png")), "5.png: is missing, or a link that leads nowhere"),
-    "a padded episode": (spoilt("", lambda p: p.rename(p.with_name("episode01"))), "episode01: only episode0, episode1"),
+    "a padded episode": (
+        spoilt("", lambda p: p.rename(p.with_name("episode01"))),
+        "episode01: only episode0, episode1",
+    ),
     "no episodes": (lambda root: shutil.rmtree((root / EPISODE).parent), "episodes: is missing"),
-    "another task": (lambda root: (root / "push_button").rename(root / "open_box"), "called push_button (tasks found: open"),
+    "another task": (
+        lambda root: (root / "push_button").rename(root / "open_box"),
+        "called push_button (tasks found: open",
+    ),
 }
 
 

@@ -1,7 +1,7 @@
 """Pickles of somebody else, read as plain records: no name in them is ever imported, and nothing is called.
 
-A pickle is a program. RLBench keeps a demonstration's low-dimensional half in one, and reads it with `pickle.load`. Here
-the few names that such a file needs stand for records that only keep what they are given; any other name is refused.
+A pickle is a program. RLBench keeps a demonstration's low-dimensional half in one, and reads it with `pickle.load`.
+Here the few names that such a file needs stand for records that only keep what they are given; others are refused.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ class Record:
     """What a pickle wanted to be an object: the arguments it was made of, and its state. It has no behaviour."""
 
     __slots__ = ("arguments", "state")
+    arguments: tuple[Any, ...]
+    state: Any
 
     def __new__(cls, *arguments: Any) -> Any:
         """Keep the arguments."""

@@ -1,0 +1,64 @@
+"""params.yaml of a suite whose experts are planned: what cannot be is said, with the field and the remedy."""
+
+import pytest
+import yaml
+
+from tests.pipelines.test_params import ROOT, put, read
+from viper_pipeline.errors import BadParams
+from viper_pipeline.pipelines.params import validate
+from viper_pipeline.suites.rlbench_tasks import HELD_OUT, PAIRS
+
+TASK = "panda_reach_target"
+
+
+@pytest.fixture(scope="module")
+def params():
+    """The paper's profile, of RLBench only, and one task of it."""
+    raw = read("profiles/paper.yaml")
+    block = raw["suites"]["rlbench"]
+    one = {key: {TASK: block[key][TASK]} for key in ("datasets", "oracles")}
+    return raw | {"suites": {"rlbench": block | one | {"tasks": [TASK]}}}
+
+
+WRONG = {
+    "an expert that learns": (
+        f"oracles.{TASK}",
+        {"algorithm": "sac", "steps": 9000},
+        [f"oracles.{TASK}.algorithm", "write algorithm: planner"],
+    ),
+    "a planner with settings": (
+        f"oracles.{TASK}",
+        {"algorithm": "planner", "steps": 9},
+        [f"{TASK}.steps", "unknown key"],
+    ),
+    "noisy demonstrations": ("record.noisy", 3, ["record.noisy", "write 0"]),
+    "a camera that is not there": ("frames.camera", "left", ["frames.camera", "front"]),
+    "two frames an action": ("frames.action_repeat", 2, ["frames.action_repeat"]),
+    "an arm that is not there": ("tasks", ["jaco_reach_target"], ["no task 'jaco_reach_target'", "panda_reach_target"]),
+    "an importer misspelt": (f"datasets.{TASK}.kind", "rlbensh", [f"datasets.{TASK}.kind", "did you mean 'rlbench'"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_mistakes_are_named_with_field_and_remedy(params, case):
+    path, value, words = WRONG[case]
+    with pytest.raises(BadParams) as error:
+        validate(put(params, f"suites.rlbench.{path}", value))
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_planned_experts_and_demonstrations_already_written_are_both_sound(params):
+    assert validate(params).suites["rlbench"].oracles[TASK].algorithm == "planner"
+    folder = {"kind": "rlbench", "path": "demos"}
+    assert validate(put(params, f"suites.rlbench.datasets.{TASK}", folder))
+
+
+def test_other_suites_have_no_planner():
+    tiny = yaml.safe_load((ROOT / "profiles" / "tiny.yaml").read_text())
+    with pytest.raises(BadParams, match=r"cartpole_balance\.algorithm: in this suite there is no planner"):
+        validate(put(tiny, "suites.dmc.oracles.cartpole_balance", {"algorithm": "planner"}))
+
+
+def test_the_papers_profile_has_the_pairs_of_the_experiment_with_two_arms():
+    tasks = read("profiles/paper.yaml")["suites"]["rlbench"]["tasks"]
+    assert tuple(tasks) == PAIRS and HELD_OUT not in tasks
