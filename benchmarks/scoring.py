@@ -34,7 +34,7 @@ LAPTOP = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3,
 PAPER = {"window": 16, "width": 256, "feedforward": 1024, "heads": 8, "layers": 8, "training": LOOP}
 SIZES = {"laptop": (LAPTOP, 128, 16), "paper_dmc": (PAPER, 1024, 64)}
 PAPER_SLOWDOWN = 8.0  # of rewards by MaskGIT to those by VideoGPT
-SHARED = 6
+SHARED = 6  # times as many frames for the ways that share work between frames
 WAYS: dict[str, tuple[Way, ...]] = {
     "videogpt": ("exact", "strided"),
     "banded": ("exact", "strided", "streaming"),
@@ -102,6 +102,7 @@ def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
     """(model, way) -> correlation and largest difference to the model's exact way, and AUROC: means over tasks."""
     tokenizer = load_tokenizer(load_directory(data / "tokenizers/dmc"))
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    trained_for: dict[str, int] = {}
     for name, ways in (WAYS | {"byol": ("exact",)}).items():
         folder = data / f"video_models/dmc/{name}"
         if not folder.exists():
@@ -118,14 +119,18 @@ def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
                 flat = np.concatenate(scores)
                 exact = flat if exact is None else exact
                 row = {
-                    "steps": float(model.config.training.steps),
                     "correlation": float(np.corrcoef(flat, exact)[0, 1]),
                     "auroc": auroc(*scores),
                     "max_abs_diff": float(np.abs(flat - exact).max()),
                 }
                 found.setdefault((name, way), []).append(row)
                 print(name, way, task, row, flush=True)
-    return {key: {k: round(float(np.mean([r[k] for r in rows])), 5) for k in rows[0]} for key, rows in found.items()}
+        trained_for[name] = model.config.training.steps
+    return {
+        (name, way): {"training_steps": trained_for[name]}
+        | {k: round(float(np.mean([r[k] for r in rows])), 5) for k in rows[0]}
+        for (name, way), rows in found.items()
+    }
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ AXES = {
 PAGE = Path(__file__).parent / "ablations.html.jinja"
 INKS = ("#009E73", "#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
 REWARD = ("auroc_step", "auroc_episode", "spearman_return")
-PAPER_OWN = {"beta": "1.0", "model": "videogpt", "context": "16"}
+PAPER = {"beta": ("1.0", "0.5", "0.0"), "model": ("videogpt", "maskgit", "byol"), "context": ("16", "8", "2")}
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ def draw_ablations(task: str, variants: Variants, floors: Floors) -> bytes:
             final = np.mean([np.mean(run.final_returns) for run in variant.runs])
             steps, returns = on_common_steps(variant.runs)
             for run in variant.runs:
-                panel.plot(run.steps, run.returns, color=ink, lw=0.7, alpha=0.5)
+                panel.plot(run.steps / 1000, run.returns, color=ink, lw=0.7, alpha=0.5)
             own = ", the suite's own" if variant.own else ""
             label = f"{variant.value}: {final:.0f} at the end{own}"
-            panel.plot(steps, returns.mean(0), color=ink, lw=2.2 if variant.own else 1.6, label=label)
+            panel.plot(steps / 1000, returns.mean(0), color=ink, lw=2.2 if variant.own else 1.6, label=label)
         for name in ("random", "idle"):
             panel.axhline(getattr(floors, name), color=colour(name), ls=":", lw=1.2, label=name)
-        panel.set(xlabel="agent steps", ylabel="true return", title=f"{task}: {axis}", ylim=(0, None))
+        panel.set(xlabel="thousand agent steps", ylabel="true return", title=f"{task}: {axis}", ylim=(0, None))
         panel.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=8)
     return as_png(figure)
 
@@ -101,8 +101,7 @@ def draw_paper() -> bytes:
     table = table[table.figure == "fig9"]
     figure, panels = axes(len(AXES), 4.4)
     for panel, axis in zip(panels, AXES, strict=True):
-        values = sorted({m.partition("=")[2] for m in table.method if m.startswith(f"{axis}=")}, key=_order(axis))
-        for ink, value in zip(_inks(len(values)), values, strict=True):
+        for ink, value in zip(_inks(len(PAPER[axis])), PAPER[axis], strict=True):
             rows = table[table.method == f"{axis}={value}"]
             panel.plot(rows.step / 1e6, rows["mean"], color=ink, label=f"{value}: {rows['mean'].iloc[-2:].mean():.0f}")
             panel.fill_between(rows.step / 1e6, rows.low, rows.high, color=ink, alpha=0.12, lw=0)
@@ -122,8 +121,3 @@ def render(profile: str, metrics: Mapping[str, Any], figures: Mapping[str, bytes
 def _inks(count: int) -> list[str]:
     """The suite's own is green everywhere."""
     return [INKS[i % len(INKS)] for i in range(count)]
-
-
-def _order(axis: str) -> Any:
-    """The paper's own value first, then as they come."""
-    return lambda value: (value != PAPER_OWN[axis], value)

@@ -61,7 +61,7 @@ def evaluate_reward(
         tensors |= pack(task, scores, returns)
         pair = two_videos(experts[task], baselines[task])
         maps[f"maps_{task}.png"] = strip(surprise_rows(plain, pair))
-        maps[f"maps_{task}.gif"] = gif(surprise_film(plain, pair), milliseconds=120)
+        maps[f"maps_{task}.gif"] = gif(surprise_film(plain, pair), milliseconds=120, zoom=1)
     return Directory({"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors, maps)
 
 
