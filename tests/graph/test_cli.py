@@ -25,7 +25,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for command in ("check", "dvc", "import", "lineage", "params", "run", "stage"):
+    for command in ("check", "cost", "dvc", "import", "lineage", "params", "run", "stage"):
         assert f"\n  {command} " in done.stdout
 
 
