@@ -20,7 +20,7 @@ STORED = Path(__file__).with_name("measured.json")
 Measured = dict[str, dict[str, Any]]
 
 
-def machine(device: str, threads: int) -> str:
+def machine(device: str) -> str:
     """What is being measured, in words."""
     if device == "cuda":
         import torch
@@ -28,10 +28,10 @@ def machine(device: str, threads: int) -> str:
         return torch.cuda.get_device_name()
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     name = names[0].partition(":")[2].strip() if names else platform.processor()
-    return f"{name}, {threads} core{'s' if threads > 1 else ''}"
+    return f"one core of {name}"
 
 
-def measure(params: Params, device: str, threads: int, say: Any) -> Measured:
+def measure(params: Params, device: str, say: Any) -> Measured:
     """Time every unit, each in a process of its own, so that peaks of memory are its own."""
     from viper_pipeline.pipelines.cost.probes import probe, units_of
 
@@ -39,7 +39,7 @@ def measure(params: Params, device: str, threads: int, say: Any) -> Measured:
     for name, suite in params.suites.items():
         for unit in units_of(suite):
             with ProcessPoolExecutor(1, mp_context=context) as pool:
-                row = pool.submit(probe, params, name, unit, device, threads).result()
+                row = pool.submit(probe, params, name, unit, device).result()
             found[f"{name}: {unit}"] = row
             say(f"  {name}: {unit}: {1000 * row['seconds']:.2f} ms")
     return found
@@ -92,11 +92,10 @@ def cost_command(root: Path, profile: str | None, on: str | None, keep: str | No
     if on is None:
         import torch
 
-        device, threads = ("cuda" if torch.cuda.is_available() else "cpu"), params.runtime.threads
-        threads = min(threads, multiprocessing.cpu_count())
-        hardware = machine(device, threads)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        hardware = machine(device)
         say(f"profile {params.profile} on {hardware}:")
-        measured = measure(params, device, threads, say)
+        measured = measure(params, device, say)
         if keep:
             whole = {params.profile: {hardware: measured}}
             Path(keep).write_text(json.dumps(whole, indent=1) + "\n")
