@@ -98,6 +98,18 @@ def run(targets: tuple[str, ...], jobs: int | None, engine: str, address: str | 
 
 
 @cli.command()
+@click.option("--profile", help="A file of profiles/, without .yaml. Default: params.yaml.")
+@click.option("--on", help="Take measurements of this hardware, made before, instead of measuring this machine.")
+@click.option("--json", "keep", type=click.Path(), help="Write what was measured to this file.")
+def cost(profile: str | None, on: str | None, keep: str | None) -> None:
+    """Say what a profile costs: hours, memory and disk, from a few timed steps of each kind of stage."""
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.pipelines.cost.table import cost_command
+
+    cost_command(project_root(), profile, on, keep, click.echo)
+
+
+@cli.command()
 @click.argument("artifact", type=click.Path())
 @click.option("--mermaid", "form", flag_value="mermaid", help="A flow chart.")
 @click.option("--json", "form", flag_value="json", help="For programs.")

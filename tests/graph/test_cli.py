@@ -25,7 +25,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    expected = "card check dvc export-reward figures import lineage params run score stage"
+    expected = "card check cost dvc export-reward figures import lineage params run score stage"
     for command in expected.split():
         assert f"\n  {command} " in done.stdout
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -37,12 +38,15 @@ def inside(ready: Toy, monkeypatch: pytest.MonkeyPatch) -> Toy:
     return ready
 
 
-def again_somewhere_else(toy: Toy, **changes: object) -> dict[str, str]:
-    """The hashes that `dvc repro` gives after the same changes, from nothing."""
-    other = Toy.make(toy.root.parent / "repro", "toy")
-    other.run("viper", "dvc", "sync")
-    for dotted, value in changes.items():
-        other.set(dotted.replace("__", "."), value)
+WIDER = "suites.one.gpt.width"
+AGENTS = ["one.train_agent.blue-drq-0", "one.train_agent.red-drq-0"]
+
+
+@pytest.fixture(scope="session")
+def repro(built: Toy, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The hashes that `dvc repro` gives once WIDER is 3: a model, two agents and the report."""
+    other = built.copy(tmp_path_factory.mktemp("repro") / "toy")
+    other.set(WIDER, 3)
     other.run("dvc", "repro")
     return other.hashes()
 
@@ -112,20 +116,17 @@ class Mortal(Local):
         return ended
 
 
-def test_a_dead_workers_stage_goes_on_from_its_checkpoint(inside: Toy, capsys: pytest.CaptureFixture[str]) -> None:
-    inside.set("suites.one.gpt.width", 3)
+def test_a_dead_workers_stage_goes_on_from_its_checkpoint(
+    inside: Toy, repro: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside.set(WIDER, 3)
     engine = Mortal(1)
     assert run(inside.root, engine) == 0
     assert "again  pipelines/one/dvc.yaml:train_model@gpt (its worker died; try 2" in capsys.readouterr().out
     assert sum(engine.died.values()) == 1  # the toy dies at its second step, so a second try began after it
-    assert sorted(inside.ran()) == [
-        "one.train_agent.blue-drq-0",
-        "one.train_agent.red-drq-0",
-        "one.train_model.gpt",
-        "report.collect.all",
-    ]
+    assert sorted(inside.ran()) == [*AGENTS, "one.train_model.gpt", "report.collect.all"]
     assert inside.stale() == set()
-    assert inside.hashes() == again_somewhere_else(inside, suites__one__gpt__width=3)
+    assert inside.hashes() == repro
 
 
 def test_a_stage_that_kills_every_worker_holds_back_what_needs_it(
@@ -135,7 +136,7 @@ def test_a_stage_that_kills_every_worker_holds_back_what_needs_it(
         def ended(self) -> list[tuple[str, int]]:
             return [(name, LOST if "train_model" in name else code) for name, code in super().ended()]
 
-    inside.set("suites.one.gpt.width", 4)
+    inside.set(WIDER, 4)
     inside.set("suites.one.oracles.red.skill", 7)
     assert run(inside.root, Hopeless(2)) == 1
     said = capsys.readouterr().out
@@ -164,31 +165,27 @@ def test_a_stage_in_a_queue_waits(inside: Toy, capsys: pytest.CaptureFixture[str
     assert "0 running, 0 waiting" in done
 
 
-@pytest.mark.parametrize("executor", ["local", "debug"])
-def test_submitit_gives_the_same_bytes(ready: Toy, executor: str) -> None:
+def test_submitit_gives_the_same_bytes_and_starts_a_killed_job_again(ready: Toy, repro: dict[str, str]) -> None:
     pytest.importorskip("submitit")
-    ready.set("suites.one.drq.rate", 5)
-    ready.run("viper", "run", "--engine", "slurm", "--address", executor, "-j", "2")
-    assert len(ready.ran()) == 2 + 1
-    assert ready.stale() == set()
-    assert ready.hashes() == again_somewhere_else(ready, suites__one__drq__rate=5)
-
-
-def test_a_killed_submitit_job_is_started_again_and_a_failed_one_is_not(ready: Toy) -> None:
-    pytest.importorskip("submitit")
-    ready.set("suites.one.drq.sleep", 6)
-    target = "pipelines/one/dvc.yaml:train_agent@red-drq-0"
-    driver = ready.start("viper", "run", "--engine", "slurm", "--address", "local", target)
-    wait_until(lambda: list((ready.root / ".viper/scratch").glob("*.lock")))
-    for process in psutil.Process(driver.pid).children(recursive=True):
-        if process.is_running() and "_submit" in " ".join(process.cmdline()):
-            process.kill()
-    text, _ = driver.communicate(timeout=120)
+    ready.set(WIDER, 3)
+    driver = ready.start("viper", "run", "--engine", "slurm", "--address", "local", TOY_SLEEP="3")
+    wait_until(lambda: len(list((ready.root / ".viper/scratch").glob("*.lock"))) == 2)  # both agents
+    jobs = [p for p in psutil.Process(driver.pid).children(recursive=True) if "submitit.core._submit" in p.cmdline()]
+    assert len(jobs) == 2
+    jobs[0].kill()
+    text, _ = driver.communicate(timeout=200)
     assert driver.returncode == 0, text
-    assert "its worker died; try 2" in text
-    assert ready.ran() == ["one.train_agent.red-drq-0"]
+    assert text.count("its worker died; try 2") == 1
+    assert sorted(ready.ran()) == [*AGENTS, "one.train_model.gpt", "report.collect.all"]
+    assert ready.stale() == set()
+    assert ready.hashes() == repro
+
+
+def test_a_failed_submitit_job_is_not_started_again(ready: Toy) -> None:
+    pytest.importorskip("submitit")
     ready.set("suites.one.drq.rate", -1)
-    done = ready.run("viper", "run", "--engine", "slurm", "--address", "local", target, check=False)
+    target = "pipelines/one/dvc.yaml:train_agent@red-drq-0"
+    done = ready.run("viper", "run", "--engine", "slurm", "--address", "debug", target, check=False)
     assert done.returncode == 1
     assert "a negative rate" in done.stdout and "again" not in done.stdout
 
@@ -215,7 +212,7 @@ def test_ray_without_a_cluster_ends_in_one_line(ready: Toy) -> None:
 
 
 @pytest.fixture
-def cluster() -> Iterator[object]:
+def cluster() -> Iterator[Any]:
     """Two Ray nodes of one core each, both on this machine: a head, and one that may be killed."""
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
@@ -228,19 +225,18 @@ def cluster() -> Iterator[object]:
 
 
 @pytest.mark.slow
-def test_a_ray_node_is_killed_in_the_middle(ready: Toy, cluster: object) -> None:
-    ready.set("suites.one.drq.rate", 5)
-    ready.set("suites.one.drq.sleep", 8)
-    driver = ready.start("viper", "run", "--engine", "ray", "--address", cluster.address)
-    wait_until(lambda: len(list((ready.root / ".viper/scratch").glob("*.lock"))) == 2)
+def test_a_ray_node_is_killed_in_the_middle(ready: Toy, repro: dict[str, str], cluster: Any) -> None:
+    ready.set(WIDER, 3)
+    driver = ready.start("viper", "run", "--engine", "ray", "--address", cluster.address, TOY_SLEEP="8")
+    wait_until(lambda: len(list((ready.root / ".viper/scratch").glob("*.lock"))) == 2)  # both agents
     cluster.remove_node(cluster.mortal, allow_graceful=False)
     text, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, text
     assert text.count("its worker died; try 2") == 1
-    assert sorted(ready.ran())[:2] == ["one.train_agent.blue-drq-0", "one.train_agent.red-drq-0"]
+    assert sorted(ready.ran()) == [*AGENTS, "one.train_model.gpt", "report.collect.all"]
     assert ready.stale() == set()
     assert "up to date" in ready.run("dvc", "repro").stdout
-    assert ready.hashes() == again_somewhere_else(ready, suites__one__drq__rate=5, suites__one__drq__sleep=8)
+    assert ready.hashes() == repro
 
 
 def test_an_engines_notes_are_added_to_the_log(tmp_path: Path) -> None:

@@ -208,13 +208,14 @@ FILES = {
             return {"made": MODELS.get(model)(config["width"]), "of": sorted(x for s in sets.values() for x in s)}
         """,
     "src/PACKAGE/acting.py": """\
+        import os
         import time
 
 
         def train_agent(model, oracle, config, *, agent, seed):
             from PACKAGE.plugged import AGENTS
 
-            time.sleep(config.get("sleep", 0))
+            time.sleep(config.get("sleep", 0) + float(os.environ.get("TOY_SLEEP", "0")))
             if config["rate"] < 0:
                 raise ValueError("a negative rate")
             score = AGENTS.get(agent)(config["rate"]) * len(model["of"]) + oracle["skill"] + int(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ class Ray:
             raise BadEnvironment("--engine ray needs Ray: pip install 'viper-pipeline[ray]'") from error
         self.ray = ray
         try:
+            _knock(address)  # Ray itself would try for minutes
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise BadEnvironment(
                 f"no Ray cluster at {address} ({error}); start one with `ray start --head`, or name it by --address"
             ) from error
@@ -81,3 +83,10 @@ class Ray:
                 _, tasks = self.ray.wait(tasks, num_returns=len(tasks), timeout=patience)
         self.running.clear()
         self.ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nobody listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=10).close()

@@ -1,0 +1,114 @@
+"""`viper cost`: hours, memory and disk of a profile, from a few timed steps of each kind of stage."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import platform
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from viper_pipeline.errors import BadParams
+from viper_pipeline.pipelines.cost.work import Work, work_of
+from viper_pipeline.pipelines.params import Params, validate
+
+STORED = Path(__file__).with_name("measured.json")
+"""Measurements made before: {profile: {hardware: {"suite: unit": {seconds, peak_gb, batch}}}}."""
+
+Measured = dict[str, dict[str, Any]]
+
+
+def machine(device: str) -> str:
+    """What is being measured, in words."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    name = names[0].partition(":")[2].strip() if names else platform.processor()
+    return f"one core of {name}"
+
+
+def measure(params: Params, device: str, say: Any) -> Measured:
+    """Time every unit, each in a process of its own, so that peaks of memory are its own."""
+    from viper_pipeline.pipelines.cost.probes import probe, units_of
+
+    context, found = multiprocessing.get_context("spawn"), Measured()
+    for name, suite in params.suites.items():
+        for unit in units_of(suite):
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                row = pool.submit(probe, params, name, unit, device).result()
+            found[f"{name}: {unit}"] = row
+            say(f"  {name}: {unit}: {1000 * row['seconds']:.2f} ms")
+    return found
+
+
+def stored(profile: str) -> dict[str, Measured]:
+    """Measurements by hardware."""
+    return json.loads(STORED.read_text()).get(profile, {})
+
+
+def hours(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """Of all runs of a stage, one after the other; None where a unit has not been timed."""
+    rows = [(measured.get(f"{work.suite}: {unit}"), count) for unit, count in work.units.items()]
+    if any(row is None for row, _ in rows):
+        return None
+    return sum(row["seconds"] * count for row, count in rows if row) / 3600
+
+
+def table(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A line a stage, a suite, and one for all: hours, GB of memory of a run, GB on disk."""
+    yield f"{'suite':8s}{'stage':34s}{'runs':>6s}{'hours':>11s}{'memory':>9s}{'disk':>9s}"
+    for suite in dict.fromkeys(work.suite for work in works):
+        own = [work for work in works if work.suite == suite]
+        for work in own:
+            peaks = [measured.get(f"{suite}: {unit}", {}).get("peak_gb", 0.0) for unit in work.units]
+            yield _line(suite, work.stage, work.runs, hours(work, measured), max(peaks, default=0.0), [work])
+        yield _line(suite, "all", sum(w.runs for w in own), _total(own, measured), 0.0, own)
+    yield _line("all", "", sum(w.runs for w in works), _total(works, measured), 0.0, works)
+
+
+def _total(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> float:
+    return sum(hours(work, measured) or 0.0 for work in works)
+
+
+def _line(suite: str, stage: str, runs: int, took: float | None, peak: float, works: list[Work]) -> str:
+    text = "not timed" if took is None else f"{took:,.1f}"
+    memory = peak + max(work.memory for work in works) / 1e9
+    return (
+        f"{suite:8s}{stage:34s}{runs:6d}{text:>11s}"
+        f"{f'{memory:.1f} GB':>9s}{f'{sum(work.disk for work in works) / 1e9:,.0f} GB':>9s}"
+    )
+
+
+def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:
+    """Measure this machine, or take what was measured on another; print the table."""
+    from viper_pipeline.graph.project import read_params
+
+    path = root / "profiles" / f"{profile}.yaml" if profile else root / "params.yaml"
+    params = validate(read_params(path), str(path))
+    if on is None:
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        hardware = machine(device)
+        say(f"profile {params.profile} on {hardware}:")
+        measured = measure(params, device, say)
+        if keep:
+            whole = {params.profile: {hardware: measured}}
+            Path(keep).write_text(json.dumps(whole, indent=1) + "\n")
+    else:
+        known = stored(params.profile)
+        if on not in known:
+            raise BadParams(
+                f"profile {params.profile} has not been measured on '{on}' (known: {', '.join(known) or 'none'}); "
+                "without --on this machine is measured"
+            )
+        measured = known[on]
+    for line in table(work_of(params), measured):
+        say(line)
+    say("One run after the other on this hardware. Oracles as if none stopped early, episodes as if all were whole;")
+    say("AMP's discriminator is not in it. Memory: the timed process and the replay; on a CPU with small batches.")
+    say("Disk: at most; videos compress.")

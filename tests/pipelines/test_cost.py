@@ -1,0 +1,76 @@
+"""What a profile costs: counts follow from its settings, hours from counts and measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from viper_pipeline.errors import BadParams
+from viper_pipeline.graph.project import read_params
+from viper_pipeline.pipelines.cost import table
+from viper_pipeline.pipelines.cost.probes import probe, units_of
+from viper_pipeline.pipelines.cost.work import Work, work_of
+from viper_pipeline.pipelines.params import Params, validate
+
+ROOT = Path(__file__).parents[2]
+
+
+def profile(name: str, **runs: int) -> Params:
+    raw = read_params(ROOT / f"profiles/{name}.yaml")
+    for key, value in runs.items():
+        raw["suites"]["dmc"]["runs"][key] = value
+    return validate(raw)
+
+
+def counts(params: Params) -> dict[tuple[str, str], Work]:
+    return {(work.suite, work.stage): work for work in work_of(params)}
+
+
+def test_every_unit_of_a_profile_can_be_timed() -> None:
+    for name in ("laptop", "small", "paper"):
+        params = profile(name)
+        for work in work_of(params):
+            assert set(work.units) <= set(units_of(params.suites[work.suite])), (name, work)
+
+
+def test_a_stage_takes_as_often_as_the_grid_says() -> None:
+    params = profile("paper")
+    found, dmc = counts(params), params.suites["dmc"]
+    assert found["dmc", "train_agent_viper drq"].runs == len(dmc.tasks) * len(params.seeds)
+    assert found["dmc", "train_tokenizer"].runs == 1
+
+
+def test_twice_the_steps_are_twice_the_learning_and_nothing_else_changes() -> None:
+    once = counts(profile("laptop", random_steps=0, steps=10_000))
+    twice = counts(profile("laptop", random_steps=0, steps=20_000))
+    key = ("dmc", "train_agent_viper drq")
+    assert twice[key].units["drq step with bonus"] == 2 * once[key].units["drq step with bonus"]
+    assert {k: w for k, w in once.items() if "agent" not in k[1]} == {
+        k: w for k, w in twice.items() if "agent" not in k[1]
+    }
+
+
+def test_hours_are_counts_times_seconds_and_unknown_where_a_unit_is() -> None:
+    work = Work("dmc", "a stage", 2, {"x": 7200, "y": 10})
+    assert table.hours(work, {"dmc: x": {"seconds": 0.5}, "dmc: y": {"seconds": 360}}) == 2
+    assert table.hours(work, {"dmc: x": {"seconds": 0.5}}) is None
+    *_, total = table.table([work, Work("dmc", "b", 1)], {"dmc: x": {"seconds": 0.5}, "dmc: y": {"seconds": 360}})
+    assert total.split()[:3] == ["all", "3", "2.0"]
+
+
+def test_units_are_timed() -> None:
+    params = profile("tiny")
+    for unit in units_of(params.suites["dmc"]):
+        assert 0 < probe(params, "dmc", unit, "cpu")["seconds"] < 60, unit
+
+
+def test_hardware_that_was_not_measured_is_refused() -> None:
+    with pytest.raises(BadParams, match="not been measured on 'Abacus'"):
+        table.cost_command(ROOT, "paper", "Abacus", None, print)
+
+
+def test_what_is_stored_covers_the_profile_that_it_names() -> None:
+    for name in ("laptop", "small", "paper"):
+        for hardware, measured in table.stored(name).items():
+            assert hardware and all(table.hours(work, measured) is not None for work in work_of(profile(name)))
