@@ -180,6 +180,8 @@ def said(block: Mapping[str, Any], component: Mapping[str, Any], field: str) -> 
     """A field's value: of the suite's block where it names one, else of the component's."""
     if field.split(".")[0] in OUTSIDE:
         return words(lookup(block, field)) or (DEFAULT if block else "")
+    if field == "grid" and "grid" not in component:
+        return ""  # it follows from the frames and the multipliers
     if field == "tasks" and "tasks" not in component:
         return words(len(block.get("tasks", []))) if block else ""
     if field == "perceptual.weight" and lookup(component, "perceptual.kind") == "none":
