@@ -136,9 +136,9 @@ def artifact_configs(evidence: Evidence, table: Setting, suite: str) -> tuple[Ma
                 more = {"grid": directory.config.get("grid"), "tasks": len(directory.config.get("tasks", []))}
                 return {**directory.config.get("model", {}), **more}, (f"video_model__{s}__{model}",)
     if table.component == "agent":
-        for key, config in evidence.run_configs.items():
+        for key, kept in evidence.run_configs.items():
             if key[0] == suite and key[3] == table.block:
-                return config.get("agent", {}), ("__".join(("run", *key)),)
+                return kept.get("agent", {}), ("__".join(("run", *key)),)
     return {}, ()
 
 
