@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -164,7 +165,7 @@ PROBE = """<script>
 const wrong = []; addEventListener("error", e => wrong.push(e.message || e.target.tagName), true);
 addEventListener("load", () => setTimeout(() => {
   const images = [...document.images], asked = performance.getEntriesByType("resource").map(e => e.name);
-  document.body.innerHTML = ""; document.body.innerText = "PROBE" + JSON.stringify({
+  parent.document.body.innerText = "PROBE" + JSON.stringify({
     wrong, images: images.length, broken: images.filter(i => !i.complete || !i.naturalWidth).length,
     asked: asked.filter(name => !name.startsWith("data:")), width: innerWidth, scroll: PROBE_SCROLL}) + "PROBE";
 }, 300));
@@ -177,14 +178,16 @@ def test_a_browser_shows_the_page_without_errors_or_requests(page, tmp_path, wid
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no chromium is installed")
-    (tmp_path / "page.html").write_text(page.replace("</title>", f"</title>{PROBE}", 1))
+    inner = html.escape(page.replace("</title>", f"</title>{PROBE}", 1))
+    frame = f'<iframe width="{width}" height="3000" style="border: 0" srcdoc="{inner}"></iframe>'  # windows are wider
+    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset='utf-8'><body>{frame}</body>")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    options += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1000", "--virtual-time-budget=9000"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,1000", "--virtual-time-budget=9000"]
     command = [browser, *options, "--enable-logging=stderr", "--dump-dom", f"file://{tmp_path / 'page.html'}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     found = re.search(r"PROBE(\{.*\})PROBE", done.stdout)
     assert found, done.stderr[-2000:]
     seen = json.loads(found.group(1))
     assert seen["images"] == 3 and seen["broken"] == 0 and seen["wrong"] == [] and seen["asked"] == []
-    assert seen["scroll"] <= seen["width"], "the page itself must not scroll sideways"
+    assert seen["width"] == width and seen["scroll"] <= width, "the page itself must not scroll sideways"
     assert "CONSOLE" not in done.stderr

@@ -51,7 +51,8 @@ def works(rows: Sequence[Row]) -> Iterator[str]:
     if not tried:
         yield "Not tried: there is no agent that was paid by the video model."
         return
-    above, unclear = [], []
+    above: list[str] = []
+    unclear: list[str] = []
     for task, methods, floors in tried:
         known = [v for kind in ("random", "idle") if (v := floors.get(f"{kind}_return")) is not None]
         beats = bool(known) and methods["viper"]["ci95_low"] > max(known)

@@ -43,7 +43,7 @@ def write_report(
         if name.startswith("reconstructions_")
     }
     paying = {suite: block["reward"]["model"] for suite, block in settings.items()}
-    rollouts = {
+    rollouts: Pictures = {
         key: strip
         for key, strip in pictures(named("video_model", inputs), "rollouts").items()
         if (key[0], key[2]) in shown and key[1] == paying[key[0]]
@@ -61,5 +61,5 @@ def write_report(
         settings=settings,
         paper=paper_profile.get("suites", {}),
     )
-    kept = {key: content for key, content in reconstructions.items() if key in shown}
+    kept: Pictures = {key: content for key, content in reconstructions.items() if key in shown}
     return render(profile, metrics, figures, episodes, kept, rollouts, quality, origins, held_out)

@@ -136,9 +136,9 @@ def artifact_configs(evidence: Evidence, table: Setting, suite: str) -> tuple[Ma
                 more = {"grid": directory.config.get("grid"), "tasks": len(directory.config.get("tasks", []))}
                 return {**directory.config.get("model", {}), **more}, (f"video_model__{s}__{model}",)
     if table.component == "agent":
-        for key, config in evidence.run_configs.items():
+        for key, kept in evidence.run_configs.items():
             if key[0] == suite and key[3] == table.block:
-                return config.get("agent", {}), ("__".join(("run", *key)),)
+                return kept.get("agent", {}), ("__".join(("run", *key)),)
     return {}, ()
 
 
@@ -180,6 +180,8 @@ def said(block: Mapping[str, Any], component: Mapping[str, Any], field: str) -> 
     """A field's value: of the suite's block where it names one, else of the component's."""
     if field.split(".")[0] in OUTSIDE:
         return words(lookup(block, field)) or (DEFAULT if block else "")
+    if field == "grid" and "grid" not in component:
+        return ""  # it follows from the frames and the multipliers
     if field == "tasks" and "tasks" not in component:
         return words(len(block.get("tasks", []))) if block else ""
     if field == "perceptual.weight" and lookup(component, "perceptual.kind") == "none":
