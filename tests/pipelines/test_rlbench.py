@@ -35,11 +35,16 @@ from viper_pipeline.videos.store import EpisodeFile, write_groups
 TESTS = Path(__file__).parents[1]
 TINY = yaml.safe_load((TESTS.parent / "profiles" / "tiny.yaml").read_text())["suites"]["dmc"]
 TASKS = ("panda_push_button", "sawyer_take_lid_off_saucepan")
-FRAMES = {"size": 64, "camera": "front"}
+FRAMES = {"size": 32, "camera": "front"}
 CURATION = {"top_k": 4, "held_out": 1, "stride": 4}
 REWARD = {"model": "videogpt"}
 STATES = "*/*/episodes/*/low_dim_obs.pkl"
 HERE = {"suite": "rlbench", "task": TASKS[0]}
+
+
+def short(name):
+    """A block of the tiny profile, with fewer steps."""
+    return TINY[name] | {"training": TINY[name]["training"] | {"steps": 5}}
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +72,14 @@ def made(tmp_path_factory):
         idle = [Episode(e.frames[[0] * len(e)], np.zeros(len(e), np.float32), kind="idle") for e in imported]
         floors = Recording({"episodes": random + idle}, "rlbench", task, spec)
         files[f"baselines__{task}"] = disk(datasets.EpisodesDataset, f"baselines/{task}.h5", floors)
-    tokenizer = train_tokenizer(TINY["tokenizer"], 0, 1, None, suite="rlbench", **files)
+    tokenizer = train_tokenizer(short("tokenizer"), 0, 1, None, suite="rlbench", **files)
     tokenizer = disk(datasets.DirectoryDataset, "tokenizer", tokenizer)
     codes = {}
     for task in TASKS:
         encoded = encode_experts(tokenizer, files[f"experts__{task}"], suite="rlbench", task=task)
         codes[f"codes__{task}"] = disk(datasets.EpisodesDataset, f"codes/{task}.h5", encoded)
     here = {"suite": "rlbench", "model": "videogpt"}
-    model = train_video_model(TINY["videogpt"], 0, 1, tokenizer, None, **here, **codes)
+    model = train_video_model(short("videogpt"), 0, 1, tokenizer, None, **here, **codes)
     model = disk(datasets.DirectoryDataset, "video_model", model)
     evaluation = {"freeze_at": [0], "episodes": 2}
     reward = evaluate_reward(REWARD, evaluation, 0, 1, tokenizer, model, **here, **files, **codes)
