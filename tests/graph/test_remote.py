@@ -42,6 +42,8 @@ def clone(folder: Path, address: str) -> Toy:
     return toy
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_what_one_clone_has_computed_the_other_does_not(tmp_path: Path, s3: str) -> None:
     worker, leader = clone(tmp_path / "worker", s3), clone(tmp_path / "leader", s3)
     worker.run("viper", "run", "-j", "1", "pipelines/one/dvc.yaml:train_agent@red-drq-0")
