@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from pathlib import Path
@@ -28,13 +29,13 @@ class Ray:
         self.ray = ray
         try:
             _knock(address)  # Ray itself would try for minutes
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
         except (OSError, RuntimeError, ValueError) as error:
             raise BadEnvironment(
                 f"no Ray cluster at {address} ({error}); start one with `ray start --head`, or name it by --address"
             ) from error
         self.jobs = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self.task = ray.remote(work)
+        self.task: Any = ray.remote(work)
         self.running: dict[str, tuple[Any, Path]] = {}
 
     def submit(self, name: str, command: str, folder: Path, log: Path, resources: Resources) -> None:

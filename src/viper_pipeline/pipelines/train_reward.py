@@ -23,13 +23,15 @@ from viper_pipeline.results.export import export_reward
 from viper_pipeline.rewards.published import RewardModel, load_reward
 from viper_pipeline.suites.frames import FrameSpec
 from viper_pipeline.training.artifacts import save_directory
+from viper_pipeline.training.compute import ONE_CPU
 from viper_pipeline.videos.curate import CurationConfig, choose
 from viper_pipeline.videos.episode import Episode
 from viper_pipeline.videos.importers import read
 from viper_pipeline.videos.importers.kinds import kind_of
 from viper_pipeline.videos.store import EpisodeFile, write_groups
 
-SUITE, THREADS = "own", 1
+SUITE = "own"
+COMPUTE = ONE_CPU.model_dump()
 TOKENIZER = {
     "architecture": "light", "channels": 16, "multipliers": [1, 2, 4], "blocks": 1, "foreground_weight": 20.0,
     "baseline_share": 0.125, "discriminator": {"weight": 0.0},
@@ -79,25 +81,25 @@ def train_reward(
             (scratch / name).mkdir(parents=True)
         sources = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
 
-        frozen = train_tokenizer(tokenizer, seed, THREADS, scratch / "tokenizer", suite=SUITE, **sources)
+        frozen = train_tokenizer(tokenizer, seed, COMPUTE, scratch / "tokenizer", suite=SUITE, **sources)
         at = f"data/tokenizers/{SUITE}"
         save_directory(root / at, frozen)
         steps[at] = _step("train_tokenizer", "all", {f"suites.{SUITE}.tokenizer": dict(tokenizer), "seed": seed})
 
-        coded = encode_experts(frozen, files["experts"], suite=SUITE, task=task)
+        coded = encode_experts(COMPUTE, frozen, files["experts"], suite=SUITE, task=task)
         write_groups(root / "codes.h5", coded.groups, suite=SUITE, task=task, spec=coded.spec, payload="codes")
         codes = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
 
         settings = dict(video_model)
         model = train_video_model(
-            settings, seed, THREADS, frozen, scratch / "model", suite=SUITE, model="videogpt", **codes
+            settings, seed, COMPUTE, frozen, scratch / "model", suite=SUITE, model="videogpt", **codes
         )
         behind = f"data/video_models/{SUITE}/videogpt"
         save_directory(root / behind, model)
         steps[behind] = _step("train_video_model", "videogpt", {f"suites.{SUITE}.videogpt": settings, "seed": seed})
 
         reward = evaluate_reward(
-            {}, {}, seed, THREADS, frozen, model, suite=SUITE, model="videogpt", **sources, **codes
+            {}, {}, seed, COMPUTE, frozen, model, suite=SUITE, model="videogpt", **sources, **codes
         )
         end = f"data/rewards/{SUITE}/videogpt"
         hashes = {place: md5_of(root / place) for place in (at, behind)}

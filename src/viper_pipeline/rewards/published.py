@@ -78,11 +78,12 @@ class RewardModel:
         The first frame has nothing before it: its number is no transition's. At stride s, frames s apart are compared.
         """
         reward = self.of(task)
-        codes, stride = reward.encode(fitted(frames, reward.spec)), reward.spec.stride
+        shown = fitted(frames, reward.spec)
+        codes, stride = reward.encode(shown), reward.spec.stride
         nats = np.empty(len(codes), np.float32)
         for first in range(min(stride, len(codes))):
             nats[first::stride] = reward.log_prob(codes[first::stride][None])[0].float().numpy()
-        return nats
+        return nats - reward.doubt(shown, codes)
 
     def environment(self, task: str | None = None, seed: int = 0, pixels: bool = True) -> gymnasium.Env:
         """A new environment of the task, with such frames as the models learned from.

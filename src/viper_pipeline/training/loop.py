@@ -141,7 +141,7 @@ def train(
         Every(config.log_every, config.steps),
         Every(config.checkpoint_every, config.steps),
     )
-    loss = torch.compile(module.loss) if config.compile else module.loss
+    loss: Any = torch.compile(module.loss) if config.compile else module.loss  # type: ignore[arg-type]
 
     def update(batch: list[Batch], part: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """One optimiser step of one part, on the parts of this process's share; their mean metrics."""
@@ -149,7 +149,7 @@ def train(
         metrics: dict[str, Tensor] = {}
         for piece in batch:
             with fabric.autocast():
-                value, found = loss(piece, part)  # type: ignore[operator]
+                value, found = loss(piece, part)
             (value / len(batch)).backward()
             for name, metric in found.items():
                 metrics[name] = metrics.get(name, 0) + metric / len(batch)

@@ -24,6 +24,7 @@ from viper_pipeline.pipelines.params import Params, SuiteConfig
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 from viper_pipeline.suites import SUITES
 from viper_pipeline.tokenizers.vqgan import VQGAN
+from viper_pipeline.training.compute import ComputeConfig
 from viper_pipeline.training.loop import LoopConfig, train
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.scoring import score_videos
@@ -130,7 +131,13 @@ def _learned(module: Any, batch: Any, training: LoopConfig, device: str) -> floa
         return batch
 
     quick = {"steps": STEPS + 2, "batch_size": len(batch[1]), "log_every": 10**6, "checkpoint_every": 10**6}
-    train(module, batches, training.model_copy(update=quick), seed=0, device=device)
+    train(
+        module,
+        batches,
+        training.model_copy(update=quick),
+        seed=0,
+        compute=ComputeConfig(accelerator="cuda" if device == "cuda" else "cpu"),
+    )
     return median(np.diff(moments)[1:]) / len(batch[1])
 
 
