@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from viper_pipeline.pipelines.agents.train_agent import train_agent
+from viper_pipeline.training.compute import ONE_CPU
+
+COMPUTE = ONE_CPU.model_dump()
 
 RUNS = {"steps": 24, "round_steps": 6, "random_steps": 12, "updates_per_step": 0.2, "eval_every": 24,
         "eval_episodes": 1, "final_episodes": 1}  # fmt: skip
@@ -11,7 +14,9 @@ DREAMER = {"pixels": 16, "depth": 4, "deter": 16, "stoch": 4, "classes": 4, "uni
 
 
 def run(config, frames, method, exploration=None, **place):
-    return train_agent(config, RUNS, frames, 1, None, exploration, method=method, agent="dreamer", seed=0, **place)
+    return train_agent(
+        config, RUNS, frames, COMPUTE, None, exploration, method=method, agent="dreamer", seed=0, **place
+    )
 
 
 def test_plays_atari_by_its_buttons():

@@ -20,9 +20,12 @@ from viper_pipeline.pipelines.values import Recording
 from viper_pipeline.results.transfer import transfers
 from viper_pipeline.rewards.load import load_reward
 from viper_pipeline.suites.frames import FrameSpec
+from viper_pipeline.training.compute import ONE_CPU
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.episode import Episode
 from viper_pipeline.videos.together import Together
+
+COMPUTE = ONE_CPU.model_dump()
 
 PARAMS = yaml.safe_load((ROOT / "profiles" / "tiny.yaml").read_text())["suites"]["tabletop"]
 TASKS = ("panda_lift", "panda_stack", "sawyer_lift", "sawyer_stack")
@@ -69,14 +72,14 @@ def files(root, shift=0):
 
 def models(root, inputs, held_out, model="videogpt"):
     """Tokenizer, codes and video model."""
-    tokenizer = train_shared_tokenizer(PARAMS["tokenizer"], held_out, 0, 1, None, suite="tabletop", **inputs)
+    tokenizer = train_shared_tokenizer(PARAMS["tokenizer"], held_out, 0, COMPUTE, None, suite="tabletop", **inputs)
     codes = {}
     for task in TASKS:
         dataset = datasets.EpisodesDataset(filepath=str(root / f"codes-{task}.h5"))
-        dataset.save(encode_experts(tokenizer, inputs[f"experts__{task}"], suite="tabletop", task=task))
+        dataset.save(encode_experts(COMPUTE, tokenizer, inputs[f"experts__{task}"], suite="tabletop", task=task))
         codes[f"codes__{task}"] = dataset.load()
     here = {"suite": "tabletop", "model": model}
-    return tokenizer, codes, train_shared_model(MODELS[model], held_out, 0, 1, tokenizer, None, **here, **codes)
+    return tokenizer, codes, train_shared_model(MODELS[model], held_out, 0, COMPUTE, tokenizer, None, **here, **codes)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +94,7 @@ def reward(made):
     inputs, tokenizer, codes, model = made
     here = {"suite": "tabletop", "model": "videogpt"}
     return evaluate_reward(
-        PARAMS["reward"], PARAMS["reward_evaluation"], 0, 1, tokenizer, model, **here, **inputs, **codes
+        PARAMS["reward"], PARAMS["reward_evaluation"], 0, COMPUTE, tokenizer, model, **here, **inputs, **codes
     )
 
 

@@ -263,7 +263,7 @@ def test_the_report_is_made_of_runs(made):
             DMC["drq"],
             DMC["runs"],
             DMC["frames"],
-            1,
+            COMPUTE,
             None,
             DMC["exploration"] if method == "exploration" else None,
             method=method,

@@ -27,10 +27,13 @@ from viper_pipeline.pipelines.models.train_video_model import train_video_model
 from viper_pipeline.pipelines.values import Recording
 from viper_pipeline.rewards.load import load_reward
 from viper_pipeline.suites.rlbench import RLBench
+from viper_pipeline.training.compute import ONE_CPU
 from viper_pipeline.videos.convert import import_videos
 from viper_pipeline.videos.episode import Episode
 from viper_pipeline.videos.importers.inert import Array, read_inert
 from viper_pipeline.videos.store import EpisodeFile, write_groups
+
+COMPUTE = ONE_CPU.model_dump()
 
 TESTS = Path(__file__).parents[1]
 TINY = yaml.safe_load((TESTS.parent / "profiles" / "tiny.yaml").read_text())["suites"]["dmc"]
@@ -72,17 +75,17 @@ def made(tmp_path_factory):
         idle = [Episode(e.frames[[0] * len(e)], np.zeros(len(e), np.float32), kind="idle") for e in imported]
         floors = Recording({"episodes": random + idle}, "rlbench", task, spec)
         files[f"baselines__{task}"] = disk(datasets.EpisodesDataset, f"baselines/{task}.h5", floors)
-    tokenizer = train_tokenizer(short("tokenizer"), 0, 1, None, suite="rlbench", **files)
+    tokenizer = train_tokenizer(short("tokenizer"), 0, COMPUTE, None, suite="rlbench", **files)
     tokenizer = disk(datasets.DirectoryDataset, "tokenizer", tokenizer)
     codes = {}
     for task in TASKS:
-        encoded = encode_experts(tokenizer, files[f"experts__{task}"], suite="rlbench", task=task)
+        encoded = encode_experts(COMPUTE, tokenizer, files[f"experts__{task}"], suite="rlbench", task=task)
         codes[f"codes__{task}"] = disk(datasets.EpisodesDataset, f"codes/{task}.h5", encoded)
     here = {"suite": "rlbench", "model": "videogpt"}
-    model = train_video_model(short("videogpt"), 0, 1, tokenizer, None, **here, **codes)
+    model = train_video_model(short("videogpt"), 0, COMPUTE, tokenizer, None, **here, **codes)
     model = disk(datasets.DirectoryDataset, "video_model", model)
     evaluation = {"freeze_at": [0], "episodes": 2}
-    reward = evaluate_reward(REWARD, evaluation, 0, 1, tokenizer, model, **here, **files, **codes)
+    reward = evaluate_reward(REWARD, evaluation, 0, COMPUTE, tokenizer, model, **here, **files, **codes)
     reward = disk(datasets.DirectoryDataset, "reward", reward)
     return everything | {"tokenizer": tokenizer, "video_model": model, "reward": reward, "disk": disk}
 

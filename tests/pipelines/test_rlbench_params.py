@@ -15,6 +15,7 @@ TASK = "panda_reach_target"
 def params():
     """The paper's profile, of RLBench only, and one task of it."""
     raw = read("profiles/paper.yaml")
+    del raw["ablations"]
     block = raw["suites"]["rlbench"]
     one = {key: {TASK: block[key][TASK]} for key in ("datasets", "oracles")}
     return raw | {"suites": {"rlbench": block | one | {"tasks": [TASK]}}}

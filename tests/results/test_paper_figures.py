@@ -177,13 +177,14 @@ def test_the_papers_profile_holds_the_papers_tables(root):
     paper = read_params(root / "profiles" / "paper.yaml")["suites"]
     differs = {"grid", "discriminator.r1_gamma", "perceptual.weight", "tasks", "shift"}
     checked = 0
-    for name in ("table1", "table2", "table4"):
+    for name in ("table1", "table2", "table3", "table4"):
         table = TABLES[name]
         for number, suite in enumerate(table.columns):
             for _, field, values in table.rows if suite in paper and table.block in paper[suite] else ():
                 ours = said(paper[suite], paper[suite][table.block], field)
                 if field not in differs and ours != DEFAULT:
-                    assert same(ours, values[number]), (name, suite, field)
+                    many = re.search(r"multi-task (\d+)", values[number])  # the profile's RLBench is multi-task
+                    assert same(ours, many[1] if many else values[number]), (name, suite, field)
                     checked += 1
     assert checked > 50
 

@@ -47,8 +47,9 @@ def file_of(group: str, params: Mapping[str, Any]) -> str:
 
 
 def own_file(group: str, params: Mapping[str, Any]) -> bool:
-    """Whether a pipeline's stages stand in a file of their own: those of a suite, and of a block of params.yaml."""
-    return group in params["suites"] or group in params
+    """Whether a pipeline's stages stand in a file of their own: those of a suite, and of a block about a suite."""
+    block = params.get(group)
+    return group in params["suites"] or (isinstance(block, Mapping) and "suite" in block)
 
 
 def body(stage: Stage, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
     frames = {task: simulator.episode_steps(task, spec) + 1 for task, spec in specs.items()}
     pixels = suite.frames.size**2 * 3
     steps = sum(recipe.steps for recipe in suite.oracles.values() if isinstance(recipe, OracleConfig))
-    yield Work(name, "train_oracle", len(tasks), {"oracle step": steps})
+    yield Work(name, "train_oracle", len(tasks), {"oracle step": steps} if steps else {})
     for stage, episodes in (
         ("record_episodes", suite.record.expert + suite.record.noisy),
         ("record_baselines", suite.baselines.random + suite.baselines.idle),
