@@ -159,7 +159,7 @@ def handed(made, monkeypatch):
     def stop():
         raise StopIteration
 
-    rest = {"config": TINY["drq"], "run": TINY["runs"], "threads": 1, "scratch": None, "agent": "drq", "seed": 0}
+    rest = {"config": TINY["drq"], "run": TINY["runs"], "compute": COMPUTE, "scratch": None, "agent": "drq", "seed": 0}
     catch("viper")
     models = {name: made[name] for name in ("tokenizer", "video_model", "reward")}
     with pytest.raises(StopIteration):
