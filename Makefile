@@ -44,7 +44,7 @@ repro-all: repro  ## every suite; each but the first has a page of its own, repo
 	$(BIN)/viper run -j $(JOBS)
 
 test: setup  ## all tests but the slow ones, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=85 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85 -m "not slow"
 
 test-slow: setup  ## the tests that take minutes: paper-size models, a tiny run of the whole graph
 	$(BIN)/python -m pytest -m slow
