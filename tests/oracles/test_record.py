@@ -159,6 +159,8 @@ def test_interrupted_or_killed_no_process_is_left(how):
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        # where these tests run in the background, a shell has made them deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert parent.stdout.readline() == "recording\n"
     workers = psutil.Process(parent.pid).children(recursive=True)
