@@ -64,23 +64,28 @@ def table(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Itera
     for suite in dict.fromkeys(work.suite for work in works):
         own = [work for work in works if work.suite == suite]
         for work in own:
-            peaks = [measured.get(f"{suite}: {unit}", {}).get("peak_gb", 0.0) for unit in work.units]
-            yield _line(suite, work.stage, work.runs, hours(work, measured), max(peaks, default=0.0), [work])
-        yield _line(suite, "all", sum(w.runs for w in own), _total(own, measured), 0.0, own)
-    yield _line("all", "", sum(w.runs for w in works), _total(works, measured), 0.0, works)
+            yield _line(suite, work.stage, hours(work, measured), measured, [work])
+        yield _line(suite, "all", _total(own, measured), measured, own)
+    yield _line("all", "", _total(works, measured), measured, works)
+
+
+def gigabytes(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float:
+    """Memory of a run: the greatest peak of its units, and what it holds beside them."""
+    peaks = [measured.get(f"{work.suite}: {unit}", {}).get("peak_gb", 0.0) for unit in work.units]
+    return max(peaks, default=0.0) + work.memory / 1e9
 
 
 def _total(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> float:
     return sum(hours(work, measured) or 0.0 for work in works)
 
 
-def _line(suite: str, stage: str, runs: int, took: float | None, peak: float, works: list[Work]) -> str:
+def _line(
+    suite: str, stage: str, took: float | None, measured: Mapping[str, Mapping[str, Any]], works: list[Work]
+) -> str:
     text = "not timed" if took is None else f"{took:,.1f}"
-    memory = peak + max(work.memory for work in works) / 1e9
-    return (
-        f"{suite:8s}{stage:34s}{runs:6d}{text:>11s}"
-        f"{f'{memory:.1f} GB':>9s}{f'{sum(work.disk for work in works) / 1e9:,.0f} GB':>9s}"
-    )
+    memory, disk = max(gigabytes(work, measured) for work in works), sum(work.disk for work in works) / 1e9
+    runs = sum(work.runs for work in works)
+    return f"{suite:8s}{stage:34s}{runs:6d}{text:>11s}{f'{memory:.1f} GB':>9s}{f'{disk:,.0f} GB':>9s}"
 
 
 def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:
