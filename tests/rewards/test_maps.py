@@ -7,6 +7,11 @@ from tests.rewards.test_viper import reward, videos
 from viper_pipeline.rewards.maps import SHOWN, surprise, surprise_film, surprise_rows
 
 
+def surprises(pair):
+    r = reward()
+    return {kind: surprise(r, video) for kind, video in pair.items()}
+
+
 def test_a_map_is_as_large_as_the_frames_and_adds_up_to_the_score():
     r, frames = reward(), videos(1, 6)[0]
     maps = surprise(r, frames)
@@ -25,7 +30,7 @@ def test_the_corner_that_is_surprising_is_the_bright_one():
 
 def test_rows_come_in_pairs_of_frames_and_maps():
     pair = dict(zip(("held_out", "random"), videos(2, 60), strict=True))
-    rows = surprise_rows(reward(), pair, every=3)
+    rows = surprise_rows(pair, surprises(pair), every=3)
     assert [row.shape for row in rows] == [(SHOWN, 4, 4, 3)] * 4
     assert np.array_equal(rows[2], pair["random"][: 3 * SHOWN : 3])
 
@@ -33,7 +38,8 @@ def test_rows_come_in_pairs_of_frames_and_maps():
 def test_the_film_shows_the_strips_frames_above_their_maps_side_by_side():
     pair = dict(zip(("held_out", "random"), videos(2, 60), strict=True))
     pair["random"] = pair["random"][:21]  # ends early, and so does the film
-    film, rows = surprise_film(reward(), pair), surprise_rows(reward(), pair, every=2, count=11)
+    scored = surprises(pair)
+    film, rows = surprise_film(pair, scored), surprise_rows(pair, scored, every=2, count=11)
     assert film.shape == (11, 8, 8, 3)
     top, bottom = film[:, :4], film[:, 4:]
     assert np.array_equal(top, np.concatenate([rows[0], rows[2]], 2)) and np.array_equal(

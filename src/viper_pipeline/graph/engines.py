@@ -57,11 +57,7 @@ class Local:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=[self.lifeline],
-                env={
-                    **(os.environ if self.env is None else self.env),
-                    "PYTHONUNBUFFERED": "1",
-                    LIFELINE: str(self.lifeline),
-                },
+                env={**self.env, "PYTHONUNBUFFERED": "1", LIFELINE: str(self.lifeline)},
             )
 
     def ended(self) -> list[tuple[str, int]]:

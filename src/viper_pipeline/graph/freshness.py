@@ -12,9 +12,8 @@ from typing import Any
 
 from viper_pipeline.files import md5_of
 from viper_pipeline.graph.locked import locked_stages
-from viper_pipeline.graph.project import read_params
+from viper_pipeline.graph.project import read_params, value_at
 
-_MISSING = object()
 SMALL = 2**20
 """Bytes up to which a file that no stage makes is hashed: code, parameters, tables."""
 
@@ -49,7 +48,7 @@ def _reason(
             return f"{path} has changed"
     for values in stage.get("params", {}).values():
         for name, value in values.items():
-            if _value(today, name) != value:
+            if value_at(today, name) != value:
                 return f"{name} has another value"
     return None
 
@@ -61,10 +60,3 @@ def _differs(path: Path, dep: Mapping[str, Any]) -> bool:
         return md5_of(path) != dep["md5"]
     files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
     return sum(p.stat().st_size for p in files) != size
-
-
-def _value(params: Mapping[str, Any], dotted: str) -> Any:
-    value: Any = params
-    for key in dotted.split("."):
-        value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
-    return value

@@ -15,8 +15,6 @@ from viper_pipeline.files import md5_of
 from viper_pipeline.graph.locked import Steps, locked_hashes, locked_steps
 from viper_pipeline.seals import begins_as_episodes, check_seal
 
-_MISSING = object()
-
 
 def read_steps(path: Path) -> Steps:
     """The lineage that a file or folder carries inside; empty for sources, which have none."""
@@ -111,19 +109,12 @@ def _state(present: str | None, recorded: str | None) -> str:
 
 def _changed(params: Mapping[str, Any], root: Path) -> list[str]:
     """The parameters whose value in params.yaml is another today."""
-    from viper_pipeline.graph.project import read_params
+    from viper_pipeline.graph.project import read_params, value_at
 
     if not (root / "params.yaml").is_file():
         return []
     today = read_params(root / "params.yaml")
-
-    def now(dotted: str) -> Any:
-        value: Any = today
-        for key in dotted.split("."):
-            value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
-        return value
-
-    return [dotted for dotted, value in params.items() if now(dotted) != value]
+    return [dotted for dotted, value in params.items() if value_at(today, dotted) != value]
 
 
 def as_text(traced: Mapping[str, Any]) -> str:

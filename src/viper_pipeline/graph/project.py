@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,18 @@ def read_params(path: Path | str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise BadParams(f"{path}: holds no mapping of names to values")
     return values
+
+
+MISSING = object()
+"""What stands where there is no such parameter; equal to no value."""
+
+
+def value_at(params: Mapping[str, Any], dotted: str) -> Any:
+    """The value at a dotted path such as `suites.dmc.tasks`, or MISSING."""
+    value: Any = params
+    for key in dotted.split("."):
+        value = value.get(key, MISSING) if isinstance(value, Mapping) else MISSING
+    return value
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from viper_pipeline.suites.rlbench_tasks import PAPER
+
 DMC = (
     "cartpole_balance",
     "cartpole_swingup",
@@ -20,12 +22,4 @@ DMC = (
     "walker_walk",
 )
 ATARI = ("assault", "atlantis", "boxing", "freeway", "kangaroo", "pong", "zaxxon")
-RLBENCH = (
-    "lamp_on",
-    "push_button",
-    "reach_target",
-    "take_lid_off_saucepan",
-    "take_umbrella_out_of_umbrella_stand",
-    "toilet_seat_down",
-)
-TASKS = {"dmc": DMC, "atari": ATARI, "rlbench": RLBENCH}
+TASKS = {"dmc": DMC, "atari": ATARI, "rlbench": PAPER}

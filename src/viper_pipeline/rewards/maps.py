@@ -24,15 +24,19 @@ def surprise(reward: ViperReward, frames: np.ndarray) -> np.ndarray:
 
 
 def surprise_rows(
-    reward: ViperReward, videos: Mapping[str, np.ndarray], begin: int = 0, every: int = 5, count: int = SHOWN
+    videos: Mapping[str, np.ndarray],
+    surprises: Mapping[str, np.ndarray],
+    begin: int = 0,
+    every: int = 5,
+    count: int = SHOWN,
 ) -> list[np.ndarray]:
-    """kind -> a video (T, H, W, C) at the model's stride -> two rows a kind: frames, and maps over grey frames.
+    """kind -> a video (T, H, W, C), and its surprise (T, H, W) -> two rows a kind: frames, and maps over grey frames.
 
     The colours of all rows have one scale, so that kinds can be compared; bright is surprising. Rows (count, H, W, 3),
     shorter where a video ends.
     """
     shown = slice(begin, begin + count * every, every)
-    maps = {kind: surprise(reward, video)[shown] for kind, video in videos.items()}
+    maps = {kind: surprises[kind][shown] for kind in videos}
     low = min(m.min() for m in maps.values())
     high = np.percentile(np.concatenate(list(maps.values())), DARKEST)
     colours = matplotlib.colormaps["inferno"]
@@ -44,9 +48,9 @@ def surprise_rows(
     return rows
 
 
-def surprise_film(reward: ViperReward, videos: Mapping[str, np.ndarray]) -> np.ndarray:
+def surprise_film(videos: Mapping[str, np.ndarray], surprises: Mapping[str, np.ndarray]) -> np.ndarray:
     """The same as a film (T, 2 H, kinds W, 3): kinds side by side, frames above maps, as long as the shortest video."""
-    rows = surprise_rows(reward, videos, every=2, count=FILMED)
+    rows = surprise_rows(videos, surprises, every=2, count=FILMED)
     length = min(len(row) for row in rows)
     columns = [
         np.concatenate([above[:length], below[:length]], 1) for above, below in zip(rows[::2], rows[1::2], strict=True)

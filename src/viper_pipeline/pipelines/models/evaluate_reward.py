@@ -10,7 +10,7 @@ import torch
 
 from viper_pipeline.pipelines.values import by_task
 from viper_pipeline.rewards.evaluate import EvaluationConfig, arrived, pack, score_kinds
-from viper_pipeline.rewards.maps import surprise_film, surprise_rows
+from viper_pipeline.rewards.maps import surprise, surprise_film, surprise_rows
 from viper_pipeline.rewards.standardise import fit_scale
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward
 from viper_pipeline.suites.frames import blacken
@@ -60,8 +60,9 @@ def evaluate_reward(
         scales[task], specs[task] = scale.model_dump(), spec.model_dump(mode="json")
         tensors |= pack(task, scores, returns)
         pair = two_videos(experts[task], baselines[task])
-        maps[f"maps_{task}.png"] = strip(surprise_rows(plain, pair))
-        maps[f"maps_{task}.gif"] = gif(surprise_film(plain, pair), milliseconds=120, zoom=1)
+        surprises = {kind: surprise(plain, video) for kind, video in pair.items()}
+        maps[f"maps_{task}.png"] = strip(surprise_rows(pair, surprises))
+        maps[f"maps_{task}.gif"] = gif(surprise_film(pair, surprises), milliseconds=120, zoom=1)
     return Directory({"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors, maps)
 
 
