@@ -110,6 +110,8 @@ WRONG = {
     ),
     "heads do not divide": ("suites.dmc.videogpt.heads", 7, ["multiple of heads"]),
     "unknown method": ("suites.dmc.methods", ["vipr"], ["suites.dmc.methods"]),
+    "methods of no task": ("suites.dmc.more_methods", {"cartpole": ["amp"]}, ["more_methods.cartpole", "did you mean"]),
+    "a method twice": ("suites.dmc.more_methods", {"cartpole_balance": ["viper"]}, ["'viper' is in", "already"]),
     "no seeds": ("seeds", [], ["seeds"]),
     "joint with repeat": (
         "suites.dmc.reward",

@@ -94,6 +94,16 @@ def test_amp_reads_the_videos_of_its_task_or_of_all():
     assert generate(ROOT, params)
 
 
+def test_a_method_of_one_task_adds_its_runs_to_this_task_and_to_the_report():
+    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    before = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    params["suites"]["dmc"]["more_methods"] = {"cartpole_balance": ["amp"]}
+    after = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    assert after.keys() - before.keys() == {"dmc.train_agent_amp.cartpole_balance-drq-0"}
+    added = {"data/agents/dmc/cartpole_balance/amp-drq/0"}
+    assert set(after["report.aggregate.all"].deps) - set(before["report.aggregate.all"].deps) == added
+
+
 def test_a_swapped_source_changes_one_dependency_and_no_file(stages):
     params = read_params(ROOT / "params.yaml")
     before = generate(ROOT, params)

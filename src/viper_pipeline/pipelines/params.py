@@ -98,6 +98,9 @@ class SuiteConfig(Config):
         description="viper; oracle: the true reward; exploration: the bonus alone; amp: a discriminator shown expert "
         "videos of the task; amp_multi: of every task"
     )
+    more_methods: dict[str, list[Method]] = Field(
+        default_factory=dict, description="by task: methods that only this task is learned with, besides `methods`"
+    )
     agents: list[str] = Field(description="each has a block of its own name")
     runs: RunConfig
     components: dict[str, Config] = Field(default_factory=dict, description="the blocks of models and agents")
@@ -120,6 +123,10 @@ class SuiteConfig(Config):
                 if name not in components:
                     raise ValueError(f"{key}: '{name}' needs a block of its settings, called {name}")
         return block | {"components": components}
+
+    def methods_of(self, task: str) -> list[str]:
+        """The methods whose agents learn this task."""
+        return [*self.methods, *self.more_methods.get(task, [])]
 
     @field_validator("oracles", mode="before")
     @classmethod
@@ -219,5 +226,9 @@ def check_command(paths: list[str]) -> None:
 
     for path in paths or [str(project_root() / "params.yaml")]:
         params = validate(read_params(path), path)
-        runs = sum(len(s.tasks) * len(s.methods) * len(s.agents) for s in params.suites.values()) * len(params.seeds)
+        runs = sum(
+            len(s.methods_of(task)) * len(s.agents) * len(params.seeds)
+            for s in params.suites.values()
+            for task in s.tasks
+        )
         print(f"{path}: profile {params.profile}, {', '.join(params.suites)}: {runs} agent runs. It is sound.")

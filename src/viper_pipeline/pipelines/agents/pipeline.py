@@ -11,6 +11,7 @@ from viper_pipeline.pipelines.agents.train_agent import train_agent
 from viper_pipeline.pipelines.agents.train_agent_amp import train_agent_amp
 from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
 from viper_pipeline.pipelines.bind import bind, stage
+from viper_pipeline.pipelines.values import methods_of
 
 
 def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
@@ -18,8 +19,8 @@ def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipelin
     p = f"params:suites.{suite}"
     model = spec["reward"]["model"]
     nodes = []
-    for method in spec["methods"]:
-        for task in spec["tasks"]:
+    for task in spec["tasks"]:
+        for method in methods_of(spec, task):
             for agent in spec["agents"]:
                 for seed in seeds:
                     inputs = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -65,14 +66,15 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
             videos = shown * (1 + copies) + sum(min(settings.episodes, kind) for kind in kinds)
             scored[task] = videos * length / suite.curation.stride
         yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
-    for method in suite.methods:
+    methods = {task: suite.methods_of(task) for task in tasks}
+    for method in dict.fromkeys(itertools.chain(*methods.values())):
+        learned = sum(method in of for of in methods.values())
         for agent in suite.agents:
-            yield _agents(name, suite, method, agent, frames, seeds)
+            yield _agents(name, suite, method, agent, frames, learned * seeds)
 
 
-def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict[str, int], seeds: int) -> Work:
+def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict[str, int], runs: int) -> Work:
     run: RunConfig = suite.runs
-    runs = len(suite.tasks) * seeds
     judged = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(np.mean([*frames.values()]))
     units = {"frame drawn": runs * (run.steps + judged)}
     bonus = " with bonus" if method in ("viper", "exploration") else ""

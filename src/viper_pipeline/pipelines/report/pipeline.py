@@ -11,6 +11,7 @@ from viper_pipeline.pipelines.bind import stage
 from viper_pipeline.pipelines.report.aggregate import aggregate
 from viper_pipeline.pipelines.report.draw_figures import draw_figures
 from viper_pipeline.pipelines.report.write_report import write_report
+from viper_pipeline.pipelines.values import methods_of
 
 
 def create(
@@ -37,7 +38,7 @@ def results_of(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) ->
         for task in spec["tasks"]:
             experts[f"experts__{suite}__{task}"] = f"{suite}/{task}/experts"
             experts[f"baselines__{suite}__{task}"] = f"{suite}/{task}/baseline_episodes"
-            for method in spec["methods"]:
+            for method in methods_of(spec, task):
                 for agent in spec["agents"]:
                     for seed in seeds:
                         key = f"run__{suite}__{task}__{method}__{agent}__{seed}"
