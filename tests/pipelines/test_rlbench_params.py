@@ -6,6 +6,7 @@ import yaml
 from tests.pipelines.test_params import ROOT, put, read
 from viper_pipeline.errors import BadParams
 from viper_pipeline.pipelines.params import validate
+from viper_pipeline.suites.rlbench import RLBench
 from viper_pipeline.suites.rlbench_tasks import HELD_OUT, PAIRS
 
 TASK = "panda_reach_target"
@@ -18,7 +19,7 @@ def params():
     del raw["ablations"]
     block = raw["suites"]["rlbench"]
     one = {key: {TASK: block[key][TASK]} for key in ("datasets", "oracles")}
-    return raw | {"suites": {"rlbench": block | one | {"tasks": [TASK]}}}
+    return raw | {"suites": {"rlbench": block | one | {"tasks": [TASK], "held_out_tasks": []}}}
 
 
 WRONG = {
@@ -61,5 +62,7 @@ def test_other_suites_have_no_planner():
 
 
 def test_the_papers_profile_has_the_pairs_of_the_experiment_with_two_arms():
-    tasks = read("profiles/paper.yaml")["suites"]["rlbench"]["tasks"]
-    assert tuple(tasks) == PAIRS and HELD_OUT not in tasks
+    block = read("profiles/paper.yaml")["suites"]["rlbench"]
+    assert tuple(block["tasks"]) == (*PAIRS, HELD_OUT) and block["held_out_tasks"] == [HELD_OUT]
+    classes = {RLBench().class_of(task) for task in PAIRS}
+    assert len(classes) == 33 and RLBench().class_of(HELD_OUT) in classes  # Sawyer shows what Panda is never seen do

@@ -65,6 +65,10 @@ class RLBench:
             )
         return task
 
+    def class_of(self, task: str) -> str:
+        """What a video model is told of a pair: RLBench's task. It must see in the frames which arm it is (4.3)."""
+        return TASKS[self.canonical(task)][1]
+
     def frame_spec(self, task: str, frames: Mapping[str, Any]) -> RLBenchSpec:
         """How frames of `task` look; RLBench need not be there."""
         self.canonical(task)
