@@ -22,8 +22,8 @@ setup: .venv/ready gl  ## .venv with the locked packages, and a GL library to dr
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] < (3, 13); sys.exit(0 if ok else "viper needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
-	$(BIN)/pip install -q --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install -q --no-compile --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/pip install -q --no-compile --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 

@@ -1,6 +1,7 @@
 """Every stage once, at the tiny size, on the real simulator: what one makes the next can read."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
 from viper_pipeline.pipelines.models.train_video_model import train_video_model
 from viper_pipeline.pipelines.report.aggregate import aggregate
 from viper_pipeline.pipelines.report.draw_figures import draw_figures
+from viper_pipeline.pipelines.report.write_cards import write_cards
 from viper_pipeline.pipelines.report.write_report import write_report
 from viper_pipeline.rewards.load import load_reward
 from viper_pipeline.videos.importers import read_source
@@ -301,6 +303,11 @@ def test_the_report_is_made_of_runs(made):
     assert len(disk(datasets.CsvDataset, "c.csv", curves)) == len(curves)
     assert disk(datasets.FilesDataset, "figures", figures) == figures
     assert disk(datasets.TextDataset, "page.html", page) == page
+    cards = write_cards(**{name: value for name, value in shown.items() if name != "settings__dmc"})
+    listed = re.findall(r"\((.+?\.md)\)", cards["README.md"].decode())
+    assert sorted(listed) == sorted(name for name in cards if name.endswith(".md") and name != "README.md")
+    pictures = [name for name in listed for name in re.findall(r"\((.+?\.png)\)", cards[name].decode())]
+    assert len(pictures) == 2 and set(pictures) <= set(cards)  # experts and floors
 
 
 def test_an_ablation_changes_one_part_alone(made, tmp_path):

@@ -10,6 +10,7 @@ from kedro.pipeline import Pipeline
 from viper_pipeline.pipelines.bind import stage
 from viper_pipeline.pipelines.report.aggregate import aggregate
 from viper_pipeline.pipelines.report.draw_figures import draw_figures
+from viper_pipeline.pipelines.report.write_cards import write_cards
 from viper_pipeline.pipelines.report.write_report import write_report
 from viper_pipeline.pipelines.values import methods_of
 
@@ -17,15 +18,17 @@ from viper_pipeline.pipelines.values import methods_of
 def create(
     suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], group: str = "report", place: str = ""
 ) -> Pipeline:
-    """Three stages over `suites`; place: what stands before the names of what they make."""
+    """Four stages over `suites`; place: what stands before the names of what they make."""
     judged = results_of(suites, seeds)
     settings = {f"settings__{suite}": f"params:suites.{suite}" for suite in suites}
-    shown = judged | models_of(suites) | settings | {"paper_profile": "paper_profile"}
+    carded = judged | models_of(suites)
+    shown = carded | settings | {"paper_profile": "paper_profile"}
     pages = {"metrics": f"{place}metrics", "figures": f"{place}figures", "profile": "params:profile"}
     return Pipeline(
         [
             stage(group, "aggregate", "all", aggregate, judged, [f"{place}metrics", f"{place}curves"]),
             stage(group, "draw_figures", "all", draw_figures, shown, f"{place}figures"),
+            stage(group, "write_cards", "all", write_cards, carded, f"{place}cards"),
             stage(group, "write_report", "all", write_report, pages | shown, f"{place}page"),
         ]
     )
