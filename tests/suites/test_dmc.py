@@ -131,6 +131,23 @@ def test_another_environment_may_be_closed_without_harm():
     assert np.array_equal(env.reset(seed=1)[0], before)
 
 
+@pytest.mark.parametrize("task", ["ball_in_cup_catch", "reacher_easy", "quadruped_walk"])
+def test_a_kept_camera_sees_what_a_new_one_sees(task):
+    """Also after a reset, which moves reacher's target in the model itself."""
+    spec = suite.frame_spec(task, FAST)
+    env = suite.make(task, 0, spec)
+    for seed in (1, 2):
+        pictures = [env.reset(seed=seed)[0]]
+        new = [env.simulator.physics.render(64, 64, camera_id=spec.camera, render_flag_overrides=env.flags).copy()]
+        for _ in range(3):
+            pictures.append(env.step(np.ones(env.action_space.shape))[0])
+            physics = env.simulator.physics
+            new.append(physics.render(64, 64, camera_id=spec.camera, render_flag_overrides=env.flags).copy())
+        np.testing.assert_array_equal(pictures, new)
+        assert len({p.tobytes() for p in pictures}) > 1
+    env.close()
+
+
 def test_a_frame_shows_what_its_specification_says():
     def frame(**changes):
         spec = suite.frame_spec("walker_walk", {**FAST, **changes})

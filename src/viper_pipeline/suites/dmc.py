@@ -120,6 +120,7 @@ class DMCEnv(gymnasium.Env):
         self.simulator = load(task, seed)
         self.steps = 0
         self.flags: dict[str, bool] = {}
+        self.camera: Any = None
         self._set_quality()
         actions = self.simulator.action_spec()
         self.middle, self.half = (
@@ -164,11 +165,13 @@ class DMCEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """The present frame, uint8 (H, W, 3)."""
-        spec = self.spec_of_frames
-        picture = self.simulator.physics.render(
-            spec.size, spec.size, camera_id=spec.camera, render_flag_overrides=self.flags
-        )
-        return np.ascontiguousarray(picture)  # dm_control gives a view with negative strides
+        if self.camera is None:  # kept: `physics.render` makes a camera a picture, half of a small picture's time
+            from dm_control.mujoco import Camera
+
+            spec = self.spec_of_frames
+            self.camera = Camera(self.simulator.physics, spec.size, spec.size, camera_id=spec.camera)
+        picture = self.camera.render(render_flag_overrides=self.flags)
+        return np.ascontiguousarray(picture)  # a copy: dm_control gives a view of its buffer, upside down
 
     def _observe(self, moment: Any) -> tuple[np.ndarray, dict[str, Any]]:
         parts = [np.ravel(np.asarray(value, np.float64)) for value in moment.observation.values()]
@@ -181,4 +184,5 @@ class DMCEnv(gymnasium.Env):
 
     def close(self) -> None:
         """Free the simulator."""
+        self.camera = None
         self.simulator.close()
