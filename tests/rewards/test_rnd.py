@@ -44,6 +44,8 @@ def test_explore_pays_and_learns_the_weighted_bonus(rnd):
         full, weighed = rnd.explore(frames(seed), 0.0), twin.explore(frames(seed), 0.5)
         assert np.allclose(weighed, 0.3 * full, rtol=1e-5)
     assert twin.weight(1.0) == pytest.approx(0.1) and twin.weight(2.0) == pytest.approx(0.1)
+    early = RND(CONFIG.model_copy(update={"weight": 0.5, "final_weight": 0.1, "final_at": 0.5}), (3, 16, 16))
+    assert [early.weight(done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
     assert not torch.equal(twin.fixed[0].weight, twin.predictor[0].weight)
 
 

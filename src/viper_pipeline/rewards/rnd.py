@@ -26,7 +26,8 @@ class RNDConfig(Config):
     outputs: int = Field(512, gt=0, description="numbers to predict; the paper is silent")
     learning_rate: float = Field(3e-4, gt=0, description="of Adam (Table 4)")
     weight: float = Field(1.0, ge=0, description="beta: what the bonus counts beside the reward (Table 4)")
-    final_weight: float | None = Field(None, ge=0, description="beta at the end, reached linearly; null: the same")
+    final_weight: float | None = Field(None, ge=0, description="beta in the end, reached linearly; null: the same")
+    final_at: float = Field(1.0, gt=0, le=1, description="share of training after which beta is final_weight")
     clip: float = Field(5.0, gt=0, description="largest bonus, in running standard deviations")
     decay: float = Field(0.999, gt=0, lt=1, description="of the running standard deviation")
     batch_size: int | None = Field(None, gt=0, description="of a batch, what the predictor learns; null: all")
@@ -78,7 +79,7 @@ class RND(nn.Module):
     def weight(self, done: float) -> float:
         """beta at this point of training."""
         first, last = self.config.weight, self.config.final_weight
-        return first if last is None else first + (last - first) * min(done, 1.0)
+        return first if last is None else first + (last - first) * min(done / self.config.final_at, 1.0)
 
     def _learn(self, errors: Tensor) -> Tensor:
         loss = errors.mean()
