@@ -6,6 +6,7 @@ import importlib.metadata
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
@@ -19,9 +20,28 @@ from viper_pipeline.suites.gl import gl_backend
 from viper_pipeline.suites.tabletop_view import CLOSE, View
 
 ARMS = {"panda": "Panda", "sawyer": "Sawyer"}
-SCENES = {"lift": "Lift", "stack": "Stack"}
-OBJECTS = {"lift": ("cube",), "stack": ("cubeA", "cubeB")}
-"""robosuite's names of what lies on the table; the first is what the hand should hold."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A task of robosuite, in robosuite's own names."""
+
+    environment: str
+    grasp: str
+    """The shape that the hand should hold."""
+    places: tuple[str, ...]
+    """Observations of three metres each: what a script is told beside the hand's place."""
+    wrist: float = 0.0
+    """Radians by which the hand begins turned about its own axis."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+SCENES = {
+    "lift": Scene("Lift", "cube_g0", ("cube_pos",)),
+    "stack": Scene("Stack", "cubeA_g0", ("cubeA_pos", "cubeB_pos")),
+    "door": Scene("Door", "Door_handle", ("handle_pos", "door_pos"), np.pi / 2, {"use_latch": False}),
+    "can": Scene("PickPlaceCan", "Can_g0", ("Can_pos",)),
+}
 TASKS = {f"{arm}_{scene}": (arm, scene) for arm in ARMS for scene in SCENES}
 CONTROL_HZ = 20
 CONTROL_STEPS = 150
@@ -115,8 +135,8 @@ def load(task: str) -> Any:
         os.environ["MUJOCO_GL"] = chosen  # robosuite writes its own choice there
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     arm, scene = TASKS[task]
-    return robosuite.make(
-        SCENES[scene],
+    made = robosuite.make(
+        SCENES[scene].environment,
         robots=ARMS[arm],
         controller_configs=load_composite_controller_config(controller="BASIC", robot=ARMS[arm]),
         has_renderer=False,
@@ -126,7 +146,10 @@ def load(task: str) -> Any:
         ignore_done=True,
         hard_reset=False,  # the model is made once; a reset only moves what is in it
         seed=0,  # the size of cubes is drawn when the model is made; all environments have the same
+        **SCENES[scene].options,
     )
+    made.robots[0].init_qpos[-1] += SCENES[scene].wrist
+    return made
 
 
 class TabletopEnv(gymnasium.Env):
@@ -137,7 +160,7 @@ class TabletopEnv(gymnasium.Env):
 
     def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
         self.spec_of_frames, self.pixels = spec, pixels
-        self.scene = TASKS[task][1]
+        self.scene = SCENES[TASKS[task][1]]
         self.simulator = load(task)
         self._begin_stream(seed)
         self.steps, self.length = 0, control_steps(spec)
@@ -181,9 +204,8 @@ class TabletopEnv(gymnasium.Env):
         return self.view.draw(self.simulator.sim.data._data)
 
     def _state(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
-        first, gripper = OBJECTS[self.scene][0], self.simulator.robots[0].gripper
-        holds = self.simulator._check_grasp(gripper=gripper, object_geoms=getattr(self.simulator, first))
-        places = [seen[f"{name}_pos"] for name in OBJECTS[self.scene]]
+        holds = self.simulator._check_grasp(self.simulator.robots[0].gripper, self.scene.grasp)
+        places = [seen[name] for name in self.scene.places]
         return np.concatenate([seen["robot0_eef_pos"], [float(holds)], *places]).astype(np.float32)
 
     def _observe(self, seen: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, Any]]:
