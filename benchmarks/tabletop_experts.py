@@ -6,9 +6,12 @@ import time
 import numpy as np
 
 from viper_pipeline.oracles.waypoints import Waypoints
-from viper_pipeline.suites.tabletop import TASKS, Tabletop
+from viper_pipeline.suites.tabletop import Tabletop
+from viper_pipeline.suites.tabletop_scenes import TASKS
 
-EPISODES, NOISE, STEPS = 20, 0.05, 150
+EPISODES, NOISE, SEED = 20, 0.05, 1000
+KINDS = ("script", "idle")
+USUAL, LONG = 150, 220  # control steps: the default, and what the slowest pair needs
 HELD = 5  # control steps in a row that count as done
 
 
@@ -21,22 +24,25 @@ def moment_of_success(env, policy, seed: int) -> int | None:
     return step - HELD + 1 if held == HELD else None
 
 
-def main(tasks: list[str]) -> None:
+def main(kinds: list[str], tasks: list[str]) -> None:
     """One line a pair and policy."""
     suite = Tabletop()
-    for kind in ("script", "idle"):
+    for kind in kinds:
         for task in tasks:
-            env = suite.make(task, 0, suite.frame_spec(task, {"control_steps": STEPS}), pixels=False)
+            env = suite.make(task, 0, suite.frame_spec(task, {"control_steps": LONG}), pixels=False)
             idle = suite.idle_action(task)[None]
             policy = Waypoints(task, NOISE) if kind == "script" else lambda states, *_, idle=idle: idle
             begun = time.process_time()
-            moments = [moment_of_success(env, policy, 1000 + i) for i in range(EPISODES)]
+            moments = [moment_of_success(env, policy, SEED + i) for i in range(EPISODES)]
             spent = (time.process_time() - begun) / EPISODES
             done = [m for m in moments if m is not None]
             steps = f"median step {np.median(done):.0f}, last {max(done)}" if done else ""
-            print(f"{kind:6s} {task:13s} {len(done)} of {EPISODES} {steps} ({spent:.1f} CPU s an episode)", flush=True)
+            usual = sum(m + HELD - 1 <= USUAL for m in done)
+            counts = f"{usual} of {EPISODES} in {USUAL} steps, {len(done)} in {LONG}"
+            print(f"{kind:6s} {task:13s} {counts} {steps} ({spent:.1f} CPU s an episode)", flush=True)
             env.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(TASKS))
+    words = set(sys.argv[1:])
+    main([k for k in KINDS if k in words] or list(KINDS), [t for t in TASKS if t in words] or list(TASKS))

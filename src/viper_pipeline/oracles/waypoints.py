@@ -17,11 +17,11 @@ LIFTED = 0.95
 """Height at which a lifted cube is held; the table's top is at 0.8."""
 ON_TOP = np.array([0.0, 0.0, 0.045])
 """From the centre of a cube to that of the one on it."""
-PULL = 0.02
+PULL = 0.025
 """Metres ahead of the hand where it is sent while it pulls."""
 BIN = np.array([0.1975, 0.4025, 0.865])
 """Where the can should stand: the middle of its quarter of the far bin, a little above the bottom."""
-OVER_WALLS = 0.13
+OVER_WALLS = 0.10
 """How much higher a can must be carried than it stands: the bins' walls are in the way."""
 HANDLE, SLOT = np.array([-0.05, -0.1]), np.array([-0.08, -0.066])
 """Seen from above, in the frame of robosuite's door: its observed handle, and a place between lever and door."""
@@ -48,9 +48,9 @@ def pick(hand: np.ndarray, thing: np.ndarray) -> Command:
     return towards(hand, thing, 0.07), SHUT if off[:2].max() < 0.012 and off[2] < 0.01 else OPEN
 
 
-def held(hand: np.ndarray, holds: float, thing: np.ndarray) -> bool:
+def held(hand: np.ndarray, holds: float, thing: np.ndarray, air: float = 0.85) -> bool:
     """Whether the thing is in the hand; contacts flicker, a thing in the air at the hand's place does not."""
-    return bool(holds) or (thing[2] > 0.85 and float(np.linalg.norm(hand - thing)) < 0.03)
+    return bool(holds) or (thing[2] > air and float(np.linalg.norm(hand - thing)) < 0.03)
 
 
 def lift(hand: np.ndarray, holds: float, cube: np.ndarray) -> Command:
@@ -77,7 +77,7 @@ def door(hand: np.ndarray, holds: float, handle: np.ndarray, middle: np.ndarray)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     slot = np.array([*(middle[:2] + turn @ SLOT), handle[2]])
     along, across = turn.T @ (hand - slot)[:2]
-    if abs(along) < 0.04 and abs(across) < 0.04 and hand[2] < handle[2] + 0.02:
+    if abs(along) < 0.04 and abs(across) < 0.04 and hand[2] < handle[2] + 0.03:
         return np.array([*(turn @ [-along, -PULL]), slot[2] - hand[2]]), SHUT
     return towards(hand, slot, 0.07), SHUT
 
@@ -87,7 +87,7 @@ def can(hand: np.ndarray, holds: float, thing: np.ndarray) -> Command:
     off = np.abs(thing - BIN)
     if off[:2].max() < 0.04 and off[2] < 0.02:
         return np.array([0, 0, 0 if holds else BIN[2] + 0.15 - hand[2]]), OPEN
-    if held(hand, holds, thing):
+    if held(hand, holds, thing, air=BIN[2] + 0.015):
         return towards(thing, BIN, OVER_WALLS), SHUT
     return pick(hand, thing)
 

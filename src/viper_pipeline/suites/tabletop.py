@@ -6,7 +6,6 @@ import importlib.metadata
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
@@ -17,32 +16,9 @@ from viper_pipeline.errors import BadParams
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.suites.frames import FrameSettings, FrameSpec, Rect
 from viper_pipeline.suites.gl import gl_backend
+from viper_pipeline.suites.tabletop_scenes import ARMS, SCENES, TASKS
 from viper_pipeline.suites.tabletop_view import CLOSE, View
 
-ARMS = {"panda": "Panda", "sawyer": "Sawyer"}
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A task of robosuite, in robosuite's own names."""
-
-    environment: str
-    grasp: str
-    """The shape that the hand should hold."""
-    places: tuple[str, ...]
-    """Observations of three metres each: what a script is told beside the hand's place."""
-    wrist: float = 0.0
-    """Radians by which the hand begins turned about its own axis."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-SCENES = {
-    "lift": Scene("Lift", "cube_g0", ("cube_pos",)),
-    "stack": Scene("Stack", "cubeA_g0", ("cubeA_pos", "cubeB_pos")),
-    "door": Scene("Door", "Door_handle", ("handle_pos", "door_pos"), np.pi / 2, {"use_latch": False}),
-    "can": Scene("PickPlaceCan", "Can_g0", ("Can_pos",)),
-}
-TASKS = {f"{arm}_{scene}": (arm, scene) for arm in ARMS for scene in SCENES}
 CONTROL_HZ = 20
 CONTROL_STEPS = 150
 ACTIONS = 4
@@ -153,7 +129,7 @@ def load(task: str) -> Any:
 
 
 class TabletopEnv(gymnasium.Env):
-    """One scene with one arm. State: the hand's place (3,), whether it holds the first of `OBJECTS`, their places."""
+    """One scene with one arm. State: the hand's place (3,), whether it holds the thing, the scene's places (3,) each."""
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
     render_mode = "rgb_array"
@@ -200,7 +176,7 @@ class TabletopEnv(gymnasium.Env):
     def render(self) -> np.ndarray:  # type: ignore[override]
         """The present frame, uint8 (H, W, 3)."""
         if self.view is None:
-            self.view = View(self.simulator.sim.model._model, self.spec_of_frames)
+            self.view = View(self.simulator.sim.model._model, self.spec_of_frames, self.scene.close)
         return self.view.draw(self.simulator.sim.data._data)
 
     def _state(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
