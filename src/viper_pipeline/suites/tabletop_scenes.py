@@ -44,11 +44,11 @@ SCENES = {
         "Door",
         "Door_handle",
         ("handle_pos", "door_pos"),
-        Shot((0.45, 0.35, 1.45), (-0.15, -0.22, 1.08), 30.0),
+        Shot((0.35, 0.45, 1.40), (-0.16, -0.13, 1.08), 38.0),
         {"use_latch": False},
         wrist=-np.pi / 2,
     ),
-    "can": Scene("PickPlaceCan", "Can_g0", ("Can_pos",), Shot((1.1, 0.05, 1.55), (0.06, 0.05, 0.88), 36.0)),
+    "can": Scene("PickPlaceCan", "Can_g0", ("Can_pos",), Shot((0.85, 0.01, 1.75), (0.09, 0.01, 0.90), 47.0)),
 }
 ARMS = {"panda": "Panda", "sawyer": "Sawyer"}
 TASKS = {f"{arm}_{scene}": (arm, scene) for arm in ARMS for scene in SCENES}
