@@ -125,6 +125,9 @@ def load(task: str) -> Any:
         **SCENES[scene].options,
     )
     made.robots[0].init_qpos[-1] += SCENES[scene].wrist
+    if arm == "sawyer":  # its first link scrapes along its own foot, whose friction holds the first joint
+        foot = made.sim.model.geom_name2id("robot0_base_col")
+        made.sim.model.geom_contype[foot] = made.sim.model.geom_conaffinity[foot] = 0
     return made
 
 
