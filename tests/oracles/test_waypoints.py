@@ -79,11 +79,11 @@ def test_a_turned_door_is_opened_by_the_same_movement_turned():
     handle, slot = np.array([*HANDLE, 1.075]), np.array([*SLOT, 1.075])
     way, grip = door(slot, 0.0, handle, middle)
     assert grip == SHUT and way[1] < 0 and np.allclose(way[[0, 2]], 0)  # straight away from the door
-    assert door(slot + [0, 0, 0.07], 0.0, handle, middle)[0][2] < 0  # down behind the lever first
-    front = slot + [0, -0.1, 0]
+    assert door(above(slot, 0.07), 0.0, handle, middle)[0][2] < 0  # down behind the lever first
+    front = slot - np.array([0, 0.1, 0])
     assert door(front, 0.0, handle, middle)[0][2] > 0 and not door(front, 0.0, handle, middle)[0][:2].any()
     for angle in (0.3, 2.9, -1.7):
-        for hand in (slot, front, slot + [0.03, 0.1, 0.2]):
+        for hand in (slot, front, above(middle, 0.3)):
             there = door(turned(hand, angle), 0.0, turned(handle, angle), middle)[0]
             assert np.allclose(there, turned(door(hand, 0.0, handle, middle)[0], angle))
 

@@ -18,8 +18,6 @@ from viper_pipeline.suites.tabletop_view import looking
 
 suite = Tabletop()
 FAST = {"shadows": False, "antialiasing": False}
-LONG = 220
-"""Control steps that every script needs at most; Sawyer carries its can slowly."""
 
 
 @cache
@@ -59,7 +57,6 @@ def idle(task):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_script_does_the_task_and_doing_nothing_does_not(task):
     env = scene(task)
-    env.length = LONG
     assert returned(env, Waypoints(task, 0.05), 1, enough=5) >= 5
     env.length = 30
     assert returned(env, idle(task), 3, enough=np.inf) == 0
@@ -70,10 +67,8 @@ def test_the_script_does_the_task_and_doing_nothing_does_not(task):
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_doing_nothing_never_succeeds_in_whole_episodes(task):
-    env = scene(task)
-    env.length = LONG
-    assert [returned(env, idle(task), seed, enough=1) for seed in range(5)] == [0] * 5
-    env.length = suite.episode_steps(task, env.spec_of_frames)
+    assert [returned(scene(task), idle(task), seed, enough=1) for seed in range(5)] == [0] * 5
+    assert scene(task).steps == 150
 
 
 @pytest.mark.parametrize("task", TASKS)

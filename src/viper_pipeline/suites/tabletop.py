@@ -132,7 +132,7 @@ def load(task: str) -> Any:
 
 
 class TabletopEnv(gymnasium.Env):
-    """One scene with one arm. State: the hand's place (3,), whether it holds the thing, the scene's places (3,) each."""
+    """One scene with one arm. State: the hand's place (3,), whether it holds the thing, the scene's places (3 n,)."""
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
     render_mode = "rgb_array"
