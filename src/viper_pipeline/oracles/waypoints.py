@@ -92,7 +92,7 @@ def can(hand: np.ndarray, holds: float, thing: np.ndarray) -> Command:
     return pick(hand, thing)
 
 
-SCRIPTS = {"lift": lift, "stack": stack, "door": door, "can": can}
+SCRIPTS: dict[str, Callable[..., Command]] = {"lift": lift, "stack": stack, "door": door, "can": can}
 WAYPOINTS: dict[str, Callable[..., Command]] = {
     f"{arm}_{name}": script for arm in ("panda", "sawyer") for name, script in SCRIPTS.items()
 }
