@@ -88,7 +88,7 @@ def test_scripts_know_where_robosuite_puts_bin_and_handle():
     assert np.linalg.norm((handle - middle)[:2]) == pytest.approx(np.linalg.norm(HANDLE), abs=1e-3)
 
 
-@pytest.mark.parametrize("task", ["panda_stack", "sawyer_lift"])
+@pytest.mark.parametrize("task", ["panda_stack", "sawyer_lift", "sawyer_door", "panda_can"])
 def test_an_episode_follows_from_its_seed_and_from_nothing_before(task):
     env = scene(task)
     first = play(env, 3, 4)[0]
