@@ -6,9 +6,11 @@ import time
 import numpy as np
 
 from viper_pipeline.oracles.waypoints import Waypoints
-from viper_pipeline.suites.tabletop import TASKS, Tabletop
+from viper_pipeline.suites.tabletop import Tabletop
+from viper_pipeline.suites.tabletop_scenes import TASKS
 
 EPISODES, NOISE, STEPS = 20, 0.05, 150
+KINDS = ("script", "idle")
 HELD = 5  # control steps in a row that count as done
 
 
@@ -21,10 +23,10 @@ def moment_of_success(env, policy, seed: int) -> int | None:
     return step - HELD + 1 if held == HELD else None
 
 
-def main(tasks: list[str]) -> None:
+def main(kinds: list[str], tasks: list[str]) -> None:
     """One line a pair and policy."""
     suite = Tabletop()
-    for kind in ("script", "idle"):
+    for kind in kinds:
         for task in tasks:
             env = suite.make(task, 0, suite.frame_spec(task, {"control_steps": STEPS}), pixels=False)
             idle = suite.idle_action(task)[None]
@@ -39,4 +41,5 @@ def main(tasks: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(TASKS))
+    words = set(sys.argv[1:])
+    main([k for k in KINDS if k in words] or list(KINDS), [t for t in TASKS if t in words] or list(TASKS))

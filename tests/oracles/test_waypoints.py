@@ -7,8 +7,24 @@ import pytest
 
 from viper_pipeline.oracles.buttons import load_player, train_player
 from viper_pipeline.oracles.scripts import ScriptConfig, script_for
-from viper_pipeline.oracles.waypoints import ON_TOP, OPEN, SHUT, WAYPOINTS, Waypoints, lift, pick, stack, towards
-from viper_pipeline.suites.tabletop import TASKS
+from viper_pipeline.oracles.waypoints import (
+    BIN,
+    HANDLE,
+    ON_TOP,
+    OPEN,
+    OVER_WALLS,
+    SHUT,
+    SLOT,
+    WAYPOINTS,
+    Waypoints,
+    can,
+    door,
+    lift,
+    pick,
+    stack,
+    towards,
+)
+from viper_pipeline.suites.tabletop_scenes import TASKS
 
 TABLE = np.array([0.0, 0.0, 0.82])
 FAR = np.array([0.1, 0.05, 0.82])
@@ -51,6 +67,36 @@ def test_a_stacked_cube_is_let_go_before_the_hand_leaves():
     assert grip == OPEN and way[2] > 0.1
     way, grip = stack(FAR, 1.0, FAR, base)
     assert grip == SHUT and way[2] > 0
+
+
+def turned(place, angle):
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([cos * place[0] - sin * place[1], sin * place[0] + cos * place[1], *place[2:]])
+
+
+def test_a_turned_door_is_opened_by_the_same_movement_turned():
+    middle = np.array([0.0, 0.0, 1.1])
+    handle, slot = np.array([*HANDLE, 1.075]), np.array([*SLOT, 1.075])
+    way, grip = door(slot, 0.0, handle, middle)
+    assert grip == SHUT and way[1] < 0 and np.allclose(way[[0, 2]], 0)  # straight away from the door
+    assert door(above(slot, 0.07), 0.0, handle, middle)[0][2] < 0  # down behind the lever first
+    front = slot - np.array([0, 0.1, 0])
+    assert door(front, 0.0, handle, middle)[0][2] > 0 and not door(front, 0.0, handle, middle)[0][:2].any()
+    for angle in (0.3, 2.9, -1.7):
+        for hand in (slot, front, above(middle, 0.3)):
+            there = door(turned(hand, angle), 0.0, turned(handle, angle), middle)[0]
+            assert np.allclose(there, turned(door(hand, 0.0, handle, middle)[0], angle))
+
+
+def test_a_can_goes_over_the_walls_and_is_let_go_before_the_hand_leaves():
+    start = np.array([0.05, -0.3, BIN[2]])
+    way, grip = can(start, 1.0, start)
+    assert grip == SHUT and way[2] == pytest.approx(OVER_WALLS) and not way[:2].any()
+    way, grip = can(above(start, OVER_WALLS), 1.0, above(start, OVER_WALLS))
+    assert grip == SHUT and way[1] > 0.5 and way[2] == pytest.approx(0)
+    assert can(start, 0.0, start)[0].max() <= 0  # it stands, and no finger touches it: nothing to carry
+    assert can(BIN, 1.0, BIN)[1] == OPEN and not can(BIN, 1.0, BIN)[0].any()
+    assert can(BIN, 0.0, BIN)[1] == OPEN and can(BIN, 0.0, BIN)[0][2] > 0.1
 
 
 def test_every_pair_has_a_script_whose_noise_is_seeded():

@@ -3,15 +3,18 @@
 import gc
 from functools import cache
 
+import mujoco
 import numpy as np
 import pytest
 
 from viper_pipeline.errors import BadParams
-from viper_pipeline.oracles.waypoints import Waypoints
+from viper_pipeline.oracles.waypoints import BIN, HANDLE, Waypoints
 from viper_pipeline.suites import SUITES
 from viper_pipeline.suites.dmc import DMC
 from viper_pipeline.suites.frames import FrameSpec
-from viper_pipeline.suites.tabletop import TASKS, Tabletop
+from viper_pipeline.suites.tabletop import Tabletop
+from viper_pipeline.suites.tabletop_scenes import SCENES, TASKS
+from viper_pipeline.suites.tabletop_view import looking
 
 suite = Tabletop()
 FAST = {"shadows": False, "antialiasing": False}
@@ -46,17 +49,46 @@ def returned(env, policy, seed, enough):
     return total
 
 
+def idle(task):
+    action = suite.idle_action(task)[None]
+    return lambda states, *_: action
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_the_script_does_the_task_and_doing_nothing_does_not(task):
     env = scene(task)
     assert returned(env, Waypoints(task, 0.05), 1, enough=5) >= 5
-    idle, env.length = suite.idle_action(task), 30
-    assert returned(env, lambda states, *_: idle[None], 3, enough=np.inf) == 0
+    env.length = 30
+    assert returned(env, idle(task), 3, enough=np.inf) == 0
     assert env.steps == 30
     env.length = suite.episode_steps(task, env.spec_of_frames)
 
 
-@pytest.mark.parametrize("task", ["panda_stack", "sawyer_lift"])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_doing_nothing_never_succeeds_in_whole_episodes(task):
+    assert [returned(scene(task), idle(task), seed, enough=1) for seed in range(5)] == [0] * 5
+    assert scene(task).steps == 150
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_close_camera_sees_the_hand_and_all_that_matters(task):
+    state, shot = play(scene(task), 2, 0, pixels=False)[0][0], SCENES[TASKS[task][1]].close
+    points = np.vstack([state[:3], state[4:].reshape(-1, 3), *([BIN] if "can" in task else [])]) - shot.eye
+    turn = np.empty(9)
+    mujoco.mju_quat2Mat(turn, looking(np.subtract(shot.aim, shot.eye)))
+    across, up, back = (points @ turn.reshape(3, 3)).T
+    assert (back < 0).all()
+    assert (np.abs([across, up]) < -back * np.tan(np.radians(shot.angle / 2))).all()
+
+
+def test_scripts_know_where_robosuite_puts_bin_and_handle():
+    assert np.allclose(scene("panda_can").simulator.target_bin_placements[3, :2], BIN[:2])
+    handle, middle = play(scene("sawyer_door"), 2, 0, pixels=False)[0][0][4:].reshape(2, 3)
+    assert np.linalg.norm((handle - middle)[:2]) == pytest.approx(np.linalg.norm(HANDLE), abs=1e-3)
+
+
+@pytest.mark.parametrize("task", ["panda_stack", "sawyer_lift", "sawyer_door", "panda_can"])
 def test_an_episode_follows_from_its_seed_and_from_nothing_before(task):
     env = scene(task)
     first = play(env, 3, 4)[0]
@@ -108,6 +140,8 @@ def test_action_repeat_adds_up_and_the_length_is_in_no_file():
 
 def test_names():
     assert isinstance(SUITES.get("tabletop")(), Tabletop)
-    assert {suite.class_of(task) for task in suite.tasks()} == {"lift", "stack"}
+    assert {suite.class_of(task) for task in suite.tasks()} == set(SCENES)
     with pytest.raises(BadParams, match="did you mean 'panda_lift'"):
         suite.canonical("panda_lft")
+    with pytest.raises(BadParams, match="did you mean 'sawyer_door'"):
+        suite.canonical("sawyer_dor")

@@ -17,6 +17,14 @@ LIFTED = 0.95
 """Height at which a lifted cube is held; the table's top is at 0.8."""
 ON_TOP = np.array([0.0, 0.0, 0.045])
 """From the centre of a cube to that of the one on it."""
+PULL = 0.025
+"""Metres ahead of the hand where it is sent while it pulls."""
+BIN = np.array([0.1975, 0.4025, 0.865])
+"""Where the can should stand: the middle of its quarter of the far bin, a little above the bottom."""
+OVER_WALLS = 0.10
+"""How much higher a can must be carried than it stands: the bins' walls are in the way."""
+HANDLE, SLOT = np.array([-0.05, -0.1]), np.array([-0.08, -0.066])
+"""Seen from above, in the frame of robosuite's door: its observed handle, and a place between lever and door."""
 
 Command = tuple[np.ndarray, float]
 """Where to move, (3,) metres, and the gripper."""
@@ -40,9 +48,9 @@ def pick(hand: np.ndarray, thing: np.ndarray) -> Command:
     return towards(hand, thing, 0.07), SHUT if off[:2].max() < 0.012 and off[2] < 0.01 else OPEN
 
 
-def held(hand: np.ndarray, holds: float, thing: np.ndarray) -> bool:
+def held(hand: np.ndarray, holds: float, thing: np.ndarray, air: float = 0.85) -> bool:
     """Whether the thing is in the hand; contacts flicker, a thing in the air at the hand's place does not."""
-    return bool(holds) or (thing[2] > 0.85 and float(np.linalg.norm(hand - thing)) < 0.03)
+    return bool(holds) or (thing[2] > air and float(np.linalg.norm(hand - thing)) < 0.03)
 
 
 def lift(hand: np.ndarray, holds: float, cube: np.ndarray) -> Command:
@@ -62,8 +70,31 @@ def stack(hand: np.ndarray, holds: float, cube: np.ndarray, base: np.ndarray) ->
     return pick(hand, cube)
 
 
+def door(hand: np.ndarray, holds: float, handle: np.ndarray, middle: np.ndarray) -> Command:
+    """Put the shut hand down behind the lever and pull."""
+    out = (handle - middle)[:2]
+    angle = np.arctan2(out[1], out[0]) - np.arctan2(HANDLE[1], HANDLE[0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    slot = np.array([*(middle[:2] + turn @ SLOT), handle[2]])
+    along, across = turn.T @ (hand - slot)[:2]
+    if abs(along) < 0.04 and abs(across) < 0.04 and hand[2] < handle[2] + 0.03:
+        return np.array([*(turn @ [-along, -PULL]), slot[2] - hand[2]]), SHUT
+    return towards(hand, slot, 0.07), SHUT
+
+
+def can(hand: np.ndarray, holds: float, thing: np.ndarray) -> Command:
+    """Carry the can over the walls into its bin, let go, and leave upwards."""
+    off = np.abs(thing - BIN)
+    if off[:2].max() < 0.04 and off[2] < 0.02:
+        return np.array([0, 0, 0 if holds else BIN[2] + 0.15 - hand[2]]), OPEN
+    if held(hand, holds, thing, air=BIN[2] + 0.015):
+        return towards(thing, BIN, OVER_WALLS), SHUT
+    return pick(hand, thing)
+
+
+SCRIPTS: dict[str, Callable[..., Command]] = {"lift": lift, "stack": stack, "door": door, "can": can}
 WAYPOINTS: dict[str, Callable[..., Command]] = {
-    f"{arm}_{name}": script for arm in ("panda", "sawyer") for name, script in (("lift", lift), ("stack", stack))
+    f"{arm}_{name}": script for arm in ("panda", "sawyer") for name, script in SCRIPTS.items()
 }
 """Task -> (hand (3,), whether it holds the thing, every thing's place (3,)) -> command. Both arms do alike."""
 

@@ -16,13 +16,9 @@ from viper_pipeline.errors import BadParams
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.suites.frames import FrameSettings, FrameSpec, Rect
 from viper_pipeline.suites.gl import gl_backend
+from viper_pipeline.suites.tabletop_scenes import ARMS, SCENES, TASKS
 from viper_pipeline.suites.tabletop_view import CLOSE, View
 
-ARMS = {"panda": "Panda", "sawyer": "Sawyer"}
-SCENES = {"lift": "Lift", "stack": "Stack"}
-OBJECTS = {"lift": ("cube",), "stack": ("cubeA", "cubeB")}
-"""robosuite's names of what lies on the table; the first is what the hand should hold."""
-TASKS = {f"{arm}_{scene}": (arm, scene) for arm in ARMS for scene in SCENES}
 CONTROL_HZ = 20
 CONTROL_STEPS = 150
 ACTIONS = 4
@@ -115,8 +111,8 @@ def load(task: str) -> Any:
         os.environ["MUJOCO_GL"] = chosen  # robosuite writes its own choice there
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     arm, scene = TASKS[task]
-    return robosuite.make(
-        SCENES[scene],
+    made = robosuite.make(
+        SCENES[scene].environment,
         robots=ARMS[arm],
         controller_configs=load_composite_controller_config(controller="BASIC", robot=ARMS[arm]),
         has_renderer=False,
@@ -126,18 +122,24 @@ def load(task: str) -> Any:
         ignore_done=True,
         hard_reset=False,  # the model is made once; a reset only moves what is in it
         seed=0,  # the size of cubes is drawn when the model is made; all environments have the same
+        **SCENES[scene].options,
     )
+    made.robots[0].init_qpos[-1] += SCENES[scene].wrist
+    if arm == "sawyer":  # its first link scrapes along its own foot, whose friction holds the first joint
+        foot = made.sim.model.geom_name2id("robot0_base_col")
+        made.sim.model.geom_contype[foot] = made.sim.model.geom_conaffinity[foot] = 0
+    return made
 
 
 class TabletopEnv(gymnasium.Env):
-    """One scene with one arm. State: the hand's place (3,), whether it holds the first of `OBJECTS`, their places."""
+    """One scene with one arm. State: the hand's place (3,), whether it holds the thing, the scene's places (3 n,)."""
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
     render_mode = "rgb_array"
 
     def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
         self.spec_of_frames, self.pixels = spec, pixels
-        self.scene = TASKS[task][1]
+        self.scene = SCENES[TASKS[task][1]]
         self.simulator = load(task)
         self._begin_stream(seed)
         self.steps, self.length = 0, control_steps(spec)
@@ -177,13 +179,12 @@ class TabletopEnv(gymnasium.Env):
     def render(self) -> np.ndarray:  # type: ignore[override]
         """The present frame, uint8 (H, W, 3)."""
         if self.view is None:
-            self.view = View(self.simulator.sim.model._model, self.spec_of_frames)
+            self.view = View(self.simulator.sim.model._model, self.spec_of_frames, self.scene.close)
         return self.view.draw(self.simulator.sim.data._data)
 
     def _state(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
-        first, gripper = OBJECTS[self.scene][0], self.simulator.robots[0].gripper
-        holds = self.simulator._check_grasp(gripper=gripper, object_geoms=getattr(self.simulator, first))
-        places = [seen[f"{name}_pos"] for name in OBJECTS[self.scene]]
+        holds = self.simulator._check_grasp(self.simulator.robots[0].gripper, self.scene.grasp)
+        places = [seen[name] for name in self.scene.places]
         return np.concatenate([seen["robot0_eef_pos"], [float(holds)], *places]).astype(np.float32)
 
     def _observe(self, seen: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, Any]]:

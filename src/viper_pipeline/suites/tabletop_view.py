@@ -9,11 +9,11 @@ import numpy as np
 from viper_pipeline.errors import BadEnvironment, BadParams
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.suites.frames import FrameSpec
+from viper_pipeline.suites.tabletop_scenes import Shot
 
 CLOSE = "close"
-"""A camera of ours: robosuite's agentview, brought so near that a cube is more than a few pixels wide."""
+"""A camera of ours: robosuite's agentview, moved to where the scene wants it."""
 MOVED = "agentview"
-EYE, AIM, ANGLE = np.array([0.75, 0.0, 1.30]), np.array([-0.02, 0.0, 0.91]), 30.0
 
 
 class View:
@@ -23,14 +23,14 @@ class View:
     it robosuite's own, frees into whatever context is current; frames of others are noise from then on, and no error.
     """
 
-    def __init__(self, model: Any, spec: FrameSpec) -> None:
+    def __init__(self, model: Any, spec: FrameSpec, close: Shot) -> None:
         """model: mujoco.MjModel. Raises BadParams for a camera that is not there, BadEnvironment without OpenGL."""
         if spec.gl_backend == "disabled":
             raise BadEnvironment("MUJOCO_GL=disabled: the simulator runs but cannot draw; unset it to get frames")
         from dm_control.mujoco import Physics, wrapper
 
         self.model, self.size = model, spec.size
-        self.camera = camera_id(model, spec.camera)
+        self.camera = camera_id(model, spec.camera, close)
         visual = model.vis
         visual.global_.offwidth = visual.global_.offheight = spec.size
         self.flags: dict[str, bool] = {}
@@ -69,13 +69,13 @@ class View:
         self.physics.free()
 
 
-def camera_id(model: Any, camera: int | str) -> int:
-    """The number of a camera of the model; asking for CLOSE moves one there."""
+def camera_id(model: Any, camera: int | str, close: Shot) -> int:
+    """The number of a camera of the model; asking for CLOSE moves one to `close`."""
     names = [model.camera(i).name for i in range(model.ncam)]
     if camera == CLOSE:
         number = names.index(MOVED)
-        model.cam_pos[number], model.cam_fovy[number] = EYE, ANGLE
-        model.cam_quat[number] = looking(AIM - EYE)
+        model.cam_pos[number], model.cam_fovy[number] = close.eye, close.angle
+        model.cam_quat[number] = looking(np.subtract(close.aim, close.eye))
         return number
     if camera in names:
         return names.index(str(camera))
