@@ -20,6 +20,7 @@ from viper_pipeline.pipelines.ablations.config import AblationsConfig
 from viper_pipeline.pipelines.ablations.config import contradictions as ablation_contradictions
 from viper_pipeline.pipelines.component import component
 from viper_pipeline.pipelines.crosscheck import contradictions
+from viper_pipeline.pipelines.values import methods_of
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.rewards.amp import AMPConfig
 from viper_pipeline.rewards.evaluate import EvaluationConfig
@@ -126,7 +127,7 @@ class SuiteConfig(Config):
 
     def methods_of(self, task: str) -> list[str]:
         """The methods whose agents learn this task."""
-        return [*self.methods, *self.more_methods.get(task, [])]
+        return methods_of(vars(self), task)
 
     @field_validator("oracles", mode="before")
     @classmethod
