@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy  # its parts are imported when first used: scipy.stats takes two seconds
 
 from viper_pipeline.results.statistics import auroc
 
@@ -32,7 +32,7 @@ def median(table: Table) -> np.ndarray:
 
 def interquartile_mean(table: Table) -> np.ndarray:
     """The mean of the middle half of all runs: outliers weigh less than in the mean, luck less than in the median."""
-    return np.asarray(stats.trim_mean(np.concatenate(list(table), -1), 0.25, axis=-1))
+    return np.asarray(scipy.stats.trim_mean(np.concatenate(list(table), -1), 0.25, axis=-1))
 
 
 def optimality_gap(table: Table) -> np.ndarray:

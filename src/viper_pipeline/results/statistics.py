@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy  # its parts are imported when first used: scipy.stats takes two seconds
 
 RESAMPLES = 10_000
 
@@ -27,13 +27,13 @@ def interval(groups: Sequence[Sequence[float]], seed: int = 0) -> tuple[float, f
 
 def interquartile_mean(values: Sequence[float]) -> float:
     """The mean of the middle half."""
-    return float(stats.trim_mean(np.asarray(values, np.float64), 0.25))
+    return float(scipy.stats.trim_mean(np.asarray(values, np.float64), 0.25))
 
 
 def auroc(better: np.ndarray, worse: np.ndarray) -> float:
     """The chance that a random value of `better` exceeds one of `worse`; ties count half."""
     better, worse = np.ravel(better), np.ravel(worse)
-    ranks = stats.rankdata(np.concatenate([better, worse]))
+    ranks = scipy.stats.rankdata(np.concatenate([better, worse]))
     wins = ranks[: len(better)].sum() - len(better) * (len(better) + 1) / 2
     return float(wins / (len(better) * len(worse)))
 
@@ -42,7 +42,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     """Rank correlation; 0 where one of the two is constant."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
-    return float(stats.spearmanr(x, y).statistic)
+    return float(scipy.stats.spearmanr(x, y).statistic)
 
 
 def value_order_correlation(videos: Sequence[np.ndarray]) -> float:

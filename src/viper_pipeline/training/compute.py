@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
 from pydantic import Field
 
 from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadEnvironment
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class ComputeConfig(Config):
@@ -35,6 +36,10 @@ class ComputeConfig(Config):
 
     def fabric(self, precision: str) -> Fabric:
         """What starts the other processes of a training and sets its arithmetic; precision: 32 or bf16."""
+        # Imported here: it takes two seconds, and most stages read these parameters without training anything.
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import LightningEnvironment
+
         return Fabric(
             accelerator=self.begin(),
             devices=self.devices,
