@@ -2,8 +2,10 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import yaml
@@ -23,12 +25,14 @@ from viper_pipeline.pipelines.experts.train_oracle import train_oracle
 from viper_pipeline.pipelines.models.encode_experts import encode_experts
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
 from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
-from viper_pipeline.pipelines.models.train_video_model import train_video_model
+from viper_pipeline.pipelines.models.train_video_model import rollouts, train_video_model
 from viper_pipeline.pipelines.report.aggregate import aggregate
 from viper_pipeline.pipelines.report.draw_figures import draw_figures
 from viper_pipeline.pipelines.report.write_cards import write_cards
 from viper_pipeline.pipelines.report.write_report import write_report
 from viper_pipeline.rewards.load import load_reward
+from viper_pipeline.tokenizers import load_tokenizer
+from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.importers import read_source
 
 PROFILES = Path(__file__).parents[2] / "profiles"
@@ -191,8 +195,6 @@ def test_the_best_episodes_become_the_expert_set(made):
 def test_codes_are_the_experts_frames(made):
     frames, codes = made["experts"].group("held_out")[0], made["codes"].group("held_out")[0]
     assert len(codes) == len(frames) and codes.frames.dtype == np.int16
-    from viper_pipeline.tokenizers import load_tokenizer
-
     assert np.array_equal(load_tokenizer(made["tokenizer"]).encode(frames.frames).numpy(), codes.frames)
 
 
@@ -200,6 +202,16 @@ def test_models_carry_pictures_and_curves(made):
     assert {"curve.csv", f"reconstructions_{TASK}.png"} <= set(made["tokenizer"].files)
     assert {"curve.csv", f"rollouts_{TASK}.png"} <= set(made["video_model"].files)
     assert made["video_model"].config["held_out"][TASK]["nats_per_code"] > 0
+
+
+def test_a_rollout_of_a_short_video_is_drawn_beside_the_longer_ones(made):
+    whole = made["codes"].group("held_out")[0]
+    videos = [whole, replace(whole, frames=whole.frames[:5])]
+    network = VIDEO_MODELS.get("videogpt").from_directory(made["video_model"])
+    picture = iio.imread(rollouts(network, load_tokenizer(made["tokenizer"]), videos, 0))
+    rows = picture.reshape(4, 64, -1, 64, 3).swapaxes(1, 2)  # two videos, each above what was made of its first frame
+    drawn = [int(row.any((1, 2, 3)).sum()) for row in rows]
+    assert drawn == [13, 13, 5, 13]
 
 
 def test_a_stage_run_twice_makes_the_same_bytes(made, tmp_path):

@@ -71,10 +71,13 @@ def train_video_model(
 
 
 def rollouts(network: Any, tokenizer: Any, group: Any, task: int) -> bytes:
-    """A picture: held-out videos (odd rows) and what the model makes of their first frame alone (even rows)."""
+    """A picture: held-out videos (odd rows) and what the model makes of their first frame alone (even rows).
+
+    Videos may be shorter than a rollout: then their row is shorter.
+    """
     torch.manual_seed(0)
-    count = min(3, len(group))
-    real = torch.stack([torch.as_tensor(group[i].frames[: ROLLOUT + 1]).long() for i in range(count)])
-    dreamt = network.sample(real[:, :1], torch.full((count,), task), real.shape[1] - 1)
+    real = [torch.as_tensor(group[i].frames[: ROLLOUT + 1]).long() for i in range(min(3, len(group)))]
+    first = torch.stack([video[:1] for video in real])
+    dreamt = network.sample(first, torch.full((len(real),), task), ROLLOUT)
     rows = [video for pair in zip(real, dreamt, strict=True) for video in pair]
     return strip([tokenizer.decode(video) for video in rows])
