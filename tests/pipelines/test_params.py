@@ -9,6 +9,7 @@ import yaml
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.errors import BadParams
 from viper_pipeline.pipelines.params import validate
+from viper_pipeline.suites.rlbench_tasks import PAPER
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ["params.yaml", *(f"profiles/{p}.yaml" for p in ("laptop", "small", "paper", "tiny"))]
@@ -179,6 +180,20 @@ def test_an_agent_that_moves_actuators_is_refused_where_there_are_buttons():
     params = put(put(params, "suites.atari.agents", ["drq"]), "suites.atari.drq", params["suites"]["dmc"]["drq"])
     with pytest.raises(BadParams, match=r"suites.atari.agents: 'drq' moves actuators, and this suite has buttons"):
         validate(params)
+
+
+def test_simulators_that_want_a_process_each_get_one_or_are_refused():
+    params = put(read("profiles/paper.yaml"), "suites.rlbench.runs.processes", False)
+    with pytest.raises(BadParams, match=r"suites.rlbench.runs.processes: .* one simulator .* write true, or envs: 1"):
+        validate(params)
+    validate(put(params, "suites.rlbench.runs.envs", 1))
+
+
+def test_the_paper_profile_trains_agents_on_the_six_tasks_of_fig_10():
+    rlbench = read("profiles/paper.yaml")["suites"]["rlbench"]
+    assert set(rlbench["more_methods"]) == {f"panda_{task}" for task in PAPER} and rlbench["methods"] == []
+    assert all(methods == ["viper", "oracle", "amp"] for methods in rlbench["more_methods"].values())
+    assert rlbench["runs"]["steps"] == 2_000_000 and rlbench["dreamer"]["deter"] == 4096
 
 
 def test_rules_and_recipes_are_checked_by_suite():

@@ -5,7 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+from tests.agents.test_run import DRQ, RUN
 from tests.suites import rlbench_stub as stub
+from viper_pipeline.agents.run import train_agent
 from viper_pipeline.errors import BadEnvironment, BadParams
 from viper_pipeline.suites import SUITES
 from viper_pipeline.suites.frames import FrameSpec
@@ -175,3 +177,17 @@ def test_lists_of_the_experiment_with_two_arms():
     assert "panda_take_umbrella_out_of_umbrella_stand" in PAIRS
     assert set(PAPER) <= {task for _, task in TASKS.values()} and len(PAPER) == 6
     assert set(PAIRS) < set(suite.tasks())
+
+
+def remote(seed):
+    """An environment on the stand-in, in whichever process this is called."""
+    stub.install(pytest.MonkeyPatch())
+    return suite.make(TASK, seed, suite.frame_spec(TASK, {"max_steps": 12}))
+
+
+def test_an_agent_learns_in_several_environments_each_in_a_process_of_its_own(made):
+    run = RUN.model_copy(update={"processes": True})
+    result = train_agent("drq", DRQ, run, remote, seed=0, oracle_scale=1.0)
+    assert len(result.final_returns) == run.final_episodes and result.frames.shape == (13, 64, 64, 3)
+    with pytest.raises(BadEnvironment, match=r"runs\.processes"):
+        train_agent("drq", DRQ, RUN, remote, seed=0)

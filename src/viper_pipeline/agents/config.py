@@ -12,6 +12,9 @@ class RunConfig(Config):
 
     steps: int = Field(gt=0, description="agent steps of training")
     envs: int = Field(1, gt=0, description="environments that step together")
+    processes: bool = Field(
+        False, description="each environment in a process of its own: the same results, sooner where cores are free"
+    )
     round_steps: int = Field(gt=0, description="steps an environment plays before all are cut and begin anew")
     final_round_steps: int | None = Field(
         None, gt=0, description="the same at the end of training, reached linearly; null: as in the beginning"

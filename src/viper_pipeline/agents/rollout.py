@@ -25,16 +25,48 @@ class Arrivals:
     truncated: np.ndarray  # (E,) bool: it was cut
 
 
+class Resting(gym.Wrapper):
+    """An environment that stays as it ended, without reward, until it is reset."""
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        nothing = np.zeros(env.observation_space.shape or (), np.uint8)
+        self.ended: tuple[np.ndarray, bool, bool] | None = (nothing, False, True)
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode."""
+        self.ended = None
+        return self.env.reset(**kwargs)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """One step, if the episode is not over."""
+        if self.ended:
+            frame, terminated, truncated = self.ended
+            return frame, 0.0, terminated, truncated, {}
+        frame, reward, terminated, truncated, info = self.env.step(action)
+        if terminated or truncated:
+            self.ended = (frame, terminated, truncated)
+        return frame, reward, terminated, truncated, info
+
+
 class Environments:
     """E environments of one kind, stepped in turn. An episode follows from its seed and actions alone."""
 
     def __init__(self, make_env: MakeEnv, count: int, seed: int) -> None:
-        self.all = [make_env(derive(seed, "env", i)) for i in range(count)]
-        space = self.all[0].action_space
-        if not isinstance(space, gym.spaces.Box):
-            raise TypeError(f"actions must be a Box within [-1, 1], not {space}")
-        self.actions = int(np.prod(space.shape))
-        height, width, colours = self.all[0].observation_space.shape or ()
+        self.all: list[Resting] = []
+        try:
+            for i in range(count):
+                self.all.append(Resting(make_env(derive(seed, "env", i))))
+        except BaseException:
+            self.close()
+            raise
+        self._measure(self.all[0].action_space, self.all[0].observation_space)
+
+    def _measure(self, actions: gym.Space, frames: gym.Space) -> None:
+        if not isinstance(actions, gym.spaces.Box):
+            raise TypeError(f"actions must be a Box within [-1, 1], not {actions}")
+        self.actions = int(np.prod(actions.shape))
+        height, width, colours = frames.shape or ()
         self.frame_shape = (height, width, colours)
 
     def __len__(self) -> int:
@@ -45,8 +77,8 @@ class Environments:
         return self.all[i].reset(seed=seed)[0]
 
     def step(self, actions: np.ndarray) -> Arrivals:
-        """actions (E, A), one an environment."""
-        answers: list[Any] = [env.step(action) for env, action in zip(self.all, actions, strict=True)]
+        """actions (n, A) for the first n environments. An episode that is over stays as it ended, without reward."""
+        answers: list[Any] = [env.step(action) for env, action in zip(self.all, actions, strict=False)]
         frames, rewards, terminated, truncated, _ = zip(*answers, strict=True)
         return Arrivals(np.stack(frames), np.array(rewards), np.array(terminated), np.array(truncated))
 
@@ -83,12 +115,10 @@ def episode_returns(agent: Agent, envs: Environments, seeds: list[int], film: li
     film.append(frames[0].copy())
     totals, running = np.zeros(len(seeds)), np.ones(len(seeds), bool)
     while running.any():
-        actions = player.act()
-        for i in np.flatnonzero(running):
-            frames[i], reward, terminated, truncated, _ = envs.all[i].step(actions[i])
-            totals[i] += reward
-            running[i] = not (terminated or truncated)
-            if i == 0:
-                film.append(frames[0].copy())
-        player.push(agent.see(frames))
+        arrivals = envs.step(player.act())
+        totals += arrivals.rewards
+        if running[0]:
+            film.append(arrivals.frames[0].copy())
+        running = ~(arrivals.terminated | arrivals.truncated)
+        player.push(agent.see(arrivals.frames))
     return totals.tolist()

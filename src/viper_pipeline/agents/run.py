@@ -20,6 +20,7 @@ from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.agents.noise import Noise
 from viper_pipeline.agents.pay import Pay
 from viper_pipeline.agents.predicates import Passed
+from viper_pipeline.agents.processes import EnvironmentProcesses
 from viper_pipeline.agents.replay import Replay, restore_rng, rng_state
 from viper_pipeline.agents.rollout import Environments, MakeEnv, evaluate, pressed
 from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
@@ -87,7 +88,7 @@ def train_agent(
     scratch: folder for checkpoints. Killed and called again, the result is the same, bit for bit (CPU).
     """
     seed_everything(seed)
-    envs = Environments(make_env, run.envs, seed)
+    envs = (EnvironmentProcesses if run.processes else Environments)(make_env, run.envs, seed)
     try:
         told = {name: True for name, wanted in (("discrete", discrete), ("curious", curious)) if wanted}
         learner = AGENTS.get(agent)(config, envs.frame_shape, envs.actions, **told).to(device)

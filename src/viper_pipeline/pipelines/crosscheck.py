@@ -49,6 +49,7 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
     elif spec.reward.way == "streaming" and not hasattr(VIDEO_MODELS.get(spec.reward.model), "session"):
         yield f"{here}.reward.way: '{spec.reward.model}' keeps no rolling cache; take model banded, or way exact"
     yield from _buttons(here, spec, simulator)
+    yield from _processes(here, spec, simulator)
     yield from _held_out_tasks(here, spec, simulator)
     yield from _planned(here, spec, simulator)
     if not unknown:
@@ -69,6 +70,14 @@ def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
             yield f"{field}: experts of this suite are scripts; write algorithm: script"
         elif buttons and getattr(recipe, "algorithm", "") == "sac":
             yield f"{field}: sac moves actuators, and this suite has buttons; use ppo, or script"
+
+
+def _processes(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    for name in spec.agents if getattr(simulator, "alone", False) else []:
+        own = getattr(spec.components[name], "runs", None)
+        limits, field = (own, f"{here}.{name}.runs") if own else (spec.runs, f"{here}.runs")
+        if limits.envs > 1 and not limits.processes:
+            yield f"{field}.processes: a process can run one simulator of this suite; write true, or envs: 1"
 
 
 def _held_out_tasks(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:

@@ -50,6 +50,7 @@ class RLBench:
 
     name = "rlbench"
     discrete = False
+    alone = True
     Frames = RLBenchFrames
     """The schema of `suites.rlbench.frames`."""
 

@@ -54,7 +54,7 @@ def launch(arm: str, task: str, cameras: tuple[str, ...], size: int) -> Simulato
     if _opened:
         raise BadEnvironment(
             f"RLBench runs '{_opened[0]}' in this process already, and CoppeliaSim can be opened once a process; "
-            "close that environment first, or record with runtime.workers processes"
+            "close that environment first, or give each its own process (runtime.workers, runs.processes)"
         )
     config = ObservationConfig()
     config.set_all_low_dim(True)
