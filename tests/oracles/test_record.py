@@ -88,6 +88,16 @@ def test_more_noise_is_worse():
         Behaviour(noise=(1.0,), replace=(0.1, 0.2))
 
 
+def test_experts_under_noise_take_its_levels_in_turn_and_are_pushed_further_from_home():
+    plain, pushed = (
+        episodes(20, "expert", behaviour=Behaviour(deterministic=1, expert_noise=levels)) for levels in ((0,), (0, 1))
+    )
+    assert same(plain[::2], pushed[::2]) and not same(plain, pushed)
+    assert np.mean([e.ret for e in plain[1::2]]) > np.mean([e.ret for e in pushed[1::2]])
+    assert same(plain, episodes(20, "expert", behaviour=Behaviour(deterministic=1)))
+    assert same(episodes(2, "noisy"), episodes(2, "noisy", behaviour=Behaviour(expert_noise=(1,)))), "experts alone"
+
+
 def test_a_stopped_recording_resumes(tmp_path, monkeypatch):
     whole = episodes(6, "noisy")
     made = []

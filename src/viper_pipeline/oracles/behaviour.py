@@ -20,6 +20,12 @@ class Behaviour(Config):
     deterministic: float = Field(
         0.25, ge=0, le=1, description="share of expert episodes that take the mean action; the others sample"
     )
+    expert_noise: tuple[float, ...] = Field(
+        (0.0,),
+        min_length=1,
+        description="expert: std of the noise on actions, taken in turn by episodes. The videos then show how an "
+        "expert recovers, not only how it never errs",
+    )
     noise: tuple[float, ...] = Field(
         (0.5, 1.0, 2.0),
         min_length=1,
@@ -59,8 +65,9 @@ class Actor:
         self.kind, self.size, self.policy = kind, size, policy
         self.idle = np.zeros(size, np.float32) if idle is None else np.asarray(idle, np.float32)
         self.deterministic = is_deterministic(index, behaviour.deterministic)
-        level = index % len(behaviour.noise)
-        self.noise, self.replace = behaviour.noise[level], behaviour.replace[level]
+        levels = behaviour.expert_noise if kind == "expert" else behaviour.noise
+        self.noise = levels[index % len(levels)]
+        self.replace = behaviour.replace[index % len(behaviour.replace)] if kind == "noisy" else 0.0
         self.rng = np.random.default_rng(seed)
 
     def __call__(self, state: np.ndarray) -> np.ndarray:
@@ -70,8 +77,9 @@ class Actor:
         if self.kind == "random" or (self.kind == "noisy" and self.rng.random() < self.replace):
             return self.rng.uniform(-1, 1, self.size).astype(np.float32)
         assert self.policy is not None
-        if self.kind == "expert":
-            return self.policy(state[None], self.deterministic, self.rng)[0]
-        action = self.policy(state[None], True, self.rng)[0]
+        mean = self.deterministic if self.kind == "expert" else True
+        action = self.policy(state[None], mean, self.rng)[0]
+        if self.noise == 0:
+            return action
         noise = self.noise * self.rng.standard_normal(self.size, np.float32)
         return np.clip(action + noise, -1, 1).astype(np.float32)
