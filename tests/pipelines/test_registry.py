@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from viper_pipeline import pipeline_registry
@@ -97,11 +98,23 @@ def test_amp_reads_the_videos_of_its_task_or_of_all():
 def test_a_method_of_one_task_adds_its_runs_to_this_task_and_to_the_report():
     params = read_params(ROOT / "profiles" / "laptop.yaml")
     before = {s.node: s for s in Wiring(ROOT).stages(params, params)}
-    params["suites"]["dmc"]["more_methods"] = {"cartpole_balance": ["amp"]}
+    params["suites"]["dmc"]["more_methods"] = {method: ["cartpole_balance"] for method in ("amp", "amp_multi")}
     after = {s.node: s for s in Wiring(ROOT).stages(params, params)}
-    assert after.keys() - before.keys() == {"dmc.train_agent_amp.cartpole_balance-drq-0"}
-    added = {"data/agents/dmc/cartpole_balance/amp-drq/0"}
-    assert set(after["report.aggregate.all"].deps) - set(before["report.aggregate.all"].deps) == added
+    added = {f"dmc.train_agent_{method}.cartpole_balance-drq-0" for method in ("amp", "amp_multi")}
+    assert after.keys() - before.keys() == added
+    read = set(after["report.aggregate.all"].deps) - set(before["report.aggregate.all"].deps)
+    assert read == {f"data/agents/dmc/cartpole_balance/{method}-drq/0" for method in ("amp", "amp_multi")}
+
+
+def test_dvc_runs_a_method_of_some_tasks_over_these_tasks():
+    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    params["suites"]["dmc"] |= {"methods": [], "more_methods": {"amp_multi": ["cartpole_balance"]}}
+    said = yaml.safe_load(generate(ROOT, params)[ROOT / "pipelines/dmc/dvc.yaml"])["stages"]
+    stage = said["train_agent_amp_multi"]
+    assert list(stage["matrix"].values()) == [
+        f"${{{path}}}" for path in ("suites.dmc.more_methods.amp_multi", "suites.dmc.agents", "seeds")
+    ]
+    assert "train_agent_viper" not in said and "data/experts/dmc/ball_in_cup_catch.h5" in stage["deps"]
 
 
 def test_a_swapped_source_changes_one_dependency_and_no_file(stages):

@@ -24,11 +24,13 @@ AXES = {
 """axis -> the list in params.yaml that it runs over"""
 EVERY = {"everytask": AXES["task"]}
 """What a stage of one task reads of all tasks: `every_task` in a suite's block, beside `tasks`."""
+ONLY = "only_"
+"""Before a method's name: the axis of the tasks that this method learns, suites.<suite>.more_methods.<method>"""
 LISTS = AXES | EVERY
 SOURCE = "source"
 """The one value that is looked up per task: suites.<suite>.datasets.<task>.path"""
 DATASETS = "suites.{suite}.datasets"
-SYMBOL = re.compile(r"zq(?P<suite>[A-Za-z0-9_-]+?)zq(?P<kind>[a-z]+)qz")
+SYMBOL = re.compile(r"zq(?P<suite>[A-Za-z0-9_-]+?)zq(?P<kind>[a-z_]+?)qz")
 
 
 def symbol(suite: str, kind: str) -> str:
@@ -51,6 +53,8 @@ def symbolic(params: Mapping[str, Any]) -> dict[str, Any]:
         task = symbol(suite, "task")
         block["tasks"], block["every_task"] = [task], [symbol(suite, "everytask")]
         block["datasets"] = {task: {"path": symbol(suite, SOURCE)}}
+        if more := block.get("more_methods"):
+            block["more_methods"] = {method: [symbol(suite, ONLY + method)] for method in more}
         for axis, key in (("model", "video_models"), ("agent", "agents")):
             if key in block:
                 block[key] = [symbol(suite, axis)]
@@ -61,14 +65,27 @@ def symbolic(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def symbols_in(texts: Iterable[str]) -> dict[str, str]:
-    """kind -> suite of every symbol in some texts, in the order of LISTS."""
+    """kind -> suite of every symbol in some texts: tasks first, then in the order of LISTS."""
     found = {m["kind"]: m["suite"] for text in texts for m in SYMBOL.finditer(text)}
-    return {kind: found[kind] for kind in (*LISTS, SOURCE) if kind in found}
+    some = sorted(kind for kind in found if kind.startswith(ONLY))
+    return {kind: found[kind] for kind in (*some, *LISTS, SOURCE) if kind in found}
+
+
+def is_axis(kind: str) -> bool:
+    """Whether a stage can run over it."""
+    return kind in AXES or kind.startswith(ONLY)
+
+
+def list_of(kind: str, suite: str) -> str:
+    """The list in params.yaml that a symbol stands for."""
+    if kind.startswith(ONLY):
+        return f"suites.{suite}.more_methods.{kind.removeprefix(ONLY)}"
+    return LISTS[kind].format(suite=suite)
 
 
 def values_of(kind: str, suite: str, params: Mapping[str, Any]) -> list[str]:
     """What a symbol stands for, over all of the grid."""
-    return [str(value) for value in dig(params, LISTS[kind].format(suite=suite))]
+    return [str(value) for value in dig(params, list_of(kind, suite))]
 
 
 def assignments(kinds: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[dict[str, str]]:

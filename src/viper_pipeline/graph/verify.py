@@ -7,7 +7,7 @@ from typing import Any
 
 from viper_pipeline.errors import BadParams
 from viper_pipeline.graph.stages import Stage
-from viper_pipeline.graph.symbols import AXES, assignments, put, spread, symbols_in
+from viper_pipeline.graph.symbols import assignments, is_axis, put, spread, symbols_in
 
 SHOWN = 6
 """Differences that the message lists."""
@@ -15,7 +15,7 @@ SHOWN = 6
 
 def own_axes(stage: Stage) -> dict[str, str]:
     """The axes that a stage runs over: axis -> suite."""
-    return {kind: suite for kind, suite in symbols_in(stage.texts).items() if kind in AXES}
+    return {kind: suite for kind, suite in symbols_in(stage.texts).items() if is_axis(kind)}
 
 
 def expand(stage: Stage, params: Mapping[str, Any]) -> Iterable[Stage]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from viper_pipeline.errors import BadParams
 from viper_pipeline.graph.stages import Stage, Wiring
-from viper_pipeline.graph.symbols import AXES, DATASETS, LISTS, SOURCE, SYMBOL, spread, symbolic, symbols_in
+from viper_pipeline.graph.symbols import DATASETS, SOURCE, SYMBOL, list_of, spread, symbolic, symbols_in
 from viper_pipeline.graph.verify import own_axes, verify
 
 HEADER = (
@@ -72,10 +72,10 @@ def body(stage: Stage, params: Mapping[str, Any]) -> dict[str, Any]:
     said["deps"] = [*stage.code, *fan_in(stage.deps)]
     # the lists that a fan-in runs over decide what is read, so they are inputs too
     lists = {
-        LISTS[kind].format(suite=suite)
+        list_of(kind, suite)
         for dep in stage.deps
         for kind, suite in symbols_in([dep]).items()
-        if kind in LISTS and kind not in own
+        if kind != SOURCE and kind not in own
     }
     if wanted := sorted({*fan_in(stage.params), *lists}):
         said["params"] = wanted
@@ -87,7 +87,7 @@ def body(stage: Stage, params: Mapping[str, Any]) -> dict[str, Any]:
         return {"foreach": _from_params(DATASETS.format(suite=looked_up)), "do": said}
     if own:
         return {
-            "matrix": {kind: _from_params(AXES[kind].format(suite=suite)) for kind, suite in own.items()},
+            "matrix": {kind: _from_params(list_of(kind, suite)) for kind, suite in own.items()},
             **said,
         }
     return said

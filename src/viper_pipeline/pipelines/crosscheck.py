@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +35,12 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
         yield f"{here}.tasks: a task is listed twice"
     yield from _tables(here, spec)
     yield from _datasets(suite, here, spec)
-    for task, more in spec.more_methods.items():
-        if task not in spec.tasks:
-            yield f"{here}.more_methods.{task}: not in {here}.tasks{did_you_mean(task, spec.tasks)}"
-        for method in set(more) & set(spec.methods):
-            yield f"{here}.more_methods.{task}: '{method}' is in {here}.methods already; delete it from one of them"
-    used = {*spec.methods, *itertools.chain(*spec.more_methods.values())}
-    if {"amp", "amp_multi"} & used and spec.amp is None:
+    for method, tasks in spec.more_methods.items():
+        for task in set(tasks) - set(spec.tasks):
+            yield f"{here}.more_methods.{method}: '{task}' is not in {here}.tasks{did_you_mean(task, spec.tasks)}"
+        if method in spec.methods:
+            yield f"{here}.more_methods.{method}: in {here}.methods already; delete it from one of them"
+    if {"amp", "amp_multi"} & spec.learned.keys() and spec.amp is None:
         yield f"{here}.amp: methods amp and amp_multi need this block; `amp: {{}}` takes the paper's code's settings"
     if spec.reward.model not in spec.video_models:
         yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"

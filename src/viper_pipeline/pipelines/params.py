@@ -20,7 +20,7 @@ from viper_pipeline.pipelines.ablations.config import AblationsConfig
 from viper_pipeline.pipelines.ablations.config import contradictions as ablation_contradictions
 from viper_pipeline.pipelines.component import component
 from viper_pipeline.pipelines.crosscheck import contradictions
-from viper_pipeline.pipelines.values import methods_of
+from viper_pipeline.pipelines.methods import learned
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.rewards.amp import AMPConfig
 from viper_pipeline.rewards.evaluate import EvaluationConfig
@@ -99,8 +99,8 @@ class SuiteConfig(Config):
         description="viper; oracle: the true reward; exploration: the bonus alone; amp: a discriminator shown expert "
         "videos of the task; amp_multi: of every task"
     )
-    more_methods: dict[str, list[Method]] = Field(
-        default_factory=dict, description="by task: methods that only this task is learned with, besides `methods`"
+    more_methods: dict[Method, list[str]] = Field(
+        default_factory=dict, description="by method: the tasks it learns; each of `methods` learns all"
     )
     agents: list[str] = Field(description="each has a block of its own name")
     runs: RunConfig
@@ -125,9 +125,10 @@ class SuiteConfig(Config):
                     raise ValueError(f"{key}: '{name}' needs a block of its settings, called {name}")
         return block | {"components": components}
 
-    def methods_of(self, task: str) -> list[str]:
-        """The methods whose agents learn this task."""
-        return methods_of(vars(self), task)
+    @property
+    def learned(self) -> dict[str, list[str]]:
+        """Method -> the tasks it learns."""
+        return learned(vars(self))
 
     @field_validator("oracles", mode="before")
     @classmethod
@@ -228,8 +229,8 @@ def check_command(paths: list[str]) -> None:
     for path in paths or [str(project_root() / "params.yaml")]:
         params = validate(read_params(path), path)
         runs = sum(
-            len(s.methods_of(task)) * len(s.agents) * len(params.seeds)
+            len(tasks) * len(s.agents) * len(params.seeds)
             for s in params.suites.values()
-            for task in s.tasks
+            for tasks in s.learned.values()
         )
         print(f"{path}: profile {params.profile}, {', '.join(params.suites)}: {runs} agent runs. It is sound.")

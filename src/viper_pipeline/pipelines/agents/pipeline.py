@@ -11,7 +11,7 @@ from viper_pipeline.pipelines.agents.train_agent import train_agent
 from viper_pipeline.pipelines.agents.train_agent_amp import train_agent_amp
 from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
 from viper_pipeline.pipelines.bind import bind, stage
-from viper_pipeline.pipelines.values import methods_of
+from viper_pipeline.pipelines.methods import learned
 
 
 def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
@@ -19,8 +19,8 @@ def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipelin
     p = f"params:suites.{suite}"
     model = spec["reward"]["model"]
     nodes = []
-    for task in spec["tasks"]:
-        for method in methods_of(spec, task):
+    for method, tasks in learned(spec).items():
+        for task in tasks:
             for agent in spec["agents"]:
                 for seed in seeds:
                     inputs = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -66,11 +65,9 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
             videos = shown * (1 + copies) + sum(min(settings.episodes, kind) for kind in kinds)
             scored[task] = videos * length / suite.curation.stride
         yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
-    methods = {task: suite.methods_of(task) for task in tasks}
-    for method in dict.fromkeys(itertools.chain(*methods.values())):
-        learned = sum(method in of for of in methods.values())
+    for method, learned in suite.learned.items():
         for agent in suite.agents:
-            yield _agents(name, suite, method, agent, frames, learned * seeds)
+            yield _agents(name, suite, method, agent, frames, len(learned) * seeds)
 
 
 def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict[str, int], runs: int) -> Work:

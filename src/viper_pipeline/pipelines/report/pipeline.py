@@ -8,11 +8,11 @@ from typing import Any
 from kedro.pipeline import Pipeline
 
 from viper_pipeline.pipelines.bind import stage
+from viper_pipeline.pipelines.methods import learned
 from viper_pipeline.pipelines.report.aggregate import aggregate
 from viper_pipeline.pipelines.report.draw_figures import draw_figures
 from viper_pipeline.pipelines.report.write_cards import write_cards
 from viper_pipeline.pipelines.report.write_report import write_report
-from viper_pipeline.pipelines.values import methods_of
 
 
 def create(
@@ -41,7 +41,8 @@ def results_of(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) ->
         for task in spec["tasks"]:
             experts[f"experts__{suite}__{task}"] = f"{suite}/{task}/experts"
             experts[f"baselines__{suite}__{task}"] = f"{suite}/{task}/baseline_episodes"
-            for method in methods_of(spec, task):
+        for method, tasks in learned(spec).items():
+            for task in tasks:
                 for agent in spec["agents"]:
                     for seed in seeds:
                         key = f"run__{suite}__{task}__{method}__{agent}__{seed}"
