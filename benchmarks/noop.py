@@ -1,6 +1,6 @@
 """What `viper run` costs when nothing is to be done: CPU seconds and peak memory over a profile's whole graph.
 
-python benchmarks/noop.py                    the paper's profile: 398 stages
+python benchmarks/noop.py                    the paper's profile: 1,081 stages
 python benchmarks/noop.py --profile tiny
 
 Works in a fresh clone in a temporary folder. Outputs are small files that stand for the real ones; DVC records them as

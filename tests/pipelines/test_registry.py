@@ -31,7 +31,9 @@ def test_every_profile_gives_a_graph_of_the_promised_size(profile):
         models, seeds = len(block["models"]) + len(block["contexts"]), len(params["seeds"])
         assert len(built["ablations"].nodes) == 2 * models + (models + len(block["betas"])) * seeds + 1
     for number, (name, suite) in enumerate(params["suites"].items()):
-        runs = len(suite["tasks"]) * len(suite["methods"]) * len(suite["agents"]) * len(params["seeds"])
+        some = sum(map(len, suite.get("more_methods", {}).values()))
+        learned = len(suite["tasks"]) * len(suite["methods"]) + some
+        runs = learned * len(suite["agents"]) * len(params["seeds"])
         page = 4 if number else 0  # the first suite's is the report
         assert len(built[name].nodes) == 5 * len(suite["tasks"]) + 1 + 2 * len(suite["video_models"]) + runs + page
     assert generate(ROOT, params)
