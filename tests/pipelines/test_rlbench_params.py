@@ -19,7 +19,7 @@ def params():
     del raw["ablations"]
     block = raw["suites"]["rlbench"]
     one = {key: {TASK: block[key][TASK]} for key in ("datasets", "oracles")}
-    return raw | {"suites": {"rlbench": block | one | {"tasks": [TASK], "held_out_tasks": []}}}
+    return raw | {"suites": {"rlbench": block | one | {"tasks": [TASK], "held_out_tasks": [], "more_methods": {}}}}
 
 
 WRONG = {
