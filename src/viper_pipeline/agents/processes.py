@@ -16,26 +16,24 @@ class EnvironmentProcesses(Environments):
     """As `Environments`, with the same answers; frames arrive through shared memory."""
 
     def __init__(self, make_env: MakeEnv, count: int, seed: int) -> None:
-        self.count = count
         self.vector = AsyncVectorEnv(
             [partial(_resting, make_env, derive(seed, "env", i)) for i in range(count)],
             autoreset_mode=AutoresetMode.DISABLED,
             context="spawn",  # who has drawn must not fork
-            copy=True,
         )
         self._measure(self.vector.single_action_space, self.vector.single_observation_space)
 
     def __len__(self) -> int:
-        return self.count
+        return self.vector.num_envs
 
     def reset(self, i: int, seed: int) -> np.ndarray:
         """Begin an episode in environment `i` -> its first frame (H, W, C)."""
-        only = np.arange(self.count) == i
-        return self.vector.reset(seed=[seed] * self.count, options={"reset_mask": only})[0][i]
+        only = np.arange(len(self)) == i
+        return self.vector.reset(seed=[seed] * len(self), options={"reset_mask": only})[0][i]
 
     def step(self, actions: np.ndarray) -> Arrivals:
         """actions (n, A) for the first n of them; the others stand still."""
-        idle = np.zeros((self.count - len(actions), *actions.shape[1:]), actions.dtype)
+        idle = np.zeros((len(self) - len(actions), *actions.shape[1:]), actions.dtype)
         answers = self.vector.step(np.concatenate([actions, idle]))
         frames, rewards, terminated, truncated = (part[: len(actions)] for part in answers[:4])
         return Arrivals(frames, rewards, terminated, truncated)

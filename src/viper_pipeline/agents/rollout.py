@@ -78,7 +78,7 @@ class Environments:
 
     def step(self, actions: np.ndarray) -> Arrivals:
         """actions (n, A) for the first n environments. An episode that is over stays as it ended, without reward."""
-        answers: list[Any] = [env.step(action) for env, action in zip(self.all, actions, strict=False)]
+        answers: list[Any] = [env.step(action) for env, action in zip(self.all[: len(actions)], actions, strict=True)]
         frames, rewards, terminated, truncated, _ = zip(*answers, strict=True)
         return Arrivals(np.stack(frames), np.array(rewards), np.array(terminated), np.array(truncated))
 

@@ -8,7 +8,7 @@ and there evaluations may use the same simulators.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from viper_pipeline.agents.predicates import Passed
 from viper_pipeline.agents.processes import EnvironmentProcesses
 from viper_pipeline.agents.replay import Replay, restore_rng, rng_state
 from viper_pipeline.agents.rollout import Environments, MakeEnv, evaluate, pressed
+from viper_pipeline.agents.tally import Tally
 from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
 from viper_pipeline.training.progress import Progress, silent
 from viper_pipeline.training.seeding import derive, random_state, restore_random_state, seed_everything
@@ -36,25 +37,6 @@ class AgentRun:
     final_returns: list[float]
     weights: dict[str, Tensor]
     frames: np.ndarray  # (T, H, W, C) uint8: an episode of the final evaluation
-
-
-@dataclass
-class Tally:
-    """Sums since the last row of the curve. True returns are for people; the agent never sees them."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, name: str, values: np.ndarray | float) -> None:
-        """Some more values of one thing."""
-        self.sums[name] = self.sums.get(name, 0.0) + float(np.sum(values))
-        self.counts[name] = self.counts.get(name, 0) + int(np.size(values))
-
-    def means(self) -> dict[str, float]:
-        """The means; begins anew."""
-        means = {name: total / max(self.counts[name], 1) for name, total in self.sums.items()}
-        self.sums, self.counts = {}, {}
-        return means
 
 
 def train_agent(

@@ -64,10 +64,10 @@ class Actor:
     ) -> None:
         self.kind, self.size, self.policy = kind, size, policy
         self.idle = np.zeros(size, np.float32) if idle is None else np.asarray(idle, np.float32)
-        self.deterministic = is_deterministic(index, behaviour.deterministic)
+        self.deterministic = kind != "expert" or is_deterministic(index, behaviour.deterministic)
         levels = behaviour.expert_noise if kind == "expert" else behaviour.noise
         self.noise = levels[index % len(levels)]
-        self.replace = behaviour.replace[index % len(behaviour.replace)] if kind == "noisy" else 0.0
+        self.replace = behaviour.replace[index % len(behaviour.replace)]
         self.rng = np.random.default_rng(seed)
 
     def __call__(self, state: np.ndarray) -> np.ndarray:
@@ -77,8 +77,7 @@ class Actor:
         if self.kind == "random" or (self.kind == "noisy" and self.rng.random() < self.replace):
             return self.rng.uniform(-1, 1, self.size).astype(np.float32)
         assert self.policy is not None
-        mean = self.deterministic if self.kind == "expert" else True
-        action = self.policy(state[None], mean, self.rng)[0]
+        action = self.policy(state[None], self.deterministic, self.rng)[0]
         if self.noise == 0:
             return action
         noise = self.noise * self.rng.standard_normal(self.size, np.float32)

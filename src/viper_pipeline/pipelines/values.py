@@ -21,11 +21,6 @@ class Recording:
     payload: str = "frames"
 
 
-def methods_of(spec: Mapping[str, Any], task: str) -> list[str]:
-    """The methods whose agents learn this task: the suite's, then the task's own `more_methods`."""
-    return [*spec["methods"], *spec.get("more_methods", {}).get(task, [])]
-
-
 def by_task(prefix: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs called `<prefix>__<task>`, by task, in the order of the task list."""
     return {name.partition("__")[2]: value for name, value in inputs.items() if name.startswith(f"{prefix}__")}
