@@ -65,6 +65,20 @@ def test_units_are_timed() -> None:
         assert 0 < probe(params, "dmc", unit, "cpu")["seconds"] < 60, unit
 
 
+def test_an_agents_step_is_timed_in_this_process_even_where_environments_have_their_own() -> None:
+    assert 0 < probe(profile("tiny", processes=True), "dmc", "drq step", "cpu")["seconds"] < 60
+
+
+def test_an_agent_with_limits_of_its_own_is_counted_by_them() -> None:
+    params = profile("paper")
+    dmc, found = params.suites["dmc"], counts(params)
+    own = dmc.limits("dreamer")[0]
+    assert own.steps != dmc.runs.steps
+    for agent, limits in (("dreamer", own), ("drq", dmc.runs)):
+        work = found["dmc", f"train_agent_oracle {agent}"]
+        assert work.units[f"{agent} step"] == work.runs * (limits.steps - limits.random_steps)
+
+
 def test_hardware_that_was_not_measured_is_refused() -> None:
     with pytest.raises(BadParams, match="not been measured on 'Abacus'"):
         table.cost_command(ROOT, "paper", "Abacus", None, print)

@@ -72,10 +72,9 @@ def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
 
 def _processes(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
     for name in spec.agents if getattr(simulator, "alone", False) else []:
-        own = getattr(spec.components[name], "runs", None)
-        limits, field = (own, f"{here}.{name}.runs") if own else (spec.runs, f"{here}.runs")
+        limits, field = spec.limits(name)
         if limits.envs > 1 and not limits.processes:
-            yield f"{field}.processes: a process can run one simulator of this suite; write true, or envs: 1"
+            yield f"{here}.{field}.processes: a process can run one simulator of this suite; write true, or envs: 1"
 
 
 def _held_out_tasks(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:

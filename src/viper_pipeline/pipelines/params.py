@@ -130,6 +130,11 @@ class SuiteConfig(Config):
         """Method -> the tasks it learns."""
         return learned(vars(self))
 
+    def limits(self, agent: str) -> tuple[RunConfig, str]:
+        """How long an agent lives, and the field of the suite's block that says so: its own `runs`, or that of all."""
+        own: RunConfig | None = getattr(self.components[agent], "runs", None)
+        return (own, f"{agent}.runs") if own else (self.runs, "runs")
+
     @field_validator("oracles", mode="before")
     @classmethod
     def _oracle_recipes(cls, table: Any) -> Any:

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.agents.run import train_agent
 from viper_pipeline.oracles.config import OracleConfig
 from viper_pipeline.oracles.learner import Learner
@@ -78,7 +77,7 @@ def _seconds(name: str, suite: SuiteConfig, unit: str, device: str) -> tuple[flo
     words = unit.split()
     if words[-1] in suite.video_models:
         return _video_model(words[-1], suite, tokenizer, unit, device)
-    return _agent(name, suite, words[0], "bonus" in words, device), suite.runs.envs
+    return _agent(name, suite, words[0], "bonus" in words, device), suite.limits(words[0])[0].envs
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -181,12 +180,13 @@ class Dark(gymnasium.Env):
 def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) -> float:
     """Seconds a step of acting and learning; neither the simulator nor the reward is in it."""
     moments: list[float] = []
-    envs, actions = suite.runs.envs, len(SUITES.get(name)().idle_action(suite.tasks[0]))
+    limits, _ = suite.limits(agent)
+    envs, actions = limits.envs, len(SUITES.get(name)().idle_action(suite.tasks[0]))
     first = 40 * envs
     quick: dict[str, Any] = {"random_steps": first, "steps": first + (STEPS + 2) * envs, "round_steps": 40}
     quick |= {"eval_every": 10**6, "checkpoint_every": 10**6, "final_episodes": 1, "final_round_steps": None}
-    quick |= {"capacity": 1000 * envs}
-    run: RunConfig = suite.runs.model_copy(update=quick)
+    quick |= {"capacity": 1000 * envs, "processes": False}  # another process could not note moments here
+    run = limits.model_copy(update=quick)
     config: RNDConfig = suite.exploration
     train_agent(
         agent,

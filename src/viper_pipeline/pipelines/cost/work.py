@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from viper_pipeline.agents.config import RunConfig
 from viper_pipeline.oracles.config import OracleConfig
 from viper_pipeline.pipelines.params import Params, SuiteConfig
 from viper_pipeline.rewards.perturbations import perturbed
@@ -71,7 +70,7 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
 
 
 def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict[str, int], runs: int) -> Work:
-    run: RunConfig = suite.runs
+    run, _ = suite.limits(agent)
     judged = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(np.mean([*frames.values()]))
     units = {"frame drawn": runs * (run.steps + judged)}
     bonus = " with bonus" if method in ("viper", "exploration") else ""
