@@ -8,6 +8,7 @@ import pytest
 
 from viper_pipeline.errors import BadParams
 from viper_pipeline.graph.project import read_params
+from viper_pipeline.oracles.search import SearchConfig
 from viper_pipeline.pipelines.cost import table
 from viper_pipeline.pipelines.cost.probes import probe, units_of
 from viper_pipeline.pipelines.cost.work import Work, work_of
@@ -77,6 +78,15 @@ def test_an_agent_with_limits_of_its_own_is_counted_by_them() -> None:
     for agent, limits in (("dreamer", own), ("drq", dmc.runs)):
         work = found["dmc", f"train_agent_oracle {agent}"]
         assert work.units[f"{agent} step"] == work.runs * (limits.steps - limits.random_steps)
+
+
+def test_games_that_are_searched_cost_what_is_imagined() -> None:
+    params = profile("small")
+    atari, work = params.suites["atari"], counts(params)["atari", "record_episodes"]
+    searched = [r for r in atari.oracles.values() if isinstance(r, SearchConfig)]
+    assert len(searched) == 1 and searched[0].imagined == 24 * 20 / 4
+    assert work.units["step imagined"] == searched[0].imagined * work.units["frame drawn"] / len(atari.tasks)
+    assert 0 < probe(params, "atari", "step imagined", "cpu")["seconds"] < 1
 
 
 def test_hardware_that_was_not_measured_is_refused() -> None:

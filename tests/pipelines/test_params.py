@@ -209,6 +209,7 @@ def test_rules_and_recipes_are_checked_by_suite():
         "suites.atari.oracles.pong": ({"algorithm": "script", "nois": 1}, "suites.atari.oracles.pong.nois"),
         "suites.atari.oracles.freeway": ({"algorithm": "sac", "steps": 5000}, "has buttons; use ppo"),
         "suites.dmc.oracles.cartpole_balance": ({"algorithm": "script"}, "no script is written"),
+        "suites.dmc.oracles.ball_in_cup_catch": ({"algorithm": "search"}, "in an emulator, and this suite has none"),
     }
     for path, (value, expected) in wrong.items():
         with pytest.raises(BadParams) as error:

@@ -18,6 +18,7 @@ from viper_pipeline.oracles.learner import Learner
 from viper_pipeline.oracles.policy import Policy
 from viper_pipeline.oracles.sb3 import good_enough, play
 from viper_pipeline.oracles.scripts import ScriptConfig, script_for
+from viper_pipeline.oracles.search import SearchConfig, Searcher
 from viper_pipeline.training.artifacts import Directory
 from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
 from viper_pipeline.training.curves import history_csv
@@ -109,13 +110,13 @@ def player_from(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Play
 
 def train_player(
     make_state_env: Callable[[int], gymnasium.Env],
-    config: OracleConfig | ScriptConfig,
+    config: OracleConfig | ScriptConfig | SearchConfig,
     task: str,
     seed: int,
     scratch: Path | None = None,
     progress: Progress = silent,
 ) -> Directory:
-    """A script's recipe is all there is of it; PPO trains until `config.steps`, or until `config.stop_return`.
+    """A script's or a search's recipe is all there is of it; PPO trains until `steps`, or until `stop_return`.
 
     scratch: folder for checkpoints, one per evaluation; killed and called again, it goes on from there.
     Returns what `load_player` reads, and for PPO `curve.csv` (evaluation returns).
@@ -123,6 +124,7 @@ def train_player(
     about: dict[str, Any] = {"format": FORMAT, "task": task, "recipe": config.model_dump(mode="json")}
     if isinstance(config, ScriptConfig):
         script_for(task, config.noise)
+    if not isinstance(config, OracleConfig):
         return Directory(about)
     seed_everything(seed)
     learner, judge = ButtonsLearner(make_state_env, config, seed), make_state_env(derive(seed, "judge"))
@@ -156,4 +158,6 @@ def load_player(directory: Directory) -> Policy:
         raise BadData(f"config.json: format {about.get('format')!r} is not '{FORMAT}'; train the oracle anew")
     if about["recipe"]["algorithm"] == "script":
         return script_for(about["task"], about["recipe"]["noise"])
+    if about["recipe"]["algorithm"] == "search":
+        return Searcher(SearchConfig.model_validate(about["recipe"]))
     return player_from(about["actor"], directory.tensors)

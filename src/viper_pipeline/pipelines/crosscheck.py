@@ -9,6 +9,7 @@ from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.errors import BadParams
 from viper_pipeline.oracles.planner import PlannerConfig
 from viper_pipeline.oracles.scripts import SCRIPTS, ScriptConfig
+from viper_pipeline.oracles.search import SearchConfig
 from viper_pipeline.oracles.waypoints import WAYPOINTS
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.suites import SUITES
@@ -67,7 +68,9 @@ def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
         elif scripted and not isinstance(recipe, ScriptConfig):
             yield f"{field}: experts of this suite are scripts; write algorithm: script"
         elif buttons and getattr(recipe, "algorithm", "") == "sac":
-            yield f"{field}: sac moves actuators, and this suite has buttons; use ppo, or script"
+            yield f"{field}: sac moves actuators, and this suite has buttons; use ppo, script or search"
+        elif isinstance(recipe, SearchConfig) and not getattr(simulator, "imagines", False):
+            yield f"{field}: search plays games ahead in an emulator, and this suite has none; use another algorithm"
 
 
 def _processes(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:

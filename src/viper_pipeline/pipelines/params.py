@@ -16,6 +16,7 @@ from viper_pipeline.oracles.behaviour import Behaviour
 from viper_pipeline.oracles.config import OracleConfig
 from viper_pipeline.oracles.planner import PlannerConfig
 from viper_pipeline.oracles.scripts import ScriptConfig
+from viper_pipeline.oracles.search import SearchConfig
 from viper_pipeline.pipelines.ablations.config import AblationsConfig
 from viper_pipeline.pipelines.ablations.config import contradictions as ablation_contradictions
 from viper_pipeline.pipelines.component import component
@@ -33,7 +34,11 @@ from viper_pipeline.training.compute import ComputeConfig
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.curate import CurationConfig
 
-UNLEARNED: dict[str, type[Config]] = {"script": ScriptConfig, "planner": PlannerConfig}
+UNLEARNED: dict[str, type[Config]] = {
+    "script": ScriptConfig,
+    "search": SearchConfig,
+    "planner": PlannerConfig,
+}
 """Algorithms of oracles that do not learn, and what may be said of each."""
 Method = Literal["viper", "oracle", "exploration", "amp", "amp_multi"]
 
@@ -85,7 +90,7 @@ class SuiteConfig(Config):
     )
     frames: FrameSettings
     datasets: dict[str, DatasetConfig]
-    oracles: dict[str, OracleConfig | ScriptConfig | PlannerConfig]
+    oracles: dict[str, OracleConfig | ScriptConfig | SearchConfig | PlannerConfig]
     record: RecordConfig
     baselines: BaselinesConfig
     curation: CurationConfig

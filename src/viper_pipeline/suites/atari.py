@@ -48,6 +48,7 @@ class Atari:
     name = "atari"
     discrete = True
     """Actions are preferences (18,): the greatest one among the game's actions is played."""
+    imagines = True
     Frames = Rules
     """The schema of `suites.atari.frames`."""
 
@@ -169,6 +170,23 @@ class AtariEnv(gymnasium.Env):
         ends = over and self.rules.game_over == "terminates"
         observation, info = self._observe()
         return observation, reward, ends, not ends and (over or self.frames >= self.rules.max_frames), info
+
+    def imagine(self, plans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What would come of playing `plans` (N, H), positions in `numbers`, from here; the game stays as it is.
+
+        Returns each step's score (N, H) and the lives left after it (N, H). The chance of sticky actions is not
+        foreseen: it is drawn anew each time.
+        """
+        scores, lives = np.zeros(plans.shape, np.float32), np.zeros(plans.shape, np.float32)
+        here = self.ale.cloneState()
+        for n, plan in enumerate(plans):
+            for step, chosen in enumerate(plan):
+                scores[n, step] = sum(self.ale.act(self.actions[chosen]) for _ in range(self.rules.action_repeat))
+                lives[n, step] = self.ale.lives()
+                if self.ale.game_over():
+                    break
+            self.ale.restoreState(here)
+        return scores, lives
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """The present frame, uint8 (H, W, 3)."""

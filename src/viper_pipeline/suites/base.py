@@ -25,6 +25,8 @@ class Suite(Protocol):
     """True: an action (A,) holds preferences, and the greatest is done. False: positions of actuators."""
     scripted: bool = False
     """True: experts are scripts, and none is learned."""
+    imagines: bool = False
+    """True: environments have `imagine`, and experts may search (see `oracles/search.py`)."""
     alone: bool = False
     """True: a process can hold one environment at a time."""
     Frames: type[FrameSettings] = FrameSettings

@@ -19,6 +19,7 @@ from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.run import train_agent
 from viper_pipeline.oracles.config import OracleConfig
 from viper_pipeline.oracles.learner import Learner
+from viper_pipeline.oracles.search import SearchConfig
 from viper_pipeline.pipelines.params import Params, SuiteConfig
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 from viper_pipeline.suites import SUITES
@@ -39,6 +40,8 @@ def units_of(suite: SuiteConfig) -> Iterator[str]:
     """Every unit that can be timed."""
     if any(isinstance(recipe, OracleConfig) for recipe in suite.oracles.values()):
         yield "oracle step"
+    if any(isinstance(recipe, SearchConfig) for recipe in suite.oracles.values()):
+        yield "step imagined"
     yield from ("frame drawn", "image learned", "frame encoded")
     for model in suite.video_models:
         yield from (f"clip learned by {model}", f"frame scored by {model}")
@@ -62,6 +65,8 @@ def probe(params: Params, suite: str, unit: str, device: str) -> dict[str, Any]:
 def _seconds(name: str, suite: SuiteConfig, unit: str, device: str) -> tuple[float, int]:
     if unit == "frame drawn":
         return _drawn(name, suite), 1
+    if unit == "step imagined":
+        return _imagined(name, suite), 1
     if unit == "oracle step":
         return _oracle(name, suite), 1
     backgrounds = np.zeros((len(suite.tasks), suite.frames.size, suite.frames.size, 3), np.uint8)
@@ -99,6 +104,14 @@ def _drawn(name: str, suite: SuiteConfig) -> float:
     seconds = _timed(lambda: [env.step(action) for _ in range(10)]) / 10
     env.close()
     return seconds
+
+
+def _imagined(name: str, suite: SuiteConfig) -> float:
+    """Of the suite's first task, from the beginning of a game."""
+    simulator, task = SUITES.get(name)(), suite.tasks[0]
+    env: Any = simulator.make(task, 0, simulator.frame_spec(task, suite.frames.model_dump()), pixels=False)
+    env.reset(seed=0)
+    return _timed(lambda: env.imagine(np.zeros((4, 25), int))) / 100
 
 
 def _oracle(name: str, suite: SuiteConfig) -> float:

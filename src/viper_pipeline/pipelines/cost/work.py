@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from viper_pipeline.oracles.config import OracleConfig
+from viper_pipeline.oracles.search import SearchConfig
 from viper_pipeline.pipelines.params import Params, SuiteConfig
 from viper_pipeline.rewards.perturbations import perturbed
 from viper_pipeline.suites import SUITES
@@ -36,14 +37,19 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
     specs = {task: simulator.frame_spec(task, suite.frames.model_dump()) for task in tasks}
     frames = {task: simulator.episode_steps(task, spec) + 1 for task, spec in specs.items()}
     pixels = suite.frames.size**2 * 3
-    steps = sum(recipe.steps for recipe in suite.oracles.values() if isinstance(recipe, OracleConfig))
+    recipes = {task: suite.oracles[task] for task in tasks if task in suite.oracles}
+    steps = sum(recipe.steps for recipe in recipes.values() if isinstance(recipe, OracleConfig))
+    ahead = sum(frames[task] * r.imagined for task, r in recipes.items() if isinstance(r, SearchConfig))
     yield Work(name, "train_oracle", len(tasks), {"oracle step": steps} if steps else {})
     for stage, episodes in (
         ("record_episodes", suite.record.expert + suite.record.noisy),
         ("record_baselines", suite.baselines.random + suite.baselines.idle),
     ):
         drawn = episodes * sum(frames.values())
-        yield Work(name, stage, len(tasks), {"frame drawn": drawn}, disk=drawn * pixels)
+        units = {"frame drawn": drawn}
+        if ahead and stage == "record_episodes":
+            units["step imagined"] = episodes * ahead
+        yield Work(name, stage, len(tasks), units, disk=drawn * pixels)
     kept = (suite.curation.top_k + suite.record.noisy) * sum(frames.values()) / suite.curation.stride
     yield Work(name, "curate_experts", len(tasks), disk=kept * pixels)
     training = suite.tokenizer.training
