@@ -61,11 +61,13 @@ def draw_rollouts(evidence: Evidence) -> Drawn:
     for panel, (suite, model, task) in zip(panels, keys, strict=True):
         strip = frames_of(found[suite, model, task])
         size = int(evidence.tokenizers[suite,].config.get("size", 64)) if (suite,) in evidence.tokenizers else 64
-        show_frames(panel, strip[: 2 * size], f"{suite}: {task}, {model}; above a held-out expert, below the model")
+        title = f"{suite}: {task}, {model}; above a held-out expert (decoded), below the model"
+        show_frames(panel, strip[: 2 * size], title)
     return Drawn(
         figure,
         f"n = 1 video of {len(keys)} environment{'s' if len(keys) > 1 else ''}. The model is shown the first frame and "
-        "samples the others; consecutive frames, where the paper shows T = 0, 16, 32, 48, 64.",
+        "samples the others; both rows are decoded codes. Consecutive frames, where the paper shows T = 0, 16, 32, 48, "
+        "64.",
         vector=False,
     )
 
