@@ -1,0 +1,66 @@
+"""What Atari experts that are not learned score, beside random play: seeded games cut after --frames, no pictures.
+
+python benchmarks/atari_experts.py                       every game by script, if there is one, and by search
+python benchmarks/atari_experts.py search zaxxon --frames 5000 --search '{"horizon": 50, "hold": 6}'
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from viper_pipeline.oracles.scripts import SCRIPTS, script_for
+from viper_pipeline.oracles.search import SearchConfig, Searcher, Searching
+from viper_pipeline.suites.atari import ACTIONS, Atari
+from viper_pipeline.suites.atari_games import GAMES
+
+KINDS = ("random", "script", "search")
+
+
+def uniform(states, deterministic, rng):
+    """Random play, as in the floors of every table."""
+    return rng.uniform(-1, 1, (len(states), ACTIONS)).astype(np.float32)
+
+
+def games(kind: str, task: str, frames: int, n: int, search: SearchConfig) -> Iterator[float]:
+    """The score of each of n games."""
+    suite = Atari()
+    rules = {"max_frames": frames} | ({"action_set": "minimal"} if kind == "search" else {})
+    env = suite.make(task, 0, suite.frame_spec(task, rules), pixels=False)
+    if kind == "search":
+        env = Searching(env, search)
+    policy = {"random": lambda: uniform, "script": lambda: script_for(task, 0.02), "search": lambda: Searcher(search)}
+    act = policy[kind]()
+    for seed in range(1000, 1000 + n):
+        (state, _), rng, score, done = env.reset(seed=seed), np.random.default_rng(seed), 0.0, False
+        while not done:
+            state, reward, terminated, truncated, _ = env.step(act(state[None], True, rng)[0])
+            score, done = score + reward, terminated or truncated
+        yield score
+
+
+def main() -> None:
+    """One line a game and kind of player."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", choices=[[], *KINDS, *GAMES], help="kinds of player and games; none: all")
+    parser.add_argument("--frames", type=int, default=2000, help="emulator frames of a game")
+    parser.add_argument("--games", type=int, default=10)
+    parser.add_argument("--search", type=json.loads, default={}, help="settings of SearchConfig")
+    args = parser.parse_args()
+    search = SearchConfig(**args.search)
+    for task in [game for game in GAMES if game in args.words] or GAMES:
+        for kind in [kind for kind in KINDS if kind in args.words] or KINDS:
+            if kind == "script" and task not in SCRIPTS:
+                continue
+            begun = time.process_time()
+            scores = list(games(kind, task, args.frames, args.games, search))
+            spent = (time.process_time() - begun) / args.games
+            low, high = min(scores), max(scores)
+            line = f"{task:9s} {kind:7s} mean {np.mean(scores):8.1f} ({low:g} to {high:g}), n = {len(scores)}"
+            print(f"{line}, {spent:.1f} CPU s a game", flush=True)
+
+
+if __name__ == "__main__":
+    main()
