@@ -18,7 +18,7 @@ from tests.results.test_page import FLOORS, metrics, run, scores  # noqa: F401 (
 from tests.videos.makers import episode, file
 from viper_pipeline.results.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.results.costs import by_stage
-from viper_pipeline.results.films import smaller
+from viper_pipeline.results.films import few_colours, smaller
 from viper_pipeline.results.lineage_graph import depths, draw_lineage, stages
 from viper_pipeline.results.metrics import build_metrics
 from viper_pipeline.results.page import Origins, render
@@ -86,6 +86,19 @@ def test_a_film_loses_every_second_frame_and_what_was_enlarged():
     assert image.size == (64, 64) and image.info["duration"] == 100
     assert sum(1 for _ in ImageSequence.Iterator(image)) == 5
     assert smaller(gif(frames[:, :16, :16], zoom=2)) and film == smaller(gif(frames, milliseconds=50, zoom=2))
+
+
+def test_a_picture_with_few_colours_is_lighter_and_looks_the_same():
+    shades = np.add.outer(np.arange(120), np.arange(160)) // 4
+    frame = (shades[..., None] + np.random.default_rng(0).integers(5, size=(120, 160, 3)) + [20, 40, 60]).astype(
+        np.uint8
+    )
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "PNG")
+    light = few_colours(buffer.getvalue())
+    again = np.asarray(Image.open(io.BytesIO(light)).convert("RGB"))
+    assert len(light) < 0.6 * len(buffer.getvalue()) and light == few_colours(buffer.getvalue())
+    assert np.abs(again.astype(int) - frame).mean() < 3
 
 
 def test_equal_settings_do_not_differ_and_tasks_that_were_not_run_do_not_count():

@@ -8,7 +8,7 @@ from typing import Any
 from viper_pipeline.graph.recipe import current_recipe
 from viper_pipeline.pipelines.report.cards import cards_of
 from viper_pipeline.pipelines.report.collect import named
-from viper_pipeline.results.films import smaller
+from viper_pipeline.results.films import few_colours, smaller
 from viper_pipeline.results.page import Origins, render
 from viper_pipeline.results.paper_figures.strips import pictures
 
@@ -44,7 +44,7 @@ def write_report(
     }
     paying = {suite: block["reward"]["model"] for suite, block in settings.items()}
     rollouts: Pictures = {
-        key: strip
+        key: few_colours(strip)
         for key, strip in pictures(named("video_model", inputs), "rollouts").items()
         if (key[0], key[2]) in shown and key[1] == paying[key[0]]
     }
@@ -61,5 +61,5 @@ def write_report(
         settings=settings,
         paper=paper_profile.get("suites", {}),
     )
-    kept: Pictures = {key: content for key, content in reconstructions.items() if key in shown}
+    kept: Pictures = {key: few_colours(content) for key, content in reconstructions.items() if key in shown}
     return render(profile, metrics, figures, episodes, kept, rollouts, quality, origins, held_out)
