@@ -1,4 +1,4 @@
-"""Experts that look ahead: they imagine many futures in the emulator and play the best (planning, in Bellemare et al. 2013).
+"""Experts that look ahead: they imagine many futures in the emulator and play the best (Bellemare et al. 2013).
 
 No reward has to be learned and no memory to be read, so that they play any game whose score rises within seconds.
 """
