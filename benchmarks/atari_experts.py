@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from viper_pipeline.oracles.sb3 import play
 from viper_pipeline.oracles.scripts import SCRIPTS, script_for
 from viper_pipeline.oracles.search import SearchConfig, Searcher, Searching
 from viper_pipeline.suites.atari import ACTIONS, Atari
@@ -31,14 +32,9 @@ def games(kind: str, task: str, frames: int, n: int, search: SearchConfig) -> It
     env = suite.make(task, 0, suite.frame_spec(task, rules), pixels=False)
     if kind == "search":
         env = Searching(env, search)
-    policy = {"random": lambda: uniform, "script": lambda: script_for(task, 0.02), "search": lambda: Searcher(search)}
-    act = policy[kind]()
+    policy = Searcher(search) if kind == "search" else script_for(task, 0.02) if kind == "script" else uniform
     for seed in range(1000, 1000 + n):
-        (state, _), rng, score, done = env.reset(seed=seed), np.random.default_rng(seed), 0.0, False
-        while not done:
-            state, reward, terminated, truncated, _ = env.step(act(state[None], True, rng)[0])
-            score, done = score + reward, terminated or truncated
-        yield score
+        yield play(env, policy, seed)
 
 
 def main() -> None:

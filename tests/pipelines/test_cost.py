@@ -73,7 +73,7 @@ def test_an_agents_step_is_timed_in_this_process_even_where_environments_have_th
 def test_an_agent_with_limits_of_its_own_is_counted_by_them() -> None:
     params = profile("paper")
     dmc, found = params.suites["dmc"], counts(params)
-    own = dmc.limits("dreamer")[0]
+    own = dmc.limits("dreamer")
     assert own.steps != dmc.runs.steps
     for agent, limits in (("dreamer", own), ("drq", dmc.runs)):
         work = found["dmc", f"train_agent_oracle {agent}"]

@@ -75,9 +75,10 @@ def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
 
 def _processes(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
     for name in spec.agents if getattr(simulator, "alone", False) else []:
-        limits, field = spec.limits(name)
+        limits = spec.limits(name)
         if limits.envs > 1 and not limits.processes:
-            yield f"{here}.{field}.processes: a process can run one simulator of this suite; write true, or envs: 1"
+            field = f"{here}.runs" if limits is spec.runs else f"{here}.{name}.runs"
+            yield f"{field}.processes: a process can run one simulator of this suite; write true, or envs: 1"
 
 
 def _held_out_tasks(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:

@@ -34,11 +34,7 @@ from viper_pipeline.training.compute import ComputeConfig
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.curate import CurationConfig
 
-UNLEARNED: dict[str, type[Config]] = {
-    "script": ScriptConfig,
-    "search": SearchConfig,
-    "planner": PlannerConfig,
-}
+UNLEARNED: dict[str, type[Config]] = {"script": ScriptConfig, "search": SearchConfig, "planner": PlannerConfig}
 """Algorithms of oracles that do not learn, and what may be said of each."""
 Method = Literal["viper", "oracle", "exploration", "amp", "amp_multi"]
 
@@ -135,10 +131,9 @@ class SuiteConfig(Config):
         """Method -> the tasks it learns."""
         return learned(vars(self))
 
-    def limits(self, agent: str) -> tuple[RunConfig, str]:
-        """How long an agent lives, and the field of the suite's block that says so: its own `runs`, or that of all."""
-        own: RunConfig | None = getattr(self.components[agent], "runs", None)
-        return (own, f"{agent}.runs") if own else (self.runs, "runs")
+    def limits(self, agent: str) -> RunConfig:
+        """How long an agent lives: the `runs` of its own block, or those of all."""
+        return getattr(self.components[agent], "runs", None) or self.runs
 
     @field_validator("oracles", mode="before")
     @classmethod

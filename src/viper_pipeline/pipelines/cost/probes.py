@@ -82,7 +82,7 @@ def _seconds(name: str, suite: SuiteConfig, unit: str, device: str) -> tuple[flo
     words = unit.split()
     if words[-1] in suite.video_models:
         return _video_model(words[-1], suite, tokenizer, unit, device)
-    return _agent(name, suite, words[0], "bonus" in words, device), suite.limits(words[0])[0].envs
+    return _agent(name, suite, words[0], "bonus" in words, device), suite.limits(words[0]).envs
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -193,7 +193,7 @@ class Dark(gymnasium.Env):
 def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) -> float:
     """Seconds a step of acting and learning; neither the simulator nor the reward is in it."""
     moments: list[float] = []
-    limits, _ = suite.limits(agent)
+    limits = suite.limits(agent)
     envs, actions = limits.envs, len(SUITES.get(name)().idle_action(suite.tasks[0]))
     first = 40 * envs
     quick: dict[str, Any] = {"random_steps": first, "steps": first + (STEPS + 2) * envs, "round_steps": 40}

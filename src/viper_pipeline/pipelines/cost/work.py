@@ -76,7 +76,7 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
 
 
 def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict[str, int], runs: int) -> Work:
-    run, _ = suite.limits(agent)
+    run = suite.limits(agent)
     judged = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(np.mean([*frames.values()]))
     units = {"frame drawn": runs * (run.steps + judged)}
     bonus = " with bonus" if method in ("viper", "exploration") else ""
