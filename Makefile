@@ -12,7 +12,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.suites.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup gl repro repro-all test test-slow lint docs bench lock clean
+.PHONY: help setup gl repro repro-all ablations test test-slow lint docs bench lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -41,7 +41,10 @@ repro: setup  ## the DeepMind Control suite, from oracle to agent, and the repor
 	@echo "Now open reports/index.html"
 
 repro-all: repro  ## every suite; each but the first has a page of its own, reports/SUITE/index.html
-	$(BIN)/viper run -j $(JOBS)
+	$(BIN)/viper run -j $(JOBS) $(filter-out pipelines/ablations/dvc.yaml,$(wildcard pipelines/*/dvc.yaml)) dvc.yaml
+
+ablations: setup  ## what VIPER owes to its parts, Fig 9: reports/ablations
+	$(BIN)/viper run -j $(JOBS) pipelines/ablations/dvc.yaml
 
 test: setup  ## all tests but the slow ones, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85 -m "not slow"

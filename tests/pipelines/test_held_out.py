@@ -158,7 +158,7 @@ def test_the_page_says_what_was_held_out(made, reward):
     metrics, _ = aggregate(**shown, **rewards)
     models = {"tokenizer__tabletop": tokenizer, "video_model__tabletop__videogpt": model}
     given = shown | rewards | models | {"settings__tabletop": PARAMS | {"tasks": list(TASKS)}}
-    page = write_report(metrics, draw_figures({}, **given), "tiny", {}, **given)
+    page = write_report(metrics, draw_figures({}, **given), "tiny", {}, {}, **given)
     assert "<td>panda_stack</td><td>no</td>" in page and "<td>panda_lift</td><td>yes</td>" in page
     assert page.count("of a task that it was not trained on") == len(HELD_OUT)
     assert all(f'alt="rollouts of {task}"' in page and f'alt="reward of {task}"' in page for task in TASKS)

@@ -306,7 +306,7 @@ def test_the_report_is_made_of_runs(made):
     }
     paper = datasets.YamlDataset(filepath=str(PROFILES / "paper.yaml")).load()
     figures = draw_figures(paper, **shown)
-    page = write_report(metrics, figures, "tiny", paper, **shown)
+    page = write_report(metrics, figures, "tiny", paper, {}, **shown)
     assert page.count("data:image/gif") == 2 and f"curves-dmc-{TASK}.png" in figures
     assert {"fig05.png", "fig12.svg", "fig17.png", "table1.csv", "paper.json"} <= set(figures)
     assert "Settings that differ" in page and "Does VIPER work here?" in page
@@ -357,5 +357,5 @@ def test_ablations_are_reported_beside_the_suites_own(made):
     }
     assert metrics["axes"]["beta"]["1"]["final_return"] == pytest.approx(np.mean(own.config["final_returns"]))
     assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.png", "paper.png"}
-    assert page.count("data:image/png") == 2 and "0.0" in page
+    assert page.count("data:image/webp") == 2 and "0.0" in page
     json.dumps(metrics)

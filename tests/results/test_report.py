@@ -16,10 +16,12 @@ from PIL import Image, ImageSequence
 
 from tests.results.test_page import FLOORS, metrics, run, scores  # noqa: F401 (fixtures)
 from tests.videos.makers import episode, file
+from viper_pipeline.errors import BadData
 from viper_pipeline.results.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.results.costs import by_stage
-from viper_pipeline.results.films import few_colours, smaller
+from viper_pipeline.results.films import compact, smaller
 from viper_pipeline.results.lineage_graph import depths, draw_lineage, stages
+from viper_pipeline.results.measurement import measurements
 from viper_pipeline.results.metrics import build_metrics
 from viper_pipeline.results.page import Origins, render
 from viper_pipeline.results.settings_diff import differences
@@ -88,15 +90,18 @@ def test_a_film_loses_every_second_frame_and_what_was_enlarged():
     assert smaller(gif(frames[:, :16, :16], zoom=2)) and film == smaller(gif(frames, milliseconds=50, zoom=2))
 
 
-def test_a_picture_with_few_colours_is_lighter_and_looks_the_same():
+def test_a_page_keeps_line_drawings_exactly_and_frames_nearly_in_fewer_bytes():
     light = np.random.default_rng(0).normal(90, 12, (120, 160, 1))
     frame = (light * [1, 1.1, 1.3] + np.random.default_rng(1).normal(0, 1, (120, 160, 3))).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, "PNG")
-    fewer = few_colours(buffer.getvalue())
-    again = np.asarray(Image.open(io.BytesIO(fewer)).convert("RGB"))
-    assert len(fewer) < 0.6 * len(buffer.getvalue()) and fewer == few_colours(buffer.getvalue())
-    assert np.abs(again.astype(int) - frame).mean() < 3
+    lines = np.full((120, 160, 3), 255, np.uint8)
+    lines[::9] = [0, 158, 115]
+    for picture, far in ((Image.fromarray(frame), 5), (Image.fromarray(lines).quantize(256), 0)):
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        kept = compact(buffer.getvalue())
+        again = np.asarray(Image.open(io.BytesIO(kept)).convert("RGB"))
+        assert len(kept) < 0.6 * len(buffer.getvalue()) and kept == compact(buffer.getvalue())
+        assert np.abs(again.astype(int) - np.asarray(picture.convert("RGB"))).mean() <= far
 
 
 def test_equal_settings_do_not_differ_and_tasks_that_were_not_run_do_not_count():
@@ -202,3 +207,18 @@ def test_a_browser_shows_the_page_without_errors_or_requests(page, tmp_path, wid
     assert seen["images"] == 3 and seen["broken"] == 0 and seen["wrong"] == [] and seen["asked"] == []
     assert seen["width"] == width and seen["scroll"] <= width, "the page itself must not scroll sideways"
     assert "CONSOLE" not in done.stderr
+
+
+def test_a_page_shows_what_benchmarks_found_about_its_suites_and_a_bad_file_is_named():
+    rows = [{"stride": 1, "AUROC": 0.4}, {"stride": 4, "AUROC": 0.9}]
+    good = json.dumps({"suite": "dmc", "title": "Strides compared", "text": "By hand.", "rows": rows}).encode()
+    files = {"README.md": b"words", "stride.json": good}
+    found = measurements(files, {"dmc"})
+    assert found and not measurements(files, {"atari"})
+    empty = {"oracles": {}, "agents": {}, "rewards": {}, "costs": {}}
+    page = render("tiny", empty, {}, {}, {}, {}, {}, beside=found)
+    assert "Strides compared" in page and "<td>4</td><td>0.9</td>" in page.replace(".0<", "<")
+    with pytest.raises(BadData, match=r"reports/measured/stride.json: rows: .*mend or delete"):
+        measurements(
+            {"stride.json": json.dumps({"suite": "dmc", "title": "", "text": "", "rows": []}).encode()}, {"dmc"}
+        )

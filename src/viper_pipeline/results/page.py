@@ -16,7 +16,9 @@ import jinja2
 from viper_pipeline.results.cards import Card
 from viper_pipeline.results.costs import by_stage, duration
 from viper_pipeline.results.experts import in_words
+from viper_pipeline.results.films import compact
 from viper_pipeline.results.lineage_graph import draw_lineage
+from viper_pipeline.results.measurement import Measurement
 from viper_pipeline.results.paper import paper_score
 from viper_pipeline.results.paper_figures.files import INDEX
 from viper_pipeline.results.settings_diff import Difference, differences
@@ -57,8 +59,8 @@ NOWHERE = Origins()
 
 
 def embed(content: bytes) -> str:
-    """A picture as a data URL."""
-    kind = "gif" if content[:3] == b"GIF" else "png"
+    """A GIF, or a PNG made smaller, as a data URL."""
+    kind, content = ("gif", content) if content[:3] == b"GIF" else ("webp", compact(content))
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -72,12 +74,13 @@ def render(
     quality: Mapping[str, Any],
     origins: Origins = NOWHERE,
     held_out: HeldOut | None = None,
+    beside: Sequence[Measurement] = (),
 ) -> str:
     """The page as HTML text; every picture is inside it, and nothing is loaded from elsewhere.
 
     episodes: (suite, task, method, agent, seed) -> GIF; reconstructions: (suite, task) -> PNG;
     rollouts: (suite, model, task) -> PNG; quality: suite -> task -> kind of frame -> metrics of the tokenizer;
-    held_out: tasks that a model was not trained on.
+    held_out: tasks that a model was not trained on; beside: what benchmarks found.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
@@ -97,6 +100,7 @@ def render(
         rollouts=rollouts,
         quality=quality,
         held_out=held_out or {},
+        beside=beside,
         transfers=list(transfers(metrics["rewards"], held_out or {})),
         tasks=list(task_tables(metrics)),
         methods=METHODS | {name: "" for name in named_methods(metrics) - METHODS.keys()},

@@ -10,6 +10,7 @@ from viper_pipeline.pipelines.report.evidence import evidence_of
 from viper_pipeline.results.evidence import Evidence
 from viper_pipeline.results.experts import draw_masks
 from viper_pipeline.results.figures import draw_learning_curves, draw_reward_figure
+from viper_pipeline.results.films import smaller
 from viper_pipeline.results.paper_figures.files import paper_files
 from viper_pipeline.results.paper_figures.overall import draw_profiles
 from viper_pipeline.results.paper_figures.registry import of_suites
@@ -40,9 +41,9 @@ def task_files(evidence: Evidence) -> dict[str, bytes]:
         for task in directory.config["scales"]:
             scores, returns = unpack(task, directory.tensors)
             figures[f"reward-{suite}-{model}-{task}.png"] = draw_reward_figure(task, scores, returns)
-            for kind in ("png", "gif"):
-                if maps := directory.files.get(f"maps_{task}.{kind}"):
-                    figures[f"maps-{suite}-{model}-{task}.{kind}"] = maps
+            if maps := directory.files.get(f"maps_{task}.png"):
+                figures[f"maps-{suite}-{model}-{task}.png"] = maps
+                figures[f"maps-{suite}-{model}-{task}.gif"] = smaller(directory.files[f"maps_{task}.gif"])
     for (suite, task), experts in evidence.experts.items():
         if experts.spec.mask:
             random, expert = evidence.baselines[suite, task].group("episodes")[0], experts.group("held_out")[0]

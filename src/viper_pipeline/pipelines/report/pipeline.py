@@ -23,7 +23,8 @@ def create(
     settings = {f"settings__{suite}": f"params:suites.{suite}" for suite in suites}
     carded = judged | models_of(suites)
     shown = carded | settings | {"paper_profile": "paper_profile"}
-    pages = {"metrics": f"{place}metrics", "figures": f"{place}figures", "profile": "params:profile"}
+    made = {"metrics": f"{place}metrics", "figures": f"{place}figures"}
+    pages = made | {"profile": "params:profile", "measured": "measured"}
     return Pipeline(
         [
             stage(group, "aggregate", "all", aggregate, judged, [f"{place}metrics", f"{place}curves"]),

@@ -8,7 +8,8 @@ from typing import Any
 from viper_pipeline.graph.recipe import current_recipe
 from viper_pipeline.pipelines.report.cards import cards_of
 from viper_pipeline.pipelines.report.collect import named
-from viper_pipeline.results.films import few_colours, smaller
+from viper_pipeline.results.films import smaller
+from viper_pipeline.results.measurement import measurements
 from viper_pipeline.results.page import Origins, render
 from viper_pipeline.results.paper_figures.strips import pictures
 
@@ -24,9 +25,10 @@ def write_report(
     figures: Mapping[str, bytes],
     profile: str,
     paper_profile: Mapping[str, Any],
+    measured: Mapping[str, bytes],
     **inputs: Any,
 ) -> str:
-    """metrics.json, figures, and what models and agents carry -> reports/index.html."""
+    """metrics.json, figures, what models and agents carry, and reports/measured -> reports/index.html."""
     settings = {suite: block for (suite,), block in named("settings", inputs).items()}
     shown = {(suite, task) for suite, block in settings.items() for task in block["tasks"][:SHOWN]}
     runs = named("run", inputs)
@@ -44,7 +46,7 @@ def write_report(
     }
     paying = {suite: block["reward"]["model"] for suite, block in settings.items()}
     rollouts: Pictures = {
-        key: few_colours(strip)
+        key: strip
         for key, strip in pictures(named("video_model", inputs), "rollouts").items()
         if (key[0], key[2]) in shown and key[1] == paying[key[0]]
     }
@@ -61,5 +63,16 @@ def write_report(
         settings=settings,
         paper=paper_profile.get("suites", {}),
     )
-    kept: Pictures = {key: few_colours(content) for key, content in reconstructions.items() if key in shown}
-    return render(profile, metrics, figures, episodes, kept, rollouts, quality, origins, held_out)
+    kept: Pictures = {key: content for key, content in reconstructions.items() if key in shown}
+    return render(
+        profile,
+        metrics,
+        figures,
+        episodes,
+        kept,
+        rollouts,
+        quality,
+        origins,
+        held_out,
+        measurements(measured, settings),
+    )
