@@ -1,7 +1,7 @@
 """Do still videos get too much likelihood when every frame is kept (paper 4.2)? Two rewards compared, kind by kind.
 
-Run the pipeline with curation.stride 4 and again, in a copy of the project, with 1, so that a video's frozen_40 there is
-the same picture as frozen_10 here (reward_evaluation.freeze_at: [0, 40]); then
+Run the pipeline with curation.stride 4 and again, in a copy of the project, with 1 and reward_evaluation.freeze_at
+[0, 40], so that its videos stop at the same pictures as those of [0, 10] do here; then
 
 python benchmarks/stride.py 1=COPY/data/rewards/tabletop/videogpt 4=data/rewards/tabletop/videogpt \\
     --suite tabletop --json reports/measured/stride.json
@@ -21,8 +21,9 @@ from viper_pipeline.rewards.evaluate import unpack
 from viper_pipeline.training.artifacts import load_directory
 
 TEXT = (
-    "Videos of held-out experts against the same that stop at a moment and stand still. Nats a frame after that moment; AUROC: "
-    "the chance that a frame of the moving video scores above one of the still one; below 0.5 standing still pays better."
+    "Videos of held-out experts against the same that stop at a moment and stand still. Nats a frame after that "
+    "moment; AUROC: the chance that a frame of the moving video scores above one of the still one; below 0.5 standing "
+    "still pays better."
 )
 
 
