@@ -217,7 +217,7 @@ def test_a_page_shows_what_benchmarks_found_about_its_suites_and_a_bad_file_is_n
     assert found and not measurements(files, {"atari"})
     empty = {"oracles": {}, "agents": {}, "rewards": {}, "costs": {}}
     page = render("tiny", empty, {}, {}, {}, {}, {}, beside=found)
-    assert "Strides compared" in page and "<td>4</td><td>0.9</td>" in page.replace(".0<", "<")
+    assert "Strides compared" in page and "<td>4</td><td>0.9</td>" in page
     with pytest.raises(BadData, match=r"reports/measured/stride.json: rows: .*mend or delete"):
         measurements(
             {"stride.json": json.dumps({"suite": "dmc", "title": "", "text": "", "rows": []}).encode()}, {"dmc"}

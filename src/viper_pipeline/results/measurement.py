@@ -16,7 +16,7 @@ class Measurement(Config):
     suite: str = Field(description="on whose page it is shown")
     title: str = Field(description="what is compared")
     text: str = Field(description="how it was measured, with which command and machine")
-    rows: list[dict[str, str | float]] = Field(min_length=1, description="first row first")
+    rows: list[dict[str, str | int | float]] = Field(min_length=1, description="first row first")
 
 
 def measurements(files: Mapping[str, bytes], suites: Container[str]) -> list[Measurement]:
