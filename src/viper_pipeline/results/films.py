@@ -8,7 +8,7 @@ from PIL import Image, ImageSequence
 
 EVERY = 2
 """Frames of the film that become one of the page's."""
-QUALITY = 85
+QUALITY = 75
 """Of WebP, for frames: a tenth of the bytes, and a loss that is seen only beside the original."""
 WIDEST = 100
 """Pixels; wider films were enlarged when they were made, and the page enlarges them again."""
@@ -34,5 +34,5 @@ def compact(picture: bytes) -> bytes:
     source = Image.open(io.BytesIO(picture))
     buffer = io.BytesIO()
     lines = source.mode == "P"
-    source.convert("RGB").save(buffer, "WEBP", lossless=lines, quality=100 if lines else QUALITY, method=6)
+    source.convert("RGB").save(buffer, "WEBP", lossless=lines, quality=QUALITY)
     return buffer.getvalue()

@@ -77,11 +77,11 @@ def as_png(figure: Any, dpi: int = 110) -> bytes:
 
 
 def as_svg(figure: Any) -> bytes:
-    """The lines, for print, to a hundredth of a point; equal figures give equal bytes. The figure stays."""
+    """The lines, for print, to a tenth of a point; equal figures give equal bytes. The figure stays."""
     import matplotlib
 
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "viper", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     figure.set_layout_engine("none")  # everything has its place now; finding it takes longer than drawing
-    return re.sub(rb"\d+\.\d{3,}", lambda number: b"%.2f" % float(number[0]), buffer.getvalue())
+    return re.sub(rb"\d+\.\d{2,}", lambda number: b"%.1f" % float(number[0]), buffer.getvalue())
