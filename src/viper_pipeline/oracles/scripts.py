@@ -1,4 +1,4 @@
-"""Experts written by hand for games whose memory is easily read: Boxing, Freeway and Pong. They choose ALE actions."""
+"""Experts written by hand for games whose memory is easily read. They choose ALE actions."""
 
 from __future__ import annotations
 
@@ -59,6 +59,19 @@ def freeway(memory: np.ndarray, change: np.ndarray) -> int:
     return UP if danger(y - 4, 1) else DOWN
 
 
+def kangaroo(memory: np.ndarray, change: np.ndarray) -> int:
+    """To the ladder of the floor, up it, and to the next one: right, left, right, and left to the child at the top.
+
+    Floors are at heights 18, 12, 6 and 0, ladders at 119 and 9 across, in the memory's units.
+    """
+    x, height = memory[17], memory[16]
+    if height > 12 or 0 < height <= 6:
+        return RIGHT if x < 119 else UP
+    if height > 6:
+        return LEFT if x > 9 else UP
+    return LEFT
+
+
 def pong(memory: np.ndarray, change: np.ndarray) -> int:
     """To where the ball will arrive, and hit it with an end of the bat, so that it flies steeply."""
     x, y, bat = memory[49], memory[54], memory[51]
@@ -78,7 +91,12 @@ def pong(memory: np.ndarray, change: np.ndarray) -> int:
     return LEFT if miss > 0 else RIGHT
 
 
-SCRIPTS: dict[str, Callable[[np.ndarray, np.ndarray], int]] = {"boxing": boxing, "freeway": freeway, "pong": pong}
+SCRIPTS: dict[str, Callable[[np.ndarray, np.ndarray], int]] = {
+    "boxing": boxing,
+    "freeway": freeway,
+    "kangaroo": kangaroo,
+    "pong": pong,
+}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,7 +21,16 @@ class CurationConfig(Config):
     top_k: int = Field(gt=0, description="episodes kept, those of highest true return (paper: 50; Atari 100)")
     held_out: int = Field(gt=0, description="of these, how many no model is trained on, spread evenly over the ranks")
     stride: int = Field(1, gt=0, description="every how many-th frame is kept (paper: RLBench 4)")
+    offsets: Literal["first", "all"] = Field(
+        "first",
+        description="all: training videos are kept once from each of their first `stride` frames on, so that no frame "
+        "is lost to a model; first: from the first alone (paper)",
+    )
     min_frames: int = Field(2, gt=1, description="frames an episode must have after striding")
+
+    def starts(self, group: str) -> range:
+        """The frames from which videos of a group are kept."""
+        return range(self.stride if group == "train" and self.offsets == "all" else 1)
 
 
 def choose(returns: Sequence[float], config: CurationConfig, place: str) -> tuple[list[int], list[int]]:
@@ -39,15 +49,16 @@ def choose(returns: Sequence[float], config: CurationConfig, place: str) -> tupl
     return [int(i) for i in ranked if i not in held_out], held_out
 
 
-def show(episode: Episode, config: CurationConfig, mask: Sequence[Rect], place: str) -> Episode:
-    """The episode as a model sees it. Rewards between two kept frames are added to the later one's."""
-    frames = blacken(episode.frames[:: config.stride], list(mask))
+def show(episode: Episode, config: CurationConfig, mask: Sequence[Rect], place: str, offset: int = 0) -> Episode:
+    """The episode as a model sees it, from frame `offset` on. Rewards between two kept frames are the later one's."""
+    frames = blacken(episode.frames[offset :: config.stride], list(mask))
     if len(frames) < config.min_frames:
         raise BadData(
             f"{place}: an episode of {len(episode)} frames keeps {len(frames)} at curation.stride {config.stride}, "
             f"fewer than curation.min_frames {config.min_frames}"
         )
-    index = -(-np.arange(len(episode)) // config.stride)  # each frame's reward goes to the next kept frame
+    index = -(-(np.arange(len(episode)) - offset) // config.stride)  # each frame's reward goes to the next kept frame
+    index[1:] = np.maximum(index[1:], 1)  # but nothing is paid on arriving at the first
     rewards = np.zeros(index[-1] + 1, np.float64)
     np.add.at(rewards, index, episode.rewards)
     if len(rewards) > len(frames):  # paid after the last kept frame: nothing may be lost
@@ -61,7 +72,9 @@ def shown(
     config: CurationConfig,
     mask: Sequence[Rect],
     place: str,
+    offsets: Sequence[int] = (0,),
 ) -> Iterator[Episode]:
-    """The chosen episodes as a model sees them, one at a time."""
-    for i in chosen:
-        yield show(episodes[i], config, mask, f"{place}: episode {i}")
+    """The chosen episodes as a model sees them, one at a time: all from the first of `offsets` on, all from the next."""
+    for offset in offsets:
+        for i in chosen:
+            yield show(episodes[i], config, mask, f"{place}: episode {i}", offset)

@@ -41,7 +41,11 @@ def curate_experts(
         "contrast": [i for i, k in enumerate(videos.kinds) if k == "noisy"],
     }
     return Recording(
-        {name: shown(videos, indices, config, mask, str(source)) for name, indices in chosen.items() if indices},
+        {
+            name: shown(videos, indices, config, mask, str(source), config.starts(name))
+            for name, indices in chosen.items()
+            if indices
+        },
         suite,
         task,
         spec.model_copy(update={"mask": tuple(mask), "stride": config.stride}),
