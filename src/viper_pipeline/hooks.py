@@ -65,11 +65,12 @@ class ProjectHooks:
 
     def _begin(self, node: Any) -> None:
         from viper_pipeline.graph.code import code_files
+        from viper_pipeline.graph.project import neutral_params
         from viper_pipeline.graph.recipe import make_recipe, set_current
 
-        params = {
-            name.removeprefix("params:"): self.catalog.load(name) for name in node.inputs if name.startswith("params:")
-        }
+        names = {name.removeprefix("params:") for name in node.inputs if name.startswith("params:")}
+        names -= neutral_params(self.registry)
+        params = {name: self.catalog.load(f"params:{name}") for name in sorted(names)}
         data = [name for name in node.inputs if not name.startswith("params:")]
         recipe = make_recipe(
             node.name,

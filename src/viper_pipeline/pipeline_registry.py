@@ -18,6 +18,9 @@ PLUGS = {"suite": SUITES, "model": VIDEO_MODELS, "agent": AGENTS}
 OPEN_PLUGS = {"viper_pipeline.tokenizers": TOKENIZERS, "viper_pipeline.videos.importers": IMPORTERS}
 """Registries whose choice is made at run time: who imports one depends on all that it holds."""
 
+NEUTRAL_PARAMS = {"runtime.workers"}
+"""Parameters that say how a stage runs and change nothing that it makes: no part of its recipe."""
+
 
 def build(params: Mapping[str, Any]) -> dict[str, Pipeline]:
     """One pipeline a suite, and `report` over the first one; the others end in a page of their own.

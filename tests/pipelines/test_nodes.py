@@ -26,7 +26,7 @@ from viper_pipeline.pipelines.models.encode_experts import encode_experts
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
 from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
 from viper_pipeline.pipelines.models.train_video_model import rollouts, train_video_model
-from viper_pipeline.pipelines.report.aggregate import aggregate
+from viper_pipeline.pipelines.report.aggregate import aggregate, costs
 from viper_pipeline.pipelines.report.draw_figures import draw_figures
 from viper_pipeline.pipelines.report.write_cards import write_cards
 from viper_pipeline.pipelines.report.write_report import write_report
@@ -359,3 +359,9 @@ def test_ablations_are_reported_beside_the_suites_own(made):
     assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.png", "paper.png"}
     assert page.count("data:image/webp") == 2 and "0.0" in page
     json.dumps(metrics)
+
+
+def test_a_suites_page_counts_what_its_own_stages_cost(tmp_path):
+    for node in ("dmc.train_oracle.a", "atari.train_oracle.a", "report.aggregate.all"):
+        (tmp_path / f"{node}.json").write_text('{"seconds": 1}')
+    assert list(costs(tmp_path, {"dmc"})) == ["dmc.train_oracle.a"]

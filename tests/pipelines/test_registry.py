@@ -127,3 +127,9 @@ def test_a_swapped_source_changes_one_dependency_and_no_file(stages):
     swapped = {s.node: s for s in Wiring(ROOT).stages(params, params)}
     differing = {node for node, stage in swapped.items() if stage.deps != stages[node].deps}
     assert differing == {"dmc.curate_experts.cartpole_balance"}
+
+
+def test_how_many_processes_record_is_no_part_of_a_recipe(stages):
+    pipelines = pipeline_registry.build(read_params(ROOT / "params.yaml"))
+    assert "params:runtime.workers" in {name for p in pipelines.values() for node in p.nodes for name in node.inputs}
+    assert not [node for node, stage in stages.items() if "runtime.workers" in stage.params]

@@ -55,6 +55,26 @@ def test_a_stride_keeps_every_sth_frame_and_every_reward(length, stride):
     assert kept.rewards[1] == pytest.approx(e.rewards[: stride + 1].sum(), rel=1e-5) or len(kept) == 2
 
 
+@settings(max_examples=40, deadline=None)
+@given(length=st.integers(8, 40), stride=st.integers(1, 4))
+def test_every_frame_of_a_training_video_is_kept_by_one_of_its_offsets(length, stride):
+    e = episode(length)
+    config = CurationConfig(top_k=1, held_out=1, stride=stride, offsets="all")
+    kept = list(shown([e], [0], config, [], "here", config.starts("train")))
+    assert len(kept) == stride
+    for offset, video in enumerate(kept):
+        assert np.array_equal(video.frames, e.frames[offset::stride])
+        assert video.rewards[0] == 0 and video.ret == pytest.approx(e.ret, rel=1e-5)
+    assert sum(map(len, kept)) == length
+    assert config.starts("held_out") == CurationConfig(top_k=1, held_out=1, stride=stride).starts("train") == range(1)
+
+
+def test_videos_of_one_offset_come_before_those_of_the_next():
+    episodes = [episode(seed=i) for i in range(3)]
+    config = CurationConfig(top_k=2, held_out=1, stride=2, offsets="all")
+    assert [e.seed for e in shown(episodes, [2, 0], config, [], "x", config.starts("train"))] == [2, 0, 2, 0]
+
+
 def test_a_mask_blackens_exactly_its_rectangles():
     e = episode()
     mask = [Rect(top=0, left=0, bottom=2, right=8), Rect(top=6, left=3, bottom=8, right=5)]

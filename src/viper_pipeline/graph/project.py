@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -83,9 +83,15 @@ def registry(root: Path) -> ModuleType:
     """The project's pipeline_registry, installed or not.
 
     It offers `build(params)` -> pipelines by name, `sources(params)` -> files by dataset name, `check(params)`, and the
-    tables PLUGS, OPEN_PLUGS and NEUTRAL (see code.py), of which the last two may be absent.
+    tables PLUGS, OPEN_PLUGS and NEUTRAL (see code.py) and NEUTRAL_PARAMS (see `neutral_params`), of which all but the
+    first may be absent.
     """
     folder = str(source_folder(root))
     if folder not in sys.path:
         sys.path.insert(0, folder)
     return importlib.import_module(f"{package_name(root)}.pipeline_registry")
+
+
+def neutral_params(registry: ModuleType) -> Set[str]:
+    """Dotted names of parameters that change no result: neither DVC nor a recipe is told of them."""
+    return getattr(registry, "NEUTRAL_PARAMS", set())

@@ -9,7 +9,7 @@ from typing import Any
 
 from viper_pipeline.errors import BadParams, ViperError
 from viper_pipeline.graph.code import Code, code_files, unwrapped
-from viper_pipeline.graph.project import bootstrap, registry
+from viper_pipeline.graph.project import bootstrap, neutral_params, registry
 from viper_pipeline.graph.symbols import spread
 
 
@@ -106,7 +106,7 @@ class Wiring:
             f"{function.__module__}:{function.__qualname__}",
             tuple(sorted(deps)),
             tuple(sorted(code)),
-            tuple(sorted(params)),
+            tuple(sorted(set(params) - neutral_params(self.registry))),
             outs,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
@@ -59,6 +60,7 @@ class Recorder:
         """Free the environment."""
         if self.env is not None:
             self.env.close()
+            self.env = None
 
 
 _recorder: Recorder | None = None
@@ -68,6 +70,7 @@ def begin(work: Work) -> None:
     """Prepare a recording process: one recorder for its whole life; Ctrl-C is the parent's affair."""
     global _recorder
     _recorder = Recorder(work)
+    atexit.register(_recorder.close)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 

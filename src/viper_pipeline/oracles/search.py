@@ -23,7 +23,7 @@ class SearchConfig(Config):
     algorithm: Literal["search"] = "search"
     futures: int = Field(24, gt=1, description="sequences of random actions imagined at a time; the last best is one")
     horizon: int = Field(24, gt=0, description="agent steps of each")
-    hold: int = Field(3, gt=0, description="agent steps for which an action drawn is held, or twice or four times these")
+    hold: int = Field(3, gt=0, description="agent steps for which an action drawn is held, or 2 or 4 times as many")
     follow: int = Field(4, gt=0, description="steps of the best future that are played before looking anew")
     gamma: float = Field(0.97, gt=0, le=1, description="discount per step: points soon are better than points late")
 

@@ -143,7 +143,7 @@ def _lengths(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
         yield f"{here}.curation.held_out: {curation.held_out} of {kept} kept episodes leave none to train on"
     for task in spec.tasks:
         frames = simulator.episode_steps(task, simulator.frame_spec(task, spec.frames.model_dump())) + 1
-        strided = -(-frames // curation.stride)
+        strided = -(-(frames - curation.starts("train")[-1]) // curation.stride)
         for name in spec.video_models:
             window = getattr(spec.components[name], "window", 1)
             if strided < window:

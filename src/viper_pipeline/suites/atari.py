@@ -207,4 +207,5 @@ class AtariEnv(gymnasium.Env):
         return (self.render() if self.pixels else state), {"state": state}
 
     def close(self) -> None:
-        """Nothing to free: the emulator goes with the object."""
+        """Free the emulator: alive at a process's end, its library calls it leaked, in a dozen lines."""
+        self.__dict__.pop("ale", None)

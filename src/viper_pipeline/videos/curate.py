@@ -74,7 +74,7 @@ def shown(
     place: str,
     offsets: Sequence[int] = (0,),
 ) -> Iterator[Episode]:
-    """The chosen episodes as a model sees them, one at a time: all from the first of `offsets` on, all from the next."""
+    """The chosen episodes as a model sees them, one at a time: all from the first offset, all from the next."""
     for offset in offsets:
         for i in chosen:
             yield show(episodes[i], config, mask, f"{place}: episode {i}", offset)

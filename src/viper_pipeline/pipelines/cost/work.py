@@ -50,7 +50,9 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
         if ahead and stage == "record_episodes":
             units["step imagined"] = episodes * ahead
         yield Work(name, stage, len(tasks), units, disk=drawn * pixels)
-    kept = (suite.curation.top_k + suite.record.noisy) * sum(frames.values()) / suite.curation.stride
+    curation = suite.curation
+    training_videos = (curation.top_k - curation.held_out) * len(curation.starts("train"))
+    kept = (training_videos + curation.held_out + suite.record.noisy) * sum(frames.values()) / curation.stride
     yield Work(name, "curate_experts", len(tasks), disk=kept * pixels)
     training = suite.tokenizer.training
     yield Work(name, "train_tokenizer", 1, {"image learned": training.steps * training.batch_size})
@@ -63,12 +65,12 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
         settings = suite.reward_evaluation
         scored = {}
         for task, length in frames.items():
-            shown = min(settings.episodes, suite.curation.held_out)
+            shown = min(settings.episodes, curation.held_out)
             copies = len(perturbed(length, settings.freeze_at, 0))
-            kinds = [suite.curation.top_k - suite.curation.held_out, suite.record.noisy]
+            kinds = [training_videos, suite.record.noisy]
             kinds += [suite.baselines.random, suite.baselines.idle]
             videos = shown * (1 + copies) + sum(min(settings.episodes, kind) for kind in kinds)
-            scored[task] = videos * length / suite.curation.stride
+            scored[task] = videos * length / curation.stride
         yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
     for method, learned in suite.learned.items():
         for agent in suite.agents:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ def aggregate(**inputs: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         for r in runs
         for step, value in zip(r.steps, r.returns, strict=True)
     ]
-    return build_metrics(runs, floors(inputs), rewards, costs(Path(".viper/costs"))), curves
+    levels = floors(inputs)
+    spent = costs(Path(".viper/costs"), {level.suite for level in levels})
+    return build_metrics(runs, levels, rewards, spent), curves
 
 
 def reward_summary(directory: Directory) -> dict[str, Any]:
@@ -46,6 +49,7 @@ def reward_summary(directory: Directory) -> dict[str, Any]:
     return means | {"tasks": tasks}
 
 
-def costs(folder: Path) -> dict[str, Any]:
-    """Seconds and memory of the stages that ran on this machine; the one thing here that differs from run to run."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+def costs(folder: Path, suites: Set[str]) -> dict[str, Any]:
+    """Seconds and memory of the suites' stages on this machine; the one thing here that differs from run to run."""
+    stages = (path for path in sorted(folder.glob("*.json")) if path.stem.partition(".")[0] in suites)
+    return {path.stem: json.loads(path.read_text()) for path in stages}
