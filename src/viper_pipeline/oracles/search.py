@@ -23,7 +23,7 @@ class SearchConfig(Config):
     algorithm: Literal["search"] = "search"
     futures: int = Field(24, gt=1, description="sequences of random actions imagined at a time; the last best is one")
     horizon: int = Field(24, gt=0, description="agent steps of each")
-    hold: int = Field(3, gt=0, description="agent steps for which an action drawn is held, or 2 or 4 times as many")
+    hold: int = Field(3, gt=0, description="agent steps for which an action drawn is held: longer ways lead farther")
     follow: int = Field(4, gt=0, description="steps of the best future that are played before looking anew")
     gamma: float = Field(0.97, gt=0, le=1, description="discount per step: points soon are better than points late")
 
@@ -70,19 +70,17 @@ class Searching(gymnasium.Wrapper):
 
     def _look_ahead(self) -> None:
         plans = self._drawn(self.config.futures)
-        plans[0] = np.append(self.plan[self.since :], np.repeat(self.plan[-1:], self.since))
+        plans[0, : -self.since] = self.plan[self.since :]
         scores, lives = self.imagine(plans)
         worth = (scores * self.config.gamma ** np.arange(self.config.horizon)).sum(1)
-        # To lose a life later is better than sooner, and no score makes up for one. Among equals the first: go on, so
-        # that what is done has a reason, which a video shows.
+        # To lose a life later is better than sooner, and no score makes up for one. Among equals the first: go on.
         order = np.lexsort((-np.arange(len(plans)), worth, lives.sum(1)))
         self.plan, self.since = plans[order[-1]], 0
 
     def _drawn(self, n: int) -> np.ndarray:
-        horizon = self.config.horizon
-        drawn = self.rng.integers(len(self.numbers), size=(n, horizon))
-        hold = self.config.hold * 2 ** self.rng.integers(3, size=(n, 1))
-        return np.take_along_axis(drawn, np.arange(horizon) // hold, 1)
+        hold, horizon = self.config.hold, self.config.horizon
+        drawn = self.rng.integers(len(self.numbers), size=(n, -(-horizon // hold)))
+        return np.repeat(drawn, hold, 1)[:, :horizon]
 
 
 @dataclass(frozen=True)
