@@ -19,7 +19,7 @@ from tests.videos.makers import episode, file
 from viper_pipeline.errors import BadData
 from viper_pipeline.results.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.results.costs import by_stage
-from viper_pipeline.results.films import compact, smaller
+from viper_pipeline.results.films import compact, flatter, smaller
 from viper_pipeline.results.lineage_graph import depths, draw_lineage, stages
 from viper_pipeline.results.measurement import measurements
 from viper_pipeline.results.metrics import build_metrics
@@ -80,13 +80,13 @@ def test_costs_of_a_stage_are_added_and_old_records_have_no_machine():
     assert agents.machines == ("2 cores", "not recorded") and tokenizer.runs == 1
 
 
-def test_a_film_loses_every_second_frame_and_what_was_enlarged():
+def test_a_film_keeps_every_third_frame_and_loses_what_was_enlarged():
     frames = np.zeros((9, 64, 64, 3), np.uint8)
     frames[..., 0] = np.arange(9)[:, None, None] * 25
     film = smaller(gif(frames, milliseconds=50, zoom=2))
     image = Image.open(io.BytesIO(film))
-    assert image.size == (64, 64) and image.info["duration"] == 100
-    assert sum(1 for _ in ImageSequence.Iterator(image)) == 5
+    assert image.size == (64, 64) and image.info["duration"] == 150
+    assert sum(1 for _ in ImageSequence.Iterator(image)) == 3
     assert smaller(gif(frames[:, :16, :16], zoom=2)) and film == smaller(gif(frames, milliseconds=50, zoom=2))
 
 
@@ -95,13 +95,22 @@ def test_a_page_keeps_line_drawings_exactly_and_frames_nearly_in_fewer_bytes():
     frame = (light * [1, 1.1, 1.3] + np.random.default_rng(1).normal(0, 1, (120, 160, 3))).astype(np.uint8)
     lines = np.full((120, 160, 3), 255, np.uint8)
     lines[::9] = [0, 158, 115]
-    for picture, far in ((Image.fromarray(frame), 5), (Image.fromarray(lines).quantize(256), 0)):
+    for picture, far in ((Image.fromarray(frame), 7), (Image.fromarray(lines).quantize(256), 0)):
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
         kept = compact(buffer.getvalue())
         again = np.asarray(Image.open(io.BytesIO(kept)).convert("RGB"))
         assert len(kept) < 0.6 * len(buffer.getvalue()) and kept == compact(buffer.getvalue())
         assert np.abs(again.astype(int) - np.asarray(picture.convert("RGB"))).mean() <= far
+
+
+def test_a_strip_in_few_colours_is_smaller_and_nearly_the_same():
+    picture = np.random.default_rng(0).normal(90, 12, (64, 320, 1)) * [1, 1.1, 1.3]
+    buffer = io.BytesIO()
+    Image.fromarray(picture.astype(np.uint8)).save(buffer, "PNG")
+    flat = flatter(buffer.getvalue())
+    assert len(flat) < 0.6 * len(buffer.getvalue())
+    assert np.abs(np.asarray(Image.open(io.BytesIO(flat)).convert("RGB")).astype(int) - picture).mean() < 6
 
 
 def test_equal_settings_do_not_differ_and_tasks_that_were_not_run_do_not_count():

@@ -10,7 +10,7 @@ from viper_pipeline.pipelines.report.evidence import evidence_of
 from viper_pipeline.results.evidence import Evidence
 from viper_pipeline.results.experts import draw_masks
 from viper_pipeline.results.figures import draw_learning_curves, draw_reward_figure
-from viper_pipeline.results.films import smaller
+from viper_pipeline.results.films import flatter, smaller
 from viper_pipeline.results.paper_figures.files import paper_files
 from viper_pipeline.results.paper_figures.overall import draw_profiles
 from viper_pipeline.results.paper_figures.registry import of_suites
@@ -42,7 +42,7 @@ def task_files(evidence: Evidence) -> dict[str, bytes]:
             scores, returns = unpack(task, directory.tensors)
             figures[f"reward-{suite}-{model}-{task}.png"] = draw_reward_figure(task, scores, returns)
             if maps := directory.files.get(f"maps_{task}.png"):
-                figures[f"maps-{suite}-{model}-{task}.png"] = maps
+                figures[f"maps-{suite}-{model}-{task}.png"] = flatter(maps)
                 figures[f"maps-{suite}-{model}-{task}.gif"] = smaller(directory.files[f"maps_{task}.gif"])
     for (suite, task), experts in evidence.experts.items():
         if experts.spec.mask:
