@@ -81,10 +81,10 @@ def test_an_agent_with_limits_of_its_own_is_counted_by_them() -> None:
 
 
 def test_games_that_are_searched_cost_what_is_imagined() -> None:
-    params = profile("small")
+    params = profile("laptop")
     atari, work = params.suites["atari"], counts(params)["atari", "record_episodes"]
     searched = [r for r in atari.oracles.values() if isinstance(r, SearchConfig)]
-    assert len(searched) == 1 and searched[0].imagined == 24 * 20 / 4
+    assert len(searched) == 1 and searched[0].imagined == 8 * 50 / 10
     assert work.units["step imagined"] == searched[0].imagined * work.units["frame drawn"] / len(atari.tasks)
     assert 0 < probe(params, "atari", "step imagined", "cpu")["seconds"] < 1
 
