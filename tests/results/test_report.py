@@ -80,12 +80,12 @@ def test_costs_of_a_stage_are_added_and_old_records_have_no_machine():
     assert agents.machines == ("2 cores", "not recorded") and tokenizer.runs == 1
 
 
-def test_a_film_keeps_every_third_frame_and_loses_what_was_enlarged():
+def test_a_film_keeps_every_fourth_frame_and_loses_what_was_enlarged():
     frames = np.zeros((9, 64, 64, 3), np.uint8)
     frames[..., 0] = np.arange(9)[:, None, None] * 25
     film = smaller(gif(frames, milliseconds=50, zoom=2))
     image = Image.open(io.BytesIO(film))
-    assert image.size == (64, 64) and image.info["duration"] == 150
+    assert image.size == (64, 64) and image.info["duration"] == 200
     assert sum(1 for _ in ImageSequence.Iterator(image)) == 3
     assert smaller(gif(frames[:, :16, :16], zoom=2)) and film == smaller(gif(frames, milliseconds=50, zoom=2))
 

@@ -16,7 +16,7 @@ from viper_pipeline.results.paper_figures.strips import pictures
 Pictures = dict[tuple[str, ...], bytes]
 FILMED = ("viper", "oracle")
 """Methods whose first seed is shown on film."""
-SHOWN = 3
+SHOWN = 2
 """Tasks of a suite whose films and strips are shown; pictures are most of the page's size."""
 
 

@@ -16,6 +16,7 @@ from viper_pipeline.results.paper_figures import (
     overall,
     strips,
     tables,
+    unseen,
 )
 from viper_pipeline.results.paper_figures.entry import Drawn, Entry, Part
 
@@ -76,10 +77,10 @@ FIGURES: tuple[Entry, ...] = (
           ("atari",), masks.parts, masks.draw,
           "The paper's bands have no width here: probably one run a curve."),
     Entry("fig07", "Predictions for an unseen arm and task", "seven frames ahead, two trained pairs and one held out",
-          "a video model of two arms", ("rlbench",), strips.unseen_parts, strips.nothing),
+          "a video model of two arms", ("rlbench",), unseen.prediction_parts, unseen.draw_predictions),
     Entry("fig08", "A reward for an unseen arm and task", "an agent on the held-out pair; likelihood along its videos",
           "a video model of two arms, and agents on the held-out pair", ("rlbench",),
-          strips.unseen_reward_parts, strips.nothing,
+          unseen.reward_parts, unseen.draw_reward,
           "The paper draws no band and states no number of seeds."),
     Entry("fig09", "Ablations", "bonus weight 1, 0.5, 0; VideoGPT, BYOL, MaskGIT; context 16, 8, 2",
           f"{RUNS}; runs with one part changed (pipeline `ablations`)", ("dmc",), ablation.parts, ablation.draw,

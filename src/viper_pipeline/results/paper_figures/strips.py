@@ -1,10 +1,11 @@
-"""Pictures that models carry: what a video model makes of a first frame (Figs 4 and 7), and where it is surprised
+"""Pictures that models carry: what a video model makes of a first frame (Fig 4), and where it is surprised
 (Figs 16 to 18)."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -56,12 +57,20 @@ def rollout_parts(evidence: Evidence) -> list[Part]:
 def draw_rollouts(evidence: Evidence) -> Drawn:
     """Fig 4."""
     found = pictures(evidence.video_models, "rollouts")
-    keys = one_each(found, ("dmc", "atari", evidence.manipulation), ("quadruped_walk", "walker_walk", "zaxxon"))
+    return continued(
+        evidence, one_each(found, ("dmc", "atari", evidence.manipulation), ("quadruped_walk", "walker_walk", "zaxxon"))
+    )
+
+
+def continued(evidence: Evidence, keys: Sequence[Key], remarks: Mapping[Key, str] = MappingProxyType({})) -> Drawn:
+    """Continuations of a first frame, a row a key, with what is to be said of it."""
+    found = pictures(evidence.video_models, "rollouts")
     figure, panels = panels_of(len(keys), 1, 8.6, 1.75)
     for panel, (suite, model, task) in zip(panels, keys, strict=True):
         strip = frames_of(found[suite, model, task])
         size = int(evidence.tokenizers[suite,].config.get("size", 64)) if (suite,) in evidence.tokenizers else 64
-        title = f"{suite}: {task}, {model}; above a held-out expert (decoded), below the model"
+        remark = f" ({said})" if (said := remarks.get((suite, model, task))) else ""
+        title = f"{suite}: {task}{remark}, {model}; above a held-out expert (decoded), below the model"
         show_frames(panel, strip[: 2 * size], title)
     return Drawn(
         figure,
@@ -99,21 +108,3 @@ def draw_maps(evidence: Evidence, suite: str, task: str) -> Drawn:
         "log-likelihood of every code, enlarged, on one scale. Bright surprises the model; the paper's is likely.",
         vector=False,
     )
-
-
-def unseen_parts(evidence: Evidence) -> list[Part]:
-    """Fig 7: tasks that two arms share, and a pair that was held out."""
-    why = "needs suite rlbench with two arms and a held-out pair of arm and task"
-    names = ("Sawyer, saucepan (trained)", "Panda, umbrella (trained)", "Panda, saucepan (held out)")
-    return [Part(name, 0, 1, why) for name in names]
-
-
-def unseen_reward_parts(evidence: Evidence) -> list[Part]:
-    """Fig 8: an agent on the held-out pair, and the likelihood of its videos."""
-    why = "needs suite rlbench with two arms and a held-out pair of arm and task"
-    return [Part("success of an agent on the held-out pair", 0, 1, why), Part("likelihood of its videos", 0, 1, why)]
-
-
-def nothing(evidence: Evidence) -> Drawn:
-    """Of figures that nothing can feed yet."""
-    raise ValueError("a missing figure is not drawn")
