@@ -161,7 +161,8 @@ def test_the_page_says_what_was_held_out(made, reward):
     page = write_report(metrics, draw_figures({}, **given), "tiny", {}, {}, **given)
     assert "<td>panda_stack</td><td>no</td>" in page and "<td>panda_lift</td><td>yes</td>" in page
     assert page.count("of a task that it was not trained on") == len(HELD_OUT)
-    assert all(f'alt="rollouts of {task}"' in page and f'alt="reward of {task}"' in page for task in TASKS)
+    assert all(f'alt="rollouts of {task}"' in page for task in HELD_OUT)
+    assert all(f'alt="reward of {task}"' in page for task in TASKS)
 
 
 def test_files_together_read_like_one(made):

@@ -10,7 +10,7 @@ EVERY = 4
 """Frames of the film that become one of the page's."""
 COLOURS = 32
 """Of films and strips of frames."""
-QUALITY = 60
+QUALITY = 50
 """Of WebP, for frames: a tenth of the bytes, and a loss that is seen only beside the original."""
 WIDEST = 100
 """Pixels; wider films were enlarged when they were made, and the page enlarges them again."""

@@ -63,15 +63,15 @@ def show_frames(panel: Any, image: np.ndarray, title: str) -> None:
     panel.axis("off")
 
 
-def as_png(figure: Any, dpi: int = 90) -> bytes:
-    """The picture in 64 colours, a quarter of the size; equal figures give equal bytes. The figure is gone after it."""
+def as_png(figure: Any, dpi: int = 90, colours: int = 64) -> bytes:
+    """The picture in few colours, a quarter of the size; equal figures give equal bytes. The figure is gone after it."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     plt.close(figure)
     small = io.BytesIO()
-    picture = Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    picture = Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
     picture.save(small, "PNG", optimize=True)
     return small.getvalue()
 

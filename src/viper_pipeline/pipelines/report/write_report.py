@@ -17,7 +17,7 @@ Pictures = dict[tuple[str, ...], bytes]
 FILMED = ("viper", "oracle")
 """Methods whose first seed is shown on film."""
 SHOWN = 2
-"""Tasks of a suite whose films and strips are shown; pictures are most of the page's size."""
+"""Tasks of a suite whose films and strips are shown, beside those held out; pictures are most of the page's size."""
 
 
 def write_report(
@@ -45,13 +45,13 @@ def write_report(
         if name.startswith("reconstructions_")
     }
     paying = {suite: block["reward"]["model"] for suite, block in settings.items()}
+    held_out = {
+        key: directory.config.get("held_out_tasks", []) for key, directory in named("video_model", inputs).items()
+    }
     rollouts: Pictures = {
         key: strip
         for key, strip in pictures(named("video_model", inputs), "rollouts").items()
-        if (key[0], key[2]) in shown and key[1] == paying[key[0]]
-    }
-    held_out = {
-        key: directory.config.get("held_out_tasks", []) for key, directory in named("video_model", inputs).items()
+        if key[1] == paying[key[0]] and ((key[0], key[2]) in shown or key[2] in held_out[key[:2]])
     }
     quality = {suite: directory.config["metrics"] for (suite,), directory in tokenizers.items()}
     recipe = current_recipe()

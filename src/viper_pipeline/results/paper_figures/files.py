@@ -48,4 +48,4 @@ def as_files(name: str, drawn: Drawn) -> dict[str, bytes]:
         csv.writer(buffer, lineterminator="\n").writerows(drawn.rows)
         return {f"{name}.csv": buffer.getvalue().encode()}
     svg = {f"{name}.svg": as_svg(drawn.figure)} if drawn.vector else {}
-    return svg | {f"{name}.png": as_png(drawn.figure)}
+    return svg | {f"{name}.png": as_png(drawn.figure) if drawn.vector else as_png(drawn.figure, 75, 32)}
