@@ -64,7 +64,7 @@ def show_frames(panel: Any, image: np.ndarray, title: str) -> None:
 
 
 def as_png(figure: Any, dpi: int = 90, colours: int = 64) -> bytes:
-    """The picture in few colours, a quarter of the size; equal figures give equal bytes. The figure is gone after it."""
+    """The picture in few colours, to be small; equal figures give equal bytes. The figure is gone after it."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
