@@ -80,7 +80,7 @@ def draw_reward(evidence: Evidence) -> Drawn:
     runs = evidence.runs_of(found.suite, found.held_out, "viper")
     directory = evidence.rewards.get((found.suite, found.model))
     shown = (found.tasks[0], found.held_out) if directory else ()
-    figure, panels = panels_of(len(shown) + bool(runs), 3, 3.6, 2.6)
+    figure, panels = panels_of(len(shown) + bool(runs), 3, 4.8, 2.8)
     for panel, task in zip(panels, shown, strict=False):
         assert directory
         plot_along_video(
