@@ -8,7 +8,7 @@ from viper_pipeline.results.evidence import Evidence
 from viper_pipeline.results.figures import plot_along_video
 from viper_pipeline.results.paper_figures.entry import Drawn, Part
 from viper_pipeline.results.paper_figures.strips import continued, pictures
-from viper_pipeline.results.style import colour, panels_of
+from viper_pipeline.results.style import axes, colour
 from viper_pipeline.rewards.evaluate import unpack
 
 WHY = "needs a suite with two arms, and a video model that held a pair of arm and task out"
@@ -80,7 +80,7 @@ def draw_reward(evidence: Evidence) -> Drawn:
     runs = evidence.runs_of(found.suite, found.held_out, "viper")
     directory = evidence.rewards.get((found.suite, found.model))
     shown = (found.tasks[0], found.held_out) if directory else ()
-    figure, panels = panels_of(len(shown) + bool(runs), 3, 4.8, 2.8)
+    figure, panels = axes(len(shown) + bool(runs), 4.8, 2.8)
     for panel, task in zip(panels, shown, strict=False):
         assert directory
         plot_along_video(
