@@ -95,7 +95,7 @@ def test_a_page_keeps_line_drawings_exactly_and_frames_nearly_in_fewer_bytes():
     frame = (light * [1, 1.1, 1.3] + np.random.default_rng(1).normal(0, 1, (120, 160, 3))).astype(np.uint8)
     lines = np.full((120, 160, 3), 255, np.uint8)
     lines[::9] = [0, 158, 115]
-    for picture, far in ((Image.fromarray(frame), 7), (Image.fromarray(lines).quantize(256), 0)):
+    for picture, far in ((Image.fromarray(frame), 6), (Image.fromarray(lines).quantize(256), 0)):
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
         kept = compact(buffer.getvalue())

@@ -22,7 +22,11 @@ class Unseen:
     suite: str
     model: str
     tasks: tuple[str, ...]
-    held_out: str
+
+    @property
+    def held_out(self) -> str:
+        """The pair that was not."""
+        return self.tasks[-1]
 
 
 def unseen(evidence: Evidence) -> Unseen | None:
@@ -31,7 +35,7 @@ def unseen(evidence: Evidence) -> Unseen | None:
         if suite == evidence.manipulation and (out := directory.config.get("held_out_tasks")):
             trained = [task for task in evidence.settings[suite]["tasks"] if task not in out]
             alike = sorted(trained, key=lambda task: not set(task.split("_")) & set(out[0].split("_")))
-            return Unseen(suite, model, (*alike[:2], out[0]), out[0])
+            return Unseen(suite, model, (*alike[:2], out[0]))
     return None
 
 
