@@ -49,6 +49,41 @@ def test_the_same_bytes_as_dvc_repro(built: Toy, tmp_path_factory: pytest.TempPa
     assert locks(other) == locks(built)
 
 
+def test_a_second_look_costs_no_question_and_misses_nothing(ready: Toy) -> None:
+    quick = "no file has changed"
+    assert quick not in ready.run("viper", "run").stdout
+    assert "8 up to date: no file has changed" in ready.run("viper", "run").stdout
+    one = "pipelines/one/dvc.yaml:clean@red"
+    assert quick not in ready.run("viper", "run", one).stdout
+    assert quick in ready.run("viper", "run", one).stdout
+    made, code = ready.root / "data/clean/one/red.h5", ready.root / "src/toy/acting.py"
+    for touch in (
+        lambda: made.unlink(),
+        lambda: (made.unlink(), made.write_text("by hand")),
+        lambda: code.write_text(code.read_text() + "\n# another line\n"),
+        lambda: ready.set("suites.one.clean.keep", 9),
+        lambda: (ready.root / "pipelines/two").mkdir(),
+        lambda: shutil.rmtree(ready.root / ".dvc/cache/files"),
+    ):
+        ready.run("viper", "run")
+        ready.run("viper", "run")
+        assert quick in ready.run("viper", "run").stdout
+        touch()
+        assert quick not in ready.run("viper", "run").stdout
+        assert ready.stale() == set()
+
+
+def test_what_was_touched_during_a_run_is_looked_at_again(ready: Toy) -> None:
+    ready.set("suites.one.drq.sleep", 3)
+    run = ready.start("viper", "run", "-j", "2")
+    wait_until(lambda: list((ready.root / ".viper/scratch").glob("*.lock")))
+    raw = ready.root / "data/raw/blue.txt"
+    raw.write_text(raw.read_text() + "b4\n")  # read by a stage that is done by now
+    run.communicate(timeout=60)
+    assert "no file has changed" not in ready.run("viper", "run").stdout
+    assert ready.stale() == set()
+
+
 def test_changed_values_give_changed_outputs_and_old_values_give_the_old_ones_back(ready: Toy) -> None:
     """The one way in which DVC can record a wrong result without an error: new inputs, old outputs."""
     before, said = ready.hashes(), (ready.root / "pipelines/one/dvc.yaml").read_text()

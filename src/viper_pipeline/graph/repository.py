@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from viper_pipeline.errors import BadEnvironment, BadParams
+from viper_pipeline.graph.glance import Glance
 
 PATIENCE = 120.0
 """Seconds to wait for another DVC command; a result that took hours is not thrown away for a `dvc status`."""
@@ -40,6 +41,7 @@ class Repository:
         except DvcException as error:
             raise BadEnvironment(f"{root}: {error}") from error
         self.inputs: dict[str, dict[str, Any]] = {}  # of the stages that run: what they read, by hash
+        self.glance = Glance()
 
     def needs(self, targets: Sequence[str]) -> dict[Any, set[Any]]:
         """The stages that `targets` take (all, if there are none), each with the stages that it reads from."""
@@ -62,20 +64,20 @@ class Repository:
     def judge(self, stage: Any) -> Verdict:
         """Whether a stage must run; if its result was computed before, it is put back instead.
 
-        A stale stage's outputs are removed, and its inputs are noted for `commit`.
+        What lies in its outputs' place is removed, as `dvc repro` does; a stale stage's inputs are noted for `commit`.
         """
         from dvc.stage.cache import RunCacheNotFoundError
 
         with self.locked():
-            if not stage.cmd or not stage.changed():
+            if not stage.cmd or self.glance.up_to_date(stage) or not stage.changed():
                 return Verdict.UP_TO_DATE
+            stage.remove_outs(ignore_remove=False, force=False)  # what restore meets and DVC has no copy of stops it
             try:
                 # before save_deps: afterwards DVC would take the outputs in the lock file for those of the new inputs
                 self.repo.stage_cache.restore(stage)
             except RunCacheNotFoundError:
                 stage.save_deps()
                 self.inputs[stage.addressing] = _inputs(stage)
-                stage.remove_outs(ignore_remove=False, force=False)
                 return Verdict.STALE
             self._record(stage, run_cache=False)  # restore has filled the workspace, and told `stage` nothing of it
             return Verdict.RESTORED

@@ -26,6 +26,7 @@ from viper_pipeline.graph.project import read_params
 from viper_pipeline.graph.repository import Repository, Verdict
 from viper_pipeline.graph.resources import of_stages
 from viper_pipeline.graph.screen import Screen, State, Tail, minutes
+from viper_pipeline.graph.stamp import Stamp
 
 PAUSE = 0.1
 """Seconds between two looks at the engine."""
@@ -43,7 +44,16 @@ def run(root: Path, engine: Engine, targets: Sequence[str] = ()) -> int:
     except Timeout as error:
         raise BadEnvironment("another `viper run` is at work in this project; wait for it, or stop it") from error
     with lock, Screen() as screen:
-        return Run(root, engine, Repository(root), screen, targets)()
+        stamp = Stamp(root, targets)
+        if (count := stamp.holds()) is not None:
+            screen.say(f"0 ran, 0 restored, {count} up to date: no file has changed since they were")
+            return 0
+        begun = time.time_ns()
+        work = Run(root, engine, Repository(root), screen, targets)
+        code = work()
+        if code == 0:
+            stamp.write(list(work.done), begun)
+        return code
 
 
 def heights(needs: Mapping[Any, set[Any]]) -> dict[Any, int]:
