@@ -1,7 +1,8 @@
 """A sweep of tiny agents on Ray: one node, two nodes, and two of which one is killed in the middle.
 
-python benchmarks/engines.py             24 agent stages, nodes of one core each, all on this machine
-python benchmarks/engines.py --runs 4    a shorter one
+python benchmarks/engines.py                       24 agent stages, nodes of one core each, all on this machine
+python benchmarks/engines.py --runs 4              a shorter one
+python benchmarks/engines.py --sweeps one replaced    some of SWEEPS; replaced: a new node follows the killed one
 
 Every sweep starts from nothing in a fresh clone; its agents are compared with those of `dvc repro`, byte by byte.
 """
@@ -25,6 +26,7 @@ from viper_pipeline.files import md5_of
 ROOT = Path(__file__).parents[1]
 METHODS = ["oracle", "exploration"]  # they need no video model
 TARGETS = [f"pipelines/dmc/dvc.yaml:train_agent_{method}" for method in METHODS]
+SWEEPS = {"one": 1, "two": 2, "killed": 2, "replaced": 2}  # name -> nodes
 QUIET = {"DVC_NO_ANALYTICS": "1", "KEDRO_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -49,21 +51,25 @@ def agents(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): md5_of(p) for p in sorted(folder.glob("data/agents/*/*/*/*"))}
 
 
-def sweep(folder: Path, runs: int, nodes: int, kill: bool) -> tuple[float, dict[str, str]]:
+def sweep(folder: Path, runs: int, name: str) -> tuple[float, dict[str, str]]:
     """Seconds from the start of `viper run` to its end, and what it made."""
     from ray.cluster_utils import Cluster
 
     env = clone(folder, runs)
     node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "memory": 4 * 2**30}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    others = [cluster.add_node(**node) for _ in range(nodes - 1)]
+    others = [cluster.add_node(**node) for _ in range(SWEEPS[name] - 1)]
+    kill = name in ("killed", "replaced")
     command = [sys.executable, "-m", "viper_pipeline", "run", "--engine", "ray", "--address", cluster.address]
     begun = time.monotonic()
     driver = subprocess.Popen([*command, *TARGETS], cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
     assert driver.stdout
     for line in driver.stdout:
-        if kill and others and line.startswith("done") and len(agents(folder)) >= runs // 3:
+        if kill and line.startswith("done") and len(agents(folder)) >= runs // 3:
+            kill = False
             cluster.remove_node(others.pop(), allow_graceful=False)
+            if name == "replaced":
+                others.append(cluster.add_node(**node))
         if line.startswith(("again", "FAILED")):
             print("   ", line.strip())
     if driver.wait():
@@ -79,6 +85,7 @@ def main() -> None:
     """Print a line a sweep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=24)
+    parser.add_argument("--sweeps", nargs="+", choices=SWEEPS, default=list(SWEEPS))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         env = clone(Path(folder) / "repro", arguments.runs)
@@ -89,11 +96,14 @@ def main() -> None:
         wanted = agents(Path(folder) / "repro")
         print(f"dvc repro            {len(wanted)} agents in {time.monotonic() - begun:.0f} s", flush=True)
         alone = 0.0
-        for name, nodes, kill in (("one node", 1, False), ("two nodes", 2, False), ("two, one killed", 2, True)):
-            seconds, made = sweep(Path(folder) / name.replace(" ", "_"), arguments.runs, nodes, kill)
+        for name in arguments.sweeps:
+            seconds, made = sweep(Path(folder) / name, arguments.runs, name)
             alone = alone or seconds
             same = "the same bytes" if made == wanted else "OTHER BYTES"
-            print(f"ray, {name:16s}{len(made)} agents in {seconds:.0f} s, {seconds / alone:.2f} of one node's; {same}")
+            print(
+                f"ray, {name:9s} {len(made)} agents in {seconds:.0f} s, {seconds / alone:.2f} of the first; {same}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

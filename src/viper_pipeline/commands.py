@@ -195,6 +195,16 @@ def figures(suite: str | None, draw: Path | None) -> None:
 
 
 @cli.command()
+def keep() -> None:
+    """Write the results of every finished run, without weights, to reports/runs: for Git, and for others' reports."""
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.pipelines.report.keep_command import keep_command
+
+    for path in keep_command(project_root()):
+        click.echo(path)
+
+
+@cli.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 def card(artifact: Path) -> None:
     """Print the card of a dataset or a model: what it is, how good, where from, and what it is not for."""

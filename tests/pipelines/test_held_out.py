@@ -155,10 +155,10 @@ def test_the_page_says_what_was_held_out(made, reward):
     inputs, tokenizer, _, model = made
     shown = {name.replace("__", "__tabletop__"): file for name, file in inputs.items()}
     rewards = {"reward__tabletop__videogpt": reward}
-    metrics, _ = aggregate(**shown, **rewards)
+    metrics, _ = aggregate({}, **shown, **rewards)
     models = {"tokenizer__tabletop": tokenizer, "video_model__tabletop__videogpt": model}
     given = shown | rewards | models | {"settings__tabletop": PARAMS | {"tasks": list(TASKS)}}
-    page = write_report(metrics, draw_figures({}, **given), "tiny", {}, {}, **given)
+    page = write_report(metrics, draw_figures({}, {}, **given), "tiny", {}, {}, **given)
     assert "<td>panda_stack</td><td>no</td>" in page and "<td>panda_lift</td><td>yes</td>" in page
     assert page.count("of a task that it was not trained on") == len(HELD_OUT)
     continued = {task for task in TASKS if f'alt="rollouts of {task}"' in page}

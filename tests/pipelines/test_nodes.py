@@ -28,10 +28,12 @@ from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
 from viper_pipeline.pipelines.models.train_video_model import rollouts, train_video_model
 from viper_pipeline.pipelines.report.aggregate import aggregate, costs
 from viper_pipeline.pipelines.report.draw_figures import draw_figures
+from viper_pipeline.pipelines.report.keep_command import kept_run
 from viper_pipeline.pipelines.report.write_cards import write_cards
 from viper_pipeline.pipelines.report.write_report import write_report
 from viper_pipeline.rewards.load import load_reward
 from viper_pipeline.tokenizers import load_tokenizer
+from viper_pipeline.training.artifacts import save_directory
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.videos.importers import read_source
 
@@ -290,7 +292,7 @@ def test_the_report_is_made_of_runs(made):
         f"baselines__dmc__{TASK}": made["baselines"],
         "reward__dmc__videogpt": made["reward"],
     }
-    metrics, curves = aggregate(**runs, **files)
+    metrics, curves = aggregate({}, **runs, **files)
     json.dumps(metrics)
     table = metrics["agents"]["dmc"][TASK]["drq"]
     assert set(table) == {"viper", "oracle", "exploration"}
@@ -305,7 +307,7 @@ def test_the_report_is_made_of_runs(made):
         "settings__dmc": DMC,
     }
     paper = datasets.YamlDataset(filepath=str(PROFILES / "paper.yaml")).load()
-    figures = draw_figures(paper, **shown)
+    figures = draw_figures(paper, {}, **shown)
     page = write_report(metrics, figures, "tiny", paper, {}, **shown)
     assert page.count("data:image/gif") == 2 and f"curves-dmc-{TASK}.png" in figures
     assert {"fig05.png", "fig12.svg", "fig17.png", "table1.csv", "paper.json"} <= set(figures)
@@ -320,6 +322,38 @@ def test_the_report_is_made_of_runs(made):
     assert sorted(listed) == sorted(name for name in cards if name.endswith(".md") and name != "README.md")
     pictures = [name for name in listed for name in re.findall(r"\((.+?\.png)\)", cards[name].decode())]
     assert len(pictures) == 2 and set(pictures) <= set(cards)  # experts and floors
+
+
+def test_kept_runs_stand_beside_the_graphs_own_where_their_settings_are_todays(made, tmp_path):
+    own = viper(made)
+    place = f"dmc__{TASK}__viper__drq"
+    path = f"data/agents/dmc/{TASK}/viper-drq/0"
+    read = {"suites.dmc.drq": DMC["drq"], "suites.dmc.runs": DMC["runs"], "seed": 0}
+    steps = {path: {"stage": "dmc.train_agent_viper.x", "params": read, "parents": {}}}
+    save_directory(tmp_path / path, own, {"steps": steps})
+    run = kept_run(f"run__{place}__0", tmp_path, path, "abc")
+    assert run.final_returns == pytest.approx(own.config["final_returns"], abs=1e-3) and run.params == read
+    ours = run.model_copy(update={"seed": 7})
+    elsewhere = run.model_copy(update={"seed": 8, "params": read | {"suites.dmc.runs": DMC["runs"] | {"steps": 1}}})
+    files = {f"{r.seed}.json": r.model_dump_json().encode() for r in (run, ours, elsewhere)} | {"README.md": b"-"}
+    inputs = {
+        f"run__{place}__0": own,
+        f"experts__dmc__{TASK}": made["experts"],
+        f"baselines__dmc__{TASK}": made["baselines"],
+        "reward__dmc__videogpt": made["reward"],
+        "settings__dmc": DMC,
+    }
+    metrics, curves = aggregate(files, **inputs)
+    table = metrics["agents"]["dmc"][TASK]["drq"]["viper"]
+    assert (table["seeds"], table["kept"]) == (2, 1)
+    assert {row["seed"] for row in curves} == {0, 7}
+    assert metrics["kept"]["left_out"] == {"another value of runs": 1}
+    (where,) = metrics["kept"]["shown"]
+    assert where == f"dmc {TASK} viper drq: commit abc, {run.machine}"
+    page = write_report(metrics, {}, "tiny", {}, {}, **inputs, tokenizer__dmc=made["tokenizer"])
+    assert "2 (1 kept)" in page and where in page and "made with another value of runs" in page
+    with pytest.raises(BadData, match=r"reports/runs/bad.json: budget"):
+        aggregate({"bad.json": files["7.json"].replace(b'"budget":', b'"budgets":')}, **inputs)
 
 
 def test_an_ablation_changes_one_part_alone(made, tmp_path):

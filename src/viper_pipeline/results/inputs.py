@@ -18,9 +18,16 @@ class RunResult:
     seed: int
     steps: np.ndarray  # agent steps of the evaluations on the way
     returns: np.ndarray  # their mean true returns
-    final_returns: tuple[float, ...]  # of fresh episodes at the end
+    final_returns: tuple[float, ...]  # of fresh episodes at the end; of some kept runs their mean alone
     budget: int  # agent steps of training
     action_repeat: int
+    episodes: int = 0  # how many fresh episodes there were, where `final_returns` does not tell
+    origin: str = ""  # of a kept run: the commit and the machine that made it
+
+    @property
+    def judged(self) -> int:
+        """The number of fresh episodes at the end."""
+        return self.episodes or len(self.final_returns)
 
 
 @dataclass(frozen=True)

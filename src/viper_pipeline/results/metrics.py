@@ -26,7 +26,8 @@ def agent_metrics(runs: Sequence[RunResult]) -> dict[str, Any]:
             "ci95_high": high,
             "iqm": interquartile_mean([x for r in mine for x in r.final_returns]),
             "seeds": len(mine),
-            "episodes": sum(len(r.final_returns) for r in mine),
+            "kept": sum(bool(r.origin) for r in mine),
+            "episodes": sum(r.judged for r in mine),
             "steps": mine[0].budget,
             "per_seed": [float(np.mean(r.final_returns)) for r in mine],
         }

@@ -43,6 +43,11 @@ def result(key: tuple[str, ...], directory: Directory) -> RunResult:
     )
 
 
+def settings_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """suite -> its block of params.yaml."""
+    return {suite: block for (suite,), block in named("settings", inputs).items()}
+
+
 def floors(inputs: Mapping[str, Any]) -> list[Floors]:
     """Every task's floors and its experts' mean return."""
     experts, baselines = named("experts", inputs), named("baselines", inputs)

@@ -18,12 +18,12 @@ from viper_pipeline.results.style import as_png
 from viper_pipeline.rewards.evaluate import unpack
 
 
-def draw_figures(paper_profile: Mapping[str, Any], **inputs: Any) -> dict[str, bytes]:
+def draw_figures(paper_profile: Mapping[str, Any], kept: Mapping[str, bytes], **inputs: Any) -> dict[str, bytes]:
     """run__, experts__, baselines__, reward__, tokenizer__, video_model__, settings__... -> files by name.
 
-    Pictures are PNG, the paper's figures also SVG, maps of surprise also GIF.
+    kept: the files of reports/runs, by name. Pictures are PNG, the paper's figures also SVG, maps of surprise also GIF.
     """
-    evidence = evidence_of(inputs, paper_profile)
+    evidence = evidence_of(inputs, paper_profile, kept)
     suites = [suite for (suite,) in named("settings", inputs)]
     return task_files(evidence) | suite_files(evidence, suites) | paper_files(evidence, of_suites(suites))
 

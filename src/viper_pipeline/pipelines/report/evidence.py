@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from viper_pipeline.pipelines.report.collect import floors, named, run_results
+from viper_pipeline.pipelines.report.collect import floors, named, run_results, settings_of
+from viper_pipeline.pipelines.report.kept import kept_beside
 from viper_pipeline.results.evidence import Evidence
 
 
-def evidence_of(inputs: Mapping[str, Any], paper: Mapping[str, Any]) -> Evidence:
-    """Inputs called `run__...`, `experts__...`, `settings__<suite>`; paper: the whole of profiles/paper.yaml."""
+def evidence_of(inputs: Mapping[str, Any], paper: Mapping[str, Any], kept: Mapping[str, bytes]) -> Evidence:
+    """Inputs called `run__...`, `experts__...`, `settings__<suite>`; paper: the whole of profiles/paper.yaml.
+
+    kept: the files of reports/runs, by name.
+    """
+    own, settings = run_results(inputs), settings_of(inputs)
     return Evidence(
-        runs=run_results(inputs),
+        runs=[*own, *kept_beside(own, kept, settings).shown],
         floors=floors(inputs),
         experts=named("experts", inputs),
         baselines=named("baselines", inputs),
@@ -20,6 +25,6 @@ def evidence_of(inputs: Mapping[str, Any], paper: Mapping[str, Any]) -> Evidence
         video_models=named("video_model", inputs),
         rewards=named("reward", inputs),
         run_configs={key: directory.config for key, directory in named("run", inputs).items()},
-        settings={suite: block for (suite,), block in named("settings", inputs).items()},
+        settings=settings,
         paper=paper.get("suites", {}),
     )

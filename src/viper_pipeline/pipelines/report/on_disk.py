@@ -14,6 +14,7 @@ from viper_pipeline.graph.freshness import stale_outputs
 from viper_pipeline.graph.project import read_params
 from viper_pipeline.graph.stages import Wiring
 from viper_pipeline.pipelines.report.collect import floor, named, run_results
+from viper_pipeline.pipelines.report.kept import kept_beside
 from viper_pipeline.pipelines.report.pipeline import models_of, results_of
 from viper_pipeline.results.evidence import AblationRun, Evidence
 from viper_pipeline.training.artifacts import CONFIG, Directory, load_directory
@@ -21,6 +22,7 @@ from viper_pipeline.videos.store import EpisodeFile
 
 PAPER = "profiles/paper.yaml"
 ABLATIONS = "reports/ablations/curves.csv"
+KEPT = "reports/runs"
 
 
 def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, set[str]]:
@@ -33,8 +35,10 @@ def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, se
     stale = stale_outputs(root)
     runs = {name: value for name, value in inputs.items() if name.startswith("run__")}
     experts, baselines = named("experts", inputs), named("baselines", inputs)
+    own = run_results(runs)
+    kept = {path.name: path.read_bytes() for path in sorted((root / KEPT).glob("*.json"))}
     evidence = Evidence(
-        runs=run_results(runs),
+        runs=[*own, *kept_beside(own, kept, suites).shown],
         floors=[floor(key, experts[key], baselines[key]) for key in experts if key in baselines],
         experts={key: file for key, file in experts.items() if key in baselines},
         baselines=baselines,

@@ -23,12 +23,14 @@ def create(
     settings = {f"settings__{suite}": f"params:suites.{suite}" for suite in suites}
     carded = judged | models_of(suites)
     shown = carded | settings | {"paper_profile": "paper_profile"}
+    kept = {"kept": "kept_runs"}
+    counted = judged | settings | kept
     made = {"metrics": f"{place}metrics", "figures": f"{place}figures"}
     pages = made | {"profile": "params:profile", "measured": "measured"}
     return Pipeline(
         [
-            stage(group, "aggregate", "all", aggregate, judged, [f"{place}metrics", f"{place}curves"]),
-            stage(group, "draw_figures", "all", draw_figures, shown, f"{place}figures"),
+            stage(group, "aggregate", "all", aggregate, counted, [f"{place}metrics", f"{place}curves"]),
+            stage(group, "draw_figures", "all", draw_figures, shown | kept, f"{place}figures"),
             stage(group, "write_cards", "all", write_cards, carded, f"{place}cards"),
             stage(group, "write_report", "all", write_report, pages | shown, f"{place}page"),
         ]

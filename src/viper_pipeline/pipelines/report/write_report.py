@@ -7,7 +7,7 @@ from typing import Any
 
 from viper_pipeline.graph.recipe import current_recipe
 from viper_pipeline.pipelines.report.cards import cards_of
-from viper_pipeline.pipelines.report.collect import named
+from viper_pipeline.pipelines.report.collect import named, settings_of
 from viper_pipeline.results.films import smaller
 from viper_pipeline.results.measurement import measurements
 from viper_pipeline.results.page import Origins, render
@@ -29,7 +29,7 @@ def write_report(
     **inputs: Any,
 ) -> str:
     """metrics.json, figures, what models and agents carry, and reports/measured -> reports/index.html."""
-    settings = {suite: block for (suite,), block in named("settings", inputs).items()}
+    settings = settings_of(inputs)
     shown = {(suite, task) for suite, block in settings.items() for task in block["tasks"][:SHOWN]}
     runs = named("run", inputs)
     episodes = {

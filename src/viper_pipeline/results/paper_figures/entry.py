@@ -107,7 +107,7 @@ def budget(runs: Sequence[RunResult]) -> str:
     def span(values: Sequence[int]) -> str:
         return f"{values[0]:,}" if values[0] == values[-1] else f"{values[0]:,} to {values[-1]:,}"
 
-    episodes = sorted({len(r.final_returns) for r in runs})
+    episodes = sorted({r.judged for r in runs})
     return (
         f"ours: {tasks} task{'s' if tasks > 1 else ''}, n = {span(seeds)} seed{'s' if seeds[-1] > 1 else ''} "
         f"a method, {span(steps)} agent steps ({span(frames)} frames) of {', '.join(sorted({r.agent for r in runs}))}, "

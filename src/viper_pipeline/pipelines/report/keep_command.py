@@ -1,0 +1,78 @@
+"""`viper keep`: results of the grid's runs into reports/runs, for Git and for other machines' reports."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from viper_pipeline.errors import BadData
+from viper_pipeline.files import atomic_write
+from viper_pipeline.graph.freshness import stale_outputs
+from viper_pipeline.graph.lineage import read_steps
+from viper_pipeline.graph.machine import machine
+from viper_pipeline.graph.project import read_params
+from viper_pipeline.pipelines.report.collect import named, run_results
+from viper_pipeline.pipelines.report.on_disk import KEPT, input_paths, load
+from viper_pipeline.results.kept import KeptRun
+
+
+def keep_command(root: Path) -> list[Path]:
+    """Write a file for every run of params.yaml's grid that lies on this disk and is up to date.
+
+    Raises BadData if there is none.
+    """
+    params = read_params(root / "params.yaml")
+    paths = {n: p for n, p in input_paths(root, params["suites"], params["seeds"]).items() if n.startswith("run__")}
+    stale = stale_outputs(root)
+    there = {name: path for name, path in paths.items() if (root / path).exists() and path not in stale}
+    if not there:
+        raise BadData("data/agents: no run of params.yaml's grid is there and up to date; `viper run` makes them")
+    written = []
+    for name, path in there.items():
+        run = kept_run(name, root, path, commit(root))
+        out = root / KEPT / f"{'-'.join(map(str, run.key))}.json"
+        atomic_write(out, (json.dumps(run.model_dump(mode="json"), indent=1) + "\n").encode())
+        written.append(out)
+    return written
+
+
+def kept_run(name: str, root: Path, path: str, commit: str) -> KeptRun:
+    """What is kept of the run in root/path. name: `run__<suite>__<task>__<method>__<agent>__<seed>`."""
+    directory, steps = load(name, root / path), read_steps(root / path)
+    ((suite, task, method, agent, seed),) = named("run", {name: directory})
+    (result,) = run_results({name: directory})
+    params: dict[str, Any] = {}
+    for step in steps.values():
+        params |= step["params"]
+    noted = root / ".viper" / "costs" / f"{steps[path]['stage'] if path in steps else ''}.json"
+    cost = json.loads(noted.read_text()) if noted.exists() else {}
+    return KeptRun(
+        suite=suite,
+        task=task,
+        method=method,
+        agent=agent,
+        seed=int(seed),
+        budget=result.budget,
+        action_repeat=result.action_repeat,
+        steps=[int(step) for step in result.steps],
+        returns=[round(float(value), 3) for value in result.returns],
+        final_returns=[round(value, 3) for value in result.final_returns],
+        episodes=result.judged,
+        params=dict(sorted(params.items())),
+        commit=commit,
+        machine=cost.get("machine") or machine(),
+        seconds=cost.get("seconds"),
+    )
+
+
+def commit(root: Path) -> str:
+    """The short hash of the code that is checked out, with a + if it has been changed; unknown without Git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=root, capture_output=True, text=True
+        )
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"

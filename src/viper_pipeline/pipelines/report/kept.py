@@ -1,0 +1,48 @@
+"""Kept runs beside those of the graph: only with the same settings, and never in the place of one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from viper_pipeline.graph.project import value_at
+from viper_pipeline.results.inputs import RunResult
+from viper_pipeline.results.kept import KeptRun, kept_runs
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The files of reports/runs, as a report takes them."""
+
+    shown: Sequence[RunResult]
+    left_out: Mapping[str, int]  # why -> how many
+
+
+def kept_beside(
+    own: Sequence[RunResult], files: Mapping[str, bytes], settings: Mapping[str, Mapping[str, Any]]
+) -> Kept:
+    """Runs of the settings' suites and tasks; files: name -> content; settings: suite -> its block of params.yaml."""
+    there = {(r.suite, r.task, r.method, r.agent, r.seed) for r in own}
+    shown: list[RunResult] = []
+    left_out: dict[str, int] = {}
+    for run in kept_runs(files):
+        block = settings.get(run.suite)
+        if block is None or run.task not in block["tasks"] or run.key in there:
+            continue
+        if names := differing(run, block):
+            reason = f"another value of {', '.join(names)}"
+            left_out[reason] = left_out.get(reason, 0) + 1
+        else:
+            shown.append(run.result())
+    return Kept(shown, left_out)
+
+
+def differing(run: KeptRun, block: Mapping[str, Any]) -> list[str]:
+    """What the run and all that it comes from read of its suite's block, and has another value today."""
+    own = f"suites.{run.suite}."
+    return [
+        name.removeprefix(own)
+        for name, value in run.params.items()
+        if name.startswith(own) and value_at(block, name.removeprefix(own)) != value
+    ]
