@@ -60,6 +60,19 @@ def test_hours_are_counts_times_seconds_and_unknown_where_a_unit_is() -> None:
     assert total.split()[:3] == ["all", "3", "2.0"]
 
 
+def test_a_figure_costs_what_the_stages_cost_that_it_is_drawn_from() -> None:
+    works = work_of(profile("paper"))
+    each = {f"{w.suite}: {unit}": {"seconds": 1.0} for w in works for unit in w.units}
+    lines = dict(line.split(maxsplit=1) for line in table.figure_lines(works, each))
+    hours = {name: float(text.split()[-1].replace(",", "")) for name, text in lines.items() if name != "figure"}
+    one = {w.stage: table.hours(w, each) for w in works if w.suite == "dmc"}
+    experts = sum(one[name] for name in ("train_oracle", "record_episodes", "record_baselines", "curate_experts"))
+    assert hours["fig14"] == pytest.approx(experts, abs=0.1)
+    assert hours["fig12"] == pytest.approx(sum(one.values()), abs=0.1)
+    assert hours["fig14"] < hours["fig17"] < hours["fig12"] < hours["fig03"]
+    assert "table1" not in hours
+
+
 def test_units_are_timed() -> None:
     params = profile("tiny")
     for unit in units_of(params.suites["dmc"]):

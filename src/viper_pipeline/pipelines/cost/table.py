@@ -65,8 +65,8 @@ def table(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Itera
         own = [work for work in works if work.suite == suite]
         for work in own:
             yield _line(suite, work.stage, hours(work, measured), measured, [work])
-        yield _line(suite, "all", _total(own, measured), measured, own)
-    yield _line("all", "", _total(works, measured), measured, works)
+        yield _line(suite, "all", total(own, measured), measured, own)
+    yield _line("all", "", total(works, measured), measured, works)
 
 
 def gigabytes(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float:
@@ -75,7 +75,8 @@ def gigabytes(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float:
     return max(peaks, default=0.0) + work.memory / 1e9
 
 
-def _total(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> float:
+def total(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> float:
+    """Hours of stages, one after the other; those that could not be timed count nothing."""
     return sum(hours(work, measured) or 0.0 for work in works)
 
 
@@ -86,6 +87,17 @@ def _line(
     memory, disk = max(gigabytes(work, measured) for work in works), sum(work.disk for work in works) / 1e9
     runs = sum(work.runs for work in works)
     return f"{suite:8s}{stage:34s}{runs:6d}{text:>11s}{f'{memory:.1f} GB':>9s}{f'{disk:,.0f} GB':>9s}"
+
+
+def figure_lines(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A line a figure of the paper: hours of the stages of its suites that it is drawn from, from the oracles on."""
+    from viper_pipeline.results.paper_figures.registry import FIGURES
+
+    yield f"{'figure':48s}{'hours':>11s}"
+    for entry in FIGURES:
+        taken = [work for work in works if work.suite in entry.suites and work.stage.startswith(entry.feeds.stages)]
+        if taken:
+            yield f"{entry.name:8s}{entry.title:40s}{total(taken, measured):>11,.1f}"
 
 
 def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:
@@ -112,8 +124,10 @@ def cost_command(root: Path, profile: str | None, on: str | None, keep: str | No
                 "without --on this machine is measured"
             )
         measured = known[on]
-    for line in table(work_of(params), measured):
+    works = work_of(params)
+    for line in (*table(works, measured), "", *figure_lines(works, measured)):
         say(line)
+    say("Figures share stages, so they do not add up; fig09 is without the ablations' own.\n")
     say("One run after the other on this hardware. Oracles as if none stopped early, episodes as if all were whole;")
     say("AMP's discriminator is not in it. Memory: the timed process and the replay; on a CPU with small batches.")
     say("Disk: at most; videos compress.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from viper_pipeline.results.evidence import Evidence
 from viper_pipeline.results.inputs import RunResult
@@ -40,6 +40,13 @@ class Drawn:
     rows: Sequence[Sequence[str]] = ()  # of a table, its header first
 
 
+class Feeds(NamedTuple):
+    """What a figure takes."""
+
+    words: str
+    stages: tuple[str, ...] = ()  # beginnings of their names, from the first on
+
+
 @dataclass(frozen=True)
 class Entry:
     """One figure or table of the paper."""
@@ -47,7 +54,7 @@ class Entry:
     name: str  # fig05, table1
     title: str
     plots: str  # what the paper shows
-    feeds: str  # which stages and runs it takes
+    feeds: Feeds  # which stages and runs it takes
     suites: tuple[str, ...]
     parts: Callable[[Evidence], list[Part]]
     draw: Callable[[Evidence], Drawn]

@@ -30,7 +30,7 @@ def paper_files(evidence: Evidence, entries: Sequence[Entry]) -> dict[str, bytes
                 "name": entry.name,
                 "title": entry.title,
                 "plots": entry.plots,
-                "feeds": entry.feeds,
+                "feeds": entry.feeds.words,
                 "remark": entry.remark,
                 "state": state,
                 "missing": entry.missing(evidence),

@@ -18,20 +18,29 @@ from viper_pipeline.results.paper_figures import (
     tables,
     unseen,
 )
-from viper_pipeline.results.paper_figures.entry import Drawn, Entry, Part
+from viper_pipeline.results.paper_figures.entry import Drawn, Entry, Feeds, Part
 
 ALL = ("dmc", "atari", "rlbench")
-EXPERTS = "the expert set of each task (curate_experts)"
-RUNS = "agent runs of each task, method and seed (train_agent_*)"
-REWARD = "the reward's evaluation (evaluate_reward)"
-PARAMS = "the artifacts' own settings and profiles/paper.yaml"
+TO_EXPERTS = ("train_oracle", "record_episodes", "record_baselines", "curate_experts")
+TO_MODELS = (*TO_EXPERTS, "train_tokenizer", "encode_experts", "train_video_model")
+TO_REWARD = (*TO_MODELS, "evaluate_reward")
+TO_RUNS = (*TO_REWARD, "train_agent")
+EXPERTS = Feeds("the expert set of each task (curate_experts)", TO_EXPERTS)
+MODELS = Feeds("the video models (train_video_model)", TO_MODELS)
+REWARD = Feeds("the reward's evaluation (evaluate_reward)", TO_REWARD)
+RUNS = Feeds("agent runs of each task, method and seed (train_agent_*)", TO_RUNS)
+MASKS = Feeds(f"{EXPERTS.words}; {RUNS.words}", TO_RUNS)
+ARMS = Feeds("a video model of two arms", TO_MODELS)
+UNSEEN = Feeds("a video model of two arms, and agents on the held-out pair", TO_RUNS)
+PARTS = Feeds(f"{RUNS.words}; runs with one part changed (pipeline `ablations`)", TO_RUNS)
+PARAMS = Feeds("the artifacts' own settings and profiles/paper.yaml")
 
 
 def of_suite(
     number: int,
     title: str,
     plots: str,
-    feeds: str,
+    feeds: Feeds,
     suite: str,
     parts: Callable[..., list[Part]],
     draw: Callable[..., Drawn],
@@ -69,21 +78,21 @@ FIGURES: tuple[Entry, ...] = (
           "The paper's bands here are one standard deviation across tasks, of the tasks' means; they say nothing of "
           "seeds. Its two versions differ (DMC, DreamerV3, VIPER: 712 and 822); drawn is the second, off a picture."),
     Entry("fig04", "Rollouts of video models", "a video model continues one frame, T = 0 to 64, in three environments",
-          "the video models (train_video_model)", ALL, strips.rollout_parts, strips.draw_rollouts),
+          MODELS, ALL, strips.rollout_parts, strips.draw_rollouts),
     Entry("fig05", "The reward along videos", "reward against time and against true return, 40 videos of quadruped",
           REWARD, ("dmc",), likelihood.parts, likelihood.draw,
           "The paper draws no band here, and 38 of its 40 random videos can be read."),
-    Entry("fig06", "Hiding the scoreboard", "Pong with and without mask, and the oracle", f"{EXPERTS}; {RUNS}",
+    Entry("fig06", "Hiding the scoreboard", "Pong with and without mask, and the oracle", MASKS,
           ("atari",), masks.parts, masks.draw,
           "The paper's bands have no width here: probably one run a curve."),
     Entry("fig07", "Predictions for an unseen arm and task", "seven frames ahead, two trained pairs and one held out",
-          "a video model of two arms", ("rlbench",), unseen.prediction_parts, unseen.draw_predictions),
+          ARMS, ("rlbench",), unseen.prediction_parts, unseen.draw_predictions),
     Entry("fig08", "A reward for an unseen arm and task", "an agent on the held-out pair; likelihood along its videos",
-          "a video model of two arms, and agents on the held-out pair", ("rlbench",),
+          UNSEEN, ("rlbench",),
           unseen.reward_parts, unseen.draw_reward,
           "The paper draws no band and states no number of seeds."),
     Entry("fig09", "Ablations", "bonus weight 1, 0.5, 0; VideoGPT, BYOL, MaskGIT; context 16, 8, 2",
-          f"{RUNS}; runs with one part changed (pipeline `ablations`)", ("dmc",), ablation.parts, ablation.draw,
+          PARTS, ("dmc",), ablation.parts, ablation.draw,
           "The paper's VideoGPT and context-16 curves are the same runs; its beta = 1 is another set (812, not 731)."),
     of_suite(10, "RLBench, task by task", "success against frames, 6 tasks", RUNS, "rlbench",
              curves.suite_parts, curves.draw_suite,
