@@ -9,6 +9,7 @@ from typing import Any
 from viper_pipeline.graph.project import value_at
 from viper_pipeline.results.inputs import RunResult
 from viper_pipeline.results.kept import KeptRun, kept_runs
+from viper_pipeline.results.paper_figures.entry import shortened
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def kept_beside(
         if block is None or run.task not in block["tasks"] or run.key in there:
             continue
         if names := differing(run, block):
-            reason = f"another value of {', '.join(names)}"
+            reason = f"another value of {shortened(names)}"
             left_out[reason] = left_out.get(reason, 0) + 1
         else:
             shown.append(run.result())
