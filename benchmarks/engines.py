@@ -67,6 +67,7 @@ def sweep(folder: Path, runs: int, name: str) -> tuple[float, dict[str, str]]:
     for line in driver.stdout:
         if kill and line.startswith("done") and len(agents(folder)) >= runs // 3:
             kill = False
+            time.sleep(5)  # by now it has its next agent in hand
             cluster.remove_node(others.pop(), allow_graceful=False)
             if name == "replaced":
                 others.append(cluster.add_node(**node))

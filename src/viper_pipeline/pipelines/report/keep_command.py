@@ -68,11 +68,12 @@ def kept_run(name: str, root: Path, path: str, commit: str) -> KeptRun:
 
 
 def commit(root: Path) -> str:
-    """The short hash of the code that is checked out, with a + if it has been changed; unknown without Git."""
+    """The short hash of the code that is checked out, with a + if src/ has been changed; unknown without Git."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=root, capture_output=True, text=True
-        )
-    except OSError:
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "src") else "")
+    except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return done.stdout.strip() or "unknown"
