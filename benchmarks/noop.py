@@ -81,7 +81,7 @@ def main() -> None:
         root = Path(folder) / "clone"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(root)], check=True)
         for made in (root / "reports").iterdir():
-            if made.name != "measured":  # which no stage makes
+            if made.name not in ("measured", "runs"):  # which no stage makes
                 shutil.rmtree(made) if made.is_dir() else made.unlink()
         for lock in [root / "dvc.lock", *root.glob("pipelines/*/dvc.lock")]:
             lock.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.errors import BadParams
+from viper_pipeline.errors import BadEnvironment, BadParams
 from viper_pipeline.pipelines.cost.work import Work, work_of
 from viper_pipeline.pipelines.params import Params, validate
 
@@ -39,7 +39,11 @@ def measure(params: Params, device: str, say: Any) -> Measured:
     for name, suite in params.suites.items():
         for unit in units_of(suite):
             with ProcessPoolExecutor(1, mp_context=context) as pool:
-                row = pool.submit(probe, params, name, unit, device).result()
+                try:
+                    row = pool.submit(probe, params, name, unit, device).result()
+                except BadEnvironment as error:
+                    say(f"  {name}: {unit}: not timed: {str(error).splitlines()[0]}")
+                    continue
             found[f"{name}: {unit}"] = row
             say(f"  {name}: {unit}: {1000 * row['seconds']:.2f} ms")
     return found
