@@ -61,9 +61,11 @@ class ProjectHooks:
     def on_node_error(self, node: Any) -> None:
         """The checkpoints stay, for the next try."""
         self.here.lock.release()
+        self.here.busy.stop()
         self._clear()
 
     def _begin(self, node: Any) -> None:
+        from viper_pipeline.graph.busy import Busy
         from viper_pipeline.graph.code import code_files
         from viper_pipeline.graph.project import neutral_params
         from viper_pipeline.graph.recipe import make_recipe, set_current
@@ -82,6 +84,7 @@ class ProjectHooks:
         )
         self.here.lock, self.here.recipe = recipe.lock(), recipe
         self.here.node, self.here.unsaved, self.here.begun = node.name, set(node.outputs), time.monotonic()
+        self.here.busy = Busy()
         set_current(recipe)
 
     def _end(self, node: Any) -> None:
@@ -95,6 +98,8 @@ class ProjectHooks:
             "peak_rss_mb": round(kilobytes / 1024),
             "machine": machine(),
         }
+        if (percent := self.here.busy.stop()) is not None:
+            cost["gpu_percent"] = percent
         atomic_write(self.root / ".viper" / "costs" / f"{node.name}.json", json.dumps(cost).encode())
         self._clear()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 UNKNOWN = "not recorded"
@@ -19,10 +20,11 @@ class StageCost:
     longest: float
     peak_rss_mb: float
     machines: tuple[str, ...]
+    gpu_percent: float | None = None  # share of time that a GPU was at work, mean of runs; None where none was watched
 
 
 def by_stage(costs: Mapping[str, Mapping[str, Any]]) -> list[StageCost]:
-    """node -> {seconds, peak_rss_mb, machine} -> a row a stage, in the order of their names."""
+    """node -> {seconds, peak_rss_mb, machine, gpu_percent if watched} -> a row a stage, in the order of their names."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for node, cost in costs.items():
         groups.setdefault(node.rpartition(".")[0] or node, []).append(cost)
@@ -34,6 +36,7 @@ def by_stage(costs: Mapping[str, Mapping[str, Any]]) -> list[StageCost]:
             max(float(r["seconds"]) for r in rows),
             max(float(r["peak_rss_mb"]) for r in rows),
             tuple(sorted({str(r.get("machine", UNKNOWN)) for r in rows})),
+            fmean(watched) if (watched := [r["gpu_percent"] for r in rows if "gpu_percent" in r]) else None,
         )
         for stage, rows in sorted(groups.items())
     ]

@@ -191,12 +191,14 @@ class Dark(gymnasium.Env):
 
 
 def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) -> float:
-    """Seconds a step of acting and learning; neither the simulator nor the reward is in it."""
+    """Seconds a step of acting and learning, a mean over whole updates; no simulator and no reward are in it."""
     moments: list[float] = []
     limits = suite.limits(agent)
     envs, actions = limits.envs, len(SUITES.get(name)().idle_action(suite.tasks[0]))
     first = 40 * envs
-    quick: dict[str, Any] = {"random_steps": first, "steps": first + (STEPS + 2) * envs, "round_steps": 40}
+    between = max(round(1 / (limits.updates_per_step * envs)), 1)  # rounds of all environments from update to update
+    rounds = STEPS * between
+    quick: dict[str, Any] = {"random_steps": first, "steps": first + (between + rounds + 1) * envs, "round_steps": 40}
     quick |= {"eval_every": 10**6, "checkpoint_every": 10**6, "final_episodes": 1, "final_round_steps": None}
     quick |= {"capacity": 1000 * envs, "processes": False}  # another process could not note moments here
     run = limits.model_copy(update=quick)
@@ -210,4 +212,5 @@ def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) 
         exploration=(lambda shape: RND(config, shape)) if bonus else None,
         device=device,
     )
-    return median(np.diff(moments[first : first + (STEPS + 2) * envs : envs])[1:]) / envs
+    begins = moments[first :: envs]
+    return (begins[between + rounds] - begins[between]) / (rounds * envs)
