@@ -212,5 +212,5 @@ def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) 
         exploration=(lambda shape: RND(config, shape)) if bonus else None,
         device=device,
     )
-    begins = moments[first :: envs]
+    begins = moments[first::envs]
     return (begins[between + rounds] - begins[between]) / (rounds * envs)
