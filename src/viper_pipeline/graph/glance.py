@@ -7,6 +7,7 @@ nothing to do at a thousand stages takes minutes. Here a file that many stages r
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from viper_pipeline.graph.project import value_at
@@ -17,8 +18,7 @@ class Glance:
     """What lies in the workspace, as far as it has been looked at."""
 
     def __init__(self) -> None:
-        self.hashes: dict[str, tuple[State, Any]] = {}  # of files, by path
-        self.params: dict[str, tuple[State, dict[str, Any]]] = {}  # files of parameters, by path
+        self.seen: dict[tuple[str, str], tuple[State, Any]] = {}  # what was found (hash, values) of a file, and when
 
     def up_to_date(self, stage: Any) -> bool:
         """Whether everything the stage reads and makes is as its lock file says. False may also mean: ask DVC."""
@@ -27,26 +27,21 @@ class Glance:
         return all(map(self._same, stage.deps)) and not any(out.status() for out in stage.outs)
 
     def _same(self, dep: Any) -> bool:
+        from dvc.utils.serialize import load_yaml  # `on` is no text to other readers of YAML
+
         if (state := state_of(dep.fs_path)) is None:
             return False
         known = dep.hash_info.value if dep.hash_info else None
         if isinstance(known, dict):  # parameters, by name
-            return set(known) == set(dep.params) and all(
-                self._value(dep.fs_path, state, name) == value for name, value in known.items()
-            )
+            values = self._once("values", dep.fs_path, state, lambda: load_yaml(dep.fs_path))
+            return set(known) == set(dep.params) and all(value_at(values, name) == v for name, v in known.items())
         if os.path.isdir(dep.fs_path):
             return not dep.status()
-        seen, found = self.hashes.get(dep.fs_path, (None, None))
-        if seen != state:
-            found = dep.get_hash()
-            self.hashes[dep.fs_path] = state, found
-        return bool(known) and found == dep.hash_info
+        return bool(known) and self._once("hash", dep.fs_path, state, dep.get_hash) == dep.hash_info
 
-    def _value(self, path: str, state: State, name: str) -> Any:
-        from dvc.utils.serialize import load_yaml  # `on` is no text to other readers of YAML
-
-        seen, values = self.params.get(path, (None, {}))
-        if seen != state:
-            values = load_yaml(path)
-            self.params[path] = state, values
-        return value_at(values, name)
+    def _once(self, what: str, path: str, state: State, look: Callable[[], Any]) -> Any:
+        """What `look` finds of a file; it looks again only when the file is another."""
+        seen = self.seen.get((what, path))
+        if seen is None or seen[0] != state:
+            seen = self.seen[what, path] = state, look()
+        return seen[1]

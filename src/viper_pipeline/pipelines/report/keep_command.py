@@ -29,9 +29,9 @@ def keep_command(root: Path) -> list[Path]:
     there = {name: path for name, path in paths.items() if (root / path).exists() and path not in stale}
     if not there:
         raise BadData("data/agents: no run of params.yaml's grid is there and up to date; `viper run` makes them")
-    written = []
+    code, written = commit(root), []
     for name, path in there.items():
-        run = kept_run(name, root, path, commit(root))
+        run = kept_run(name, root, path, code)
         out = root / KEPT / f"{'-'.join(map(str, run.key))}.json"
         atomic_write(out, (json.dumps(run.model_dump(mode="json"), indent=1) + "\n").encode())
         written.append(out)

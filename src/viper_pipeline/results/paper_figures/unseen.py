@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from viper_pipeline.results.evidence import Evidence
 from viper_pipeline.results.figures import plot_along_video
-from viper_pipeline.results.paper_figures.entry import Drawn, Part
+from viper_pipeline.results.paper_figures.entry import Drawn, Part, run_source
 from viper_pipeline.results.paper_figures.strips import continued, pictures
 from viper_pipeline.results.style import axes, colour
 from viper_pipeline.rewards.evaluate import unpack
@@ -70,7 +70,7 @@ def reward_parts(evidence: Evidence) -> list[Part]:
     runs = evidence.runs_of(suite, task, "viper")
     where = f"{suite}: {task} in the place of Panda's saucepan"
     key = (suite, found.model)
-    sources = tuple(f"run__{suite}__{task}__viper__{r.agent}__{r.seed}" for r in runs)
+    sources = tuple(map(run_source, runs))
     return [
         Part(names[0], len(runs), 1, where if runs else f"no agent on {task}: method viper", sources),
         Part(names[1], int(key in evidence.rewards), 1, where, (f"reward__{suite}__{found.model}",)),
