@@ -78,3 +78,10 @@ def test_table_4_is_the_default():
     widths = [m.out_channels for m in rnd.predictor if isinstance(m, torch.nn.Conv2d)]
     layers = [m.out_features for m in rnd.predictor if isinstance(m, torch.nn.Linear)]
     assert widths == [32, 64, 64] and layers[:2] == [512, 512] and rnd.weight(0.7) == 1.0
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 50])
+def test_frames_that_are_all_alike_have_a_bonus(rnd, count):
+    for shade in range(60):
+        same = np.full((count, 3, 16, 16), shade, np.uint8)
+        assert np.isfinite(rnd.explore(same, 0.0)).all()

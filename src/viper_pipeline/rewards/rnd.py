@@ -89,7 +89,8 @@ class RND(nn.Module):
         with torch.no_grad():
             self.updates += 1
             step = torch.clamp(1 / self.updates, min=1 - self.config.decay)
-            self.variance.lerp_(errors.detach().square().mean() - loss.detach().square(), step)
+            spread = errors.detach().square().mean() - loss.detach().square()
+            self.variance.lerp_(spread.clamp(min=0), step)  # of equal frames, rounding may leave less than nothing
         return loss.detach()
 
     def _normalised(self, errors: Tensor) -> np.ndarray:
