@@ -83,6 +83,27 @@ def test_an_agents_step_is_timed_in_this_process_even_where_environments_have_th
     assert 0 < probe(profile("tiny", processes=True), "dmc", "drq step", "cpu")["seconds"] < 60
 
 
+def test_an_agent_that_is_curious_by_itself_is_timed_with_its_own_curiosity(monkeypatch) -> None:
+    told: list[dict] = []
+
+    class Seen(Exception):
+        pass
+
+    def note(*_, **how):
+        told.append(how)
+        raise Seen
+
+    monkeypatch.setattr("viper_pipeline.pipelines.cost.probes.train_agent", note)
+    params = profile("paper")
+    for suite, agent in (("dmc", "drq"), ("dmc", "dreamer"), ("atari", "dreamer")):
+        for bonus in ("", " with bonus"):
+            with pytest.raises(Seen):
+                probe(params, suite, f"{agent} step{bonus}", "cpu")
+    assert [how["curious"] for how in told] == [False, False, False, True, False, True]
+    assert [how["exploration"] is not None for how in told] == [False, True, False, False, False, False]
+    assert [how["discrete"] for how in told] == [False] * 4 + [True] * 2
+
+
 def test_an_agent_with_limits_of_its_own_is_counted_by_them() -> None:
     params = profile("paper")
     dmc, found = params.suites["dmc"], counts(params)

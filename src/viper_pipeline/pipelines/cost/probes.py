@@ -193,8 +193,8 @@ class Dark(gymnasium.Env):
 def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) -> float:
     """Seconds a step of acting and learning, a mean over whole updates; no simulator and no reward are in it."""
     moments: list[float] = []
-    limits = suite.limits(agent)
-    envs, actions = limits.envs, len(SUITES.get(name)().idle_action(suite.tasks[0]))
+    limits, simulator = suite.limits(agent), SUITES.get(name)()
+    envs, actions = limits.envs, len(simulator.idle_action(suite.tasks[0]))
     first = 40 * envs
     between = max(round(1 / (limits.updates_per_step * envs)), 1)  # rounds of all environments from update to update
     rounds = STEPS * between
@@ -203,13 +203,16 @@ def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) 
     quick |= {"capacity": 1000 * envs, "processes": False}  # another process could not note moments here
     run = limits.model_copy(update=quick)
     config: RNDConfig = suite.exploration
+    kind = AGENTS.get(agent)
     train_agent(
         agent,
-        AGENTS.get(agent).Config.model_validate(suite.components[agent].model_dump()),
+        kind.Config.model_validate(suite.components[agent].model_dump()),
         run,
         lambda seed: Dark(suite.frames.size, actions, moments),
         seed=0,
-        exploration=(lambda shape: RND(config, shape)) if bonus else None,
+        discrete=getattr(simulator, "discrete", False),
+        curious=bonus and kind.curious,
+        exploration=(lambda shape: RND(config, shape)) if bonus and not kind.curious else None,
         device=device,
     )
     begins = moments[first::envs]
