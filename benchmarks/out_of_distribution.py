@@ -2,6 +2,8 @@
 
 python benchmarks/out_of_distribution.py --data data                 the weights, with the suite's own models
 python benchmarks/out_of_distribution.py --data data --steps 1000    the shares too, with models trained here
+python benchmarks/out_of_distribution.py --rows reports/out_of_distribution.json \\
+    --page reports/measured/out_of_distribution.json                 for the suite's page
 
 Remedies: baseline_share, random and idle frames among those the tokenizer learns from; and reconstruction, the weight
 of the decoding error in the reward. Shares are compared between tokenizers and video models of --steps steps each that
@@ -47,6 +49,13 @@ TOKENIZER = {
     "foreground_weight": 20.0,
 }
 MODEL = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3}
+OWN = "the suite's own"
+TEXT = (
+    "Reward of cartpole_balance, not clipped: 0 is the better floor (idle), 1 the held-out experts; in brackets the "
+    "chance that a held-out expert's frame scores above one of that kind (AUROC). Columns: the weight of the "
+    "reconstruction error, reward.reconstruction; the profile's is 0. One seed. benchmarks/out_of_distribution.py; "
+    "what follows, and how the tokenizer's share of baseline frames was chosen: docs/out-of-distribution.md."
+)
 FRAMES = 40  # of each strange video
 SHARES = (0.0, 0.125)
 WEIGHTS = (0.0, 0.25, 1.0)
@@ -170,6 +179,27 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def page_rows(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """The same for a suite's page."""
+    head, _, *lines = (line.strip("| ").split(" | ") for line in table(rows).splitlines())
+    return [dict(zip((name.removeprefix(f"{OWN}, ") for name in head), line, strict=True)) for line in lines]
+
+
+def measured(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """All rows; those of the suite's own models first."""
+    torch.set_num_threads(1)
+    kinds = strange_videos(arguments.data)
+    tokenizer = load_tokenizer(load_directory(arguments.data / "tokenizers/dmc"))
+    model = VideoGPT.from_directory(load_directory(arguments.data / "video_models/dmc/videogpt"))
+    rows = rows_of(OWN, WEIGHTS, measure(tokenizer, model, kinds))
+    print(table(rows), flush=True)
+    for share in SHARES if arguments.steps else ():
+        pair = trained(arguments.models, share, arguments.steps, arguments.data)
+        rows += rows_of(f"share {share:g}, {arguments.steps} steps", (0.0, 1.0), measure(*pair, kinds))
+        print(table([row for row in rows if row["models"].startswith("share")]), flush=True)
+    return rows
+
+
 def main() -> None:
     """Print the table; write the rows as JSON if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -177,22 +207,19 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path(".viper/ood"), help="where trained models are kept")
     parser.add_argument("--steps", type=int, default=0, help="of tokenizers and video models trained here; 0: none")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--rows", type=Path, help="what --json wrote before; nothing is measured")
+    parser.add_argument("--page", type=Path, help="a table for reports/measured, of the suite's own models")
     arguments = parser.parse_args()
-    if not (arguments.data / "video_models/dmc/videogpt").exists():
+    if not arguments.rows and not (arguments.data / "video_models/dmc/videogpt").exists():
         print(f"{arguments.data}: holds no models; run the laptop profile first")
         return
-    torch.set_num_threads(1)
-    kinds = strange_videos(arguments.data)
-    tokenizer = load_tokenizer(load_directory(arguments.data / "tokenizers/dmc"))
-    model = VideoGPT.from_directory(load_directory(arguments.data / "video_models/dmc/videogpt"))
-    rows = rows_of("the suite's own", WEIGHTS, measure(tokenizer, model, kinds))
-    print(table(rows), flush=True)
-    for share in SHARES if arguments.steps else ():
-        pair = trained(arguments.models, share, arguments.steps, arguments.data)
-        rows += rows_of(f"share {share:g}, {arguments.steps} steps", (0.0, 1.0), measure(*pair, kinds))
-        print(table([row for row in rows if row["models"].startswith("share")]), flush=True)
+    rows = json.loads(arguments.rows.read_text()) if arguments.rows else measured(arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if arguments.page:
+        own = page_rows([row for row in rows if row["models"] == OWN])
+        page = {"suite": "dmc", "title": "Frames that no expert shows", "text": TEXT, "rows": own}
+        arguments.page.write_text(json.dumps(page, indent=1) + "\n")
 
 
 if __name__ == "__main__":

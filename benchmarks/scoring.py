@@ -3,6 +3,7 @@
 python benchmarks/scoring.py                          speeds, with random weights
 python benchmarks/scoring.py --data data              correlation and AUROC too, of trained laptop models in data/
 python benchmarks/scoring.py --json reports/scoring.json
+python benchmarks/scoring.py --rows reports/scoring.json --page reports/measured/scoring.json    for the suite's page
 
 AUROC tells held-out experts from random behaviour, frame by frame; correlation and max_abs_diff (nats) are of the same
 frames with `exact` of the same model. Episodes are scored together, as an agent's environments are.
@@ -33,6 +34,11 @@ LOOP = {"steps": 1, "batch_size": 1, "learning_rate": 1e-4}
 LAPTOP = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3, "training": LOOP}
 PAPER = {"window": 16, "width": 256, "feedforward": 1024, "heads": 8, "layers": 8, "training": LOOP}
 SIZES = {"laptop": (LAPTOP, 128, 16), "paper_dmc": (PAPER, 1024, 64)}
+TEXT = (
+    "Frames a second of one core's CPU time, random weights, one episode at a time. Agreement with `exact`: trained "
+    "laptop models, held-out expert and random episodes; AUROC tells the two apart frame by frame. MaskGIT's rewards "
+    "are 8 times slower in the paper. benchmarks/scoring.py; machine and conditions: docs/scoring.md."
+)
 PAPER_SLOWDOWN = 8.0  # of rewards by MaskGIT to those by VideoGPT
 SHARED = 6  # times as many frames for the ways that share work between frames
 WAYS: dict[str, tuple[Way, ...]] = {
@@ -133,15 +139,8 @@ def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
     }
 
 
-def main() -> None:
-    """Print one line a row; write them as JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="the data folder of a laptop run")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--episodes", type=int, default=4, help="scored at once")
-    parser.add_argument("--videos", type=int, default=4, help="of a kind and task, whose scores are compared")
-    parser.add_argument("--times", type=int, default=3)
-    arguments = parser.parse_args()
+def measured(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """All rows, speeds first."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rows = speeds("laptop", arguments.episodes, 48, arguments.times)
@@ -153,8 +152,37 @@ def main() -> None:
             if (name, way) not in laptop:
                 rows.append(laptop.setdefault((name, way), {"size": "laptop", "model": name, "way": way}))
             laptop[name, way] |= found
+    return rows
+
+
+def page_rows(rows: list[dict[str, Any]]) -> list[dict[str, str | float]]:
+    """For people; what was not measured is a blank."""
+    shown = {"frames a second": "frames_per_s", "times its exact": "ratio_to_exact", "correlation": "correlation"}
+    shown |= {"largest difference, nats": "max_abs_diff", "AUROC": "auroc", "times slower than VideoGPT": "slowdown"}
+    return [
+        {"size": row["size"].replace("_", " "), "model": row["model"], "way": row["way"]}
+        | {name: row.get(key, "") for name, key in shown.items()}
+        for row in rows
+    ]
+
+
+def main() -> None:
+    """Print one line a row; write them as JSON if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="the data folder of a laptop run")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--rows", type=Path, help="what --json wrote before; nothing is measured")
+    parser.add_argument("--page", type=Path, help="a table for reports/measured")
+    parser.add_argument("--episodes", type=int, default=4, help="scored at once")
+    parser.add_argument("--videos", type=int, default=4, help="of a kind and task, whose scores are compared")
+    parser.add_argument("--times", type=int, default=3)
+    arguments = parser.parse_args()
+    rows = json.loads(arguments.rows.read_text()) if arguments.rows else measured(arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if arguments.page:
+        page = {"suite": "dmc", "title": "Ways of scoring", "text": TEXT, "rows": page_rows(rows)}
+        arguments.page.write_text(json.dumps(page, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ class DreamerPlayer:
         device = rssm.first_deter.device
         picture = rssm.see_picture(self.model.encoder(torch.from_numpy(self.frames).to(device)))
         first = torch.from_numpy(self.first).to(device)
-        self.state, _ = rssm.seen(self.state, self.action.to(device), first, picture, draw=noise is not None)
+        fresh = rssm.first(len(first))
+        self.state, _ = rssm.seen(self.state, self.action.to(device), first, fresh, picture, draw=noise is not None)
         numbers = None if noise is None else torch.from_numpy(noise).to(device)
         self.action = self.actor.choose(self.state.features, numbers).clamp(-1, 1)
         self.first[:] = False

@@ -85,13 +85,13 @@ class RSSM(nn.Module):
         return passed(F.one_hot((log_probs.detach() - noise).argmax(-1), self.config.classes), log_probs)
 
     def seen(
-        self, state: State, action: Tensor, first: Tensor, picture: Tensor, draw: bool = True
+        self, state: State, action: Tensor, first: Tensor, fresh: State, picture: Tensor, draw: bool = True
     ) -> tuple[State, Tensor]:
         """One step with a picture -> the state, and the log-probabilities (B, S, K) it was drawn from.
 
-        state, action (B, A): before, and what was done; ignored where `first` (B,) is set. picture (B, units).
+        state, action (B, A): before, and what was done; where `first` (B,) is set, `fresh` and nothing instead.
+        picture (B, units).
         """
-        fresh = self.first(len(first))
         deter = torch.where(first[:, None], fresh.deter, state.deter)
         stoch = torch.where(first[:, None, None], fresh.stoch, state.stoch)
         deter = self.after(State(deter, stoch), torch.where(first[:, None], 0.0, action))
@@ -105,9 +105,10 @@ class RSSM(nn.Module):
 
     def observe(self, embedded: Tensor, actions: Tensor, first: Tensor) -> tuple[State, Tensor]:
         """embedded (T, B, F), actions (T, B, A) that led there, first (T, B) bool -> states, log-probs (T, B, ...)."""
-        state, steps = self.first(first.shape[1]), []
+        state = fresh = self.first(first.shape[1])
+        steps = []
         for picture, action, begins in zip(self.see_picture(embedded), actions, first, strict=True):
-            state, log_probs = self.seen(state, action, begins, picture)
+            state, log_probs = self.seen(state, action, begins, fresh, picture)
             steps.append((*state, log_probs))
         deter, stoch, posterior = (torch.stack(parts) for parts in zip(*steps, strict=True))
         return State(deter, stoch), posterior
