@@ -100,7 +100,9 @@ def run(targets: tuple[str, ...], jobs: int | None, engine: str, address: str | 
 @cli.command()
 @click.option("--profile", help="A file of profiles/, without .yaml. Default: params.yaml.")
 @click.option("--on", help="Take measurements of this hardware, made before, instead of measuring this machine.")
-@click.option("--json", "keep", type=click.Path(), help="Write what was measured to this file.")
+@click.option(
+    "--json", "keep", type=click.Path(), help="Keep what is measured in this file; what it holds is not measured again."
+)
 def cost(profile: str | None, on: str | None, keep: str | None) -> None:
     """Say what a profile costs: hours, memory and disk, from a few timed steps of each kind of stage."""
     from viper_pipeline.graph.project import project_root

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from viper_pipeline.errors import BadParams
+from viper_pipeline.errors import BadData, BadParams
 from viper_pipeline.graph.project import read_params
 from viper_pipeline.oracles.search import SearchConfig
 from viper_pipeline.pipelines.cost import table
@@ -77,6 +78,27 @@ def test_units_are_timed() -> None:
     params = profile("tiny")
     for unit in units_of(params.suites["dmc"]):
         assert 0 < probe(params, "dmc", unit, "cpu")["seconds"] < 60, unit
+
+
+def test_what_was_kept_is_not_measured_again(tmp_path) -> None:
+    kept = tmp_path / "kept.json"
+    kept.write_text("{")
+    with pytest.raises(BadData, match=r"kept\.json: not JSON"):
+        table.cost_command(ROOT, "tiny", None, str(kept), print)
+    params, hardware = profile("tiny"), table.machine("cpu")
+    units = [f"{name}: {unit}" for name, suite in params.suites.items() for unit in units_of(suite)]
+    known = {unit: {"seconds": 1.0, "peak_gb": 0.5, "batch": 1} for unit in units}
+    del known["dmc: frame drawn"]
+    others = {"other": {"seconds": 2.0, "peak_gb": 0.5, "batch": 1}}
+    kept.write_text(json.dumps({"tiny": {hardware: known, "Abacus": others}, "paper": {"Abacus": others}}))
+    said: list[str] = []
+    for _ in range(2):
+        table.cost_command(ROOT, "tiny", None, str(kept), said.append)
+    assert [line.split(":")[1].strip() for line in said if line.startswith("  dmc: ")] == ["frame drawn"]
+    found = json.loads(kept.read_text())
+    row = found["tiny"][hardware].pop("dmc: frame drawn")
+    assert 0 < row["seconds"] < 10
+    assert found == {"tiny": {hardware: known, "Abacus": others}, "paper": {"Abacus": others}}
 
 
 def test_an_agents_step_is_timed_in_this_process_even_where_environments_have_their_own() -> None:

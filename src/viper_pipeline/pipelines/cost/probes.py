@@ -32,7 +32,7 @@ from viper_pipeline.video_models.scoring import score_videos
 clock: Callable[[], float] = time.process_time
 STEPS = 3
 """Steps that are timed; one more before them is not."""
-IMAGES, CLIPS = 4, 1
+IMAGES, CLIPS, SEQUENCES = 4, 1, 2
 """A batch on a CPU, where the time of an image does not depend on how many come with it; a GPU gets whole batches."""
 
 
@@ -191,9 +191,15 @@ class Dark(gymnasium.Env):
 
 
 def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) -> float:
-    """Seconds a step of acting and learning, a mean over whole updates; no simulator and no reward are in it."""
+    """Seconds a step of acting and learning, a mean over whole updates; no simulator and no reward are in it.
+
+    Agents that learn from sequences get few on a CPU, and their time is scaled; acting, the least of it, with it.
+    """
     moments: list[float] = []
-    limits, simulator = suite.limits(agent), SUITES.get(name)()
+    limits, simulator, kind = suite.limits(agent), SUITES.get(name)(), AGENTS.get(agent)
+    settings, scale = suite.components[agent].model_dump(), 1.0
+    if device != "cuda" and "batch_length" in settings:
+        scale, settings["batch_size"] = settings["batch_size"] / SEQUENCES, SEQUENCES
     envs, actions = limits.envs, len(simulator.idle_action(suite.tasks[0]))
     first = 40 * envs
     between = max(round(1 / (limits.updates_per_step * envs)), 1)  # rounds of all environments from update to update
@@ -203,10 +209,9 @@ def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) 
     quick |= {"capacity": 1000 * envs, "processes": False}  # another process could not note moments here
     run = limits.model_copy(update=quick)
     config: RNDConfig = suite.exploration
-    kind = AGENTS.get(agent)
     train_agent(
         agent,
-        kind.Config.model_validate(suite.components[agent].model_dump()),
+        kind.Config.model_validate(settings),
         run,
         lambda seed: Dark(suite.frames.size, actions, moments),
         seed=0,
@@ -216,4 +221,4 @@ def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) 
         device=device,
     )
     begins = moments[first::envs]
-    return (begins[between + rounds] - begins[between]) / (rounds * envs)
+    return scale * (begins[between + rounds] - begins[between]) / (rounds * envs)

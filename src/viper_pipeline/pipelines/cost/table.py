@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.errors import BadEnvironment, BadParams
+from viper_pipeline.errors import BadData, BadEnvironment, BadParams
+from viper_pipeline.files import atomic_write
 from viper_pipeline.pipelines.cost.work import Work, work_of
 from viper_pipeline.pipelines.params import Params, validate
 
@@ -31,13 +32,18 @@ def machine(device: str) -> str:
     return f"one core of {name}"
 
 
-def measure(params: Params, device: str, say: Any) -> Measured:
-    """Time every unit, each in a process of its own, so that peaks of memory are its own."""
+def measure(params: Params, device: str, say: Any, known: Measured, keep: Callable[[Measured], None]) -> Measured:
+    """Time every unit that is not known, each in a process of its own, so that peaks of memory are its own.
+
+    keep: is told all that is known, after every unit.
+    """
     from viper_pipeline.pipelines.cost.probes import probe, units_of
 
-    context, found = multiprocessing.get_context("spawn"), Measured()
+    context, found = multiprocessing.get_context("spawn"), dict(known)
     for name, suite in params.suites.items():
         for unit in units_of(suite):
+            if f"{name}: {unit}" in known:
+                continue
             with ProcessPoolExecutor(1, mp_context=context) as pool:
                 try:
                     row = pool.submit(probe, params, name, unit, device).result()
@@ -45,6 +51,7 @@ def measure(params: Params, device: str, say: Any) -> Measured:
                     say(f"  {name}: {unit}: not timed: {str(error).splitlines()[0]}")
                     continue
             found[f"{name}: {unit}"] = row
+            keep(found)
             say(f"  {name}: {unit}: {1000 * row['seconds']:.2f} ms")
     return found
 
@@ -52,6 +59,14 @@ def measure(params: Params, device: str, say: Any) -> Measured:
 def stored(profile: str) -> dict[str, Measured]:
     """Measurements by hardware."""
     return json.loads(STORED.read_text()).get(profile, {})
+
+
+def _begun(path: Path) -> dict[str, dict[str, Measured]]:
+    """What was kept before: profile -> hardware -> measurements."""
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise BadData(f"{path}: not JSON ({error}); delete it, and everything is measured anew") from None
 
 
 def hours(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float | None:
@@ -116,10 +131,14 @@ def cost_command(root: Path, profile: str | None, on: str | None, keep: str | No
         device = "cuda" if torch.cuda.is_available() else "cpu"
         hardware = machine(device)
         say(f"profile {params.profile} on {hardware}:")
-        measured = measure(params, device, say)
-        if keep:
-            whole = {params.profile: {hardware: measured}}
-            Path(keep).write_text(json.dumps(whole, indent=1) + "\n")
+        begun = _begun(Path(keep)) if keep else {}
+
+        def write(found: Measured) -> None:
+            if keep:
+                whole = {**begun, params.profile: {**begun.get(params.profile, {}), hardware: found}}
+                atomic_write(Path(keep), (json.dumps(whole, indent=1) + "\n").encode())
+
+        measured = measure(params, device, say, begun.get(params.profile, {}).get(hardware, {}), write)
     else:
         known = stored(params.profile)
         if on not in known:
