@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from pydantic import ValidationError
 
 from tests.agents.dreamer.small import SMALL
-from viper_pipeline.agents.dreamer.behaviour import Actor, Critic
+from viper_pipeline.agents.dreamer.behaviour import Actor, Critic, step
 from viper_pipeline.agents.dreamer.config import REFERENCE, DreamerConfig
 from viper_pipeline.agents.dreamer.world_model import Experience, WorldModel
 
@@ -77,6 +79,20 @@ def test_learns_what_it_is_shown(model):
         found.append(metrics)
     for name in ("picture_loss", "reward_loss"):
         assert found[-1][name] < 0.7 * found[0][name], name
+
+
+def test_a_step_is_the_plain_one(model):
+    """Also of convolutions, whose slopes lie in memory in another order than their weights."""
+    plain, data = copy.deepcopy(model), experience()
+    losses = []
+    for one in (model, plain):
+        torch.manual_seed(2)
+        losses.append(one.loss(data)[0])
+    step(torch.optim.Adam(model.parameters(), 1e-2, fused=True), losses[0], list(model.parameters()), 1e9)
+    losses[1].backward()
+    torch.optim.Adam(plain.parameters(), 1e-2, fused=False).step()
+    for (name, ours), theirs in zip(model.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, msg=name)
 
 
 def test_buttons_are_pressed_as_often_as_the_policy_says():

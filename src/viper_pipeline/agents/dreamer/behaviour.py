@@ -164,8 +164,11 @@ class Behaviour(nn.Module):
 
 
 def step(optimizer: torch.optim.Optimizer, loss: Tensor, weights: list[nn.Parameter], clip: float) -> None:
-    """One step of these weights alone, their gradient no longer than `clip`."""
+    """One step of these weights alone, their gradient no longer than `clip`.
+
+    Convolutions give slopes in another order of memory than their weights'; the fused Adam does not look at that.
+    """
     for weight, slope in zip(weights, torch.autograd.grad(loss, weights), strict=True):
-        weight.grad = slope
+        weight.grad = slope.contiguous()
     torch.nn.utils.clip_grad_norm_(weights, clip)
     optimizer.step()

@@ -40,6 +40,7 @@ class DreamerConfig(Config):
     policy_rate: float = Field(1e-4, gt=0, description="learning rate of actor and critics (Table 3)")
     policy_eps: float = Field(1e-6, gt=0, description="of their Adam (Table 3)")
     policy_clip: float = Field(100.0, gt=0, description="largest norm of their gradients (Table 3)")
+    picture_scale: float = Field(1.0, gt=0, description="weight of the picture loss, which grows with the pixels")
     kl_scale: float = Field(0.6, gt=0, description="weight of the KL loss; the paper is silent")
     kl_balance: float = Field(0.667, ge=0, le=1, description="share of it that teaches the prior (Table 3)")
     free_nats: float = Field(1.0, ge=0, description="KL that costs nothing")

@@ -51,6 +51,6 @@ class WorldModel(nn.Module):
         ends = F.binary_cross_entropy_with_logits(
             self.goes_on(features).squeeze(-1), (~data.terminal).float(), reduction="none"
         )
-        loss = (picture + reward + ends + c.kl_scale * kl_loss).mean()
+        loss = (c.picture_scale * picture + reward + ends + c.kl_scale * kl_loss).mean()
         named = {"model_loss": loss, "picture_loss": picture, "reward_loss": reward, "end_loss": ends, "kl": kl}
         return loss, states, {name: value.detach().mean() for name, value in named.items()}
