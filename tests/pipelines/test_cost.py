@@ -153,4 +153,5 @@ def test_hardware_that_was_not_measured_is_refused() -> None:
 def test_what_is_stored_covers_the_profile_that_it_names() -> None:
     for name in ("laptop", "small", "paper"):
         for hardware, measured in table.stored(name).items():
-            assert hardware and all(table.hours(work, measured) is not None for work in work_of(profile(name)))
+            unknown = {f"{w.suite}: {u}" for w in work_of(profile(name)) for u in w.units} - set(measured)
+            assert hardware and unknown <= {"rlbench: frame drawn"}  # its simulator is in no package index
