@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export KEDRO_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 export OMP_NUM_THREADS ?= 1
-# Where an image sets this, every stage would compile what it imports anew: 7 of 18 CPU seconds of a small one.
+# Where a container sets this, every stage would compile what it imports anew: 7 of 18 CPU seconds of a small one.
 export PYTHONDONTWRITEBYTECODE :=
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.suites.gl import gl_backend; gl_backend()' >/dev/null 2>&1
