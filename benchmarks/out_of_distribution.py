@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from viper_pipeline.pipelines.models.train_tokenizer import baseline_frames, batches
+from viper_pipeline.results.measurement import Measurement
 from viper_pipeline.results.statistics import auroc
 from viper_pipeline.rewards.reconstruction import reconstruction_error
 from viper_pipeline.suites.dmc import DMC
@@ -168,21 +169,21 @@ def rows_of(
     return rows
 
 
+def by_kind(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """A row a kind, a column a remedy: reward (AUROC)."""
+    found: dict[str, dict[str, str]] = {}
+    for r in rows:
+        remedy = f"{r['models']}, weight {r['reconstruction']:g}"
+        found.setdefault(r["kind"], {"frames": r["kind"]})[remedy] = f"{r['reward']:.2f} ({r['auroc']:.2f})"
+    return list(found.values())
+
+
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: a line a kind, a column a remedy: reward (AUROC)."""
-    cells = {(r["kind"], r["models"], r["reconstruction"]): f"{r['reward']:.2f} ({r['auroc']:.2f})" for r in rows}
-    columns = list(dict.fromkeys(key[1:] for key in cells))
-    lines = ["| frames | " + " | ".join(f"{models}, weight {w:g}" for models, w in columns) + " |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
-    for kind in dict.fromkeys(key[0] for key in cells):
-        lines.append(f"| {kind} | " + " | ".join(cells[kind, *column] for column in columns) + " |")
-    return "\n".join(lines)
-
-
-def page_rows(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """The same for a suite's page."""
-    head, _, *lines = (line.strip("| ").split(" | ") for line in table(rows).splitlines())
-    return [dict(zip((name.removeprefix(f"{OWN}, ") for name in head), line, strict=True)) for line in lines]
+    """The same as Markdown."""
+    kinds = by_kind(rows)
+    lines = [list(kinds[0]), *(list(kind.values()) for kind in kinds)]
+    head, *rest = ("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join([head, "|---" * len(kinds[0]) + "|", *rest])
 
 
 def measured(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -217,9 +218,10 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     if arguments.page:
-        own = page_rows([row for row in rows if row["models"] == OWN])
-        page = {"suite": "dmc", "title": "Frames that no expert shows", "text": TEXT, "rows": own}
-        arguments.page.write_text(json.dumps(page, indent=1) + "\n")
+        own = by_kind([row for row in rows if row["models"] == OWN])
+        short = [{name.removeprefix(f"{OWN}, "): cell for name, cell in row.items()} for row in own]
+        page = Measurement(suite="dmc", title="Frames that no expert shows", text=TEXT, rows=short)
+        arguments.page.write_text(page.model_dump_json(indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from viper_pipeline.results.measurement import Measurement
 from viper_pipeline.results.statistics import auroc
 from viper_pipeline.suites.frames import blacken
 from viper_pipeline.tokenizers import load_tokenizer
@@ -181,8 +182,8 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     if arguments.page:
-        page = {"suite": "dmc", "title": "Ways of scoring", "text": TEXT, "rows": page_rows(rows)}
-        arguments.page.write_text(json.dumps(page, indent=1) + "\n")
+        page = Measurement(suite="dmc", title="Ways of scoring", text=TEXT, rows=page_rows(rows))
+        arguments.page.write_text(page.model_dump_json(indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ python benchmarks/stride.py 1=COPY/data/rewards/tabletop/videogpt 4=data/rewards
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
 from viper_pipeline.graph.machine import machine
+from viper_pipeline.results.measurement import Measurement
 from viper_pipeline.results.statistics import auroc
 from viper_pipeline.rewards.evaluate import unpack
 from viper_pipeline.training.artifacts import load_directory
@@ -70,8 +70,8 @@ def main() -> None:
         print(*row.values())
     if args.json:
         text = f"{TEXT} benchmarks/stride.py on models of {machine()}."
-        found = {"suite": args.suite, "title": "Still videos, by stride", "text": text, "rows": rows}
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
+        found = Measurement(suite=args.suite, title="Still videos, by stride", text=text, rows=rows)
+        args.json.write_text(found.model_dump_json(indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,9 @@ def test_a_second_look_costs_no_question_and_misses_nothing(ready: Toy) -> None:
         lambda: (ready.root / "pipelines/two").mkdir(),
         lambda: shutil.rmtree(ready.root / ".dvc/cache/files"),
     ):
-        assert any(quick in ready.run("viper", "run").stdout for _ in range(3))
+        ready.run("viper", "run")
+        ready.run("viper", "run")
+        assert quick in ready.run("viper", "run").stdout
         touch()
         assert quick not in ready.run("viper", "run").stdout
         assert ready.stale() == set()

@@ -90,17 +90,16 @@ def as_svg(figure: Any) -> bytes:
 
 def _steps(path: re.Match[bytes]) -> bytes:
     """Lines through points as lines by steps, which take half the space: M 10.1 20 L 10.9 19.8 -> m10.1 20l.8 -.2."""
-    words, found, last = path[1].split(), [], (0, 0)
-    begin = last
-    while words:
-        command, *words = words
+    words, found = iter(path[1].split()), []
+    begin = last = (0, 0)
+    for command in words:
         if command == b"z":
             found.append("z")  # the pen is back where this part began
             last = begin
             continue
-        place = round(10 * float(words[0])), round(10 * float(words[1]))
+        place = round(10 * float(next(words))), round(10 * float(next(words)))
         found.append(command.decode().lower() + " ".join(_tenths(a - b) for a, b in zip(place, last, strict=True)))
-        last, words = place, words[2:]
+        last = place
         begin = place if command == b"M" else begin
     return f' d="{"".join(found)}"'.encode()
 
