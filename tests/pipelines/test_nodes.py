@@ -12,6 +12,7 @@ import yaml
 
 from viper_pipeline.errors import BadData, BadParams
 from viper_pipeline.pipelines import datasets
+from viper_pipeline.pipelines.ablations.evaluate_way import evaluate_way
 from viper_pipeline.pipelines.ablations.report import report_ablations
 from viper_pipeline.pipelines.ablations.train_agent_beta import train_agent_beta, weighted
 from viper_pipeline.pipelines.ablations.train_context import train_context
@@ -370,6 +371,19 @@ def test_an_ablation_changes_one_part_alone(made, tmp_path):
     }
 
 
+def test_a_way_scores_the_same_model_with_a_little_more_context(made, tmp_path):
+    here = {"suite": "dmc", "model": "banded", "seed": 0, "compute": COMPUTE, "tokenizer": made["tokenizer"]}
+    codes = {f"codes__{TASK}": made["codes"]}
+    files = codes | {f"experts__{TASK}": made["experts"], f"baselines__{TASK}": made["baselines"]}
+    model = train_video_model(ZOO["banded"], scratch=tmp_path, **here, **codes)
+    judged = {"reward": DMC["reward"], "evaluation": DMC["reward_evaluation"], "video_model": model} | here | files
+    exact, streaming = evaluate_reward(**judged), evaluate_way(way="streaming", **judged)
+    assert (exact.config["reward"]["way"], streaming.config["reward"]["way"]) == ("exact", "streaming")
+    one, other = (reward.tensors[f"{TASK}/held_out/nats"][1:].numpy() for reward in (exact, streaming))
+    np.testing.assert_allclose(one[:2], other[:2], rtol=0, atol=1e-4)  # no more than the band has been seen
+    assert 2e-4 < np.abs(one - other).max() < 0.1 and np.corrcoef(one, other)[0, 1] > 0.99
+
+
 def test_ablations_are_reported_beside_the_suites_own(made):
     own, none = viper(made), viper(made, train=train_agent_beta, beta=0.0)
     assert none.config == own.config | {"final_returns": none.config["final_returns"]}
@@ -381,13 +395,20 @@ def test_ablations_are_reported_beside_the_suites_own(made):
         agent="drq",
         run__own__own__0=own,
         reward__own__videogpt=made["reward"],
-        **{"run__beta__0.0__0": none},
+        reward__model__banded=made["reward"],
+        reward__way__streaming=made["reward"],
+        **{"run__beta__0.0__0": none, "run__model__banded__0": own, "run__way__streaming__0": none},
         **HERE,
     )
     assert {axis: list(values) for axis, values in metrics["axes"].items()} == {
         "beta": ["1", "0.0"],
-        "model": ["videogpt"],
+        "model": ["videogpt", "banded"],
         "context": ["2"],
+        "way": ["exact", "streaming"],
+    }
+    assert metrics["axes"]["way"] == {
+        "exact": metrics["axes"]["model"]["banded"],
+        "streaming": metrics["axes"]["beta"]["0.0"],
     }
     assert metrics["axes"]["beta"]["1"]["final_return"] == pytest.approx(np.mean(own.config["final_returns"]))
     assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.png", "paper.png"}

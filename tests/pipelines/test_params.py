@@ -129,6 +129,10 @@ WRONG = {
     "ablation's misspelt setting": ("ablations.maskgit.pases", 3, ["ablations.maskgit.pases", "unknown key"]),
     "ablation that changes nothing": ("ablations.betas", [1.0], ["ablations.betas", "own run"]),
     "ablation of the own context": ("ablations.contexts", [3], ["ablations.contexts", "own"]),
+    "ablation by the way it has": ("ablations.ways", ["exact"], ["ablations.ways", "remove it"]),
+    "ablation by no such way": ("ablations.ways", ["rolling"], ["ablations.ways", "streaming"]),
+    "ablation of a way without its model": ("ablations.models", ["byol"], ["ablations.ways", "'banded'", "add it"]),
+    "ablation by streaming what repeats": ("suites.dmc.reward.boundary", "repeat", ["ablations.ways", "growing"]),
 }
 
 

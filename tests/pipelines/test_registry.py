@@ -29,7 +29,8 @@ def test_every_profile_gives_a_graph_of_the_promised_size(profile):
     assert set(built) == {*params["suites"], "report"} | ({"ablations"} if block else set())
     if block:
         models, seeds = len(block["models"]) + len(block["contexts"]), len(params["seeds"])
-        assert len(built["ablations"].nodes) == 2 * models + (models + len(block["betas"])) * seeds + 1
+        ways = len(block.get("ways", []))
+        assert len(built["ablations"].nodes) == 2 * models + ways + (models + ways + len(block["betas"])) * seeds + 1
     for number, (name, suite) in enumerate(params["suites"].items()):
         some = sum(map(len, suite.get("more_methods", {}).values()))
         learned = len(suite["tasks"]) * len(suite["methods"]) + some
@@ -79,6 +80,9 @@ def test_an_ablation_changes_one_input_and_reads_the_suites_own_for_the_rest(sta
         for place in ("dmc/videogpt", "ablations/model_maskgit")
     }
     assert "maskgit.py" in names(model) and "videogpt.py" in names(context) and "maskgit.py" not in names(context)
+    exact, streaming = (stages[f"ablations.train_agent_{one}-0"] for one in ("model.banded", "way.streaming"))
+    ways = {f"data/rewards/ablations/{which}" for which in ("model_banded", "way_streaming")}
+    assert set(exact.deps) ^ set(streaming.deps) == ways
     outside = [node for node, stage in stages.items() if any("ablations" in dep for dep in stage.deps)]
     assert all(node.startswith("ablations.") for node in outside)  # who leaves them out misses nothing
 

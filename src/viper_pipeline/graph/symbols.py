@@ -20,6 +20,7 @@ AXES = {
     "beta": "ablations.betas",
     "rival": "ablations.models",
     "context": "ablations.contexts",
+    "way": "ablations.ways",
 }
 """axis -> the list in params.yaml that it runs over"""
 EVERY = {"everytask": AXES["task"]}
@@ -58,8 +59,8 @@ def symbolic(params: Mapping[str, Any]) -> dict[str, Any]:
         for axis, key in (("model", "video_models"), ("agent", "agents")):
             if key in block:
                 block[key] = [symbol(suite, axis)]
-    for axis, key in (("beta", "betas"), ("rival", "models"), ("context", "contexts")):
-        if key in out.get("ablations", {}):
+    for axis, key in (("beta", "betas"), ("rival", "models"), ("context", "contexts"), ("way", "ways")):
+        if out.get("ablations", {}).get(key):
             out["ablations"][key] = [symbol("all", axis)]
     return out
 

@@ -22,6 +22,7 @@ AXES = {
     "beta": "weight of the exploration bonus, as a share of the suite's own",
     "model": "video model that pays",
     "context": "context frames k of the video model",
+    "way": "how banded, a video model that can be streamed, is scored; the paper has no such comparison",
 }
 PAGE = Path(__file__).parent / "ablations.html.jinja"
 INKS = ("#009E73", "#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
@@ -99,8 +100,8 @@ def draw_paper() -> bytes:
     """The paper's Fig 9: means of three seeds over tasks that it does not name."""
     table = pd.read_csv(DATA / "paper_curves.csv")
     table = table[table.figure == "fig9"]
-    figure, panels = axes(len(AXES), 4.4)
-    for panel, axis in zip(panels, AXES, strict=True):
+    figure, panels = axes(len(PAPER), 4.4)
+    for panel, axis in zip(panels, PAPER, strict=True):
         for ink, value in zip(_inks(len(PAPER[axis])), PAPER[axis], strict=True):
             rows = table[table.method == f"{axis}={value}"]
             panel.plot(rows.step / 1e6, rows["mean"], color=ink, label=f"{value}: {rows['mean'].iloc[-2:].mean():.0f}")

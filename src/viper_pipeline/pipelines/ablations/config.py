@@ -11,9 +11,14 @@ from viper_pipeline.configs import Config
 from viper_pipeline.pipelines.component import component
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.video_models import VIDEO_MODELS
+from viper_pipeline.video_models.scoring import Way
 
 if TYPE_CHECKING:
     from viper_pipeline.pipelines.params import SuiteConfig
+
+
+STREAMED = "banded"
+"""The model that can be scored in every way."""
 
 
 class AblationsConfig(Config):
@@ -31,6 +36,9 @@ class AblationsConfig(Config):
     models: list[str] = Field(min_length=1, description="video models in the place of the suite's")
     contexts: list[Annotated[int, Field(ge=1)]] = Field(
         min_length=1, description="context frames k of the suite's video model, whose window is k + 1 (paper: 8, 2)"
+    )
+    ways: list[Way] = Field(
+        default_factory=list, description="ways of scoring by `banded`, which is one of models and scores exact there"
     )
     blocks: dict[str, Config] = Field(default_factory=dict, description="settings of `models`, by name")
 
@@ -79,5 +87,11 @@ def contradictions(spec: AblationsConfig, suites: Mapping[str, SuiteConfig]) -> 
         yield f"ablations.contexts: banded's context is not its window; take another suites.{spec.suite}.reward.model"
     elif window and window - 1 in spec.contexts:
         yield f"ablations.contexts: {window - 1} is the suite's own, with which the others are compared; remove it"
+    if spec.ways and STREAMED not in spec.models:
+        yield f"ablations.ways: '{STREAMED}' is scored in these ways and is not in ablations.models; add it there"
+    if "exact" in spec.ways:
+        yield f"ablations.ways: exact is the way of '{STREAMED}' among the models; remove it"
+    if "streaming" in spec.ways and (suite.reward.mode == "joint" or suite.reward.boundary != "growing"):
+        yield f"ablations.ways: streaming takes suites.{spec.suite}.reward.mode conditional and boundary growing"
     if 1.0 in spec.betas:
         yield "ablations.betas: 1 is the suite's own run, with which the others are compared; remove it"

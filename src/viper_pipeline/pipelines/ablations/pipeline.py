@@ -7,6 +7,8 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
+from viper_pipeline.pipelines.ablations.config import STREAMED
+from viper_pipeline.pipelines.ablations.evaluate_way import evaluate_way
 from viper_pipeline.pipelines.ablations.report import report_ablations
 from viper_pipeline.pipelines.ablations.train_agent_beta import train_agent_beta
 from viper_pipeline.pipelines.ablations.train_context import train_context
@@ -19,7 +21,7 @@ GROUP = "ablations"
 
 
 def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
-    """block: `ablations` of params.yaml; spec: the block of its suite. Axes: beta, model, context; each with seeds."""
+    """block: `ablations` of params.yaml; spec: its suite's block. Axes: beta, model, context, way; each with seeds."""
     suite, task, agent, own = block["suite"], block["task"], block["agent"], spec["reward"]["model"]
     p = f"params:suites.{suite}"
     runs = {f"run__own__own__{seed}": f"{suite}/{task}/viper/{agent}/{seed}/run" for seed in seeds}
@@ -49,16 +51,21 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
             function_here = bind(function, **place, **more)
             nodes.append(stage(GROUP, f"train_agent_{axis}", f"{value}-{seed}", function_here, inputs, run))
 
+    common = {"seed": "params:seed", "compute": "params:runtime.compute", "tokenizer": f"{suite}/tokenizer"} | codes
+
     def model(axis: str, value: Any, function: Callable, kind: str, config: str, **more: Any) -> None:
         """A video model, its reward, and the agents that it pays."""
-        video_model, reward = f"{GROUP}/{axis}_{value}/video_model", f"{GROUP}/{axis}_{value}/reward"
-        rewards[f"reward__{axis}__{value}"] = reward
-        place = {"suite": suite, "model": kind}
-        common = {"seed": "params:seed", "compute": "params:runtime.compute", "tokenizer": f"{suite}/tokenizer"} | codes
+        video_model = f"{GROUP}/{axis}_{value}/video_model"
         learned = {"config": config, "scratch": f"{GROUP}/train_video_model_{axis}-{value}/scratch"}
-        judged = {"reward": f"{p}.reward", "evaluation": f"{p}.reward_evaluation", "video_model": video_model}
-        trained, evaluated = bind(function, **place, **more), bind(evaluate_reward, **place)
+        trained = bind(function, suite=suite, model=kind, **more)
         nodes.append(stage(GROUP, f"train_video_model_{axis}", f"{value}", trained, learned | common, video_model))
+        pay(axis, value, evaluate_reward, kind, video_model)
+
+    def pay(axis: str, value: Any, function: Callable, kind: str, video_model: str, **more: Any) -> None:
+        """A reward of this video model, and the agents that it pays."""
+        rewards[f"reward__{axis}__{value}"] = reward = f"{GROUP}/{axis}_{value}/reward"
+        judged = {"reward": f"{p}.reward", "evaluation": f"{p}.reward_evaluation", "video_model": video_model}
+        evaluated = bind(function, suite=suite, model=kind, **more)
         nodes.append(stage(GROUP, f"evaluate_reward_{axis}", f"{value}", evaluated, judged | common | videos, reward))
         train(axis, value, train_agent_viper, kind, video_model, reward)
 
@@ -69,6 +76,8 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
         model("model", name, train_video_model, name, f"params:{GROUP}.{name}")
     for context in block["contexts"]:
         model("context", context, train_context, own, f"{p}.{own}", context=context)
+    for way in block.get("ways", ()):
+        pay("way", way, evaluate_way, STREAMED, f"{GROUP}/model_{STREAMED}/video_model", way=way)
     floors = {"baselines": f"{suite}/{task}/baseline_episodes", "experts": f"{suite}/{task}/experts"}
     made = [f"{GROUP}/metrics", f"{GROUP}/curves", f"{GROUP}/figures", f"{GROUP}/page"]
     settings = {"settings": f"{p}.{own}", "profile": "params:profile"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from viper_pipeline.pipelines.ablations.config import STREAMED
 from viper_pipeline.pipelines.report.collect import floor, named, result
 from viper_pipeline.results.ablations import (
-    AXES,
     Variant,
     ablation_metrics,
     curve_rows,
@@ -36,11 +36,11 @@ def report_ablations(
 ) -> Made:
     """run__<axis>__<value>__<seed>, reward__<axis>__<value> -> metrics, rows of curves, figures, the page.
 
-    settings: the block of the suite's own video model; its runs are `own`, and stand in every axis.
+    settings: the block of the suite's own video model; its runs are `own`, and stand first in every axis but `way`,
+    where `banded` scored by exact does.
     """
     rewards = named("reward", inputs)
     ((_, model),) = [key for key in rewards if key[0] == "own"]
-    own_values = {"beta": "1", "model": model, "context": str(settings["window"] - 1)}
     runs: dict[tuple[str, str], list[Any]] = {}
     for (axis, value, seed), directory in named("run", inputs).items():
         runs.setdefault((axis, value), []).append(result((suite, task, "viper", agent, seed), directory))
@@ -49,12 +49,17 @@ def report_ablations(
         directory = rewards.get((axis, value), rewards["own", model])
         return reward_metrics(*unpack(task, directory.tensors))
 
+    own = runs["own", "own"], judged("own", model)
+    first = {
+        "beta": Variant("1", *own, own=True),
+        "model": Variant(model, *own, own=True),
+        "context": Variant(str(settings["window"] - 1), *own, own=True),
+    }
+    if any(axis == "way" for axis, _ in runs):
+        first["way"] = Variant("exact", runs["model", STREAMED], judged("model", STREAMED))
     variants = {
-        axis: [
-            Variant(own_values[axis], runs["own", "own"], judged("own", model), own=True),
-            *(Variant(value, mine, judged(axis, value)) for (a, value), mine in runs.items() if a == axis),
-        ]
-        for axis in AXES
+        axis: [base, *(Variant(value, mine, judged(axis, value)) for (a, value), mine in runs.items() if a == axis)]
+        for axis, base in first.items()
     }
     floors = floor((suite, task), experts, baselines)
     metrics = ablation_metrics(task, variants, floors)

@@ -75,7 +75,8 @@ def ablations(path: Path, suites: Mapping[str, Any]) -> list[AblationRun]:
     if not path.exists() or "dmc" not in suites:
         return []
     model = suites["dmc"]["reward"]["model"]
-    own = {("beta", "1"), ("model", model), ("context", str(suites["dmc"][model].get("window", 0) - 1))}
+    context = str(suites["dmc"][model].get("window", 0) - 1)
+    own = {("beta", "1"), ("model", model), ("context", context), ("way", "exact")}
     table = pd.read_csv(path, dtype={"value": str})
     return [
         AblationRun(str(axis), str(value), np.asarray(rows.step), np.asarray(rows.return_mean))
