@@ -160,6 +160,15 @@ def test_ablations_stand_beside_the_suites_own_runs():
     assert len(returns) == 1 and returns[0, -1] == pytest.approx(300)
 
 
+def test_a_mean_over_fewer_tasks_than_the_others_says_so():
+    runs = [run(task=task, method=method) for task in (TASK, "other") for method in ("viper", "oracle")]
+    runs += [run(task=TASK, method="amp_multi")]
+    said = [text.get_text() for panel in overall.draw(Evidence(runs=runs)).figure.axes for text in panel.texts]
+    assert said == ["1 of 2 tasks"]
+    said = [text.get_text() for text in overall.draw_profiles("dmc", runs).axes[1].texts]
+    assert [text.endswith(", 1 of 2 tasks") for text in said] == [False, False, True]
+
+
 def test_tables_set_ours_beside_the_papers(files):
     rows = list(csv.reader(io.StringIO(files["table1.csv"].decode())))
     header, by_name = rows[0], {row[0]: row for row in rows}

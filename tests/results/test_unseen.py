@@ -45,6 +45,13 @@ def test_predictions_have_a_row_a_pair_and_say_which_is_new(evidence):
     ]  # fmt: skip
 
 
+def test_a_pair_without_its_pictures_is_missed(evidence):
+    ((key, model),) = evidence.video_models.items()
+    files = {name: picture for name, picture in model.files.items() if "panda_lift" not in name}
+    fewer = dataclasses.replace(evidence, video_models={key: dataclasses.replace(model, files=files)})
+    assert [part.have for part in BY_NAME["fig07"].parts(fewer)] == [0, 1, 1]
+
+
 def test_the_unseen_pairs_reward_is_drawn_with_its_agents_where_there_are_any(evidence):
     entry = BY_NAME["fig08"]
     assert entry.state(evidence) == "partial" and "no agent on sawyer_lift" in " ".join(entry.missing(evidence))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,8 @@ PANELS = (
 
 WORDS = (
     "Means over the tasks that have runs; where these are fewer than the paper's, heights cannot be compared with the "
-    "paper's dashed lines. Bands: 95 % by the bootstrap, seeds drawn anew within each task."
+    "paper's dashed lines; nor, where a line says that it has fewer than its panel, with ours. Bands: 95 % by the "
+    "bootstrap, seeds drawn anew within each task."
 )
 
 
@@ -81,7 +83,8 @@ def draw(evidence: Evidence) -> Drawn:
     figure, panels = panels_of(len(PANELS), len(PANELS), 3.1, 2.7)
     shown: list[RunResult] = []
     for axis, panel in zip(panels, PANELS, strict=True):
-        tasks: set[str] = set()
+        found = {(r.task, r.method) for r in evidence.runs if r.suite == panel.suite and r.agent in panel.agents}
+        tasks = {task for task, method in found if method in panel.methods}
         lines = paper_lines("fig3_v2", panel=panel.name)
         for method in panel.methods:
             if method in lines:
@@ -93,13 +96,21 @@ def draw(evidence: Evidence) -> Drawn:
                 axis.plot(frames, means, color=colour(method), lw=2.2)
                 if band is not None:
                     axis.fill_between(frames, *band, color=colour(method), alpha=0.2, lw=0)
-                tasks |= {r.task for r in mine}
+                if few := fewer({r.task for r in mine}, tasks):
+                    axis.annotate(
+                        few, (frames[-1], means[-1]), color=colour(method), fontsize=7, ha="right", va="bottom"
+                    )
                 shown += mine
         many = f" ({len(tasks)} of {len(TASKS[panel.suite])} tasks)" if tasks else " (no runs)"
         axis.set_title(panel.title + many, fontsize=9, color=ink_of(bool(tasks)))
         axis.set(xscale="log", xlabel="environment frames", ylabel=panel.label)
     legend(figure, PANELS[1].methods)
     return Drawn(figure, f"{capital(budget(shown))}. {WORDS}")
+
+
+def fewer(mine: Sized, tasks: Sized) -> str:
+    """What is to be said of a mean over fewer tasks than the others'; else nothing."""
+    return f"{len(mine)} of {len(tasks)} tasks" if len(mine) < len(tasks) else ""
 
 
 def draw_profiles(suite: str, runs: list[RunResult]) -> object | None:
@@ -119,7 +130,9 @@ def draw_profiles(suite: str, runs: list[RunResult]) -> object | None:
         middle = float(mean(table))
         low, high = stratified_interval(mean, table) or (middle, middle)
         right.errorbar([middle], [number], xerr=[[middle - low], [high - middle]], fmt="o", color=ink, capsize=4)
-        right.text(middle, number + 0.16, f"{method}, {agent}: {middle:.2f}", color=ink, ha="center", fontsize=8)
+        few = fewer(range(len(table)), range(max(map(len, tables.values()))))
+        said = f"{method}, {agent}: {middle:.2f}{few and f', {few}'}"
+        right.text(middle, number + 0.16, said, color=ink, ha="center", fontsize=8)
     left.set(xlabel=f"score ({unit(suite)})", ylabel="share of runs above it", title="performance profiles")
     left.legend(frameon=False, fontsize=8)
     right.set(xlabel=f"mean over tasks ({unit(suite)})", yticks=[], ylim=(-0.6, len(tables) - 0.2))

@@ -45,8 +45,9 @@ def prediction_parts(evidence: Evidence) -> list[Part]:
     if found is None:
         return [Part(name, 0, 1, WHY) for name in PAPER]
     source = (f"video_model__{found.suite}__{found.model}",)
+    strips = pictures(evidence.video_models, "rollouts")
     return [
-        Part(name, 1, 1, f"{task} in the place of {name}", source)
+        Part(name, int((found.suite, found.model, task) in strips), 1, f"{task} in the place of {name}", source)
         for name, task in zip(PAPER, found.tasks, strict=False)
     ]
 
