@@ -293,12 +293,14 @@ def test_the_report_is_made_of_runs(made):
         f"baselines__dmc__{TASK}": made["baselines"],
         "reward__dmc__videogpt": made["reward"],
     }
-    metrics, curves = aggregate({}, **runs, **files)
+    metrics, headline, curves = aggregate({}, **runs, **files)
     json.dumps(metrics)
     table = metrics["agents"]["dmc"][TASK]["drq"]
     assert set(table) == {"viper", "oracle", "exploration"}
     returns = runs[f"run__dmc__{TASK}__viper__drq__0"].config["final_returns"]
     assert table["viper"]["final_return"] == pytest.approx(np.mean(returns))
+    assert set(headline) == {TASK, "videogpt"} and set(headline[TASK]) == {"expert", "random", "idle", "drq"}
+    assert headline[TASK]["drq"]["viper"] == pytest.approx(np.mean(returns), abs=0.06)
     assert len(curves) == 3 * 2 and {row["method"] for row in curves} == set(table)
     shown = {
         **runs,
@@ -344,7 +346,7 @@ def test_kept_runs_stand_beside_the_graphs_own_where_their_settings_are_todays(m
         "reward__dmc__videogpt": made["reward"],
         "settings__dmc": DMC,
     }
-    metrics, curves = aggregate(files, **inputs)
+    metrics, _, curves = aggregate(files, **inputs)
     table = metrics["agents"]["dmc"][TASK]["drq"]["viper"]
     assert (table["seeds"], table["kept"]) == (2, 1)
     assert {row["seed"] for row in curves} == {0, 7}
@@ -387,7 +389,7 @@ def test_a_way_scores_the_same_model_with_a_little_more_context(made, tmp_path):
 def test_ablations_are_reported_beside_the_suites_own(made):
     own, none = viper(made), viper(made, train=train_agent_beta, beta=0.0)
     assert none.config == own.config | {"final_returns": none.config["final_returns"]}
-    metrics, rows, figures, page = report_ablations(
+    metrics, headline, rows, figures, page = report_ablations(
         settings=DMC["videogpt"],
         profile="tiny",
         experts=made["experts"],
@@ -411,6 +413,7 @@ def test_ablations_are_reported_beside_the_suites_own(made):
         "streaming": metrics["axes"]["beta"]["0.0"],
     }
     assert metrics["axes"]["beta"]["1"]["final_return"] == pytest.approx(np.mean(own.config["final_returns"]))
+    assert headline["way"] == {"exact": headline["model"]["banded"], "streaming": headline["beta"]["0.0"]}
     assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.png", "paper.png"}
     assert page.count("data:image/webp") == 2 and "0.0" in page
     json.dumps(metrics)

@@ -66,6 +66,14 @@ def ablation_metrics(task: str, variants: Variants, floors: Floors) -> dict[str,
     return {"task": task, "axes": table, "floors": known}
 
 
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What `dvc metrics` shows: {axis: {value: final return}}."""
+    return {
+        axis: {value: round(row["final_return"], 1) for value, row in values.items()}
+        for axis, values in metrics["axes"].items()
+    }
+
+
 def curve_rows(variants: Variants) -> list[dict[str, Any]]:
     """A row a point of every curve."""
     return [

@@ -51,6 +51,22 @@ def floor_metrics(floors: Sequence[Floors]) -> dict[str, Any]:
     return table
 
 
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What `dvc metrics` shows of them: {task: {floor: return, agent: {method: return}}, model: {auroc_step}}."""
+    found: dict[str, Any] = {}
+    for suite, tasks in metrics["oracles"].items():
+        for task, levels in tasks.items():
+            known = {name.removesuffix("_return"): value for name, value in levels.items() if value is not None}
+            agents = metrics["agents"].get(suite, {}).get(task, {})
+            found[task] = {name: round(value, 1) for name, value in known.items()} | {
+                agent: {method: round(row["final_return"], 1) for method, row in methods.items()}
+                for agent, methods in agents.items()
+            }
+    for models in metrics["rewards"].values():
+        found |= {model: {"auroc_step": round(numbers["auroc_step"], 4)} for model, numbers in models.items()}
+    return found
+
+
 def build_metrics(
     runs: Sequence[RunResult],
     floors: Sequence[Floors],

@@ -79,7 +79,7 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
     for way in block.get("ways", ()):
         pay("way", way, evaluate_way, STREAMED, f"{GROUP}/model_{STREAMED}/video_model", way=way)
     floors = {"baselines": f"{suite}/{task}/baseline_episodes", "experts": f"{suite}/{task}/experts"}
-    made = [f"{GROUP}/metrics", f"{GROUP}/curves", f"{GROUP}/figures", f"{GROUP}/page"]
+    made = [f"{GROUP}/{name}" for name in ("metrics", "headline", "curves", "figures", "page")]
     settings = {"settings": f"{p}.{own}", "profile": "params:profile"}
     function = bind(report_ablations, suite=suite, task=task, agent=agent)
     nodes.append(stage(GROUP, "report", "all", function, runs | rewards | floors | settings, made))

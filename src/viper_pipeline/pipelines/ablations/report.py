@@ -13,6 +13,7 @@ from viper_pipeline.results.ablations import (
     curve_rows,
     draw_ablations,
     draw_paper,
+    headline,
     render,
 )
 from viper_pipeline.results.reward_metrics import reward_metrics
@@ -20,7 +21,7 @@ from viper_pipeline.rewards.evaluate import unpack
 from viper_pipeline.training.artifacts import Directory
 from viper_pipeline.videos.store import EpisodeFile
 
-Made = tuple[dict[str, Any], list[dict[str, Any]], dict[str, bytes], str]
+Made = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], dict[str, bytes], str]
 
 
 def report_ablations(
@@ -34,7 +35,8 @@ def report_ablations(
     agent: str,
     **inputs: Directory,
 ) -> Made:
-    """run__<axis>__<value>__<seed>, reward__<axis>__<value> -> metrics, rows of curves, figures, the page.
+    """run__<axis>__<value>__<seed>, reward__<axis>__<value> -> metrics, their headline, rows of curves, figures,
+    the page.
 
     settings: the block of the suite's own video model; its runs are `own`, and stand first in every axis but `way`,
     where `banded` scored by exact does.
@@ -64,4 +66,4 @@ def report_ablations(
     floors = floor((suite, task), experts, baselines)
     metrics = ablation_metrics(task, variants, floors)
     figures = {"ablations.png": draw_ablations(task, variants, floors), "paper.png": draw_paper()}
-    return metrics, curve_rows(variants), figures, render(profile, metrics, figures)
+    return metrics, headline(metrics), curve_rows(variants), figures, render(profile, metrics, figures)

@@ -11,7 +11,7 @@ import numpy as np
 
 from viper_pipeline.pipelines.report.collect import floors, named, run_results, settings_of
 from viper_pipeline.pipelines.report.kept import Kept, kept_beside
-from viper_pipeline.results.metrics import build_metrics
+from viper_pipeline.results.metrics import build_metrics, headline
 from viper_pipeline.results.reward_metrics import reward_metrics
 from viper_pipeline.rewards.evaluate import unpack
 from viper_pipeline.training.artifacts import Directory
@@ -19,8 +19,9 @@ from viper_pipeline.training.artifacts import Directory
 SUMMARY = ("auroc_step", "auroc_episode", "spearman_return", "value_order_correlation")
 
 
-def aggregate(kept: Mapping[str, bytes], **inputs: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """run__, experts__, baselines__, reward__, settings__... -> reports/metrics.json, and a row a point of every curve.
+def aggregate(kept: Mapping[str, bytes], **inputs: Any) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """run__, experts__, baselines__, reward__, settings__... -> reports/metrics.json, the few of its numbers that
+    `dvc metrics` shows, and a row a point of every curve.
 
     kept: the files of reports/runs, by name.
     """
@@ -45,7 +46,8 @@ def aggregate(kept: Mapping[str, bytes], **inputs: Any) -> tuple[dict[str, Any],
     ]
     levels = floors(inputs)
     spent = costs(Path(".viper/costs"), {level.suite for level in levels})
-    return build_metrics(runs, levels, rewards, spent) | {"kept": kept_summary(more)}, curves
+    metrics = build_metrics(runs, levels, rewards, spent) | {"kept": kept_summary(more)}
+    return metrics, headline(metrics), curves
 
 
 def reward_summary(directory: Directory) -> dict[str, Any]:

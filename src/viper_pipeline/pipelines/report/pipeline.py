@@ -26,10 +26,11 @@ def create(
     kept = {"kept": "kept_runs"}
     counted = judged | settings | kept
     made = {"metrics": f"{place}metrics", "figures": f"{place}figures"}
+    numbers = [f"{place}metrics", f"{place}headline", f"{place}curves"]
     pages = made | {"profile": "params:profile", "measured": "measured"}
     return Pipeline(
         [
-            stage(group, "aggregate", "all", aggregate, counted, [f"{place}metrics", f"{place}curves"]),
+            stage(group, "aggregate", "all", aggregate, counted, numbers),
             stage(group, "draw_figures", "all", draw_figures, shown | kept, f"{place}figures"),
             stage(group, "write_cards", "all", write_cards, carded, f"{place}cards"),
             stage(group, "write_report", "all", write_report, pages | shown, f"{place}page"),
