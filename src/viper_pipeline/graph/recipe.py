@@ -64,6 +64,10 @@ class Recipe:
         own = {"stage": self.node, "params": dict(self.params), "parents": dict(self.parents)}
         return {"steps": steps | {path: own for path in self.outs}}
 
+    def name(self, path: Path) -> str:
+        """A path as lineage calls it: from the project's root, if it is in there."""
+        return name_in(self.root, path)
+
     def lock(self) -> FileLock:
         """Hold the scratch folder. Raises ViperError if a living process holds it; a dead one's lock is free."""
         lock = FileLock(f"{self.scratch}.lock")
@@ -91,19 +95,21 @@ def make_recipe(
     root: Path,
 ) -> Recipe:
     """Hash what there is to hash. Raises BadData naming an input that is missing."""
-
-    def name(path: Path) -> str:
-        absolute = Path(os.path.abspath(path))
-        return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
-
     for path in parents:
         if not path.exists():
-            raise BadData(f"{node} reads {name(path)}, which is not there: `viper run` makes it, or `dvc pull` gets it")
+            missing = name_in(root, path)
+            raise BadData(f"{node} reads {missing}, which is not there: `viper run` makes it, or `dvc pull` gets it")
     return Recipe(
         node,
         params,
-        {name(path): md5_of(path) for path in sorted(parents)},
-        tuple(name(path) for path in sorted(outs)),
+        {name_in(root, path): md5_of(path) for path in sorted(parents)},
+        tuple(name_in(root, path) for path in sorted(outs)),
         {file: md5_of(root / file) for file in sorted(code)},
         root,
     )
+
+
+def name_in(root: Path, path: Path) -> str:
+    """A path from the root, or whole if it lies outside."""
+    absolute = Path(os.path.abspath(path))
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)

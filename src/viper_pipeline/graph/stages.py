@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from viper_pipeline.errors import BadParams, ViperError
@@ -97,6 +97,7 @@ class Wiring:
             if path is None:
                 raise BadParams(f"{node.name}: its output {dataset} has no file in conf/base/catalog.yml")
             outs[path] = self._metadata(dataset)
+            outs |= {str(PurePosixPath(path).with_suffix(suffix)): {} for suffix in outs[path].get("beside", ())}
         function = unwrapped(node.func)
         code = code_files(self.code, node.func, self.registry.PLUGS, lambda value: spread(str(value), grid))
         return Stage(

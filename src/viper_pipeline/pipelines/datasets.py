@@ -13,6 +13,7 @@ from kedro.io import AbstractDataset
 from viper_pipeline.files import atomic_dir, atomic_write
 from viper_pipeline.graph.project import read_params
 from viper_pipeline.graph.recipe import current_recipe
+from viper_pipeline.pipelines.carded import card_beside, with_card
 from viper_pipeline.pipelines.values import Recording
 from viper_pipeline.training.artifacts import Directory, as_json, load_directory, save_directory
 from viper_pipeline.videos.store import EpisodeFile, write_groups
@@ -59,17 +60,17 @@ class Scratch(_File):
 
 
 class DirectoryDataset(_File):
-    """A model's folder; see training.artifacts."""
+    """A model's folder, its card inside; see training.artifacts."""
 
     def load(self) -> Directory:
         return load_directory(self.path)
 
     def save(self, data: Directory) -> None:
-        save_directory(self.path, data, lineage())
+        save_directory(self.path, with_card(data, self.path), lineage())
 
 
 class EpisodesDataset(_File):
-    """Episodes or codes in HDF5; loads as a lazy reader."""
+    """Episodes or codes in HDF5, and what metadata.dvc.beside names of their card; loads as a lazy reader."""
 
     def load(self) -> EpisodeFile:
         return EpisodeFile(self.path)
@@ -84,6 +85,8 @@ class EpisodesDataset(_File):
             lineage=lineage(),
             payload=data.payload,
         )
+        if beside := ((self.metadata or {}).get("dvc") or {}).get("beside"):
+            card_beside(self.path, beside)
 
 
 class JsonDataset(_File):

@@ -1,6 +1,6 @@
 """Cards: what an artifact is, how it was made, how good it is, where it comes from, and what it is not for.
 
-They are made from what artifacts carry inside, so an artifact never changes because its card does.
+They are made from what artifacts carry inside; their words are no input of any stage.
 """
 
 from __future__ import annotations
@@ -129,10 +129,10 @@ def model_card(path: str, directory: Directory, steps: Mapping[str, Mapping[str,
 
 
 def model_facts(directory: Directory) -> Iterator[tuple[str, str]]:
-    """Sizes, and every number that the stage measured; its settings stand apart."""
+    """Sizes, and every number that the stage measured, in the order of config.json; its settings stand apart."""
     if directory.tensors:
         yield "weights", f"{sum(t.numel() for t in directory.tensors.values()):,} numbers"
-    for key, value in directory.config.items():
+    for key, value in sorted(directory.config.items()):
         if key in ("model", "agent", "run", "reward", "specs"):
             continue
         for name, text in flat_facts(value, key):

@@ -1,0 +1,63 @@
+"""The cards that lie with artifacts."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from tests.videos.makers import SPEC, episode
+from viper_pipeline.graph.recipe import Recipe, set_current
+from viper_pipeline.pipelines import datasets
+from viper_pipeline.pipelines.values import Recording
+from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.videos.pictures import png
+
+EPISODES, MODEL = "data/experts/dmc/a.h5", "data/tokenizers/dmc"
+BESIDE = {"dvc": {"beside": [".md", ".png"]}}
+
+
+@pytest.fixture
+def running(tmp_path):
+    """In a stage that makes both, in a folder of its own."""
+    params = {"seed": 3, "suites.dmc.curation": {"top_k": 2}}
+    set_current(Recipe("dmc.curate_experts.a", params, {"data/x.h5": "0"}, (EPISODES, MODEL), {}, tmp_path))
+    yield tmp_path
+    set_current(None)
+
+
+def recording():
+    return Recording({"train": [episode(6, 1)], "held_out": [episode(6, 2)]}, "dmc", "a", SPEC)
+
+
+def test_a_models_folder_holds_its_card(running):
+    made = Directory(
+        {"suite": "dmc", "psnr": 31.25}, {"w": torch.zeros(3, 4)}, {"look.png": png(np.zeros((2, 2, 3), "u1"))}
+    )
+    dataset = datasets.DirectoryDataset(filepath=str(running / MODEL))
+    dataset.save(made)
+    card = (running / MODEL / "README.md").read_text()
+    assert card.startswith(f"# {MODEL}\n") and str(running) not in card
+    for said in ("12 numbers", "| psnr | 31.25 |", "`data/x.h5`", "| suites.dmc.curation.top_k | 2 |", "![look.png]"):
+        assert said in card
+    loaded = dataset.load()
+    dataset.save(loaded)  # what is handed on has its card made anew, not twice
+    assert (running / MODEL / "README.md").read_text() == card
+    assert json.loads((running / MODEL / "lineage.json").read_text())["steps"].keys() == {EPISODES, MODEL}
+
+
+def test_episodes_have_their_card_and_a_picture_beside_them(running):
+    datasets.EpisodesDataset(filepath=str(running / EPISODES), metadata=BESIDE).save(recording())
+    folder = (running / EPISODES).parent
+    assert sorted(path.name for path in folder.iterdir()) == ["a.h5", "a.md", "a.png"]
+    card = (folder / "a.md").read_text()
+    assert card.startswith(f"# {EPISODES}\n") and "![frames of one episode](a.png)" in card and "1 episodes" in card
+    before = [path.read_bytes() for path in sorted(folder.iterdir())]
+    datasets.EpisodesDataset(filepath=str(running / EPISODES), metadata=BESIDE).save(recording())
+    assert [path.read_bytes() for path in sorted(folder.iterdir())] == before
+
+
+def test_what_no_stage_makes_has_no_card(tmp_path):
+    datasets.EpisodesDataset(filepath=str(tmp_path / "a.h5"), metadata=BESIDE).save(recording())
+    datasets.DirectoryDataset(filepath=str(tmp_path / "model")).save(Directory({}))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.h5", "config.json", "lineage.json", "model"]
