@@ -28,6 +28,7 @@ class Evidence:
     """Artifacts by their places in the grid. Mappings hold what exists, in the order of params.yaml."""
 
     runs: Sequence[RunResult] = ()
+    other_mask: Sequence[RunResult] = ()  # of the same grid, paid by models that saw what today's do not, or vice versa
     floors: Sequence[Floors] = ()
     experts: Mapping[tuple[str, ...], EpisodeFile] = field(default_factory=dict)  # suite, task
     baselines: Mapping[tuple[str, ...], EpisodeFile] = field(default_factory=dict)  # suite, task

@@ -16,8 +16,10 @@ def evidence_of(inputs: Mapping[str, Any], paper: Mapping[str, Any], kept: Mappi
     kept: the files of reports/runs, by name.
     """
     own, settings = run_results(inputs), settings_of(inputs)
+    more = kept_beside(own, kept, settings)
     return Evidence(
-        runs=[*own, *kept_beside(own, kept, settings).shown],
+        runs=[*own, *more.shown],
+        other_mask=more.other_mask,
         floors=floors(inputs),
         experts=named("experts", inputs),
         baselines=named("baselines", inputs),

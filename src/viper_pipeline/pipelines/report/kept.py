@@ -17,6 +17,7 @@ class Kept:
     """The files of reports/runs, as a report takes them."""
 
     shown: Sequence[RunResult]
+    other_mask: Sequence[RunResult]  # paid by models that saw what today's do not, or vice versa (Fig 6)
     left_out: Mapping[str, int]  # why -> how many
 
 
@@ -26,17 +27,23 @@ def kept_beside(
     """Runs of the settings' suites and tasks; files: name -> content; settings: suite -> its block of params.yaml."""
     there = {(r.suite, r.task, r.method, r.agent, r.seed) for r in own}
     shown: list[RunResult] = []
+    other_mask: list[RunResult] = []
     left_out: dict[str, int] = {}
     for run in kept_runs(files):
         block = settings.get(run.suite)
-        if block is None or run.task not in block["tasks"] or run.key in there:
+        if block is None or run.task not in block["tasks"]:
             continue
-        if names := differing(run, block):
+        names = differing(run, block)
+        if names and all(mask_alone(run, block, name) for name in names):
+            other_mask.append(run.result())
+        elif run.key in there:
+            continue
+        elif names:
             reason = f"another value of {shortened(names)}"
             left_out[reason] = left_out.get(reason, 0) + 1
         else:
             shown.append(run.result())
-    return Kept(shown, left_out)
+    return Kept(shown, other_mask, left_out)
 
 
 def differing(run: KeptRun, block: Mapping[str, Any]) -> list[str]:
@@ -47,3 +54,9 @@ def differing(run: KeptRun, block: Mapping[str, Any]) -> list[str]:
         for name, value in run.params.items()
         if name.startswith(own) and value_at(block, name.removeprefix(own)) != value
     ]
+
+
+def mask_alone(run: KeptRun, block: Mapping[str, Any], name: str) -> bool:
+    """Whether this is the block of a dataset, and the same but for its mask."""
+    mine, todays = run.params[f"suites.{run.suite}.{name}"], value_at(block, name)
+    return name.startswith("datasets.") and {**mine, "mask": None} == {**(todays or {}), "mask": None}

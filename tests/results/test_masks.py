@@ -1,0 +1,76 @@
+"""Fig 6: the same game, paid by models that see the scoreboard and by models that do not."""
+
+import dataclasses
+import json
+
+import pytest
+
+from tests.results.test_paper_figures import BY_NAME, run
+from tests.videos.makers import SPEC, episode
+from viper_pipeline.pipelines.report.kept import kept_beside
+from viper_pipeline.results.evidence import Evidence
+from viper_pipeline.results.kept import KeptRun
+from viper_pipeline.suites.frames import Rect
+from viper_pipeline.videos.store import EpisodeFile, write_groups
+
+FIG6 = BY_NAME["fig06"]
+DATASET = {"kind": "oracle", "path": "boxing.h5", "mask": True}
+BLOCK = {"tasks": ["boxing"], "datasets": {"boxing": DATASET}, "runs": {"steps": 400}}
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    """Boxing, masked, and one run of VIPER."""
+    folder = tmp_path_factory.mktemp("masks")
+    groups = {"experts": {"held_out": [episode(9, 1)]}, "baselines": {"episodes": [episode(9, 2, "random")]}}
+    masked = SPEC.model_copy(update={"mask": (Rect(top=0, bottom=2, left=0, right=8),)})
+    for name, group in groups.items():
+        write_groups(folder / f"{name}.h5", group, suite="atari", task="boxing", spec=masked, clip=4)
+    files = {name: {("atari", "boxing"): EpisodeFile(folder / f"{name}.h5")} for name in groups}
+    return Evidence(runs=[run(task="boxing", suite="atari", agent="dreamer")], **files)
+
+
+def curves(evidence):
+    """Name -> number of runs."""
+    return {part.name: part.have for part in FIG6.parts(evidence)}
+
+
+def test_one_mask_is_one_curve_and_another_game_stands_in_for_pong(evidence):
+    assert curves(evidence) == {"pong mask=on": 1, "pong mask=off": 0, "pong oracle": 0, "picture of the mask": 1}
+    missing = " ".join(FIG6.missing(evidence))
+    assert "boxing in the place of pong" in missing and "keep runs of the other" in missing
+
+
+def test_kept_runs_of_the_other_mask_are_the_other_curve(evidence):
+    others = [run(task="boxing", suite="atari", agent="dreamer", seed=seed) for seed in range(2)]
+    both = dataclasses.replace(evidence, other_mask=others)
+    assert curves(both) == {"pong mask=on": 1, "pong mask=off": 2, "pong oracle": 0, "picture of the mask": 1}
+    labels = [text.get_text() for text in FIG6.draw(both).figure.axes[1].get_legend().texts]
+    assert [label for label in labels if label.startswith("ours")] == [
+        "ours, boxing: mask=on (n = 1)", "ours, boxing: mask=off (n = 2)",
+    ]  # fmt: skip
+    unmasked = dataclasses.replace(both, experts={}, baselines={})
+    assert curves(unmasked)["pong mask=on"] == 2 and curves(unmasked)["pong mask=off"] == 1
+
+
+def kept(seed, **changed):
+    place = {"suite": "atari", "task": "boxing", "method": "viper", "agent": "dreamer", "seed": seed}
+    params = {"suites.atari.datasets.boxing": DATASET, "suites.atari.runs": {"steps": 400}} | changed
+    shape = {"budget": 400, "action_repeat": 4, "steps": [1], "returns": [1.0], "final_returns": [2.0], "episodes": 1}
+    return KeptRun(**place, **shape, params=params, commit="abc", machine="m").model_dump_json().encode()
+
+
+def test_a_kept_run_belongs_to_the_other_mask_if_nothing_else_differs():
+    off = {"suites.atari.datasets.boxing": DATASET | {"mask": False}}
+    elsewhere = {"suites.atari.datasets.boxing": DATASET | {"mask": False, "path": "mine.h5"}}
+    files = {
+        "same.json": kept(0),
+        "off.json": kept(1, **off),
+        "own.json": kept(2, **off),  # the graph has a run of this seed, with the mask
+        "longer.json": kept(3, **off, **{"suites.atari.runs": {"steps": 800}}),
+        "others.json": kept(4, **elsewhere),
+    }
+    own = [run(task="boxing", suite="atari", agent="dreamer", seed=2)]
+    found = kept_beside(own, files, {"atari": json.loads(json.dumps(BLOCK))})
+    assert [r.seed for r in found.shown] == [0] and [r.seed for r in found.other_mask] == [1, 2]
+    assert found.left_out == {"another value of datasets.boxing, runs": 1, "another value of datasets.boxing": 1}
