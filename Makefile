@@ -21,12 +21,23 @@ help:  ## this list
 
 setup: .venv/ready gl  ## .venv with the locked packages, and a GL library to draw with
 
-.venv/ready: requirements.lock pyproject.toml
+# DVC's stages call `viper`, which .venv/bin/dvc finds only in an activated environment. Here every Python of .venv
+# begins with .venv/bin on its PATH, as if it had been activated.
+define PATH_HOOK
+import pathlib, sysconfig
+line = """import os, sys; os.environ['PATH'] = (lambda own, path: path if path.split(os.pathsep)[0] == own else \
+own + os.pathsep + path)(os.path.join(sys.prefix, 'bin'), os.environ.get('PATH', os.defpath))"""
+pathlib.Path(sysconfig.get_path("purelib"), "own_scripts.pth").write_text(line + "\n")
+endef
+export PATH_HOOK
+
+.venv/ready: requirements.lock pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] < (3, 13); sys.exit(0 if ok else "viper needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --no-compile --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
 	$(BIN)/pip install -q --no-compile --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@$(BIN)/python -c "$$PATH_HOOK"
 	@touch $@
 
 gl: .venv/ready
