@@ -336,6 +336,8 @@ def test_kept_runs_stand_beside_the_graphs_own_where_their_settings_are_todays(m
     save_directory(tmp_path / path, own, {"steps": steps})
     run = kept_run(f"run__{place}__0", tmp_path, path, "abc")
     assert run.final_returns == pytest.approx(own.config["final_returns"], abs=1e-3) and run.params == read
+    less = kept_run(f"run__{place}__0__beta__0.5", tmp_path, path, "abc")
+    assert (less.axis, less.value, less.key) == ("beta", "0.5", run.key) and less.file != run.file
     ours = run.model_copy(update={"seed": 7})
     elsewhere = run.model_copy(update={"seed": 8, "params": read | {"suites.dmc.runs": DMC["runs"] | {"steps": 1}}})
     files = {f"{r.seed}.json": r.model_dump_json().encode() for r in (run, ours, elsewhere)} | {"README.md": b"-"}

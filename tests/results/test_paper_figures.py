@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -149,9 +150,12 @@ def test_means_over_tasks_are_taken_where_all_runs_are():
 
 def test_ablations_stand_beside_the_suites_own_runs():
     own = [run(seed=s) for s in range(3)]
-    changed = [AblationRun("beta", "0.0", np.array([100, 400]), np.zeros(2)) for _ in range(3)]
-    changed += [AblationRun("context", "1", np.array([100, 400]), np.zeros(2))]
-    evidence = Evidence(runs=own, ablations=changed)
+    curve = TASK, "drq", np.array([100, 400]), np.zeros(2)
+    changed = [*(AblationRun("beta", "0.0", *curve) for _ in range(3)), AblationRun("context", "1", *curve)]
+    others = [run(task="other"), run(agent="dreamer")]  # not what the ablations are compared with
+    evidence = Evidence(runs=[*own, *others], ablations=changed)
+    assert ablation.own(evidence)[0] == own
+    assert ablation.own(dataclasses.replace(evidence, ablations=()))[0] == [*own, others[0]]
     have = {part.name: part for part in ablation.parts(evidence)}
     assert have["beta 1.0"].whole and have["beta 0.0"].whole and have["beta 0.5"].have == 0
     assert have["context 8"].have == 1 and have["context 8"].note == "1 in its place"

@@ -17,8 +17,10 @@ from viper_pipeline.videos.store import EpisodeFile
 class AblationRun:
     """One curve of Fig 9: an agent whose reward had one part changed."""
 
-    axis: str  # beta, model or context
+    axis: str  # beta, model, context or way
     value: str
+    task: str
+    agent: str
     steps: np.ndarray  # agent steps
     returns: np.ndarray
 

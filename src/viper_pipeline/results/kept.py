@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from viper_pipeline.configs import Config
 from viper_pipeline.errors import BadData
+from viper_pipeline.results.evidence import AblationRun
 from viper_pipeline.results.inputs import RunResult
 
 
@@ -31,6 +32,8 @@ class KeptRun(Config):
     final_returns: list[float] = Field(min_length=1, description="of fresh episodes at the end, or their mean alone")
     episodes: int = Field(gt=0, description="how many fresh episodes there were")
     params: dict[str, Any] = Field(description="what the run and all that it comes from read in params.yaml")
+    axis: str = Field("", description="of an ablation: the part of VIPER that was changed")
+    value: str = Field("", description="of an ablation: what it was changed to")
     commit: str = Field(description="of the code")
     machine: str = Field(description="what it ran on")
     seconds: float | None = Field(None, description="how long it took there, where that was noted")
@@ -39,6 +42,16 @@ class KeptRun(Config):
     def key(self) -> tuple[str, str, str, str, int]:
         """Its place in the grid."""
         return self.suite, self.task, self.method, self.agent, self.seed
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        changed = [f"{self.axis}_{self.value}"] if self.axis else []
+        return "-".join([*map(str, self.key), *changed]) + ".json"
+
+    def ablation(self) -> AblationRun:
+        """As Fig 9 takes runs."""
+        return AblationRun(self.axis, self.value, self.task, self.agent, np.array(self.steps), np.array(self.returns))
 
     def result(self) -> RunResult:
         """As reports take runs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline
@@ -20,6 +20,17 @@ from viper_pipeline.pipelines.models.train_video_model import train_video_model
 GROUP = "ablations"
 
 
+def variants(block: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(axis, value) of everything that is changed."""
+    for axis, values in (("beta", "betas"), ("model", "models"), ("context", "contexts"), ("way", "ways")):
+        yield from ((axis, value) for value in block.get(values, ()))
+
+
+def run_of(block: Mapping[str, Any], axis: str, value: Any, seed: int) -> str:
+    """The dataset of an agent whose reward had one part changed."""
+    return f"{GROUP}/{block['task']}/{axis}_{value}/{block['agent']}/{seed}/run"
+
+
 def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
     """block: `ablations` of params.yaml; spec: its suite's block. Axes: beta, model, context, way; each with seeds."""
     suite, task, agent, own = block["suite"], block["task"], block["agent"], spec["reward"]["model"]
@@ -34,7 +45,7 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
     def train(axis: str, value: Any, function: Callable, kind: str, video_model: str, reward: str, **more: Any) -> None:
         """An agent a seed, paid by this video model."""
         for seed in seeds:
-            run = f"{GROUP}/{task}/{axis}_{value}/{agent}/{seed}/run"
+            run = run_of(block, axis, value, seed)
             runs[f"run__{axis}__{value}__{seed}"] = run
             inputs = {
                 "config": f"{p}.{agent}",

@@ -20,6 +20,7 @@ def evidence_of(inputs: Mapping[str, Any], paper: Mapping[str, Any], kept: Mappi
     return Evidence(
         runs=[*own, *more.shown],
         other_mask=more.other_mask,
+        ablations=more.ablations,
         floors=floors(inputs),
         experts=named("experts", inputs),
         baselines=named("baselines", inputs),

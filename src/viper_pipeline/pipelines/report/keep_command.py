@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from viper_pipeline.graph.freshness import stale_outputs
 from viper_pipeline.graph.lineage import read_steps
 from viper_pipeline.graph.machine import machine
 from viper_pipeline.graph.project import read_params
-from viper_pipeline.pipelines.report.collect import named, run_results
+from viper_pipeline.graph.stages import Wiring
+from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
+from viper_pipeline.pipelines.report.collect import named
+from viper_pipeline.pipelines.report.collect import result as run_result
 from viper_pipeline.pipelines.report.on_disk import KEPT, input_paths, load
 from viper_pipeline.results.kept import KeptRun
 
@@ -25,6 +29,7 @@ def keep_command(root: Path) -> list[Path]:
     """
     params = read_params(root / "params.yaml")
     paths = {n: p for n, p in input_paths(root, params["suites"], params["seeds"]).items() if n.startswith("run__")}
+    paths |= ablated(root, params)
     stale = stale_outputs(root)
     there = {name: path for name, path in paths.items() if (root / path).exists() and path not in stale}
     if not there:
@@ -32,17 +37,35 @@ def keep_command(root: Path) -> list[Path]:
     code, written = commit(root), []
     for name, path in there.items():
         run = kept_run(name, root, path, code)
-        out = root / KEPT / f"{'-'.join(map(str, run.key))}.json"
-        atomic_write(out, (json.dumps(run.model_dump(mode="json"), indent=1) + "\n").encode())
+        out = root / KEPT / run.file
+        said = run.model_dump(mode="json", exclude=None if run.axis else {"axis", "value"})
+        atomic_write(out, (json.dumps(said, indent=1) + "\n").encode())
         written.append(out)
     return written
 
 
+def ablated(root: Path, params: Mapping[str, Any]) -> dict[str, str]:
+    """Runs with a part changed: name, with axis and value at its end -> path."""
+    block = params.get("ablations")
+    if not block:
+        return {}
+    catalog = Wiring(root).catalog
+    place = f"run__{block['suite']}__{block['task']}__viper__{block['agent']}"
+    return {
+        f"{place}__{seed}__{axis}__{value}": catalog.resolve_pattern(run_of(block, axis, value, seed))["filepath"]
+        for axis, value in variants(block)
+        for seed in params["seeds"]
+    }
+
+
 def kept_run(name: str, root: Path, path: str, commit: str) -> KeptRun:
-    """What is kept of the run in root/path. name: `run__<suite>__<task>__<method>__<agent>__<seed>`."""
+    """What is kept of the run in root/path.
+
+    name: `run__<suite>__<task>__<method>__<agent>__<seed>`, and of an ablation `__<axis>__<value>`.
+    """
     directory, steps = load(name, root / path), read_steps(root / path)
-    ((suite, task, method, agent, seed),) = named("run", {name: directory})
-    (result,) = run_results({name: directory})
+    (((suite, task, method, agent, seed, *changed), _),) = named("run", {name: directory}).items()
+    result = run_result((suite, task, method, agent, seed), directory)
     params: dict[str, Any] = {}
     for step in steps.values():
         params |= step["params"]
@@ -61,6 +84,7 @@ def kept_run(name: str, root: Path, path: str, commit: str) -> KeptRun:
         final_returns=[round(value, 3) for value in result.final_returns],
         episodes=result.judged,
         params=dict(sorted(params.items())),
+        **dict(zip(("axis", "value"), changed, strict=False)),
         commit=commit,
         machine=cost.get("machine") or machine(),
         seconds=cost.get("seconds"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from viper_pipeline.graph.project import value_at
+from viper_pipeline.results.evidence import AblationRun
 from viper_pipeline.results.inputs import RunResult
 from viper_pipeline.results.kept import KeptRun, kept_runs
 from viper_pipeline.results.paper_figures.entry import shortened
@@ -18,6 +19,7 @@ class Kept:
 
     shown: Sequence[RunResult]
     other_mask: Sequence[RunResult]  # paid by models that saw what today's do not, or vice versa (Fig 6)
+    ablations: Sequence[AblationRun]  # with one part changed (Fig 9)
     left_out: Mapping[str, int]  # why -> how many
 
 
@@ -28,6 +30,7 @@ def kept_beside(
     there = {(r.suite, r.task, r.method, r.agent, r.seed) for r in own}
     shown: list[RunResult] = []
     other_mask: list[RunResult] = []
+    ablations: list[AblationRun] = []
     left_out: dict[str, int] = {}
     for run in kept_runs(files):
         block = settings.get(run.suite)
@@ -36,14 +39,16 @@ def kept_beside(
         names = differing(run, block)
         if names and all(mask_alone(run, block, name) for name in names):
             other_mask.append(run.result())
-        elif run.key in there:
+        elif run.key in there and not run.axis:
             continue
         elif names:
             reason = f"another value of {shortened(names)}"
             left_out[reason] = left_out.get(reason, 0) + 1
+        elif run.axis:
+            ablations.append(run.ablation())
         else:
             shown.append(run.result())
-    return Kept(shown, other_mask, left_out)
+    return Kept(shown, other_mask, ablations, left_out)
 
 
 def differing(run: KeptRun, block: Mapping[str, Any]) -> list[str]:

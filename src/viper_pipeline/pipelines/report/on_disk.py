@@ -48,7 +48,7 @@ def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, se
         video_models=named("video_model", inputs),
         rewards=named("reward", inputs),
         run_configs={key: directory.config for key, directory in named("run", inputs).items()},
-        ablations=ablations(root / ABLATIONS, suites),
+        ablations=ablations(root / ABLATIONS, params) or more.ablations,
         settings=suites,
         paper=read_params(root / PAPER)["suites"] if (root / PAPER).exists() else {},
     )
@@ -72,16 +72,20 @@ def load(name: str, path: Path) -> Any:
     return Directory(json.loads((path / CONFIG).read_text()), {}, files)
 
 
-def ablations(path: Path, suites: Mapping[str, Any]) -> list[AblationRun]:
+def ablations(path: Path, params: Mapping[str, Any]) -> list[AblationRun]:
     """The curves of the pipeline `ablations`, if it has been run, without the suite's own that it compares with."""
-    if not path.exists() or "dmc" not in suites:
+    block = params.get("ablations")
+    if not path.exists() or not block:
         return []
-    model = suites["dmc"]["reward"]["model"]
-    context = str(suites["dmc"][model].get("window", 0) - 1)
+    suite = params["suites"][block["suite"]]
+    model = suite["reward"]["model"]
+    context = str(suite[model].get("window", 0) - 1)
     own = {("beta", "1"), ("model", model), ("context", context), ("way", "exact")}
     table = pd.read_csv(path, dtype={"value": str})
     return [
-        AblationRun(str(axis), str(value), np.asarray(rows.step), np.asarray(rows.return_mean))
+        AblationRun(
+            str(axis), str(value), block["task"], block["agent"], np.asarray(rows.step), np.asarray(rows.return_mean)
+        )
         for (axis, value, _), rows in table.groupby(["axis", "value", "seed"], sort=False)
         if (axis, value) not in own
     ]

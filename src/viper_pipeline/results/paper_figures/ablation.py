@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from viper_pipeline.results.evidence import AblationRun, Evidence
@@ -21,13 +23,21 @@ VALUES = {"beta": ("1.0", "0.5", "0.0"), "model": ("videogpt", "byol", "maskgit"
 
 
 def own(evidence: Evidence) -> tuple[list[RunResult], dict[str, str]]:
-    """VIPER's runs as the first suite has them, and what they are on each axis."""
+    """VIPER's runs as the first suite has them, and what they are on each axis.
+
+    Beside ablations, those of their task and agent; else every task's, by the agent that has most.
+    """
     suite = next((r.suite for r in evidence.runs if r.method == "viper"), "dmc")
     block = evidence.settings.get(suite, {})
     model = str(block.get("reward", {}).get("model", "videogpt"))
     window = block.get(model, {}).get("window")
     values = {"beta": "1.0", "model": model, "context": str(window - 1) if window else "16"}
-    return [r for r in evidence.runs if (r.suite, r.method) == (suite, "viper")], values
+    mine = [r for r in evidence.runs if (r.suite, r.method) == (suite, "viper")]
+    if evidence.ablations:
+        places = {(a.task, a.agent) for a in evidence.ablations}
+        return [r for r in mine if (r.task, r.agent) in places], values
+    agents = Counter(r.agent for r in mine)
+    return [r for r in mine if r.agent == agents.most_common(1)[0][0]], values
 
 
 def parts(evidence: Evidence) -> list[Part]:
@@ -78,7 +88,8 @@ def draw(evidence: Evidence) -> Drawn:
         if runs:
             frames, returns = mean_over_tasks(runs)
             our_line(panel, frames, returns, INKS[0])
-            panel.plot([], [], color=INKS[0], lw=2, label=f"ours: {values[axis]} ({len(tasks)} tasks)")
+            over = f"{len(tasks)} tasks" if len(tasks) > 1 else next(iter(tasks))
+            panel.plot([], [], color=INKS[0], lw=2, label=f"ours: {values[axis]} ({over}, n = {runs_count(runs)})")
         for ink, value in zip(INKS[1:], dict.fromkeys(a.value for a in changed), strict=False):
             mine = [a for a in changed if a.value == value]
             frames, returns = together(mine)
@@ -86,7 +97,8 @@ def draw(evidence: Evidence) -> Drawn:
             panel.plot([], [], color=ink, lw=2, label=f"ours: {value} (n = {len(mine)})")
         panel.set(xscale="log", xlabel="environment frames", ylabel="return", title=TITLES[axis])
         panel.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    more = f"{len(evidence.ablations)} runs with a part changed" if evidence.ablations else "no run with a part changed"
+    changed = [a for a in evidence.ablations if a.axis in AXES]
+    more = f"{len(changed)} runs with a part changed" if changed else "no run with a part changed"
     return Drawn(figure, f"{capital(budget(runs))}; {more}. The paper does not name the tasks that it averages.")
 
 

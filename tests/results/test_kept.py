@@ -1,4 +1,4 @@
-"""Fig 6: the same game, paid by models that see the scoreboard and by models that do not."""
+"""Kept runs: those of Fig 6's other mask, and those of Fig 9 with a part changed."""
 
 import dataclasses
 import json
@@ -53,9 +53,10 @@ def test_kept_runs_of_the_other_mask_are_the_other_curve(evidence):
     assert curves(unmasked)["pong mask=on"] == 2 and curves(unmasked)["pong mask=off"] == 1
 
 
-def kept(seed, **changed):
+def kept(seed, axis="", value="", steps=400, **changed):
     place = {"suite": "atari", "task": "boxing", "method": "viper", "agent": "dreamer", "seed": seed}
-    params = {"suites.atari.datasets.boxing": DATASET, "suites.atari.runs": {"steps": 400}} | changed
+    place |= {"axis": axis, "value": value}
+    params = {"suites.atari.datasets.boxing": DATASET, "suites.atari.runs": {"steps": steps}} | changed
     shape = {"budget": 400, "action_repeat": 4, "steps": [1], "returns": [1.0], "final_returns": [2.0], "episodes": 1}
     return KeptRun(**place, **shape, params=params, commit="abc", machine="m").model_dump_json().encode()
 
@@ -67,10 +68,22 @@ def test_a_kept_run_belongs_to_the_other_mask_if_nothing_else_differs():
         "same.json": kept(0),
         "off.json": kept(1, **off),
         "own.json": kept(2, **off),  # the graph has a run of this seed, with the mask
-        "longer.json": kept(3, **off, **{"suites.atari.runs": {"steps": 800}}),
+        "longer.json": kept(3, steps=800, **off),
         "others.json": kept(4, **elsewhere),
     }
     own = [run(task="boxing", suite="atari", agent="dreamer", seed=2)]
     found = kept_beside(own, files, {"atari": json.loads(json.dumps(BLOCK))})
     assert [r.seed for r in found.shown] == [0] and [r.seed for r in found.other_mask] == [1, 2]
     assert found.left_out == {"another value of datasets.boxing, runs": 1, "another value of datasets.boxing": 1}
+
+
+def test_a_kept_ablation_is_fig_9s_and_stands_in_nobodys_place():
+    files = {
+        "own.json": kept(0),
+        "less.json": kept(0, axis="beta", value="0.5"),
+        "old.json": kept(0, steps=800, axis="beta"),
+    }
+    found = kept_beside([], files, {"atari": json.loads(json.dumps(BLOCK))})
+    assert [r.seed for r in found.shown] == [0]
+    assert [(a.axis, a.value, a.task, a.agent) for a in found.ablations] == [("beta", "0.5", "boxing", "dreamer")]
+    assert found.left_out == {"another value of runs": 1}
