@@ -37,15 +37,18 @@ def curves(evidence):
 
 def test_one_mask_is_one_curve_and_another_game_stands_in_for_pong(evidence):
     assert curves(evidence) == {"pong mask=on": 1, "pong mask=off": 0, "pong oracle": 0, "picture of the mask": 1}
-    missing = " ".join(FIG6.missing(evidence))
-    assert "boxing in the place of pong" in missing and "keep runs of the other" in missing
+    on, off, oracle = FIG6.missing(evidence)
+    assert on == "pong mask=on: 1 of 3 seeds; boxing in the place of pong" and oracle == "pong oracle: not made"
+    assert off.startswith("pong mask=off: ") and "keep runs of the other" in off
 
 
 def test_kept_runs_of_the_other_mask_are_the_other_curve(evidence):
     others = [run(task="boxing", suite="atari", agent="dreamer", seed=seed) for seed in range(2)]
     both = dataclasses.replace(evidence, other_mask=others)
     assert curves(both) == {"pong mask=on": 1, "pong mask=off": 2, "pong oracle": 0, "picture of the mask": 1}
-    labels = [text.get_text() for text in FIG6.draw(both).figure.axes[1].get_legend().texts]
+    drawn = FIG6.draw(both)
+    assert "n = 2 seeds a method" in drawn.caption
+    labels = [text.get_text() for text in drawn.figure.axes[1].get_legend().texts]
     assert [label for label in labels if label.startswith("ours")] == [
         "ours, boxing: mask=on (n = 1)", "ours, boxing: mask=off (n = 2)",
     ]  # fmt: skip

@@ -43,7 +43,9 @@ def line_part(evidence: Evidence, line: str) -> tuple[Part, list[RunResult]]:
     own = method == "oracle" or (("atari", task) in masked_games(evidence)) == (line == "mask=on")
     source = evidence if own else replace(evidence, runs=evidence.other_mask)
     part = runs_part(source, "atari", task, method, AGENTS)
-    note = f"{task} in the place of {PAPER}" if task != PAPER and part.have else part.note if part.have else WHY
+    note = part.note or (f"{task} in the place of {PAPER}" if task != PAPER else "")
+    if not part.have:
+        note = "" if method == "oracle" else WHY
     part = replace(part, name=f"{PAPER} {line}", note=note, sources=part.sources if own else ())
     return part, source.runs_of("atari", task, method, AGENTS)
 
@@ -66,7 +68,7 @@ def draw(evidence: Evidence) -> Drawn:
         show_frames(left, both_views(evidence, shown), f"{shown[1]}: as played, and as the models see it")
     else:
         left.set_visible(False)
-    drawn: list[RunResult] = []
+    drawn: list[list[RunResult]] = [[]]
     lines = paper_lines("fig6")
     for line, (_, ink) in LINES.items():
         paper_line(right, lines[line], ink)
@@ -75,10 +77,10 @@ def draw(evidence: Evidence) -> Drawn:
             steps, returns = on_common_steps(runs)
             our_line(right, steps * runs[0].action_repeat, shown_as("atari", task, returns), ink)
             right.plot([], [], color=ink, lw=2, label=f"ours, {task}: {line} (n = {len(runs)})")
-            drawn += runs
+            drawn.append(runs)
     right.set(xscale="log", xlabel="environment frames", ylabel="human-normalised score", title=task)
     right.legend(frameon=False, fontsize=7)
-    return Drawn(figure, f"{capital(budget(drawn))}. The agent always sees the unmasked frames.")
+    return Drawn(figure, f"{capital(budget(max(drawn, key=len)))}. The agent always sees the unmasked frames.")
 
 
 def both_views(evidence: Evidence, key: tuple[str, ...]) -> np.ndarray:
