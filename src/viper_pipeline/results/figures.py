@@ -89,7 +89,7 @@ def draw_learning_curves(task: str, runs: Sequence[RunResult], floors: Floors) -
             left.axhline(value, color=colour(name), ls=line, lw=1.2, label=name)
             right.axvline(value, color=colour(name), ls=line, lw=1.2)
     left.set(xlabel="agent steps", ylabel="true return", title=f"{task}: evaluation episodes on the way")
-    left.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=8)
+    left.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=8, handlelength=3)
     episodes = min(run.judged for run in runs)
     right.set(xlabel="true return", title=f"the end: 95 % interval, {episodes} fresh episodes a seed")
     right.set(yticks=[], ylim=(-0.6, len({(run.agent, run.method) for run in runs}) - 0.2))

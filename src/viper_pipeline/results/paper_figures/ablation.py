@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def next_value(axis: str, value: str, number: int, changed: set[tuple[str, str]]
     mine = sorted((v for a, v in changed if a == axis), key=lambda v: -float(v) if axis == "context" else 0)
     if axis == "beta":
         return next((v for v in mine if float(v) == float(value)), value)
-    if axis == "model" or value in mine:
+    if axis == "model":
         return value
     return mine[number - 1] if len(mine) >= number else value
 
@@ -90,7 +91,7 @@ def draw(evidence: Evidence) -> Drawn:
             our_line(panel, frames, returns, INKS[0])
             over = f"{len(tasks)} tasks" if len(tasks) > 1 else next(iter(tasks))
             panel.plot([], [], color=INKS[0], lw=2, label=f"ours: {values[axis]} ({over}, n = {runs_count(runs)})")
-        for ink, value in zip(INKS[1:], dict.fromkeys(a.value for a in changed), strict=False):
+        for value, ink in inks(axis, [a.value for a in changed]).items():
             mine = [a for a in changed if a.value == value]
             frames, returns = together(mine)
             our_line(panel, frames * repeat, returns, ink)
@@ -100,6 +101,14 @@ def draw(evidence: Evidence) -> Drawn:
     changed = [a for a in evidence.ablations if a.axis in AXES]
     more = f"{len(changed)} runs with a part changed" if changed else "no run with a part changed"
     return Drawn(figure, f"{capital(budget(runs))}; {more}. The paper does not name the tasks that it averages.")
+
+
+def inks(axis: str, ours: Sequence[str]) -> dict[str, str]:
+    """Our values, in order -> ink: that of the paper's value, or of that in whose place it is; or a new one."""
+    changed = {(axis, value) for value in ours}
+    theirs = {next_value(axis, v, i, changed): INKS[i] for i, v in enumerate(VALUES[axis]) if i}
+    rest = iter(INKS[len(VALUES[axis]) :])
+    return {value: theirs.get(value) or next(rest, INKS[-1]) for value in dict.fromkeys(ours)}
 
 
 def mean_over_tasks(runs: list[RunResult]) -> tuple[np.ndarray, np.ndarray]:

@@ -122,8 +122,9 @@ def draw_profiles(suite: str, runs: list[RunResult]) -> object | None:
     scores = np.concatenate([np.concatenate(table) for table in tables.values()])
     thresholds = np.linspace(min(0.0, scores.min()), max(1.0, scores.max()), 201)
     for number, ((agent, method), table) in enumerate(tables.items()):
-        ink = colour(method)
-        left.plot(thresholds, performance_profile(table, thresholds), color=ink, lw=2, label=f"{method}, {agent}")
+        ink, dashes = colour(method), "-" if agent == next(iter(tables))[0] else "-."
+        shares = performance_profile(table, thresholds)
+        left.plot(thresholds, shares, color=ink, lw=2, ls=dashes, label=f"{method}, {agent}")
         band = profile_band(table, thresholds)
         if band is not None:
             left.fill_between(thresholds, *band, color=ink, alpha=0.12, lw=0)
@@ -134,7 +135,7 @@ def draw_profiles(suite: str, runs: list[RunResult]) -> object | None:
         said = f"{method}, {agent}: {middle:.2f}{few and f', {few}'}"
         right.text(middle, number + 0.16, said, color=ink, ha="center", fontsize=8)
     left.set(xlabel=f"score ({unit(suite)})", ylabel="share of runs above it", title="performance profiles")
-    left.legend(frameon=False, fontsize=8)
+    left.legend(frameon=False, fontsize=8, handlelength=3)
     right.set(xlabel=f"mean over tasks ({unit(suite)})", yticks=[], ylim=(-0.6, len(tables) - 0.2))
     right.set_title("the mean, with its 95 % interval")
     return figure
