@@ -73,11 +73,16 @@ def test_a_kept_run_belongs_to_the_other_mask_if_nothing_else_differs():
         "own.json": kept(2, **off),  # the graph has a run of this seed, with the mask
         "longer.json": kept(3, steps=800, **off),
         "others.json": kept(4, **elsewhere),
+        "fewer.json": kept(5, **{"suites.atari.tasks": ["boxing", "pong"]}),
     }
     own = [run(task="boxing", suite="atari", agent="dreamer", seed=2)]
     found = kept_beside(own, files, {"atari": json.loads(json.dumps(BLOCK))})
     assert [r.seed for r in found.shown] == [0] and [r.seed for r in found.other_mask] == [1, 2]
-    assert found.left_out == {"another value of datasets.boxing, runs": 1, "another value of datasets.boxing": 1}
+    assert found.left_out == {
+        "another value of datasets.boxing, runs": 1,
+        "another value of datasets.boxing": 1,
+        "another value of tasks": 1,
+    }
 
 
 def test_a_kept_ablation_is_fig_9s_and_stands_in_nobodys_place():

@@ -37,7 +37,7 @@ def kept_beside(
         if block is None or run.task not in block["tasks"]:
             continue
         names = differing(run, block)
-        if names and all(mask_alone(run, block, name) for name in names):
+        if names and not run.axis and all(mask_alone(run, block, name) for name in names):
             other_mask.append(run.result())
         elif run.key in there and not run.axis:
             continue
@@ -63,5 +63,7 @@ def differing(run: KeptRun, block: Mapping[str, Any]) -> list[str]:
 
 def mask_alone(run: KeptRun, block: Mapping[str, Any], name: str) -> bool:
     """Whether this is the block of a dataset, and the same but for its mask."""
-    mine, todays = run.params[f"suites.{run.suite}.{name}"], value_at(block, name)
-    return name.startswith("datasets.") and {**mine, "mask": None} == {**(todays or {}), "mask": None}
+    if not name.startswith("datasets."):
+        return False
+    mine, todays = run.params[f"suites.{run.suite}.{name}"], value_at(block, name) or {}
+    return {**mine, "mask": None} == {**todays, "mask": None}

@@ -48,7 +48,7 @@ def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, se
         video_models=named("video_model", inputs),
         rewards=named("reward", inputs),
         run_configs={key: directory.config for key, directory in named("run", inputs).items()},
-        ablations=ablations(root / ABLATIONS, params) or more.ablations,
+        ablations=ablations(root / ABLATIONS, params.get("ablations"), suites) or more.ablations,
         settings=suites,
         paper=read_params(root / PAPER)["suites"] if (root / PAPER).exists() else {},
     )
@@ -72,12 +72,11 @@ def load(name: str, path: Path) -> Any:
     return Directory(json.loads((path / CONFIG).read_text()), {}, files)
 
 
-def ablations(path: Path, params: Mapping[str, Any]) -> list[AblationRun]:
+def ablations(path: Path, block: Mapping[str, Any] | None, suites: Mapping[str, Any]) -> list[AblationRun]:
     """The curves of the pipeline `ablations`, if it has been run, without the suite's own that it compares with."""
-    block = params.get("ablations")
-    if not path.exists() or not block:
+    if not path.exists() or not block or block["suite"] not in suites:
         return []
-    suite = params["suites"][block["suite"]]
+    suite = suites[block["suite"]]
     model = suite["reward"]["model"]
     context = str(suite[model].get("window", 0) - 1)
     own = {("beta", "1"), ("model", model), ("context", context), ("way", "exact")}
