@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import io
 import json
@@ -67,6 +68,15 @@ def test_the_short_answers_follow_the_numbers():
     assert "12 settings" in said("differs", good) and "DreamerV3" in said("differs", good)
     assert "Nothing was measured" in said("cost", good)
     assert "Not tried" in said("work", answers(build_metrics([], [FLOORS], {}, {})))
+
+
+def test_two_agents_on_a_task_are_told_apart():
+    other = [dataclasses.replace(run("viper", 900, 0), agent="dreamer")]
+    found = answers(build_metrics([run("viper", 400, s) for s in range(3)] + other, [FLOORS], {}, {}), 12)
+    task = FLOORS.task
+    assert f"{task} (drq): 397, 40 %" in said("work", found) and f"{task} (dreamer): 897, 90 %" in said("work", found)
+    sure = said("sure", found)
+    assert "By drq, n = 3 seeds" in sure and "By dreamer, n = 1 seed " in sure and sure.count("Too few") == 1
 
 
 def test_costs_of_a_stage_are_added_and_old_records_have_no_machine():

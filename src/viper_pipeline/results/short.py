@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -47,7 +48,12 @@ def answers(metrics: Mapping[str, Any], changed: int | None = None) -> list[Answ
 
 def works(rows: Sequence[Row]) -> Iterator[str]:
     """Against both floors, and against the same agent with the true reward."""
-    tried = [(task, methods, floors) for _, task, _, methods, floors in rows if "viper" in methods]
+    by_agent = Counter(task for _, task, _, methods, _ in rows if "viper" in methods)
+    tried = [
+        (f"{task} ({agent})" if by_agent[task] > 1 else task, methods, floors)
+        for _, task, agent, methods, floors in rows
+        if "viper" in methods
+    ]
     if not tried:
         yield "Not tried: there is no agent that was paid by the video model."
         return
@@ -89,13 +95,15 @@ def on_what(metrics: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
 
 def how_sure(metrics: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
     """Seeds and episodes behind the numbers, and the chance to beat each rival."""
-    viper = [methods["viper"] for _, _, _, methods, _ in rows if "viper" in methods]
-    if viper:
-        seeds = min(m["seeds"] for m in viper)
-        episodes = min(m["episodes"] for m in viper)
-        yield f"n = {seeds} seed{'s' if seeds > 1 else ''} and {episodes} fresh episodes a task at least."
+    viper = [(agent, methods["viper"]) for _, _, agent, methods, _ in rows if "viper" in methods]
+    tried = dict.fromkeys(agent for agent, _ in viper)
+    for agent in tried:
+        seeds = min(m["seeds"] for a, m in viper if a == agent)
+        episodes = min(m["episodes"] for a, m in viper if a == agent)
+        by = f"By {agent}, n" if len(tried) > 1 else "n"
+        yield f"{by} = {seeds} seed{'s' if seeds > 1 else ''} and {episodes} fresh episodes a task at least."
         if seeds < ENOUGH:
-            yield "Too few seeds to speak of the method; all of it holds for the runs made."
+            yield "Too few seeds to speak of the method: what is said holds for the runs made."
         else:
             yield "With so few seeds intervals are narrower than 95 % where seeds differ much."
     for suite, agents in metrics.get("aggregates", {}).items():
