@@ -59,9 +59,10 @@ def symbolic(params: Mapping[str, Any]) -> dict[str, Any]:
         for axis, key in (("model", "video_models"), ("agent", "agents")):
             if key in block:
                 block[key] = [symbol(suite, axis)]
-    for axis, key in (("beta", "betas"), ("rival", "models"), ("context", "contexts"), ("way", "ways")):
-        if out.get("ablations", {}).get(key):
-            out["ablations"][key] = [symbol("all", axis)]
+    for axis, path in AXES.items():
+        block, _, key = path.partition(".")
+        if block == "ablations" and out.get(block, {}).get(key):
+            out[block][key] = [symbol("all", axis)]
     return out
 
 

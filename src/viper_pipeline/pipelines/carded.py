@@ -11,7 +11,7 @@ from pathlib import Path
 
 from viper_pipeline.files import atomic_write
 from viper_pipeline.graph.recipe import current_recipe
-from viper_pipeline.results.cards import as_markdown, dataset_card, model_card
+from viper_pipeline.results.cards import PICTURE, as_markdown, dataset_card, model_card
 from viper_pipeline.training.artifacts import Directory
 from viper_pipeline.videos.pictures import png
 from viper_pipeline.videos.store import EpisodeFile
@@ -24,9 +24,9 @@ def with_card(directory: Directory, path: Path) -> Directory:
     recipe = current_recipe()
     if recipe is None:
         return directory
-    text = as_markdown(model_card(recipe.name(path), directory, recipe.lineage["steps"]))
-    pictures = [f"\n![{name}]({name})\n" for name in sorted(directory.files) if name.endswith((".png", ".gif"))]
-    return replace(directory, files={**directory.files, CARD: (text + "".join(pictures)).encode()})
+    pictures = {name: name for name in sorted(directory.files) if name.endswith((".png", ".gif"))}
+    text = as_markdown(model_card(recipe.name(path), directory, recipe.lineage["steps"]), pictures)
+    return replace(directory, files={**directory.files, CARD: text.encode()})
 
 
 def card_beside(path: Path, suffixes: Collection[str]) -> None:
@@ -35,9 +35,9 @@ def card_beside(path: Path, suffixes: Collection[str]) -> None:
     if recipe is None:
         return
     card = dataset_card(recipe.name(path), EpisodeFile(path), recipe.lineage["steps"])
-    text = as_markdown(card)
+    pictures = {}
     if ".png" in suffixes and card.picture is not None:
         picture = path.with_suffix(".png")
         atomic_write(picture, png(card.picture))
-        text += f"\n![frames of one episode]({picture.name})\n"
-    atomic_write(path.with_suffix(".md"), text.encode())
+        pictures[picture.name] = PICTURE
+    atomic_write(path.with_suffix(".md"), as_markdown(card, pictures).encode())

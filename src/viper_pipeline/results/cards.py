@@ -45,6 +45,8 @@ LICENCES = {
     "dmc": "Frames drawn by dm_control and MuJoCo (Apache 2.0); this file: the project's licence (MIT).",
     "atari": "Frames show commercial games, whose owners keep their rights; use for research only.",
 }
+PICTURE = "frames of one episode"
+"""What a dataset's sample picture shows."""
 OWN = "Made by this project; its licence (MIT)."
 IMPORTED = "Imported videos: the licence is that of their owner, and is to be filled in by whoever passes this on."
 
@@ -183,8 +185,8 @@ def sample(file: EpisodeFile) -> np.ndarray | None:
     return np.concatenate(frames, 1)
 
 
-def as_markdown(card: Card) -> str:
-    """For a README.md beside the artifact, or to be read."""
+def as_markdown(card: Card, pictures: Mapping[str, str] | None = None) -> str:
+    """For a README.md beside the artifact, or to be read. pictures: file that lies beside it -> what it shows."""
     lines = [f"# {card.name}", "", card.what, "", "| fact | value |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in card.facts]
     lines += ["", "## Where it comes from", "", f"Made by stage `{card.stage or 'unknown'}`"]
@@ -195,4 +197,5 @@ def as_markdown(card: Card) -> str:
     lines += ["", "## Licence", "", card.licence]
     if card.limits:
         lines += ["", "## Limits", "", card.limits]
+    lines += [line for name, shows in (pictures or {}).items() for line in ("", f"![{shows}]({name})")]
     return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 from viper_pipeline.graph.recipe import current_recipe
 from viper_pipeline.pipelines.report.cards import cards_of
-from viper_pipeline.results.cards import Card, as_markdown
+from viper_pipeline.results.cards import PICTURE, Card, as_markdown
 from viper_pipeline.videos.pictures import png
 
 
@@ -25,11 +25,11 @@ def files_of(cards: Sequence[Card]) -> dict[str, bytes]:
     files, rows = {}, []
     for card in cards:
         name = card.name.removeprefix("data/").removesuffix(".h5").replace("/", "-").replace(" ", "-")
-        text = as_markdown(card)
+        pictures = {}
         if card.picture is not None:
             files[f"{name}.png"] = png(card.picture)
-            text += f"\n![frames of one episode]({name}.png)\n"
-        files[f"{name}.md"] = text.encode()
+            pictures[f"{name}.png"] = PICTURE
+        files[f"{name}.md"] = as_markdown(card, pictures).encode()
         rows.append(f"| [{card.name}]({name}.md) | {card.what} |")
     files["README.md"] = "\n".join(["# Cards", "", "| artifact | what it is |", "|---|---|", *rows, ""]).encode()
     return files

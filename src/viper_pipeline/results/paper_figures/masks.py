@@ -43,8 +43,9 @@ def line_part(evidence: Evidence, line: str) -> tuple[Part, list[RunResult]]:
     own = method == "oracle" or (("atari", task) in masked_games(evidence)) == (line == "mask=on")
     source = evidence if own else replace(evidence, runs=evidence.other_mask)
     part = runs_part(source, "atari", task, method, AGENTS)
-    note = part.note or (f"{task} in the place of {PAPER}" if task != PAPER else "")
-    if not part.have:
+    if part.have:
+        note = part.note or (f"{task} in the place of {PAPER}" if task != PAPER else "")
+    else:
         note = "" if method == "oracle" else WHY
     part = replace(part, name=f"{PAPER} {line}", note=note, sources=part.sources if own else ())
     return part, source.runs_of("atari", task, method, AGENTS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +95,7 @@ def draw(evidence: Evidence) -> Drawn:
                 axis.plot(frames, means, color=colour(method), lw=2.2)
                 if band is not None:
                     axis.fill_between(frames, *band, color=colour(method), alpha=0.2, lw=0)
-                if few := fewer({r.task for r in mine}, tasks):
+                if few := fewer(len({r.task for r in mine}), len(tasks)):
                     axis.annotate(
                         few, (frames[-1], means[-1]), color=colour(method), fontsize=7, ha="right", va="bottom"
                     )
@@ -108,9 +107,9 @@ def draw(evidence: Evidence) -> Drawn:
     return Drawn(figure, f"{capital(budget(shown))}. {WORDS}")
 
 
-def fewer(mine: Sized, tasks: Sized) -> str:
+def fewer(mine: int, tasks: int) -> str:
     """What is to be said of a mean over fewer tasks than the others'; else nothing."""
-    return f"{len(mine)} of {len(tasks)} tasks" if len(mine) < len(tasks) else ""
+    return f"{mine} of {tasks} tasks" if mine < tasks else ""
 
 
 def draw_profiles(suite: str, runs: list[RunResult]) -> object | None:
@@ -131,7 +130,7 @@ def draw_profiles(suite: str, runs: list[RunResult]) -> object | None:
         middle = float(mean(table))
         low, high = stratified_interval(mean, table) or (middle, middle)
         right.errorbar([middle], [number], xerr=[[middle - low], [high - middle]], fmt="o", color=ink, capsize=4)
-        few = fewer(range(len(table)), range(max(map(len, tables.values()))))
+        few = fewer(len(table), max(map(len, tables.values())))
         said = f"{method}, {agent}: {middle:.2f}{few and f', {few}'}"
         right.text(middle, number + 0.16, said, color=ink, ha="center", fontsize=8)
     left.set(xlabel=f"score ({unit(suite)})", ylabel="share of runs above it", title="performance profiles")
