@@ -230,6 +230,20 @@ def test_foreground_pixels_weigh_more():
     assert torch.allclose(got["foreground_l1"], 127.5 * error[mask].mean(), rtol=1e-4)
 
 
+def test_each_frame_counts_alike_however_much_of_it_moves():
+    each, shared = (build(foreground_weight=20.0, foreground_mean=mean).eval() for mean in ("frame", "batch"))
+    frames, tasks = batch()
+    frames[:4, 2:] = 40  # half of them hardly differ from the background
+
+    def error(model, rows):
+        return model.loss((frames[rows], tasks[rows]), "generator")[1]["reconstruction"]
+
+    everything = slice(None)
+    alone = torch.stack([error(each, [i]) for i in range(len(frames))])
+    assert torch.allclose(error(each, everything), alone.mean(), rtol=1e-4)
+    assert not torch.allclose(error(shared, everything), alone.mean(), rtol=1e-4)
+
+
 def test_foreground_weight_needs_backgrounds_of_the_right_shape():
     config = VQGANConfig.model_validate(LIGHT | {"foreground_weight": 5.0})
     with pytest.raises(BadParams, match="background"):

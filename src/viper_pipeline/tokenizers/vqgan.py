@@ -125,7 +125,8 @@ class VQGAN(nn.Module):
             mask = self.foreground.mask(frames, task)
             weight = 1 + config.foreground_weight * mask
             pixel = error.mean(1, keepdim=True)
-            reconstruction = (weight * pixel).sum() / weight.sum()
+            over = (1, 2, 3) if config.foreground_mean == "frame" else None
+            reconstruction = ((weight * pixel).sum(over) / weight.sum(over)).mean()
             metrics["foreground_l1"] = (mask * pixel.detach()).sum() / mask.sum().clamp(min=1) * 127.5
         else:
             reconstruction = error.mean()

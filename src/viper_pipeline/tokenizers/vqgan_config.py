@@ -38,6 +38,11 @@ class VQGANConfig(Config):
         ge=0,
         description="pixels unlike their task's median background weigh 1 + this; 0: all alike (paper)",
     )
+    foreground_mean: Literal["batch", "frame"] = Field(
+        "batch",
+        description="what the weighted error is a mean of. batch: of all pixels, so that tasks in which everything "
+        "moves leave others little; frame: of the pixels of each frame, then of the frames",
+    )
     baseline_share: float = Field(
         0.0,
         ge=0,
