@@ -139,9 +139,25 @@ def test_an_agent_with_limits_of_its_own_is_counted_by_them() -> None:
 def test_games_that_are_searched_cost_what_is_imagined() -> None:
     params = profile("laptop")
     atari, work = params.suites["atari"], counts(params)["atari", "record_episodes"]
-    searched = [r for r in atari.oracles.values() if isinstance(r, SearchConfig)]
-    assert len(searched) == 1 and searched[0].imagined == 8 * 50 / 10
-    assert work.units["step imagined"] == searched[0].imagined * work.units["frame drawn"] / len(atari.tasks)
+    searched = [r.imagined for r in atari.oracles.values() if isinstance(r, SearchConfig)]
+    assert searched == [8 * 24 / 6, 8 * 50 / 10]
+    assert work.units["step imagined"] == sum(searched) * work.units["frame drawn"] / len(atari.tasks)
+
+
+def test_what_nothing_learns_costs_its_experts_alone() -> None:
+    params = profile("laptop")
+    atari, found = params.suites["atari"], counts(params)
+    assert (found["atari", "record_episodes"].runs, found["atari", "encode_experts"].runs) == (5, 2)
+    all_learned = atari.model_copy(update={"learned_tasks": None})
+    more = counts(params.model_copy(update={"suites": params.suites | {"atari": all_learned}}))
+    assert more["atari", "record_episodes"].units == found["atari", "record_episodes"].units
+    for stage, unit in (("encode_experts", "frame encoded"), ("evaluate_reward videogpt", "frame scored by videogpt")):
+        share = found["atari", stage].units[unit] / more["atari", stage].units[unit]
+        assert share == pytest.approx(2 / 5)
+
+
+def test_a_search_is_timed() -> None:
+    params = profile("laptop")
     assert 0 < probe(params, "atari", "step imagined", "cpu")["seconds"] < 1
 
 

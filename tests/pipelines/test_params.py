@@ -70,6 +70,14 @@ WRONG = {
         ["did you mean 'cartpole_balance'"],
     ),
     "task twice": ("suites.dmc.tasks", ["cartpole_balance"] * 2 + ["ball_in_cup_catch"], ["twice"]),
+    "unknown task to learn": ("suites.dmc.learned_tasks", ["cartpole_balanse"], ["learned_tasks", "did you mean"]),
+    "task to learn twice": ("suites.dmc.learned_tasks", ["cartpole_balance"] * 2, ["learned_tasks", "twice"]),
+    "nothing to learn": ("suites.dmc.learned_tasks", [], ["suites.dmc.learned_tasks"]),
+    "ablation of a task that is not learned": (
+        "suites.dmc.learned_tasks",
+        ["ball_in_cup_catch"],
+        ["ablations.task: 'cartpole_balance' is no task that suites.dmc learns"],
+    ),
     "task without data": (
         "suites.dmc.datasets.cartpole_balance",
         DELETE,

@@ -33,10 +33,12 @@ def test_every_profile_gives_a_graph_of_the_promised_size(profile):
         assert len(built["ablations"].nodes) == 2 * models + ways + (models + ways + len(block["betas"])) * seeds + 1
     for number, (name, suite) in enumerate(params["suites"].items()):
         some = sum(map(len, suite.get("more_methods", {}).values()))
-        learned = len(suite["tasks"]) * len(suite["methods"]) + some
+        learnable = len(suite.get("learned_tasks") or suite["tasks"])
+        learned = learnable * len(suite["methods"]) + some
         runs = learned * len(suite["agents"]) * len(params["seeds"])
         page = 4 if number else 0  # the first suite's is the report
-        assert len(built[name].nodes) == 5 * len(suite["tasks"]) + 1 + 2 * len(suite["video_models"]) + runs + page
+        each = 4 * len(suite["tasks"]) + learnable
+        assert len(built[name].nodes) == each + 1 + 2 * len(suite["video_models"]) + runs + page
     assert generate(ROOT, params)
 
 
@@ -121,6 +123,23 @@ def test_dvc_runs_a_method_of_some_tasks_over_these_tasks():
         f"${{{path}}}" for path in ("suites.dmc.more_methods.amp_multi", "suites.dmc.agents", "seeds")
     ]
     assert "train_agent_viper" not in said and "data/experts/dmc/ball_in_cup_catch.h5" in stage["deps"]
+
+
+def test_a_task_that_nothing_learns_has_experts_and_floors_and_a_place_in_the_report():
+    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    learned, other = "cartpole_balance", "ball_in_cup_catch"
+    params["suites"]["dmc"]["learned_tasks"] = [learned]
+    after = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    made = {f"dmc.{stage}.{other}" for stage in ("train_oracle", "record_episodes", "record_baselines")}
+    assert {node for node in after if other in node} == made | {f"dmc.curate_experts.{other}"}
+    readers = {node for node, stage in after.items() if f"data/experts/dmc/{other}.h5" in stage.deps}
+    assert readers == {f"report.{stage}.all" for stage in ("aggregate", "draw_figures", "write_cards", "write_report")}
+    said = yaml.safe_load(generate(ROOT, params)[ROOT / "pipelines/dmc/dvc.yaml"])["stages"]
+    lists = {name: stage.get("matrix", {}).get("learned") for name, stage in said.items()}
+    assert {name for name, path in lists.items() if path == "${suites.dmc.learned_tasks}"} == {
+        "encode_experts", "train_agent_viper", "train_agent_oracle", "train_agent_exploration"
+    }  # fmt: skip
+    assert "suites.dmc.learned_tasks" in said["train_video_model"]["params"]
 
 
 def test_a_swapped_source_changes_one_dependency_and_no_file(stages):

@@ -14,6 +14,7 @@ from typing import Any
 
 AXES = {
     "task": "suites.{suite}.tasks",
+    "learned": "suites.{suite}.learned_tasks",
     "model": "suites.{suite}.video_models",
     "agent": "suites.{suite}.agents",
     "seed": "seeds",
@@ -54,6 +55,8 @@ def symbolic(params: Mapping[str, Any]) -> dict[str, Any]:
         task = symbol(suite, "task")
         block["tasks"], block["every_task"] = [task], [symbol(suite, "everytask")]
         block["datasets"] = {task: {"path": symbol(suite, SOURCE)}}
+        if block.get("learned_tasks"):
+            block["learned_tasks"] = [symbol(suite, "learned")]
         if more := block.get("more_methods"):
             block["more_methods"] = {method: [symbol(suite, ONLY + method)] for method in more}
         for axis, key in (("model", "video_models"), ("agent", "agents")):

@@ -34,11 +34,16 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
         yield f"{here}.tasks: the suite has no task '{task}'{did_you_mean(task, known)}"
     if len(set(spec.tasks)) != len(spec.tasks):
         yield f"{here}.tasks: a task is listed twice"
+    for task in set(spec.learnable) - set(spec.tasks):
+        yield f"{here}.learned_tasks: '{task}' is not in {here}.tasks{did_you_mean(task, spec.tasks)}"
+    if len(set(spec.learnable)) != len(spec.learnable):
+        yield f"{here}.learned_tasks: a task is listed twice"
     yield from _tables(here, spec)
     yield from _datasets(suite, here, spec)
     for method, tasks in spec.more_methods.items():
-        for task in set(tasks) - set(spec.tasks):
-            yield f"{here}.more_methods.{method}: '{task}' is not in {here}.tasks{did_you_mean(task, spec.tasks)}"
+        for task in set(tasks) - set(spec.learnable):
+            likely = did_you_mean(task, spec.learnable)
+            yield f"{here}.more_methods.{method}: '{task}' is no task that {here} learns{likely}"
         if method in spec.methods:
             yield f"{here}.more_methods.{method}: in {here}.methods already; delete it from one of them"
     if {"amp", "amp_multi"} & spec.learned.keys() and spec.amp is None:
@@ -90,12 +95,12 @@ def _held_out_tasks(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[st
         return
     if held_out is None:
         yield f"{field}: missing; name the tasks that no model is trained on, or write []"
-    unknown = [task for task in held_out or [] if task not in spec.tasks]
+    unknown = [task for task in held_out or [] if task not in spec.learnable]
     for task in unknown:
-        yield f"{field}: '{task}' is not in {here}.tasks{did_you_mean(task, spec.tasks)}"
-    if unknown or not set(spec.tasks) <= set(simulator.tasks()):
+        yield f"{field}: '{task}' is no task that {here} learns{did_you_mean(task, spec.learnable)}"
+    if unknown or not set(spec.learnable) <= set(simulator.tasks()):
         return
-    trained = {class_of(task) for task in spec.tasks if task not in (held_out or [])}
+    trained = {class_of(task) for task in spec.learnable if task not in (held_out or [])}
     for task in held_out or []:
         if class_of(task) not in trained:
             yield f"{field}: no other task of class '{class_of(task)}' is left to train on; keep '{task}' in training"

@@ -21,7 +21,7 @@ from viper_pipeline.pipelines.ablations.config import AblationsConfig
 from viper_pipeline.pipelines.ablations.config import contradictions as ablation_contradictions
 from viper_pipeline.pipelines.component import component
 from viper_pipeline.pipelines.crosscheck import contradictions
-from viper_pipeline.pipelines.methods import learned
+from viper_pipeline.pipelines.methods import learned, learned_tasks
 from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.rewards.amp import AMPConfig
 from viper_pipeline.rewards.evaluate import EvaluationConfig
@@ -80,6 +80,12 @@ class SuiteConfig(Config):
     """One suite: a tokenizer, its video models, its agents."""
 
     tasks: list[str] = Field(min_length=1, description="tasks of the suite; the order gives the task ids")
+    learned_tasks: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="those of `tasks` that models and agents learn; of the others there are experts and floors alone. "
+        "null: all",
+    )
     held_out_tasks: list[str] | None = Field(
         None,
         description="suites with arms: tasks whose videos neither tokenizer nor video model is trained on (Figs 7, 8)",
@@ -130,6 +136,11 @@ class SuiteConfig(Config):
     def learned(self) -> dict[str, list[str]]:
         """Method -> the tasks it learns."""
         return learned(vars(self))
+
+    @property
+    def learnable(self) -> list[str]:
+        """The tasks that models and agents learn."""
+        return learned_tasks(vars(self))
 
     def limits(self, agent: str) -> RunConfig:
         """How long an agent lives: the `runs` of its own block, or those of all."""

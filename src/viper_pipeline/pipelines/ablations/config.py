@@ -71,8 +71,9 @@ def contradictions(spec: AblationsConfig, suites: Mapping[str, SuiteConfig]) -> 
         yield f"ablations.suite: there is no block suites.{spec.suite}{did_you_mean(spec.suite, list(suites))}"
         return
     suite = suites[spec.suite]
-    if spec.task not in suite.tasks:
-        yield f"ablations.task: '{spec.task}' is not in suites.{spec.suite}.tasks{did_you_mean(spec.task, suite.tasks)}"
+    if spec.task not in suite.learnable:
+        likely = did_you_mean(spec.task, suite.learnable)
+        yield f"ablations.task: '{spec.task}' is no task that suites.{spec.suite} learns{likely}"
     if spec.agent not in suite.agents:
         yield f"ablations.agent: '{spec.agent}' is not in suites.{spec.suite}.agents"
     if "viper" not in suite.methods:

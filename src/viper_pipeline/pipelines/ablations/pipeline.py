@@ -14,6 +14,7 @@ from viper_pipeline.pipelines.ablations.train_agent_beta import train_agent_beta
 from viper_pipeline.pipelines.ablations.train_context import train_context
 from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
 from viper_pipeline.pipelines.bind import bind, stage
+from viper_pipeline.pipelines.methods import learned_tasks
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
 from viper_pipeline.pipelines.models.train_video_model import train_video_model
 
@@ -37,9 +38,9 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
     p = f"params:suites.{suite}"
     runs = {f"run__own__own__{seed}": f"{suite}/{task}/viper/{agent}/{seed}/run" for seed in seeds}
     rewards = {f"reward__own__{own}": f"{suite}/{own}/reward"}
-    codes = {f"codes__{t}": f"{suite}/{t}/codes" for t in spec["tasks"]}
-    videos = {f"experts__{t}": f"{suite}/{t}/experts" for t in spec["tasks"]}
-    videos |= {f"baselines__{t}": f"{suite}/{t}/baseline_episodes" for t in spec["tasks"]}
+    codes = {f"codes__{t}": f"{suite}/{t}/codes" for t in learned_tasks(spec)}
+    videos = {f"experts__{t}": f"{suite}/{t}/experts" for t in learned_tasks(spec)}
+    videos |= {f"baselines__{t}": f"{suite}/{t}/baseline_episodes" for t in learned_tasks(spec)}
     nodes: list[Node] = []
 
     def train(axis: str, value: Any, function: Callable, kind: str, video_model: str, reward: str, **more: Any) -> None:

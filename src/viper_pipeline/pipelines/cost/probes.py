@@ -69,8 +69,8 @@ def _seconds(name: str, suite: SuiteConfig, unit: str, device: str) -> tuple[flo
         return _imagined(name, suite), 1
     if unit == "oracle step":
         return _oracle(name, suite), 1
-    backgrounds = np.zeros((len(suite.tasks), suite.frames.size, suite.frames.size, 3), np.uint8)
-    tokenizer = VQGAN(suite.tokenizer, suite.tasks, suite.frames.size, backgrounds)
+    backgrounds = np.zeros((len(suite.learnable), suite.frames.size, suite.frames.size, 3), np.uint8)
+    tokenizer = VQGAN(suite.tokenizer, suite.learnable, suite.frames.size, backgrounds)
     if unit == "image learned":
         batch = suite.tokenizer.training.batch_size if device == "cuda" else IMAGES
         frames = np.random.default_rng(0).integers(0, 256, (batch, *[suite.frames.size] * 2, 3), dtype=np.uint8)
@@ -155,7 +155,7 @@ def _learned(module: Any, batch: Any, training: LoopConfig, device: str) -> floa
 
 def _video_model(model: str, suite: SuiteConfig, tokenizer: VQGAN, unit: str, device: str) -> tuple[float, int]:
     config: Any = suite.components[model]
-    module = VIDEO_MODELS.get(model)(config, tokenizer.codebook.detach(), tokenizer.grid, tuple(suite.tasks))
+    module = VIDEO_MODELS.get(model)(config, tokenizer.codebook.detach(), tokenizer.grid, tuple(suite.learnable))
     codes = len(tokenizer.codebook)
     if unit.startswith("clip"):
         batch = config.training.batch_size if device == "cuda" else CLIPS

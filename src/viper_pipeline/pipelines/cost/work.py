@@ -52,11 +52,14 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
         yield Work(name, stage, len(tasks), units, disk=drawn * pixels)
     curation = suite.curation
     training_videos = (curation.top_k - curation.held_out) * len(curation.starts("train"))
-    kept = (training_videos + curation.held_out + suite.record.noisy) * sum(frames.values()) / curation.stride
+    videos_of_task = training_videos + curation.held_out + suite.record.noisy
+    kept = videos_of_task * sum(frames.values()) / curation.stride
     yield Work(name, "curate_experts", len(tasks), disk=kept * pixels)
+    frames = {task: frames[task] for task in suite.learnable}
+    kept = videos_of_task * sum(frames.values()) / curation.stride
     training = suite.tokenizer.training
     yield Work(name, "train_tokenizer", 1, {"image learned": training.steps * training.batch_size})
-    yield Work(name, "encode_experts", len(tasks), {"frame encoded": kept}, disk=kept * 2 * _codes(suite))
+    yield Work(name, "encode_experts", len(frames), {"frame encoded": kept}, disk=kept * 2 * _codes(suite))
     for model in suite.video_models:
         config = suite.components[model]
         training = config.training  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 
 from viper_pipeline.pipelines.bind import bind, stage
+from viper_pipeline.pipelines.methods import learned_tasks
 from viper_pipeline.pipelines.models.encode_experts import encode_experts
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
 from viper_pipeline.pipelines.models.train_shared_model import train_shared_model
@@ -21,10 +22,11 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
     """One tokenizer a suite, one set of codes a task, one reward a video model. Suites with arms hold pairs out."""
     p = f"params:suites.{suite}"
     arms = hasattr(SUITES.get(suite), "class_of")
+    tasks = learned_tasks(spec)
     held_out = {"held_out_tasks": f"{p}.held_out_tasks"} if arms else {}
-    experts = {f"experts__{task}": f"{suite}/{task}/experts" for task in spec["tasks"]}
-    baselines = {f"baselines__{task}": f"{suite}/{task}/baseline_episodes" for task in spec["tasks"]}
-    codes = {f"codes__{task}": f"{suite}/{task}/codes" for task in spec["tasks"]}
+    experts = {f"experts__{task}": f"{suite}/{task}/experts" for task in tasks}
+    baselines = {f"baselines__{task}": f"{suite}/{task}/baseline_episodes" for task in tasks}
+    codes = {f"codes__{task}": f"{suite}/{task}/codes" for task in tasks}
     nodes = [
         stage(
             suite,
@@ -43,7 +45,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
             f"{suite}/tokenizer",
         )
     ]
-    for task in spec["tasks"]:
+    for task in tasks:
         nodes.append(
             stage(
                 suite,
