@@ -93,7 +93,17 @@ def test_a_joint_score_is_the_sum_of_the_windows_conditionals():
     joint = score_joint(model, codes, task)
     with torch.no_grad():
         torch.testing.assert_close(joint[:, 4], model.log_prob(codes[:, 2:5], task).sum(1), rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(joint[:, 0], model.log_prob(codes[:, :1], task)[:, 0], rtol=1e-5, atol=1e-5)
+        # fewer frames at the beginning, in the measure of a whole window
+        torch.testing.assert_close(joint[:, 0], 3 * model.log_prob(codes[:, :1], task)[:, 0], rtol=1e-5, atol=1e-5)
+
+
+def test_to_begin_an_episode_is_paid_like_any_other_moment_where_all_frames_are_as_likely():
+    model, codes, task = make(window=3), random_codes(2, 6), torch.tensor([0, 1])
+    torch.nn.init.zeros_(model.head.weight)
+    torch.nn.init.zeros_(model.head.bias)
+    joint = score_joint(model, codes, task)
+    torch.testing.assert_close(joint, joint[:1, :1].expand(2, 6))
+    assert float(joint[0, 0]) == pytest.approx(-3 * codes[0, 0].numel() * np.log(len(model.codebook)), rel=1e-5)
 
 
 def markov_clips(rng: np.random.Generator, n: int, T: int, stay: float) -> np.ndarray:

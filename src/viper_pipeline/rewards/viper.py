@@ -20,7 +20,7 @@ from viper_pipeline.rewards.rolling import RollingStream
 from viper_pipeline.rewards.standardise import Scale, ScaleConfig
 from viper_pipeline.suites.frames import FrameSpec, blacken
 from viper_pipeline.video_models.base import VideoModel
-from viper_pipeline.video_models.scoring import Boundary, Way, score_joint, score_videos
+from viper_pipeline.video_models.scoring import Boundary, Way, score_joint, score_videos, score_window
 
 
 class ViperConfig(Config):
@@ -28,7 +28,9 @@ class ViperConfig(Config):
 
     model: str = Field("videogpt", description="video model of the suite")
     mode: Literal["conditional", "joint"] = Field(
-        "conditional", description="conditional: Eq 7; joint: the window's sum, the reference code's default"
+        "conditional",
+        description="conditional: Eq 7; joint: the window's sum, the reference code's default; "
+        "an episode's first windows are short, and stretched to the size of a whole one",
     )
     boundary: Boundary = Field(
         "growing",
@@ -147,7 +149,7 @@ class ViperReward:
             windows = torch.cat([windows[:, :1].expand(-1, missing, -1, -1), windows], 1)
         task = self.task_ids(len(windows))
         if self.config.mode == "joint":
-            return self.model.log_prob(windows, task).sum(1)
+            return score_window(self.model, windows, task)
         return self.model.log_prob_last(windows, task)
 
     def scaled(self, nats: np.ndarray) -> np.ndarray:

@@ -104,5 +104,13 @@ def score_joint(model: VideoModel, codes: Tensor, task: Tensor, *, batch: int = 
     columns = []
     for t in range(codes.shape[1]):
         window = codes[:, max(0, t + 1 - model.window) : t + 1]
-        columns.append(_batched(lambda c, i: model.log_prob(c, i).sum(1), window, task, batch))
+        columns.append(_batched(lambda c, i: score_window(model, c, i), window, task, batch))
     return torch.stack(columns, 1)
+
+
+def score_window(model: VideoModel, codes: Tensor, task: Tensor) -> Tensor:
+    """codes (N, t <= window, h, w) -> the sum (N,) of their conditionals, as if there were `window` frames.
+
+    At a beginning there are fewer. A sum of fewer nats would be the best pay there is, and to begin anew would pay.
+    """
+    return model.log_prob(codes, task).sum(1) * (model.window / codes.shape[1])
