@@ -13,12 +13,21 @@ from viper_pipeline.results.style import as_png, axes, colour
 
 
 def draw_reward_figure(
-    task: str, scores: Mapping[str, Sequence[np.ndarray]], returns: Mapping[str, np.ndarray]
+    task: str,
+    scores: Mapping[str, Sequence[np.ndarray]],
+    returns: Mapping[str, np.ndarray],
+    mode: str = "conditional",
 ) -> bytes:
-    """Left: nats per step of held-out, random and idle videos. Right: true return against episode mean (Fig 5)."""
+    """Left: nats per step of held-out, random and idle videos. Right: true return against episode mean (Fig 5).
+
+    mode: `reward.mode`, of what the nats are: a frame, or a whole window.
+    """
     figure, (left, right) = axes(2)
     plot_along_video(left, task, scores)
     plot_against_return(right, scores, returns)
+    if mode == "joint":
+        left.set_ylabel("ln p(window), nats")
+        right.set_ylabel("mean nats a window")
     return as_png(figure)
 
 

@@ -40,7 +40,8 @@ def task_files(evidence: Evidence) -> dict[str, bytes]:
     for (suite, model), directory in evidence.rewards.items():
         for task in directory.config["scales"]:
             scores, returns = unpack(task, directory.tensors)
-            figures[f"reward-{suite}-{model}-{task}.png"] = draw_reward_figure(task, scores, returns)
+            mode = directory.config["reward"]["mode"]
+            figures[f"reward-{suite}-{model}-{task}.png"] = draw_reward_figure(task, scores, returns, mode)
             if maps := directory.files.get(f"maps_{task}.png"):
                 figures[f"maps-{suite}-{model}-{task}.png"] = flatter(maps)
                 figures[f"maps-{suite}-{model}-{task}.gif"] = smaller(directory.files[f"maps_{task}.gif"])
