@@ -198,6 +198,14 @@ def test_an_agent_that_moves_actuators_is_refused_where_there_are_buttons():
         validate(params)
 
 
+def test_a_task_that_is_listed_twice_is_named_once():
+    twice = put(read("profiles/tiny.yaml"), "suites.atari.tasks", ["freeway", "freeway", "boxing"])
+    del twice["suites"]["atari"]["learned_tasks"]
+    with pytest.raises(BadParams) as error:
+        validate(twice, "my.yaml")
+    assert str(error.value) == "my.yaml: suites.atari.tasks: a task is listed twice"
+
+
 def test_simulators_that_want_a_process_each_get_one_or_are_refused():
     params = put(read("profiles/paper.yaml"), "suites.rlbench.runs.processes", False)
     with pytest.raises(BadParams, match=r"suites.rlbench.runs.processes: .* one simulator .* write true, or envs: 1"):

@@ -142,6 +142,15 @@ def test_a_task_that_nothing_learns_has_experts_and_floors_and_a_place_in_the_re
     assert "suites.dmc.learned_tasks" in said["train_video_model"]["params"]
 
 
+def test_amp_of_all_tasks_is_not_shown_what_nothing_learns():
+    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    params["suites"]["dmc"] |= {"learned_tasks": ["cartpole_balance"], "methods": ["amp_multi"]}
+    stages = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    agent = stages["dmc.train_agent_amp_multi.cartpole_balance-drq-0"]
+    assert [dep for dep in agent.deps if dep.startswith("data/experts")] == ["data/experts/dmc/cartpole_balance.h5"]
+    assert generate(ROOT, params)
+
+
 def test_a_swapped_source_changes_one_dependency_and_no_file(stages):
     params = read_params(ROOT / "params.yaml")
     before = generate(ROOT, params)

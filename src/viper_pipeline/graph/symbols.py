@@ -24,8 +24,8 @@ AXES = {
     "way": "ablations.ways",
 }
 """axis -> the list in params.yaml that it runs over"""
-EVERY = {"everytask": AXES["task"]}
-"""What a stage of one task reads of all tasks: `every_task` in a suite's block, beside `tasks`."""
+EVERY = {"everytask": AXES["task"], "everylearned": AXES["learned"]}
+"""What a stage of one task reads of all tasks, or of all that are learned: `every_task` in a suite's block."""
 ONLY = "only_"
 """Before a method's name: the axis of the tasks that this method learns, suites.<suite>.more_methods.<method>"""
 LISTS = AXES | EVERY
@@ -56,7 +56,7 @@ def symbolic(params: Mapping[str, Any]) -> dict[str, Any]:
         block["tasks"], block["every_task"] = [task], [symbol(suite, "everytask")]
         block["datasets"] = {task: {"path": symbol(suite, SOURCE)}}
         if block.get("learned_tasks"):
-            block["learned_tasks"] = [symbol(suite, "learned")]
+            block["learned_tasks"], block["every_task"] = [symbol(suite, "learned")], [symbol(suite, "everylearned")]
         if more := block.get("more_methods"):
             block["more_methods"] = {method: [symbol(suite, ONLY + method)] for method in more}
         for axis, key in (("model", "video_models"), ("agent", "agents")):

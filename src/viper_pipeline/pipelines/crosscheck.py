@@ -32,12 +32,11 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
     unknown = [task for task in spec.tasks if task not in known]
     for task in unknown:
         yield f"{here}.tasks: the suite has no task '{task}'{did_you_mean(task, known)}"
-    if len(set(spec.tasks)) != len(spec.tasks):
-        yield f"{here}.tasks: a task is listed twice"
+    for field, tasks in (("tasks", spec.tasks), ("learned_tasks", spec.learned_tasks or [])):
+        if len(set(tasks)) != len(tasks):
+            yield f"{here}.{field}: a task is listed twice"
     for task in set(spec.learnable) - set(spec.tasks):
         yield f"{here}.learned_tasks: '{task}' is not in {here}.tasks{did_you_mean(task, spec.tasks)}"
-    if len(set(spec.learnable)) != len(spec.learnable):
-        yield f"{here}.learned_tasks: a task is listed twice"
     yield from _tables(here, spec)
     yield from _datasets(suite, here, spec)
     for method, tasks in spec.more_methods.items():

@@ -11,7 +11,7 @@ from viper_pipeline.pipelines.agents.train_agent import train_agent
 from viper_pipeline.pipelines.agents.train_agent_amp import train_agent_amp
 from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
 from viper_pipeline.pipelines.bind import bind, stage
-from viper_pipeline.pipelines.methods import learned
+from viper_pipeline.pipelines.methods import learned, learned_tasks
 
 
 def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
@@ -42,7 +42,7 @@ def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipelin
                             "reward": f"{suite}/{model}/reward",
                         }
                     if method in ("amp", "amp_multi"):
-                        shown = spec.get("every_task", spec["tasks"]) if method == "amp_multi" else [task]
+                        shown = spec.get("every_task", learned_tasks(spec)) if method == "amp_multi" else [task]
                         function = bind(train_agent_amp, **place)
                         inputs |= {"amp": f"{p}.amp"} | {f"experts__{t}": f"{suite}/{t}/experts" for t in shown}
                     nodes.append(
