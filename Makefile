@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 # Where a container sets this, every stage would compile what it imports anew: 7 of 18 CPU seconds of a small one.
 export PYTHONDONTWRITEBYTECODE :=
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
-CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.suites.gl import gl_backend; gl_backend()' >/dev/null 2>&1
+CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
 .PHONY: help setup gl repro repro-all ablations test test-slow lint docs bench lock clean

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from viper_pipeline.oracles.sb3 import play
-from viper_pipeline.oracles.scripts import SCRIPTS, script_for
-from viper_pipeline.oracles.search import SearchConfig, Searcher, Searching
-from viper_pipeline.suites.atari import ACTIONS, Atari
-from viper_pipeline.suites.atari_games import GAMES
+from viper_pipeline.envs.atari import ACTIONS, GAMES, Atari
+from viper_pipeline.experts.sb3 import play
+from viper_pipeline.experts.scripts_atari import SCRIPTS, script_for
+from viper_pipeline.experts.search import SearchConfig, Searcher, Searching
 
 KINDS = ("random", "script", "search")
 

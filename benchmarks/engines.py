@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from viper_pipeline.files import md5_of
+from viper_pipeline.core.files import md5_of
 
 ROOT = Path(__file__).parents[1]
 METHODS = ["oracle", "exploration"]  # they need no video model

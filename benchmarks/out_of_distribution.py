@@ -22,21 +22,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.envs.dmc import DMC
 from viper_pipeline.pipelines.models.train_tokenizer import baseline_frames, batches
-from viper_pipeline.results.measurement import Measurement
-from viper_pipeline.results.statistics import auroc
-from viper_pipeline.rewards.reconstruction import reconstruction_error
-from viper_pipeline.suites.dmc import DMC
+from viper_pipeline.reporting.metrics import auroc
+from viper_pipeline.reporting.page import Measurement
+from viper_pipeline.rewards.viper import reconstruction_error
 from viper_pipeline.tokenizers import load_tokenizer
-from viper_pipeline.tokenizers.foreground import median_backgrounds
-from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig
+from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig, median_backgrounds
 from viper_pipeline.training.artifacts import load_directory, save_directory
+from viper_pipeline.training.checkpoints import seed_everything
 from viper_pipeline.training.loop import train
 from viper_pipeline.training.progress import Report
-from viper_pipeline.training.seeding import seed_everything
 from viper_pipeline.video_models.scoring import score_videos
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
-from viper_pipeline.videos.store import EpisodeFile
 
 TASK = "cartpole_balance"
 LOOP = {"learning_rate": 0.002, "schedule": "onecycle", "warmup": 0.05}

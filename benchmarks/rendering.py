@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from viper_pipeline.suites import SUITES
-from viper_pipeline.suites.frames import FrameSpec
+from viper_pipeline.envs import SUITES
+from viper_pipeline.envs.base import FrameSpec
 
 TASKS = ("ball_in_cup_catch", "cartpole_balance", "quadruped_walk", "manipulator_bring_ball")
 QUALITY = {

@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from viper_pipeline.results.measurement import Measurement
-from viper_pipeline.results.statistics import auroc
-from viper_pipeline.suites.frames import blacken
+from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.envs.base import blacken
+from viper_pipeline.reporting.metrics import auroc
+from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import load_directory
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.scoring import Way, score_videos
-from viper_pipeline.videos.store import EpisodeFile
 
 LOOP = {"steps": 1, "batch_size": 1, "learning_rate": 1e-4}
 LAPTOP = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3, "training": LOOP}

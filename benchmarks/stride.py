@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from viper_pipeline.graph.machine import machine
-from viper_pipeline.results.measurement import Measurement
-from viper_pipeline.results.statistics import auroc
-from viper_pipeline.rewards.evaluate import unpack
+from viper_pipeline.reporting.metrics import auroc
+from viper_pipeline.reporting.page import Measurement
+from viper_pipeline.rewards.evaluation import unpack
 from viper_pipeline.training.artifacts import load_directory
 
 TEXT = (

@@ -5,9 +5,8 @@ import time
 
 import numpy as np
 
-from viper_pipeline.oracles.waypoints import Waypoints
-from viper_pipeline.suites.tabletop import Tabletop
-from viper_pipeline.suites.tabletop_scenes import TASKS
+from viper_pipeline.envs.robosuite import TASKS, Tabletop
+from viper_pipeline.experts.scripts_arm import Waypoints
 
 EPISODES, NOISE, STEPS = 20, 0.05, 150
 KINDS = ("script", "idle")

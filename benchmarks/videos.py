@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from viper_pipeline.suites.frames import FrameSpec
-from viper_pipeline.videos.clips import ClipSampler
-from viper_pipeline.videos.episode import Episode
-from viper_pipeline.videos.store import EpisodeFile, write_groups
+from viper_pipeline.data.episode import Episode
+from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
+from viper_pipeline.data.sampler import ClipSampler
+from viper_pipeline.envs.base import FrameSpec
 
 
 def episodes(count: int, length: int) -> Iterator[Episode]:

@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 
-from viper_pipeline.files import atomic_dir, atomic_path, atomic_write, md5_dir, md5_of
+from viper_pipeline.core.files import atomic_dir, atomic_path, atomic_write, md5_dir, md5_of
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):

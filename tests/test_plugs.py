@@ -2,8 +2,8 @@
 
 import pytest
 
-from viper_pipeline.errors import BadParams
-from viper_pipeline.plugs import Plugs, did_you_mean
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.registry import Plugs, did_you_mean
 
 
 def test_a_target_is_imported_only_when_it_is_used():

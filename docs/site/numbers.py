@@ -12,22 +12,25 @@ import click
 import pandas as pd
 
 from viper_pipeline.commands import cli
-from viper_pipeline.results.paper import DATA, NAMES, paper_score
-from viper_pipeline.results.verdict import verdicts
-from viper_pipeline.rewards.package import CARD
-from viper_pipeline.rewards.published import PRETRAINED, pretrained
+from viper_pipeline.reporting.paper_data import DATA
+from viper_pipeline.reporting.paper_data import NAMES
+from viper_pipeline.reporting.paper_data import paper_score
+from viper_pipeline.reporting.summary import verdicts
+from viper_pipeline.rewards.pretrained import CARD
+from viper_pipeline.rewards.pretrained import PRETRAINED
+from viper_pipeline.rewards.pretrained import pretrained
 
 BLOCKS = {
-    "frames": "viper_pipeline.suites.frames.FrameSettings",
-    "curation": "viper_pipeline.videos.curate.CurationConfig",
-    "tokenizer": "viper_pipeline.tokenizers.vqgan_config.VQGANConfig",
+    "frames": "viper_pipeline.envs.base.FrameSettings",
+    "curation": "viper_pipeline.data.curation.CurationConfig",
+    "tokenizer": "viper_pipeline.tokenizers.vqgan.VQGANConfig",
     "videogpt": "viper_pipeline.video_models.videogpt.VideoGPTConfig",
     "reward": "viper_pipeline.rewards.viper.ViperConfig",
-    "reward_evaluation": "viper_pipeline.rewards.evaluate.EvaluationConfig",
+    "reward_evaluation": "viper_pipeline.rewards.evaluation.EvaluationConfig",
     "exploration": "viper_pipeline.rewards.rnd.RNDConfig",
     "amp": "viper_pipeline.rewards.amp.AMPConfig",
     "drq": "viper_pipeline.agents.drq.DrQConfig",
-    "runs": "viper_pipeline.agents.config.RunConfig",
+    "runs": "viper_pipeline.agents.base.RunConfig",
 }
 """Blocks of a suite in params.yaml, and the classes that check them."""
 ROOT = Path(__file__).parents[2]

@@ -106,7 +106,7 @@ def run(targets: tuple[str, ...], jobs: int | None, engine: str, address: str | 
 def cost(profile: str | None, on: str | None, keep: str | None) -> None:
     """Say what a profile costs: hours, memory and disk, from a few timed steps of each kind of stage."""
     from viper_pipeline.graph.project import project_root
-    from viper_pipeline.pipelines.cost.table import cost_command
+    from viper_pipeline.tools.cost import cost_command
 
     cost_command(project_root(), profile, on, keep, click.echo)
 
@@ -117,7 +117,7 @@ def cost(profile: str | None, on: str | None, keep: str | None) -> None:
 @click.option("--json", "form", flag_value="json", help="For programs.")
 def lineage(artifact: str, form: str | None) -> None:
     """Print the chain from ARTIFACT back to its sources."""
-    from viper_pipeline.errors import BadParams
+    from viper_pipeline.core.errors import BadParams
     from viper_pipeline.graph.lineage import as_mermaid, as_text, trace
     from viper_pipeline.graph.project import project_root
 
@@ -138,9 +138,9 @@ def lineage(artifact: str, form: str | None) -> None:
 @click.option("--out", required=True, type=click.Path())
 def import_(kind: str, path: str, suite: str, task: str, out: str) -> None:
     """Convert videos at PATH (KIND: npz, video, rlbench, episodes) to an episodes file."""
+    from viper_pipeline.data.importers import import_videos
+    from viper_pipeline.envs import SUITES
     from viper_pipeline.graph.project import project_root, read_params
-    from viper_pipeline.suites import SUITES
-    from viper_pipeline.videos.convert import import_videos
 
     frames = read_params(project_root() / "params.yaml")["suites"].get(suite, {}).get("frames", {})
     spec = SUITES.get(suite)().frame_spec(task, frames)
@@ -151,7 +151,7 @@ def import_(kind: str, path: str, suite: str, task: str, out: str) -> None:
 @click.argument("file", type=click.Path())
 def check_file(file: str) -> None:
     """Read a dataset FILE.h5 whole and verify every checksum and field."""
-    from viper_pipeline.videos.verify import verify
+    from viper_pipeline.data.hdf5 import verify
 
     click.echo(verify(Path(file)))
 
@@ -162,7 +162,7 @@ def check_file(file: str) -> None:
 def export_reward(reward: str, out: str) -> None:
     """Copy REWARD (data/rewards/SUITE/MODEL) and its models to the new folder OUT, with a card."""
     from viper_pipeline.graph.recorded import recorded_by
-    from viper_pipeline.results.export import export_reward
+    from viper_pipeline.reporting.export import export_reward
 
     click.echo(export_reward(Path(reward), Path(out), recorded_by(Path(reward))))
 
@@ -175,8 +175,8 @@ def export_reward(reward: str, out: str) -> None:
 @click.option("--plot", type=click.Path(), help="Write a picture, such as scores.png.")
 def score(videos: tuple[str, ...], model: str, task: str | None, as_json: bool, plot: str | None) -> None:
     """How likely is each frame of VIDEOS (.mp4, .gif, .npz, .h5, or folders of them) given the last ones?"""
-    from viper_pipeline.results.score import draw, score_videos, table
-    from viper_pipeline.rewards.published import load_reward
+    from viper_pipeline.reporting.score import draw, score_videos, table
+    from viper_pipeline.rewards.pretrained import load_reward
 
     reward = load_reward(model)
     scored = score_videos(reward, [Path(video) for video in videos], task)
@@ -191,7 +191,7 @@ def score(videos: tuple[str, ...], model: str, task: str | None, as_json: bool, 
 def figures(suite: str | None, draw: Path | None) -> None:
     """List the paper's figures and tables: complete, partial, missing or stale."""
     from viper_pipeline.graph.project import project_root
-    from viper_pipeline.pipelines.report.figures_command import figures_command
+    from viper_pipeline.pipelines.report.commands import figures_command
 
     figures_command(project_root(), suite, draw)
 
@@ -200,7 +200,7 @@ def figures(suite: str | None, draw: Path | None) -> None:
 def keep() -> None:
     """Write the results of every finished run, without weights, to reports/runs: for Git, and for others' reports."""
     from viper_pipeline.graph.project import project_root
-    from viper_pipeline.pipelines.report.keep_command import keep_command
+    from viper_pipeline.pipelines.report.commands import keep_command
 
     for path in keep_command(project_root()):
         click.echo(path)
@@ -210,9 +210,9 @@ def keep() -> None:
 @click.argument("artifact", type=click.Path(path_type=Path))
 def card(artifact: Path) -> None:
     """Print the card of a dataset or a model: what it is, how good, where from, and what it is not for."""
-    from viper_pipeline.errors import BadParams
+    from viper_pipeline.core.errors import BadParams
     from viper_pipeline.graph.project import project_root
-    from viper_pipeline.pipelines.report.card_command import card_command
+    from viper_pipeline.pipelines.report.commands import card_command
 
     try:
         root = project_root()

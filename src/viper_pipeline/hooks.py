@@ -14,7 +14,7 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
 
 
 class ProjectHooks:
@@ -88,7 +88,7 @@ class ProjectHooks:
         set_current(recipe)
 
     def _end(self, node: Any) -> None:
-        from viper_pipeline.files import atomic_write
+        from viper_pipeline.core.files import atomic_write
         from viper_pipeline.graph.machine import machine
 
         self.here.recipe.forget(self.here.lock)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.agents.test_run import DRQ, RUN, Killed, Mortal, same
 from tests.agents.toy import Toy
-from viper_pipeline.agents.run import train_agent
+from viper_pipeline.agents.train import train_agent
 from viper_pipeline.rewards.amp import AMP, AMPConfig
 
 PRIOR = partial(

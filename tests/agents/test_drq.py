@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from viper_pipeline.agents.augment import random_shift
 from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.agents.drq import DrQ, DrQConfig
+from viper_pipeline.agents.drq import DrQ, DrQConfig, random_shift
 from viper_pipeline.agents.replay import Replay, Transitions
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
 
 SMALL = DrQConfig(
     pixels=8,

@@ -8,9 +8,9 @@ import pytest
 
 from tests.agents.test_run import DRQ
 from tests.agents.toy import Toy
-from viper_pipeline.agents.config import RunConfig
-from viper_pipeline.agents.run import train_agent
-from viper_pipeline.rewards.standardise import Scale
+from viper_pipeline.agents.base import RunConfig
+from viper_pipeline.agents.train import train_agent
+from viper_pipeline.rewards.viper import Scale
 
 NATS = 4.0
 RUN = RunConfig(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from viper_pipeline.agents.noise import Noise
+from viper_pipeline.agents.train import Noise
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.7])

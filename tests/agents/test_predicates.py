@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from viper_pipeline.agents.predicates import Passed
+from viper_pipeline.agents.train import Passed
 
 
 @pytest.mark.parametrize("bundle", [1, 3, 7, 40, 400])

@@ -7,9 +7,8 @@ import pytest
 
 from tests.agents.test_run import DRQ, EXPLORE, RUN, same
 from tests.agents.toy import Brightness, Toy
-from viper_pipeline.agents.processes import EnvironmentProcesses
-from viper_pipeline.agents.rollout import Environments
-from viper_pipeline.agents.run import train_agent
+from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.vector_env import EnvironmentProcesses, Environments
 
 ENDING = partial(Toy, length=20, ends_at=0.6)
 

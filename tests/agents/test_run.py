@@ -9,12 +9,11 @@ import pytest
 import torch
 
 from tests.agents.toy import SIZE, Brightness, Toy, brightness
-from viper_pipeline.agents.config import RunConfig
-from viper_pipeline.agents.drq import DrQ, DrQConfig
-from viper_pipeline.agents.pay import Pay
-from viper_pipeline.agents.rollout import Environments, evaluate, pressed
-from viper_pipeline.agents.run import Trainer, train_agent
-from viper_pipeline.agents.stacks import Stacks
+from viper_pipeline.agents.base import RunConfig
+from viper_pipeline.agents.drq import DrQ, DrQConfig, Stacks
+from viper_pipeline.agents.reward_mixer import Pay
+from viper_pipeline.agents.train import Trainer, train_agent
+from viper_pipeline.agents.vector_env import Environments, evaluate, pressed
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 
 DRQ = DrQConfig(

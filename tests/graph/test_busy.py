@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from viper_pipeline.graph.busy import Busy
-from viper_pipeline.results.costs import by_stage
+from viper_pipeline.reporting.summary import by_stage
 
 
 def test_the_mean_over_gpus_and_looks(tmp_path: Path, monkeypatch) -> None:

@@ -10,8 +10,8 @@ from textwrap import dedent
 
 import pytest
 
+from viper_pipeline.core.registry import Plugs
 from viper_pipeline.graph.code import Code, code_files, unwrapped
-from viper_pipeline.plugs import Plugs
 
 FILES = {
     "__init__.py": "",
@@ -104,7 +104,10 @@ def test_bound_values_add_their_plugs_and_only_theirs(code: Callable[..., Code])
     [
         ("", False),
         ('"""Words."""\n', False),
-        ('from viper_pipeline.plugs import Plugs\n\nA = Plugs("a", {"x": "pack.lazy:X"})\n"""Words."""\n', False),
+        (
+            'from viper_pipeline.core.registry import Plugs\n\nA = Plugs("a", {"x": "pack.lazy:X"})\n"""Words."""\n',
+            False,
+        ),
         ('__version__ = "1"\n', False),
         ("def __getattr__(name):\n    return 1\n", False),
         ("X = 3\n", True),

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.graph.toy import STAGES, Toy
-from viper_pipeline.errors import BadEnvironment, BadParams
+from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.graph.engines import LOST, Local, make_engine, note
 from viper_pipeline.graph.resources import Resources, of_stages
 from viper_pipeline.graph.run import TRIES, run

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.graph.toy import Toy
-from viper_pipeline.files import md5_of
+from viper_pipeline.core.files import md5_of
 from viper_pipeline.graph.freshness import SMALL, stale_outputs
 from viper_pipeline.graph.locked import locked_stages
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.graph.toy import Toy
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
 from viper_pipeline.graph import sync
 from viper_pipeline.graph.project import read_params, registry
 from viper_pipeline.graph.stage import guard

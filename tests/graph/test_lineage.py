@@ -13,10 +13,9 @@ from click.testing import CliRunner
 
 from tests.graph.toy import Toy
 from viper_pipeline.commands import cli
-from viper_pipeline.errors import BadData
-from viper_pipeline.files import md5_of
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import SEAL, md5_of, seal
 from viper_pipeline.graph.lineage import as_mermaid, read_steps, trace
-from viper_pipeline.seals import SEAL, seal
 
 RUN = "data/runs/one/red/drq/0"
 CHAIN = {

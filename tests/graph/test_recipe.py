@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from viper_pipeline.errors import BadData, ViperError
+from viper_pipeline.core.errors import BadData, ViperError
 from viper_pipeline.graph.recipe import Recipe, make_recipe
 
 HOLD = """

@@ -203,7 +203,8 @@ def test_a_copy_of_this_project_runs_its_own_code(tmp_path: Path) -> None:
         for path in (Path(viper_pipeline.__file__).parent / name).glob("*.py"):
             shutil.copy(path, copy / name)
     (copy / "pipeline_registry.py").write_text(
-        "from viper_pipeline.errors import BadParams\n\n\ndef check(params):\n    raise BadParams('the copy speaks')\n"
+        "from viper_pipeline.core.errors import BadParams\n\n\n"
+        "def check(params):\n    raise BadParams('the copy speaks')\n"
     )
     done = Toy(tmp_path).run("viper", "stage", "a", "a.b.c", check=False)
     assert (done.returncode, done.stderr) == (1, "the copy speaks\n")

@@ -115,7 +115,7 @@ FILES = {
 
         from kedro.io import AbstractDataset
 
-        from viper_pipeline.files import atomic_dir, atomic_path, atomic_write
+        from viper_pipeline.core.files import atomic_dir, atomic_path, atomic_write
         from viper_pipeline.graph.recipe import current_recipe
 
 
@@ -222,7 +222,7 @@ FILES = {
             return {"score": score}, f"step,value\\n0,{score}\\n"
         """,
     "src/PACKAGE/plugged/__init__.py": """\
-        from viper_pipeline.plugs import Plugs
+        from viper_pipeline.core.registry import Plugs
 
         MODELS = Plugs("model", {"gpt": "PACKAGE.plugged.gpt:make", "git": "PACKAGE.plugged.git:make"})
         AGENTS = Plugs("agent", {"drq": "PACKAGE.plugged.drq:act", "dreamer": "PACKAGE.plugged.dreamer:act"})
@@ -400,7 +400,7 @@ class Toy:
 
     def hashes(self) -> dict[str, str]:
         """Every output and report file -> its md5."""
-        from viper_pipeline.files import md5_file
+        from viper_pipeline.core.files import md5_file
 
         files = [p for top in ("data", "reports") for p in (self.root / top).rglob("*") if p.is_file()]
         return {p.relative_to(self.root).as_posix(): md5_file(p) for p in sorted(files) if p.name != ".gitignore"}

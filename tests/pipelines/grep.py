@@ -8,7 +8,7 @@ from types import FunctionType, MethodType, ModuleType
 import numpy as np
 import torch
 
-from viper_pipeline.videos.store import EpisodeFile, EpisodeGroup
+from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup
 
 
 def numbers(value: object, seen: set[int] | None = None) -> Iterator[bytes]:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.videos.makers import SPEC, episode
+from tests.data.makers import SPEC, episode
+from viper_pipeline.data.episode import png
 from viper_pipeline.graph.recipe import Recipe, set_current
 from viper_pipeline.pipelines import datasets
-from viper_pipeline.pipelines.values import Recording
+from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.videos.pictures import png
 
 EPISODES, MODEL = "data/experts/dmc/a.h5", "data/tokenizers/dmc"
 BESIDE = {"dvc": {"beside": [".md", ".png"]}}

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from viper_pipeline.errors import BadData, BadParams
+from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.experts.search import SearchConfig
 from viper_pipeline.graph.project import read_params
-from viper_pipeline.oracles.search import SearchConfig
-from viper_pipeline.pipelines.cost import table
-from viper_pipeline.pipelines.cost.probes import probe, units_of
-from viper_pipeline.pipelines.cost.work import Work, work_of
 from viper_pipeline.pipelines.params import Params, validate
+from viper_pipeline.tools import cost as table
+from viper_pipeline.tools.cost import Work, work_of
+from viper_pipeline.tools.cost_probes import probe, units_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,7 +115,7 @@ def test_an_agent_that_is_curious_by_itself_is_timed_with_its_own_curiosity(monk
         told.append(how)
         raise Seen
 
-    monkeypatch.setattr("viper_pipeline.pipelines.cost.probes.train_agent", note)
+    monkeypatch.setattr("viper_pipeline.tools.cost_probes.train_agent", note)
     params = profile("paper")
     for suite, agent in (("dmc", "drq"), ("dmc", "dreamer"), ("atari", "dreamer")):
         for bonus in ("", " with bonus"):

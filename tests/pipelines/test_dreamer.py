@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from viper_pipeline.pipelines.agents.train_agent import train_agent
-from viper_pipeline.training.compute import ONE_CPU
+from viper_pipeline.training.config import ONE_CPU
 
 COMPUTE = ONE_CPU.model_dump()
 

@@ -6,24 +6,22 @@ import torch
 import yaml
 
 from tests.pipelines.test_params import ROOT, read
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.data.episode import Episode
+from viper_pipeline.data.hdf5 import Together
+from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines import datasets
+from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.models.encode_experts import encode_experts
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_shared_model import train_shared_model
-from viper_pipeline.pipelines.models.train_shared_tokenizer import train_shared_tokenizer
+from viper_pipeline.pipelines.models.train_tokenizer import train_shared_tokenizer
+from viper_pipeline.pipelines.models.train_video_model import train_shared_model
 from viper_pipeline.pipelines.params import validate
-from viper_pipeline.pipelines.report.aggregate import aggregate
-from viper_pipeline.pipelines.report.draw_figures import draw_figures
-from viper_pipeline.pipelines.report.write_report import SHOWN, write_report
-from viper_pipeline.pipelines.values import Recording
-from viper_pipeline.results.transfer import transfers
-from viper_pipeline.rewards.load import load_reward
-from viper_pipeline.suites.frames import FrameSpec
-from viper_pipeline.training.compute import ONE_CPU
+from viper_pipeline.pipelines.report.nodes import SHOWN, aggregate, draw_figures, write_report
+from viper_pipeline.reporting.summary import transfers
+from viper_pipeline.rewards.viper import load_reward
+from viper_pipeline.training.config import ONE_CPU
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.videos.episode import Episode
-from viper_pipeline.videos.together import Together
 
 COMPUTE = ONE_CPU.model_dump()
 

@@ -10,33 +10,30 @@ import numpy as np
 import pytest
 import yaml
 
-from viper_pipeline.errors import BadData, BadParams
+from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.data.importers import read_source
 from viper_pipeline.pipelines import datasets
-from viper_pipeline.pipelines.ablations.evaluate_way import evaluate_way
-from viper_pipeline.pipelines.ablations.report import report_ablations
-from viper_pipeline.pipelines.ablations.train_agent_beta import train_agent_beta, weighted
-from viper_pipeline.pipelines.ablations.train_context import train_context
-from viper_pipeline.pipelines.agents.train_agent import train_agent
-from viper_pipeline.pipelines.agents.train_agent_amp import train_agent_amp
-from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
+from viper_pipeline.pipelines.ablations.nodes import (
+    evaluate_way,
+    report_ablations,
+    train_agent_beta,
+    train_context,
+    weighted,
+)
+from viper_pipeline.pipelines.agents.train_agent import train_agent, train_agent_amp, train_agent_viper
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
-from viper_pipeline.pipelines.experts.record_baselines import record_baselines
-from viper_pipeline.pipelines.experts.record_episodes import record_episodes
+from viper_pipeline.pipelines.experts.record import record_baselines, record_episodes
 from viper_pipeline.pipelines.experts.train_oracle import train_oracle
 from viper_pipeline.pipelines.models.encode_experts import encode_experts
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
 from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
 from viper_pipeline.pipelines.models.train_video_model import rollouts, train_video_model
-from viper_pipeline.pipelines.report.aggregate import aggregate, costs
-from viper_pipeline.pipelines.report.draw_figures import draw_figures
-from viper_pipeline.pipelines.report.keep_command import kept_run
-from viper_pipeline.pipelines.report.write_cards import write_cards
-from viper_pipeline.pipelines.report.write_report import write_report
-from viper_pipeline.rewards.load import load_reward
+from viper_pipeline.pipelines.report.commands import kept_run
+from viper_pipeline.pipelines.report.nodes import aggregate, costs, draw_figures, write_cards, write_report
+from viper_pipeline.rewards.viper import load_reward
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import save_directory
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.videos.importers import read_source
 
 PROFILES = Path(__file__).parents[2] / "profiles"
 PARAMS = yaml.safe_load((PROFILES / "tiny.yaml").read_text())

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from viper_pipeline.agents.dreamer.config import DreamerConfig
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.envs.rlbench import PAPER
 from viper_pipeline.pipelines.params import validate
-from viper_pipeline.suites.rlbench_tasks import PAPER
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ["params.yaml", *(f"profiles/{p}.yaml" for p in ("laptop", "small", "paper", "tiny"))]

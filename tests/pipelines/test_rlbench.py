@@ -8,30 +8,28 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.envs import rlbench_stub
 from tests.pipelines.grep import found, numbers
 from tests.pipelines.test_nodes import Disk
-from tests.suites import rlbench_stub
-from viper_pipeline.errors import BadData
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.data.episode import Episode
+from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
+from viper_pipeline.data.importers import import_videos
+from viper_pipeline.data.importers.safe_pickle import Array, read_inert
+from viper_pipeline.envs.rlbench import RLBench
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.agents import train_agent as stage
-from viper_pipeline.pipelines.agents.train_agent_amp import train_agent_amp
-from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
+from viper_pipeline.pipelines.agents.train_agent import train_agent_amp, train_agent_viper
+from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
-from viper_pipeline.pipelines.experts.record_baselines import record_baselines
-from viper_pipeline.pipelines.experts.record_demos import record_demos
-from viper_pipeline.pipelines.experts.train_planner import train_planner
+from viper_pipeline.pipelines.experts.record import record_baselines, record_demos
+from viper_pipeline.pipelines.experts.train_oracle import train_planner
 from viper_pipeline.pipelines.models.encode_experts import encode_experts
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_shared_model import train_shared_model
-from viper_pipeline.pipelines.models.train_shared_tokenizer import train_shared_tokenizer
-from viper_pipeline.pipelines.values import Recording
-from viper_pipeline.rewards.load import load_reward
-from viper_pipeline.suites.rlbench import RLBench
-from viper_pipeline.training.compute import ONE_CPU
-from viper_pipeline.videos.convert import import_videos
-from viper_pipeline.videos.episode import Episode
-from viper_pipeline.videos.importers.inert import Array, read_inert
-from viper_pipeline.videos.store import EpisodeFile, write_groups
+from viper_pipeline.pipelines.models.train_tokenizer import train_shared_tokenizer
+from viper_pipeline.pipelines.models.train_video_model import train_shared_model
+from viper_pipeline.rewards.viper import load_reward
+from viper_pipeline.training.config import ONE_CPU
 
 COMPUTE = ONE_CPU.model_dump()
 

@@ -4,10 +4,9 @@ import pytest
 import yaml
 
 from tests.pipelines.test_params import ROOT, put, read
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.envs.rlbench import HELD_OUT, PAIRS, RLBench
 from viper_pipeline.pipelines.params import validate
-from viper_pipeline.suites.rlbench import RLBench
-from viper_pipeline.suites.rlbench_tasks import HELD_OUT, PAIRS
 
 TASK = "panda_reach_target"
 

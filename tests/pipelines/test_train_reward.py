@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import viper_pipeline
-from viper_pipeline.errors import BadData
+from viper_pipeline.core.errors import BadData
 from viper_pipeline.pipelines.train_reward import TOKENIZER, VIDEO_MODEL
 
 LAPTOP = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "laptop.yaml").read_text())["suites"]["dmc"]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from tests.rewards.test_viper import reward, videos
-from viper_pipeline.rewards.maps import SHOWN, surprise, surprise_film, surprise_rows
+from viper_pipeline.rewards.evaluation import SHOWN, surprise, surprise_film, surprise_rows
 
 
 def surprises(pair):

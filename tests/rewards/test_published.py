@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import viper_pipeline
-from viper_pipeline.errors import BadData
-from viper_pipeline.rewards.package import MANIFEST
-from viper_pipeline.rewards.published import PRETRAINED, pretrained
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.rewards.pretrained import MANIFEST, PRETRAINED, pretrained
 
 NAME, TASK = "dmc-laptop", "cartpole_balance"
 

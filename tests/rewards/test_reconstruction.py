@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from tests.rewards.test_viper import Quadrants, reward, rolling, videos
-from viper_pipeline.rewards.evaluate import EvaluationConfig, score_kinds
-from viper_pipeline.rewards.reconstruction import reconstruction_error
-from viper_pipeline.rewards.viper import ViperConfig
+from viper_pipeline.rewards.evaluation import EvaluationConfig, score_kinds
+from viper_pipeline.rewards.viper import ViperConfig, reconstruction_error
 
 
 def test_the_error_is_zero_where_decoding_gives_the_frame_back_and_counts_whole_white_pixels():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.suites.test_atari import SCORE, scored, suite
+from tests.envs.test_atari import SCORE, scored, suite
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward
-from viper_pipeline.training.loop import LoopConfig
+from viper_pipeline.training.config import LoopConfig
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
 
 

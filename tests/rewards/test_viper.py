@@ -6,14 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viper_pipeline.errors import BadData
-from viper_pipeline.rewards.perturbations import perturbed
-from viper_pipeline.rewards.standardise import Scale, ScaleConfig, fit_scale
-from viper_pipeline.rewards.viper import ViperConfig, ViperReward
-from viper_pipeline.suites.frames import FrameSpec, Rect
-from viper_pipeline.training.loop import LoopConfig
-from viper_pipeline.video_models.banded import BandedGPT, BandedGPTConfig
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.envs.base import FrameSpec, Rect
+from viper_pipeline.rewards.evaluation import perturbed
+from viper_pipeline.rewards.viper import Scale, ScaleConfig, ViperConfig, ViperReward, fit_scale
+from viper_pipeline.training.config import LoopConfig
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
+from viper_pipeline.video_models.videogpt_streaming import BandedGPT, BandedGPTConfig
 
 
 class Quadrants:

@@ -7,7 +7,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from tests.rewards.test_viper import reward, spec, videos
 from viper_pipeline import VectorViperWrapper, ViperWrapper
-from viper_pipeline.errors import BadData, BadEnvironment
+from viper_pipeline.core.errors import BadData, BadEnvironment
 
 LENGTH = 4
 

@@ -7,7 +7,7 @@ import safetensors.numpy
 import torch
 from pydantic import ValidationError
 
-from viper_pipeline.errors import BadData
+from viper_pipeline.core.errors import BadData
 from viper_pipeline.tokenizers import perceptual
 from viper_pipeline.tokenizers.perceptual import VGG, PerceptualConfig, read_vgg
 

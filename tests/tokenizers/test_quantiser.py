@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from viper_pipeline.tokenizers.quantiser import Quantiser, QuantiserConfig
+from viper_pipeline.tokenizers.quantizer import Quantiser, QuantiserConfig
 
 
 def make(**settings) -> Quantiser:

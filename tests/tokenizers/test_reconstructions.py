@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from viper_pipeline.tokenizers.foreground import Foreground, median_background, median_backgrounds
-from viper_pipeline.tokenizers.reconstructions import foreground_l1, picture, psnr, quality
+from viper_pipeline.tokenizers.base import foreground_l1, picture, psnr, quality
+from viper_pipeline.tokenizers.vqgan import Foreground, median_background, median_backgrounds
 
 
 def moving_dot(count=9, size=16):

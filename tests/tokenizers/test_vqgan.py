@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from viper_pipeline.errors import BadData, BadParams
+from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.tokenizers import TOKENIZERS, load_tokenizer
 from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig
 from viper_pipeline.training.artifacts import Directory, load_directory, save_directory

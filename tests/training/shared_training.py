@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from viper_pipeline.tokenizers.quantiser import Quantiser, QuantiserConfig
+from viper_pipeline.tokenizers.quantizer import Quantiser, QuantiserConfig
 from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig
-from viper_pipeline.training.compute import ComputeConfig
-from viper_pipeline.training.loop import LoopConfig, train
-from viper_pipeline.training.processes import rank, share, world
+from viper_pipeline.training.config import ComputeConfig, LoopConfig
+from viper_pipeline.training.distributed import rank, share, world
+from viper_pipeline.training.loop import train
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
 
 B, T = 8, 3

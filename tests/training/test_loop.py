@@ -7,14 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from viper_pipeline.errors import BadData
+from viper_pipeline.core.errors import BadData
 from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
-from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
-from viper_pipeline.training.ema import Ema
-from viper_pipeline.training.loop import LoopConfig, learning_rate_at, train
-from viper_pipeline.training.predicates import Every
+from viper_pipeline.training.checkpoints import derive, load_checkpoint, save_checkpoint
+from viper_pipeline.training.config import LoopConfig
+from viper_pipeline.training.loop import Ema, Every, learning_rate_at, train
 from viper_pipeline.training.progress import Report, clock
-from viper_pipeline.training.seeding import derive
 
 
 class Two(nn.Module):

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from viper_pipeline.errors import BadEnvironment, BadParams
-from viper_pipeline.training.compute import ComputeConfig
-from viper_pipeline.training.feed import Feed
-from viper_pipeline.training.processes import share
+from viper_pipeline.core.errors import BadEnvironment, BadParams
+from viper_pipeline.training.config import ComputeConfig
+from viper_pipeline.training.distributed import share
+from viper_pipeline.training.loop import Feed
 
 LOSS = {"model": "nats_per_code", "tokenizer": "loss"}
 

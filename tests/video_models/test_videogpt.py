@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from viper_pipeline.errors import BadData
+from viper_pipeline.core.errors import BadData
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.loop import LoopConfig, train
+from viper_pipeline.training.config import LoopConfig
+from viper_pipeline.training.loop import train
 from viper_pipeline.video_models.scoring import score_joint, score_videos
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
 

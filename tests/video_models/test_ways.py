@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from tests.video_models.test_videogpt import markov_clips
-from viper_pipeline.errors import BadData, BadParams
-from viper_pipeline.results.statistics import auroc
+from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.reporting.metrics import auroc
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.loop import LoopConfig, train
+from viper_pipeline.training.config import LoopConfig
+from viper_pipeline.training.loop import train
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.video_models.banded import BandedGPTConfig
 from viper_pipeline.video_models.maskgit import groups
 from viper_pipeline.video_models.scoring import score_videos
+from viper_pipeline.video_models.videogpt_streaming import BandedGPTConfig
 
 LOOP = LoopConfig(steps=400, batch_size=128, learning_rate=5e-3, schedule="onecycle", warmup=0.05, optimizer="adamw")
 SIZES = {"width": 24, "feedforward": 48, "heads": 2, "layers": 2}

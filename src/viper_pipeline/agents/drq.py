@@ -6,6 +6,7 @@ The encoder is shared and learns from the critics alone; the actor reads its fea
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,12 +15,52 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from viper_pipeline.agents.augment import random_shift
-from viper_pipeline.agents.networks import Actor, Critic, Encoder
-from viper_pipeline.agents.pixels import averaged, seen_shape
+from viper_pipeline.agents.networks import Actor, Critic, Encoder, averaged, seen_shape
 from viper_pipeline.agents.replay import Replay, Transitions
-from viper_pipeline.agents.stacks import Stacks
-from viper_pipeline.configs import Config
+from viper_pipeline.core.config import Config
+
+
+class Stacks:
+    """See `Player`. The first frame of an episode is repeated."""
+
+    def __init__(
+        self,
+        envs: int,
+        stack: int,
+        frame_shape: tuple[int, ...],
+        choose: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+    ) -> None:
+        """choose: stacks (E, stack, *frame_shape), oldest frame first, and noise (E, A) or none -> actions (E, A)."""
+        self.frames = np.zeros((envs, stack, *frame_shape), np.uint8)
+        self.choose = choose
+
+    def start(self, i: int, frame: np.ndarray) -> None:
+        """Environment `i` begins an episode with `frame`."""
+        self.frames[i] = frame
+
+    def push(self, frames: np.ndarray) -> None:
+        """Every environment arrived at a frame."""
+        self.frames[:, :-1] = self.frames[:, 1:]
+        self.frames[:, -1] = frames
+
+    def act(self, noise: np.ndarray | None = None) -> np.ndarray:
+        """-> actions (E, A)."""
+        return self.choose(self.frames, noise)
+
+
+def random_shift(rng: np.random.Generator, pictures: np.ndarray, most: int) -> np.ndarray:
+    """pictures (B, channels, h, w), each moved by up to `most` pixels both ways; its edges are repeated."""
+    if most == 0:
+        return pictures
+    height, width = pictures.shape[-2:]
+    shifts = range(-most, most + 1)
+    rows = [np.clip(np.arange(height) + shift, 0, height - 1) for shift in shifts]
+    columns = [np.clip(np.arange(width) + shift, 0, width - 1) for shift in shifts]
+    shifted = np.empty_like(pictures)
+    # A loop of small copies: several times as fast on a CPU as one gather by index arrays.
+    for i, (down, right) in enumerate(rng.integers(0, len(shifts), (len(pictures), 2)).tolist()):
+        shifted[i] = pictures[i].take(rows[down], 1).take(columns[right], 2)
+    return shifted
 
 
 class DrQConfig(Config):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from viper_pipeline.core.errors import BadParams
 
 
 class Encoder(nn.Module):
@@ -110,3 +113,20 @@ class Actor(nn.Module):
         raw = mean + log_std.exp() * noise
         density = -0.5 * noise.square() - log_std - 0.9189385 - 2 * (0.6931472 - raw - F.softplus(-2 * raw))
         return torch.tanh(raw), density.sum(1)
+
+
+def seen_shape(frame_shape: tuple[int, int, int], pixels: int) -> tuple[int, int, int]:
+    """(H, W, C) of the environment's frames -> (C, pixels, pixels). Raises BadParams where that is not possible."""
+    height, width, colours = frame_shape
+    if height % pixels or width != height:
+        raise BadParams(f"pixels: {pixels} does not divide frames of {height}x{width}")
+    return colours, pixels, pixels
+
+
+def averaged(frames: np.ndarray, pixels: int) -> np.ndarray:
+    """Frames (E, H, W, C) uint8 -> means of blocks (E, C, pixels, pixels); colours first: stacks cost nothing."""
+    count, height, _, colours = frames.shape
+    factor = height // pixels
+    blocks = frames.reshape(count, pixels, factor, pixels, factor, colours)
+    total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
+    return (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from viper_pipeline.errors import BadEnvironment
+from viper_pipeline.core.errors import BadEnvironment
 from viper_pipeline.graph.resources import Resources
 from viper_pipeline.graph.stage import LIFELINE
 

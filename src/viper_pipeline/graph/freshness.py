@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.files import md5_of
+from viper_pipeline.core.files import md5_of
 from viper_pipeline.graph.locked import locked_stages
 from viper_pipeline.graph.project import read_params, value_at
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.errors import BadData
-from viper_pipeline.files import md5_of
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import begins_as_episodes, check_seal, md5_of
 from viper_pipeline.graph.locked import Steps, locked_hashes, locked_steps
-from viper_pipeline.seals import begins_as_episodes, check_seal
 
 
 def read_steps(path: Path) -> Steps:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.errors import BadEnvironment
+from viper_pipeline.core.errors import BadEnvironment
 from viper_pipeline.graph.engines import LOST, note
 from viper_pipeline.graph.resources import Resources
 from viper_pipeline.graph.worker import work

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
 
 
 def project_root(start: Path | None = None) -> Path:

@@ -14,8 +14,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from viper_pipeline.errors import BadData, ViperError
-from viper_pipeline.files import md5_of
+from viper_pipeline.core.errors import BadData, ViperError
+from viper_pipeline.core.files import md5_of
 from viper_pipeline.graph.lineage import read_steps
 
 _current: ContextVar[Recipe | None] = ContextVar("recipe", default=None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from viper_pipeline.errors import BadParams
-from viper_pipeline.files import md5_of
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.files import md5_of
 from viper_pipeline.graph.project import project_root
 
 

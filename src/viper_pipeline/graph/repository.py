@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.errors import BadEnvironment, BadParams
+from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.graph.glance import Glance
 
 PATIENCE = 120.0

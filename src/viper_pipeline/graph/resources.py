@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from viper_pipeline.configs import Config
-from viper_pipeline.errors import BadParams
-from viper_pipeline.plugs import did_you_mean
+from viper_pipeline.core.config import Config
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.registry import did_you_mean
 
 DEFAULT = "default"
 """The block for stages that have none of their own."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from viper_pipeline.errors import BadEnvironment
+from viper_pipeline.core.errors import BadEnvironment
 from viper_pipeline.graph.costs import Costs
 from viper_pipeline.graph.engines import LOST, Engine
 from viper_pipeline.graph.project import read_params

@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
 from viper_pipeline.graph.project import bootstrap, package_name, read_params, registry, source_folder
 
 LIFELINE = "VIPER_LIFELINE"

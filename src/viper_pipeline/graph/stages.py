@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from viper_pipeline.errors import BadParams, ViperError
+from viper_pipeline.core.errors import BadParams, ViperError
 from viper_pipeline.graph.code import Code, code_files, unwrapped
 from viper_pipeline.graph.project import bootstrap, neutral_params, registry
 from viper_pipeline.graph.symbols import spread

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.files import atomic_write
+from viper_pipeline.core.files import atomic_write
 
 State = tuple[int, int, int]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from viper_pipeline.files import atomic_write
+from viper_pipeline.core.files import atomic_write
 from viper_pipeline.graph.project import read_params
 from viper_pipeline.graph.write_yaml import HEADER, generate
 

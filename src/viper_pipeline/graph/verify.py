@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
 from viper_pipeline.graph.stages import Stage
 from viper_pipeline.graph.symbols import assignments, is_axis, put, spread, symbols_in
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from viper_pipeline.errors import BadEnvironment
+from viper_pipeline.core.errors import BadEnvironment
 from viper_pipeline.graph.engines import Local
 from viper_pipeline.graph.resources import Resources
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
 from viper_pipeline.graph.stages import Stage, Wiring
 from viper_pipeline.graph.symbols import DATASETS, SOURCE, SYMBOL, list_of, spread, symbolic, symbols_in
 from viper_pipeline.graph.verify import own_axes, verify

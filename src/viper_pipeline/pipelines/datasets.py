@@ -5,18 +5,64 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractDataset
 
-from viper_pipeline.files import atomic_dir, atomic_write
+from viper_pipeline.core.files import atomic_dir, atomic_write
+from viper_pipeline.data.episode import Episode, png
+from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
+from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.graph.project import read_params
 from viper_pipeline.graph.recipe import current_recipe
-from viper_pipeline.pipelines.carded import card_beside, with_card
-from viper_pipeline.pipelines.values import Recording
+from viper_pipeline.reporting.cards import PICTURE, as_markdown, dataset_card, model_card
 from viper_pipeline.training.artifacts import Directory, as_json, load_directory, save_directory
-from viper_pipeline.videos.store import EpisodeFile, write_groups
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Episodes on their way to the disk, group by group; streamed, never all in memory at once."""
+
+    groups: Mapping[str, Iterable[Episode]]
+    suite: str
+    task: str
+    spec: FrameSpec
+    payload: str = "frames"
+
+
+def by_task(prefix: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs called `<prefix>__<task>`, by task, in the order of the task list."""
+    return {name.partition("__")[2]: value for name, value in inputs.items() if name.startswith(f"{prefix}__")}
+
+
+CARD = "README.md"
+
+
+def with_card(directory: Directory, path: Path) -> Directory:
+    """The model as the running stage is about to save it at `path`, with its card; without a stage, as it is."""
+    recipe = current_recipe()
+    if recipe is None:
+        return directory
+    pictures = {name: name for name in sorted(directory.files) if name.endswith((".png", ".gif"))}
+    text = as_markdown(model_card(recipe.name(path), directory, recipe.lineage["steps"]), pictures)
+    return replace(directory, files={**directory.files, CARD: text.encode()})
+
+
+def card_beside(path: Path, suffixes: Collection[str]) -> None:
+    """Write the card of the episodes that the running stage has saved at `path`: Markdown, and a picture for `.png`."""
+    recipe = current_recipe()
+    if recipe is None:
+        return
+    card = dataset_card(recipe.name(path), EpisodeFile(path), recipe.lineage["steps"])
+    pictures = {}
+    if ".png" in suffixes and card.picture is not None:
+        picture = path.with_suffix(".png")
+        atomic_write(picture, png(card.picture))
+        pictures[picture.name] = PICTURE
+    atomic_write(path.with_suffix(".md"), as_markdown(card, pictures).encode())
 
 
 class _File(AbstractDataset):

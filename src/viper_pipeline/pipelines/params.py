@@ -2,37 +2,263 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.agents.config import RunConfig
-from viper_pipeline.configs import Config
-from viper_pipeline.errors import BadParams
+from viper_pipeline.agents.base import AGENTS, RunConfig
+from viper_pipeline.core.config import Config, component
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.registry import did_you_mean
+from viper_pipeline.data.curation import CurationConfig
+from viper_pipeline.data.importers import IMPORTERS
+from viper_pipeline.envs import SUITES
+from viper_pipeline.envs.base import FrameSettings, Rect
+from viper_pipeline.experts.behaviour import Behaviour
+from viper_pipeline.experts.policies import PlannerConfig
+from viper_pipeline.experts.sb3 import OracleConfig
+from viper_pipeline.experts.scripts_arm import WAYPOINTS
+from viper_pipeline.experts.scripts_atari import SCRIPTS, ScriptConfig
+from viper_pipeline.experts.search import SearchConfig
 from viper_pipeline.graph.resources import Resources
-from viper_pipeline.oracles.behaviour import Behaviour
-from viper_pipeline.oracles.config import OracleConfig
-from viper_pipeline.oracles.planner import PlannerConfig
-from viper_pipeline.oracles.scripts import ScriptConfig
-from viper_pipeline.oracles.search import SearchConfig
-from viper_pipeline.pipelines.ablations.config import AblationsConfig
-from viper_pipeline.pipelines.ablations.config import contradictions as ablation_contradictions
-from viper_pipeline.pipelines.component import component
-from viper_pipeline.pipelines.crosscheck import contradictions
-from viper_pipeline.pipelines.methods import learned, learned_tasks
-from viper_pipeline.plugs import did_you_mean
 from viper_pipeline.rewards.amp import AMPConfig
-from viper_pipeline.rewards.evaluate import EvaluationConfig
+from viper_pipeline.rewards.evaluation import EvaluationConfig
 from viper_pipeline.rewards.rnd import RNDConfig
 from viper_pipeline.rewards.viper import ViperConfig
-from viper_pipeline.suites import SUITES
-from viper_pipeline.suites.frames import FrameSettings, Rect
 from viper_pipeline.tokenizers.vqgan import VQGANConfig
-from viper_pipeline.training.compute import ComputeConfig
+from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.videos.curate import CurationConfig
+from viper_pipeline.video_models.scoring import Way
+
+
+def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
+    """Yield one line `field: what is wrong; remedy` for everything in a suite's block that cannot be."""
+    here = f"suites.{suite}"
+    try:
+        simulator = SUITES.get(suite)()
+    except BadParams as error:
+        yield f"{here}: {error}"
+        return
+    known = simulator.tasks()
+    unknown = [task for task in spec.tasks if task not in known]
+    for task in unknown:
+        yield f"{here}.tasks: the suite has no task '{task}'{did_you_mean(task, known)}"
+    for field, tasks in (("tasks", spec.tasks), ("learned_tasks", spec.learned_tasks or [])):
+        if len(set(tasks)) != len(tasks):
+            yield f"{here}.{field}: a task is listed twice"
+    for task in set(spec.learnable) - set(spec.tasks):
+        yield f"{here}.learned_tasks: '{task}' is not in {here}.tasks{did_you_mean(task, spec.tasks)}"
+    yield from _tables(here, spec)
+    yield from _datasets(suite, here, spec)
+    for method, tasks in spec.more_methods.items():
+        for task in set(tasks) - set(spec.learnable):
+            likely = did_you_mean(task, spec.learnable)
+            yield f"{here}.more_methods.{method}: '{task}' is no task that {here} learns{likely}"
+        if method in spec.methods:
+            yield f"{here}.more_methods.{method}: in {here}.methods already; delete it from one of them"
+    if {"amp", "amp_multi"} & spec.learned.keys() and spec.amp is None:
+        yield f"{here}.amp: methods amp and amp_multi need this block; `amp: {{}}` takes the paper's code's settings"
+    if spec.reward.model not in spec.video_models:
+        yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"
+    elif spec.reward.way == "streaming" and not hasattr(VIDEO_MODELS.get(spec.reward.model), "session"):
+        yield f"{here}.reward.way: '{spec.reward.model}' keeps no rolling cache; take model banded, or way exact"
+    yield from _buttons(here, spec, simulator)
+    yield from _processes(here, spec, simulator)
+    yield from _held_out_tasks(here, spec, simulator)
+    yield from _planned(here, spec, simulator)
+    if not unknown:
+        yield from _lengths(here, spec, simulator)
+
+
+def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    buttons, scripted = getattr(simulator, "discrete", False), getattr(simulator, "scripted", False)
+    for name in spec.agents if buttons else []:
+        if not AGENTS.get(name).discrete:
+            yield f"{here}.agents: '{name}' moves actuators, and this suite has buttons; take dreamer, or none: []"
+    for task, recipe in spec.oracles.items():
+        field = f"{here}.oracles.{task}.algorithm"
+        written = (SCRIPTS if buttons else WAYPOINTS) if buttons or scripted else {}
+        if isinstance(recipe, ScriptConfig) and task not in written:
+            yield f"{field}: no script is written for this task; use another algorithm"
+        elif scripted and not isinstance(recipe, ScriptConfig):
+            yield f"{field}: experts of this suite are scripts; write algorithm: script"
+        elif buttons and getattr(recipe, "algorithm", "") == "sac":
+            yield f"{field}: sac moves actuators, and this suite has buttons; use ppo, script or search"
+        elif isinstance(recipe, SearchConfig) and not getattr(simulator, "imagines", False):
+            yield f"{field}: search plays games ahead in an emulator, and this suite has none; use another algorithm"
+
+
+def _processes(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    for name in spec.agents if getattr(simulator, "alone", False) else []:
+        limits = spec.limits(name)
+        if limits.envs > 1 and not limits.processes:
+            field = f"{here}.runs" if limits is spec.runs else f"{here}.{name}.runs"
+            yield f"{field}.processes: a process can run one simulator of this suite; write true, or envs: 1"
+
+
+def _held_out_tasks(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    field, held_out = f"{here}.held_out_tasks", spec.held_out_tasks
+    class_of = getattr(simulator, "class_of", None)
+    if class_of is None:
+        if held_out is not None:
+            yield f"{field}: every task of this suite is a class of its own; none can be left out, delete the line"
+        return
+    if held_out is None:
+        yield f"{field}: missing; name the tasks that no model is trained on, or write []"
+    unknown = [task for task in held_out or [] if task not in spec.learnable]
+    for task in unknown:
+        yield f"{field}: '{task}' is no task that {here} learns{did_you_mean(task, spec.learnable)}"
+    if unknown or not set(spec.learnable) <= set(simulator.tasks()):
+        return
+    trained = {class_of(task) for task in spec.learnable if task not in (held_out or [])}
+    for task in held_out or []:
+        if class_of(task) not in trained:
+            yield f"{field}: no other task of class '{class_of(task)}' is left to train on; keep '{task}' in training"
+
+
+def _planned(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    planned = hasattr(simulator, "make_demos")
+    for task, recipe in spec.oracles.items():
+        if isinstance(recipe, PlannerConfig) != planned:
+            remedy = "experts are planned; write algorithm: planner" if planned else "there is no planner"
+            yield f"{here}.oracles.{task}.algorithm: in this suite {remedy}"
+    if planned and spec.record.noisy:
+        yield f"{here}.record.noisy: a planner makes no noisy demonstrations; write 0"
+
+
+def _tables(here: str, spec: SuiteConfig) -> Iterator[str]:
+    for name in ("datasets", "oracles"):
+        table = getattr(spec, name)
+        for task in spec.tasks:
+            if task not in table:
+                yield f"{here}.{name}: no entry for task '{task}'; add one"
+        for task in table:
+            if task not in spec.tasks:
+                yield f"{here}.{name}.{task}: not in {here}.tasks{did_you_mean(task, spec.tasks)}"
+
+
+def _datasets(suite: str, here: str, spec: SuiteConfig) -> Iterator[str]:
+    for task, dataset in spec.datasets.items():
+        field = f"{here}.datasets.{task}"
+        if dataset.kind == "oracle":
+            own = f"data/episodes/{suite}/oracle/{task}.h5"
+            if dataset.path != own:
+                yield f"{field}.path: kind oracle reads {own}; write that, or use kind episodes for another file"
+        elif dataset.kind not in IMPORTERS.names():
+            known = ("oracle", *IMPORTERS.names())
+            yield f"{field}.kind: no importer '{dataset.kind}'{did_you_mean(dataset.kind, known)}"
+
+
+def _lengths(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
+    curation, kept = spec.curation, spec.curation.top_k
+    if spec.record.expert < kept and any(d.kind == "oracle" for d in spec.datasets.values()):
+        recorded = f"{spec.record.expert} recorded episodes ({here}.record.expert)"
+        yield f"{here}.curation.top_k: {kept} of {recorded}; lower it"
+    if curation.held_out >= kept:
+        yield f"{here}.curation.held_out: {curation.held_out} of {kept} kept episodes leave none to train on"
+    for task in spec.tasks:
+        frames = simulator.episode_steps(task, simulator.frame_spec(task, spec.frames.model_dump())) + 1
+        strided = -(-(frames - curation.starts("train")[-1]) // curation.stride)
+        for name in spec.video_models:
+            window = getattr(spec.components[name], "window", 1)
+            if strided < window:
+                yield (
+                    f"{here}.{name}.window: {window} frames, but an episode of {task} has {frames} frames, "
+                    f"{strided} at curation.stride {curation.stride}; lower one of them"
+                )
+
+
+def learned_tasks(spec: Mapping[str, Any]) -> list[str]:
+    """The tasks of a suite's block that its models and agents learn: `learned_tasks`, or all."""
+    return spec.get("learned_tasks") or spec["tasks"]
+
+
+def learned(spec: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Method -> the tasks it learns, of a suite's block: `methods` learn all, `more_methods` those they name."""
+    return {method: learned_tasks(spec) for method in spec["methods"]} | spec.get("more_methods", {})
+
+
+STREAMED = "banded"
+"""The model that can be scored in every way."""
+
+
+class AblationsConfig(Config):
+    """One task, one agent; every list is an axis. What is not changed is the suite's own.
+
+    The blocks of the models stand beside the lists, under their names.
+    """
+
+    suite: str = Field(description="suite whose viper runs are the reference")
+    task: str = Field(description="the task whose agents are trained anew")
+    agent: str = Field(description="one of the suite's agents")
+    betas: list[Annotated[float, Field(ge=0)]] = Field(
+        min_length=1, description="shares of the suite's exploration.weight (paper: 1, .5, 0; 1 is the suite's own run)"
+    )
+    models: list[str] = Field(min_length=1, description="video models in the place of the suite's")
+    contexts: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="context frames k of the suite's video model, whose window is k + 1 (paper: 8, 2)"
+    )
+    ways: list[Way] = Field(
+        default_factory=list, description="ways of scoring by `banded`, which is one of models and scores exact there"
+    )
+    blocks: dict[str, Config] = Field(default_factory=dict, description="settings of `models`, by name")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_blocks(cls, block: Any) -> Any:
+        """Move the blocks named by `models` into `blocks`, each read by its own schema."""
+        if not isinstance(block, Mapping):
+            return block
+        block = dict(block)
+        blocks = dict(block.pop("blocks", {}))
+        for name in [name for name in VIDEO_MODELS.names() if name in block]:
+            blocks[name] = component(VIDEO_MODELS.get(name).Config, name, block.pop(name))
+        return block | {"blocks": blocks}
+
+    @field_validator("blocks")
+    @classmethod
+    def _every_model_has_one(cls, blocks: dict[str, Config], info: ValidationInfo) -> dict[str, Config]:
+        for name in info.data.get("models", []):
+            if name not in VIDEO_MODELS.names():
+                raise ValueError(f"there is no video model '{name}'{did_you_mean(name, VIDEO_MODELS.names())}")
+            if name not in blocks:
+                raise ValueError(f"models: '{name}' needs a block of its settings, called ablations.{name}")
+        return blocks
+
+
+def ablation_contradictions(spec: AblationsConfig, suites: Mapping[str, SuiteConfig]) -> Iterator[str]:
+    """What the block and its suite disagree about: a line each."""
+    if spec.suite not in suites:
+        yield f"ablations.suite: there is no block suites.{spec.suite}{did_you_mean(spec.suite, list(suites))}"
+        return
+    suite = suites[spec.suite]
+    if spec.task not in suite.learnable:
+        likely = did_you_mean(spec.task, suite.learnable)
+        yield f"ablations.task: '{spec.task}' is no task that suites.{spec.suite} learns{likely}"
+    if spec.agent not in suite.agents:
+        yield f"ablations.agent: '{spec.agent}' is not in suites.{spec.suite}.agents"
+    if "viper" not in suite.methods:
+        yield f"ablations.suite: suites.{spec.suite}.methods has no viper, with whose runs ablations are compared"
+    own = suite.reward.model
+    if own in spec.models:
+        yield f"ablations.models: '{own}' is the suite's own model, with which the others are compared; remove it"
+    if suite.reward.way == "streaming":
+        yield f"ablations.suite: its models have no rolling cache; write suites.{spec.suite}.reward.way: exact"
+    window = getattr(suite.components.get(own), "window", None)
+    if own == "banded":
+        yield f"ablations.contexts: banded's context is not its window; take another suites.{spec.suite}.reward.model"
+    elif window and window - 1 in spec.contexts:
+        yield f"ablations.contexts: {window - 1} is the suite's own, with which the others are compared; remove it"
+    if spec.ways and STREAMED not in spec.models:
+        yield f"ablations.ways: '{STREAMED}' is scored in these ways and is not in ablations.models; add it there"
+    if "exact" in spec.ways:
+        yield f"ablations.ways: exact is the way of '{STREAMED}' among the models; remove it"
+    if "streaming" in spec.ways and (suite.reward.mode == "joint" or suite.reward.boundary != "growing"):
+        yield f"ablations.ways: streaming takes suites.{spec.suite}.reward.mode conditional and boundary growing"
+    if 1.0 in spec.betas:
+        yield "ablations.betas: 1 is the suite's own run, with which the others are compared; remove it"
+
 
 UNLEARNED: dict[str, type[Config]] = {"script": ScriptConfig, "search": SearchConfig, "planner": PlannerConfig}
 """Algorithms of oracles that do not learn, and what may be said of each."""

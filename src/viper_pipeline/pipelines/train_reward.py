@@ -13,22 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from viper_pipeline.errors import BadData
-from viper_pipeline.files import md5_of
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import md5_of
+from viper_pipeline.data.curation import CurationConfig, choose
+from viper_pipeline.data.episode import Episode
+from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
+from viper_pipeline.data.importers import kind_of, read
+from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.models.encode_experts import encode_experts
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
 from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
 from viper_pipeline.pipelines.models.train_video_model import train_video_model
-from viper_pipeline.results.export import export_reward
-from viper_pipeline.rewards.published import RewardModel, load_reward
-from viper_pipeline.suites.frames import FrameSpec
+from viper_pipeline.reporting.export import export_reward
+from viper_pipeline.rewards.pretrained import RewardModel, load_reward
 from viper_pipeline.training.artifacts import save_directory
-from viper_pipeline.training.compute import ONE_CPU
-from viper_pipeline.videos.curate import CurationConfig, choose
-from viper_pipeline.videos.episode import Episode
-from viper_pipeline.videos.importers import read
-from viper_pipeline.videos.importers.kinds import kind_of
-from viper_pipeline.videos.store import EpisodeFile, write_groups
+from viper_pipeline.training.config import ONE_CPU
 
 SUITE = "own"
 COMPUTE = ONE_CPU.model_dump()

@@ -14,8 +14,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from viper_pipeline.configs import Config
-from viper_pipeline.rewards.networks import image_mlp
+from viper_pipeline.core.config import Config
+from viper_pipeline.rewards.rnd import image_mlp
 
 
 class AMPConfig(Config):

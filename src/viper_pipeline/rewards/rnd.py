@@ -5,6 +5,8 @@ The exploration bonus of VIPER with DrQ (paper 3.3 and Table 4).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,27 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from viper_pipeline.configs import Config
-from viper_pipeline.rewards.networks import image_mlp
+from viper_pipeline.core.config import Config
+
+
+def image_mlp(
+    shape: tuple[int, int, int],
+    channels: Sequence[int],
+    kernels: Sequence[int],
+    strides: Sequence[int],
+    hidden: Sequence[int],
+    outputs: int,
+) -> nn.Sequential:
+    """Convolutions without padding, then an MLP: (B, *shape) -> (B, outputs), with shape (C, h, w)."""
+    layers: list[nn.Module] = []
+    for (a, b), kernel, stride in zip(pairwise([shape[0], *channels]), kernels, strides, strict=True):
+        layers += [nn.Conv2d(a, b, kernel, stride), nn.ReLU()]
+    layers.append(nn.Flatten())
+    with torch.no_grad():
+        size = nn.Sequential(*layers)(torch.zeros(1, *shape)).shape[1]
+    for a, b in pairwise([size, *hidden]):
+        layers += [nn.Linear(a, b), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(hidden[-1] if hidden else size, outputs))
 
 
 class RNDConfig(Config):

@@ -13,14 +13,131 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from viper_pipeline.configs import Config
-from viper_pipeline.errors import BadData
-from viper_pipeline.rewards.reconstruction import reconstruction_error
-from viper_pipeline.rewards.rolling import RollingStream
-from viper_pipeline.rewards.standardise import Scale, ScaleConfig
-from viper_pipeline.suites.frames import FrameSpec, blacken
+from viper_pipeline.core.config import Config
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.envs.base import FrameSpec, blacken
+from viper_pipeline.tokenizers import load_tokenizer
+from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import VideoModel
-from viper_pipeline.video_models.scoring import Boundary, Way, score_joint, score_videos, score_window
+from viper_pipeline.video_models.scoring import Boundary, Way, require_session, score_joint, score_videos, score_window
+from viper_pipeline.video_models.videogpt_streaming import Session
+
+
+class ScaleConfig(Config):
+    """How a log-likelihood becomes a reward."""
+
+    kind: Literal["range", "standard", "none"] = Field(
+        "range",
+        description="range: the mean of the better floor, random or idle, becomes 0 and that of held-out experts 1; "
+        "standard: zero mean, unit deviation over all; none: nats as they are (paper Eq 7)",
+    )
+    slope_below: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the slope that is left below 0. Small: to move on from what the floors do costs little, "
+        "yet the way back shows; 1: a straight line (paper)",
+    )
+    low: float | None = Field(-1.0, description="floor of a scaled reward; null: none")
+    high: float | None = Field(1.2, description="ceiling of a scaled reward; null: none")
+
+
+class Scale(Config):
+    """reward = clip(bend((nats - zero) / unit), low, high), where bend(x) = x above 0, slope_below x below."""
+
+    zero: float
+    unit: float = Field(gt=0)
+    slope_below: float = 1.0
+    low: float | None
+    high: float | None
+
+    def __call__(self, nats: np.ndarray) -> np.ndarray:
+        """nats of any shape -> rewards of that shape, float32."""
+        scaled = (np.asarray(nats, np.float64) - self.zero) / self.unit
+        scaled = np.where(scaled < 0, self.slope_below * scaled, scaled)
+        if self.low is not None or self.high is not None:
+            scaled = np.clip(scaled, self.low, self.high)
+        return scaled.astype(np.float32)
+
+
+def fit_scale(config: ScaleConfig, expert: np.ndarray, *floors: np.ndarray) -> Scale:
+    """Fit to per-frame nats of held-out expert videos, and of the floors: random behaviour, idle behaviour.
+
+    A model that finds a floor as likely as experts has no scale: the unit is then kept at one nat at least, and the
+    rewards stay near zero.
+    """
+    expert = np.ravel(expert).astype(np.float64)
+    shape = {"slope_below": config.slope_below, "low": config.low, "high": config.high}
+    below = [np.ravel(floor).astype(np.float64) for floor in floors]
+    if config.kind == "none":
+        return Scale(zero=0.0, unit=1.0, **shape)
+    if config.kind == "range":
+        zero = max(float(floor.mean()) for floor in below)
+        unit = float(expert.mean()) - zero
+    else:
+        everything = np.concatenate([expert, *below])
+        zero, unit = float(everything.mean()), float(everything.std())
+    return Scale(zero=zero, unit=max(unit, 1.0), **shape)
+
+
+class RollingStream:
+    """What `ViperStream` does, for E environments at once and models that keep a session.
+
+    At stride s the frames of an environment are s interleaved videos, so there are s sessions that take turns.
+    """
+
+    def __init__(self, reward: ViperReward) -> None:
+        self.reward = reward
+        self.log_prob = np.zeros(0, np.float32)
+        self._open = require_session(reward.model)
+        self._sessions: list[Session] = []
+        self._turn = 0
+
+    def start(self, frames: np.ndarray) -> None:
+        """Every environment begins an episode; frames (E, H, W, C) are its first."""
+        task = self.reward.task_ids(len(frames))
+        self._sessions, self._turn = [self._open(task) for _ in range(self.reward.spec.stride)], 0
+        with self.reward.precisely():
+            self._sessions[0].step(self.reward.encode(frames))
+
+    def restart(self, i: int, frame: np.ndarray) -> None:
+        """Environment `i` alone begins a new episode with `frame` (H, W, C), in the place of its last frame."""
+        for session in self._sessions:
+            session.forget([i])
+        with self.reward.precisely():
+            self._sessions[self._turn].restart([i], self.reward.encode(frame[None]))
+
+    def step(self, frames: np.ndarray) -> np.ndarray:
+        """frames (E, H, W, C) that the transitions led to -> their rewards (E,), float32."""
+        self._turn = (self._turn + 1) % len(self._sessions)
+        arrived = self.reward.encode(frames)
+        with self.reward.precisely():
+            nats = self._sessions[self._turn].step(arrived)
+        self.log_prob = nats.sum((1, 2)).cpu().numpy() - self.reward.doubt(frames, arrived)
+        return self.reward.scaled(self.log_prob)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The caches of the running episodes."""
+        return {"turn": self._turn, "sessions": [s.state_dict() for s in self._sessions]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on in the middle of the episodes of `state_dict`."""
+        self._turn, self._sessions = state["turn"], []
+        for kept in state["sessions"]:
+            session = self._open(self.reward.task_ids(len(kept["seen"])))
+            session.load_state_dict(kept)
+            self._sessions.append(session)
+
+
+@torch.no_grad()
+def reconstruction_error(tokenizer: Any, frames: np.ndarray, codes: Tensor) -> np.ndarray:
+    """|frame - what its codes decode to|, summed over pixels and channels in [0, 1]: (N,), float32.
+
+    frames (N, H, W, C) uint8 as the tokenizer sees them, masked; codes (N, h, w).
+    """
+    again = tokenizer.decode(codes).cpu().numpy()
+    return (np.abs(frames.astype(np.int16) - again).sum((1, 2, 3)) / 255).astype(np.float32)
 
 
 class ViperConfig(Config):
@@ -202,3 +319,19 @@ class ViperStream:
     def load_state_dict(self, state: Mapping[str, Sequence[Tensor]]) -> None:
         """Go on in the middle of the episodes of `state_dict`."""
         self._codes = list(state["codes"])
+
+
+def load_reward(
+    tokenizer: Directory, video_model: Directory, reward: Directory, task: str, batch: int = 64
+) -> ViperReward:
+    """The reward of `task`, as an agent uses it."""
+    kept = reward.config
+    return ViperReward(
+        load_tokenizer(tokenizer),
+        VIDEO_MODELS.get(kept["model"]).from_directory(video_model),
+        task,
+        ViperConfig.model_validate(kept["reward"]),
+        FrameSpec.model_validate(kept["specs"][task]),
+        Scale.model_validate(kept["scales"][task]),
+        batch,
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from viper_pipeline.errors import BadData
-from viper_pipeline.plugs import Plugs
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.registry import Plugs
 
 if TYPE_CHECKING:
     from viper_pipeline.training.artifacts import Directory

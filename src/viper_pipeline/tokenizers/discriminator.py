@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from viper_pipeline.configs import Config
+from viper_pipeline.core.config import Config
 
 
 class DiscriminatorConfig(Config):

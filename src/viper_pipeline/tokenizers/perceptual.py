@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from viper_pipeline.configs import Config
-from viper_pipeline.errors import BadData
+from viper_pipeline.core.config import Config
+from viper_pipeline.core.errors import BadData
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Output channels of VGG-16's 3x3 convolutions, stage by stage; 2x2 max-pooling between stages."""

@@ -3,26 +3,117 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from viper_pipeline.errors import BadData, BadParams
+from viper_pipeline.core.config import Config
+from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.tokenizers.autoencoder import light_decoder, light_encoder, paper_decoder, paper_encoder
 from viper_pipeline.tokenizers.base import to_float, to_uint8
 from viper_pipeline.tokenizers.discriminator import (
     Discriminator,
+    DiscriminatorConfig,
     discriminator_loss,
     generator_loss,
     r1,
 )
-from viper_pipeline.tokenizers.foreground import Foreground
-from viper_pipeline.tokenizers.light import light_decoder, light_encoder
-from viper_pipeline.tokenizers.networks import paper_decoder, paper_encoder
-from viper_pipeline.tokenizers.perceptual import VGG
-from viper_pipeline.tokenizers.quantiser import Quantiser
-from viper_pipeline.tokenizers.vqgan_config import VQGANConfig
+from viper_pipeline.tokenizers.perceptual import VGG, PerceptualConfig
+from viper_pipeline.tokenizers.quantizer import Quantiser, QuantiserConfig
 from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.config import LoopConfig
+
+THRESHOLD = 20
+"""Grey levels (0-255, in any channel) by which a foreground pixel differs from the background."""
+
+
+def median_background(frames: np.ndarray | Tensor, most: int = 2000) -> np.ndarray:
+    """frames uint8 (N, H, W, C) of one task -> uint8 (H, W, C), the median of `most` of them, evenly spaced.
+
+    Frames of varied behaviour give a better background: what an expert never moves is background too.
+    """
+    frames = np.asarray(frames)
+    chosen = frames[np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int))]
+    middle = np.partition(chosen, (len(chosen) - 1) // 2, axis=0)[(len(chosen) - 1) // 2]
+    return np.ascontiguousarray(middle)
+
+
+def median_backgrounds(frames_by_task: Sequence[np.ndarray | Tensor]) -> Tensor:
+    """Frames of each task, in the order of task ids -> uint8 (tasks, H, W, C)."""
+    return torch.as_tensor(np.stack([median_background(frames) for frames in frames_by_task]))
+
+
+class Foreground(nn.Module):
+    """Knows every task's background."""
+
+    backgrounds: Tensor
+
+    def __init__(self, backgrounds: Tensor) -> None:
+        """backgrounds: uint8 (tasks, H, W, C)."""
+        super().__init__()
+        self.register_buffer("backgrounds", backgrounds.clone())
+
+    def mask(self, frames: Tensor, task: Tensor) -> Tensor:
+        """uint8 (B, H, W, C), task ids (B,) -> bool (B, 1, H, W)."""
+        difference = (frames.short() - self.backgrounds[task.long()].short()).abs()
+        return (difference.amax(3) > THRESHOLD)[:, None]
+
+
+class VQGANConfig(Config):
+    """Sizes (defaults: the paper's for DMC, Table 1), losses and training of the tokenizer."""
+
+    architecture: Literal["paper", "light"] = Field(
+        "paper", description="light: for a CPU; all strided, no attention, nothing at full resolution"
+    )
+    channels: int = Field(128, gt=0, description="base width")
+    multipliers: tuple[int, ...] = Field(
+        (1, 1, 2, 2),
+        min_length=1,
+        description="width of each level over the base: 1 1 2 2 DMC, 1 2 2 Atari and RLBench (Table 1). "
+        "Frames of S pixels have S / 2^(levels - 1) codes a side; `light` halves at the last level too",
+    )
+    blocks: int = Field(
+        1, ge=0, description="residual blocks a level: 1, RLBench 2 (Table 1); `light`: at the codes only"
+    )
+    latent: int = Field(64, gt=0, description="channels before the projection to the codebook (z_channels)")
+    quantiser: QuantiserConfig = QuantiserConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    perceptual: PerceptualConfig = PerceptualConfig()
+    foreground_weight: float = Field(
+        0.0,
+        ge=0,
+        description="pixels unlike their task's median background weigh 1 + this; 0: all alike (paper)",
+    )
+    foreground_mean: Literal["batch", "frame"] = Field(
+        "batch",
+        description="what the weighted error is a mean of. batch: of all pixels, so that tasks in which everything "
+        "moves leave others little; frame: of the pixels of each frame, then of the frames",
+    )
+    baseline_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of a batch that shows random and idle behaviour instead of experts (paper 0): a "
+        "tokenizer that has seen experts only may decode a strange frame as a familiar one",
+    )
+    training: LoopConfig
+
+    @model_validator(mode="after")
+    def _averaged_once(self) -> VQGANConfig:
+        if self.quantiser.kind == "ema" and self.training.ema:
+            raise ValueError("quantiser kind ema fits the raw encoder, not its average: set training.ema to null")
+        if self.quantiser.kind == "ema" and self.training.accumulate > 1:
+            raise ValueError("quantiser kind ema moves with every forward pass: set training.accumulate to 1")
+        return self
+
+    @property
+    def factor(self) -> int:
+        """Pixels a code, in height and in width."""
+        return 2 ** (len(self.multipliers) - (self.architecture == "paper"))
+
 
 __all__ = ["VQGAN", "VQGANConfig"]
 

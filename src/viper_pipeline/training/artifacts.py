@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-from viper_pipeline.errors import BadData
-from viper_pipeline.files import atomic_dir
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import atomic_dir
 
 CONFIG, WEIGHTS, LINEAGE = "config.json", "weights.safetensors", "lineage.json"
 
@@ -66,3 +66,13 @@ def load_directory(path: Path) -> Directory:
     own = {CONFIG, WEIGHTS, LINEAGE}
     files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name not in own}
     return Directory(config, tensors, files)
+
+
+def history_csv(rows: Sequence[Mapping[str, float]]) -> bytes:
+    """Rows of metrics -> CSV; columns in the order of the first row, missing values empty."""
+    if not rows:
+        return b""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [",".join(names)]
+    lines += [",".join(f"{row[n]:.6g}" if n in row else "" for n in names) for row in rows]
+    return ("\n".join(lines) + "\n").encode()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from viper_pipeline.errors import BadData
-from viper_pipeline.files import atomic_write
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import atomic_write
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -27,3 +29,34 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise BadData(f"{path}: not a readable checkpoint ({error}); delete it to start this stage anew") from error
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's global generators (all devices)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 (libraries still draw from it)
+    torch.manual_seed(seed)
+
+
+def derive(seed: int, *path: int | str) -> int:
+    """A seed for one purpose, derived from the run's seed and independent of all others.
+
+    The same path gives the same seed on every machine: words are spelt out as bytes, not hashed by Python.
+    """
+    words = [seed]
+    for part in path:
+        words += [part] if isinstance(part, int) else list(part.encode())
+    return int(np.random.SeedSequence([w % 2**32 for w in words]).generate_state(1)[0])
+
+
+def random_state() -> dict[str, Any]:
+    """The state of torch's generators (CPU and every CUDA device)."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Undo everything that has been drawn since `random_state`."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -8,49 +8,115 @@ devices each process works on its share of a batch and gradients are averaged; t
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from types import TracebackType
+from typing import Any, Protocol
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from viper_pipeline.configs import Config
-from viper_pipeline.errors import BadParams
-from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
-from viper_pipeline.training.compute import ONE_CPU, ComputeConfig
-from viper_pipeline.training.ema import Ema
-from viper_pipeline.training.feed import Feed
-from viper_pipeline.training.predicates import Every
-from viper_pipeline.training.processes import average_gradients, moved, rank, share, tensors, total, world
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.training.checkpoints import (
+    derive,
+    load_checkpoint,
+    random_state,
+    restore_random_state,
+    save_checkpoint,
+    seed_everything,
+)
+from viper_pipeline.training.config import ONE_CPU, ComputeConfig, LoopConfig
+from viper_pipeline.training.distributed import average_gradients, moved, rank, share, tensors, total, world
 from viper_pipeline.training.progress import Progress, silent
-from viper_pipeline.training.seeding import derive, random_state, restore_random_state, seed_everything
+
+
+class Feed:
+    """Calls `make(step)` for the steps of a range, each while its predecessor is being worked on."""
+
+    def __init__(self, make: Callable[[int], Any], first: int, end: int) -> None:
+        """The steps from `first` on, `end` not among them."""
+        self.make, self.next, self.end = make, first, end
+        self.waited = 0.0
+        """Seconds for which somebody waited for a batch."""
+        self._begun = time.perf_counter()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._coming: Future | None = self._order()
+
+    def _order(self) -> Future | None:
+        return self._thread.submit(self.make, self.next) if self.next < self.end else None
+
+    def take(self) -> Any:
+        """The next step's batch. What `make` raised for it is raised here."""
+        assert self._coming is not None, "all steps have been taken"
+        begun = time.perf_counter()
+        batch = self._coming.result()
+        self.waited += time.perf_counter() - begun
+        self.next += 1
+        self._coming = self._order()
+        return batch
+
+    def share_waited(self) -> float:
+        """The share of all time since the beginning that was spent waiting."""
+        return self.waited / max(time.perf_counter() - self._begun, 1e-9)
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+
+class Ema:
+    """Averaged weights. Early on the decay is lower, so that the first random weights are soon forgotten."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.average = {name: p.detach().clone() for name, p in module.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Move the average towards the module's present weights."""
+        decay = min(self.decay, self.updates / (self.updates + 10))
+        self.updates += 1
+        for name, parameter in module.named_parameters():
+            self.average[name].lerp_(parameter, 1 - decay)
+
+    @torch.no_grad()
+    def copy_to(self, module: nn.Module) -> None:
+        """Put the average in the place of the module's weights."""
+        for name, parameter in module.named_parameters():
+            parameter.copy_(self.average[name])
+
+    def state_dict(self) -> dict[str, Tensor | int | dict[str, Tensor]]:
+        """What a checkpoint must hold."""
+        return {"updates": self.updates, "average": self.average}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from a checkpoint."""
+        self.updates = state["updates"]
+        for name, value in state["average"].items():
+            self.average[name].copy_(value)
+
+
+@dataclass(frozen=True)
+class Every:
+    """True at every `period`-th step and at the `last` one; a period of 0 is only ever true at the last."""
+
+    period: int
+    last: int | None = None
+
+    def __call__(self, step: int) -> bool:
+        """Whether it is time at `step` (1-based: steps done so far)."""
+        return step == self.last or (self.period > 0 and step % self.period == 0)
+
 
 Batch = Any
 History = list[dict[str, float]]
-
-
-class LoopConfig(Config):
-    """How long and how fast to learn."""
-
-    steps: int = Field(gt=0, description="optimiser steps")
-    batch_size: int = Field(gt=0, description="samples a step, over all tasks and devices")
-    learning_rate: float = Field(gt=0, description="peak learning rate")
-    schedule: Literal["constant", "onecycle"] = Field(
-        "constant", description="constant (paper), or a warm-up and a cosine down to almost 0"
-    )
-    warmup: float = Field(0.0, ge=0, description="steps of linear warm-up; below 1: a share of all steps")
-    optimizer: Literal["adam", "adamw"] = "adam"
-    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moments (Table 2)")
-    weight_decay: float = Field(0.0, ge=0, description="for matrices only; AdamW's decoupled form")
-    grad_clip: float | None = Field(None, description="largest norm of the gradient; null: no clipping")
-    ema: float | None = Field(None, description="decay of the averaged weights that are kept; null: keep the raw")
-    precision: Literal["32", "bf16"] = Field("32", description="arithmetic of the forward pass")
-    accumulate: int = Field(1, gt=0, description="parts a device's batch is worked on in, to save memory")
-    compile: bool = Field(False, description="torch.compile the loss: minutes at first, faster from then on")
-    log_every: int = Field(50, gt=0, description="steps between rows of the training curve")
-    checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
 
 
 class Trainable(Protocol):

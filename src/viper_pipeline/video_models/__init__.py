@@ -1,12 +1,12 @@
 """Video models: p(frame | earlier frames) over codes, by name."""
 
-from viper_pipeline.plugs import Plugs
+from viper_pipeline.core.registry import Plugs
 
 VIDEO_MODELS = Plugs(
     "video model",
     {
         "videogpt": "viper_pipeline.video_models.videogpt:VideoGPT",
-        "banded": "viper_pipeline.video_models.banded:BandedGPT",
+        "banded": "viper_pipeline.video_models.videogpt_streaming:BandedGPT",
         "maskgit": "viper_pipeline.video_models.maskgit:MaskGIT",
         "byol": "viper_pipeline.video_models.byol:BYOL",
     },

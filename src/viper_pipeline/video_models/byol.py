@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from viper_pipeline.configs import Config
-from viper_pipeline.errors import BadData
+from viper_pipeline.core.config import Config
+from viper_pipeline.core.errors import BadData
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.loop import LoopConfig
+from viper_pipeline.training.config import LoopConfig
 
 
 class BYOLConfig(Config):

@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from viper_pipeline.errors import BadData
+from viper_pipeline.core.errors import BadData
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.video_models.attention import OpenBlock
-from viper_pipeline.video_models.transformer import TaskNorm
+from viper_pipeline.video_models.transformer import OpenBlock, TaskNorm
 from viper_pipeline.video_models.videogpt import VideoGPTConfig
 
 Keys = list[tuple[Tensor, Tensor]]

@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from viper_pipeline.errors import BadParams
+from viper_pipeline.core.errors import BadParams
 from viper_pipeline.video_models.base import VideoModel
-from viper_pipeline.video_models.session import Session
+from viper_pipeline.video_models.videogpt_streaming import Session
 
 Boundary = Literal["growing", "repeat"]
 Way = Literal["exact", "strided", "streaming"]

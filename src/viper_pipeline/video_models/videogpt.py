@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from viper_pipeline.configs import Config
-from viper_pipeline.errors import BadData
+from viper_pipeline.core.config import Config
+from viper_pipeline.core.errors import BadData
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.loop import LoopConfig
+from viper_pipeline.training.config import LoopConfig
 from viper_pipeline.video_models.transformer import Block, Cache, TaskNorm
 
 

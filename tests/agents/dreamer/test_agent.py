@@ -12,12 +12,11 @@ from tests.agents.dreamer.small import SMALL, Buttons
 from tests.agents.test_amp import PRIOR, videos
 from tests.agents.test_run import Killed, Mortal, same
 from tests.agents.toy import SIZE, Brightness, Toy
-from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.agents.config import RunConfig
+from viper_pipeline.agents.base import AGENTS, RunConfig
 from viper_pipeline.agents.dreamer.agent import Dreamer
 from viper_pipeline.agents.replay import Replay
-from viper_pipeline.agents.rollout import Environments, evaluate
-from viper_pipeline.agents.run import train_agent
+from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.vector_env import Environments, evaluate
 
 TINY = SMALL.model_copy(update={"batch_size": 3, "batch_length": 5, "horizon": 3})
 RUN = RunConfig(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, kl_divergence
 
-from viper_pipeline.agents.dreamer.formulas import (
+from viper_pipeline.agents.dreamer.networks import (
     BINS,
     balanced_kl,
     lambda_returns,

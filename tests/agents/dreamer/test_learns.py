@@ -7,9 +7,9 @@ import pytest
 
 from tests.agents.dreamer.small import SMALL, Buttons, optimum
 from tests.agents.toy import Toy
-from viper_pipeline.agents.config import RunConfig
-from viper_pipeline.agents.run import train_agent
-from viper_pipeline.training.seeding import derive
+from viper_pipeline.agents.base import RunConfig
+from viper_pipeline.agents.train import train_agent
+from viper_pipeline.training.checkpoints import derive
 
 RUN = RunConfig(
     steps=600, envs=2, round_steps=12, random_steps=240, updates_per_step=0.5, eval_every=600, eval_episodes=2,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from tests.agents.dreamer.small import SMALL
-from viper_pipeline.agents.dreamer.plan2explore import Disagreement
-from viper_pipeline.agents.dreamer.rssm import State
+from viper_pipeline.agents.dreamer.actor_critic import Disagreement
+from viper_pipeline.agents.dreamer.world_model import State
 
 NOISY, LEARNABLE, UNKNOWN = 0, 1, 2
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tests.agents.test_replay import filled, numbers
-from viper_pipeline.agents.dreamer.sequences import draw
-from viper_pipeline.agents.replay import Replay
+from viper_pipeline.agents.replay import Replay, draw
 
 
 @pytest.mark.parametrize("capacity", [1000, 24])

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from tests.agents.dreamer.small import SMALL
-from viper_pipeline.agents.dreamer.behaviour import Actor, Critic, step
+from viper_pipeline.agents.dreamer.actor_critic import Actor, Critic, step
 from viper_pipeline.agents.dreamer.config import REFERENCE, DreamerConfig
 from viper_pipeline.agents.dreamer.world_model import Experience, WorldModel
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from viper_pipeline.agents.config import RunConfig
-from viper_pipeline.configs import Config
+from viper_pipeline.agents.base import RunConfig
+from viper_pipeline.core.config import Config
 
 REFERENCE = {
     "model_eps": 1e-8, "model_clip": 1000.0,

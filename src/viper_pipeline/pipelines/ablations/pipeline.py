@@ -7,16 +7,12 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from viper_pipeline.pipelines.ablations.config import STREAMED
-from viper_pipeline.pipelines.ablations.evaluate_way import evaluate_way
-from viper_pipeline.pipelines.ablations.report import report_ablations
-from viper_pipeline.pipelines.ablations.train_agent_beta import train_agent_beta
-from viper_pipeline.pipelines.ablations.train_context import train_context
-from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
-from viper_pipeline.pipelines.bind import bind, stage
-from viper_pipeline.pipelines.methods import learned_tasks
+from viper_pipeline.pipelines.ablations.nodes import evaluate_way, report_ablations, train_agent_beta, train_context
+from viper_pipeline.pipelines.agents.train_agent import train_agent_viper
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
 from viper_pipeline.pipelines.models.train_video_model import train_video_model
+from viper_pipeline.pipelines.params import STREAMED, learned_tasks
+from viper_pipeline.pipelines.wiring import bind, stage
 
 GROUP = "ablations"
 

@@ -7,11 +7,9 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from viper_pipeline.pipelines.agents.train_agent import train_agent
-from viper_pipeline.pipelines.agents.train_agent_amp import train_agent_amp
-from viper_pipeline.pipelines.agents.train_agent_viper import train_agent_viper
-from viper_pipeline.pipelines.bind import bind, stage
-from viper_pipeline.pipelines.methods import learned, learned_tasks
+from viper_pipeline.pipelines.agents.train_agent import train_agent, train_agent_amp, train_agent_viper
+from viper_pipeline.pipelines.params import learned, learned_tasks
+from viper_pipeline.pipelines.wiring import bind, stage
 
 
 def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:

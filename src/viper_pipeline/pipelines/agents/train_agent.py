@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from viper_pipeline.agents.base import AGENTS, Prior, RewardStream
-from viper_pipeline.agents.config import RunConfig
-from viper_pipeline.agents.run import train_agent as train
+from viper_pipeline.agents.base import AGENTS, Prior, RewardStream, RunConfig
+from viper_pipeline.agents.train import train_agent as train
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.data.episode import gif
+from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.envs import SUITES
+from viper_pipeline.pipelines.datasets import by_task
+from viper_pipeline.rewards.amp import AMP, AMPConfig
 from viper_pipeline.rewards.rnd import RND, RNDConfig
-from viper_pipeline.suites import SUITES
-from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.compute import ComputeConfig
-from viper_pipeline.training.curves import history_csv
+from viper_pipeline.rewards.viper import load_reward
+from viper_pipeline.training.artifacts import Directory, history_csv
+from viper_pipeline.training.checkpoints import derive
+from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.training.progress import Report
-from viper_pipeline.training.seeding import derive
-from viper_pipeline.videos.pictures import gif
 
 
 def train_agent(
@@ -85,3 +88,52 @@ def train_agent(
     }
     episode = gif(result.frames[::2], milliseconds=60)
     return Directory(kept, result.weights, {"curve.csv": history_csv(result.curve), "episode.gif": episode})
+
+
+def train_agent_viper(
+    frames: Mapping[str, Any],
+    compute: Mapping[str, Any],
+    tokenizer: Directory,
+    video_model: Directory,
+    reward: Directory,
+    *,
+    suite: str,
+    task: str,
+    model: str,
+    **rest: Any,
+) -> Directory:
+    """As `train_agent`. Refuses an environment whose frames are unlike those that the model was trained on."""
+    viper = load_reward(tokenizer, video_model, reward, task).to(ComputeConfig.model_validate(compute).begin())
+    viper.check(SUITES.get(suite)().frame_spec(task, frames))
+    return train_agent(frames=frames, compute=compute, reward=viper.stream(), suite=suite, task=task, **rest)
+
+
+def train_agent_amp(
+    frames: Mapping[str, Any],
+    amp: Mapping[str, Any],
+    *,
+    suite: str,
+    task: str,
+    **rest: Any,
+) -> Directory:
+    """As `train_agent`, with experts__<task>: files of expert videos. Refuses videos unlike what the agent sees."""
+    experts: dict[str, EpisodeFile] = by_task("experts", rest)
+    rest = {name: value for name, value in rest.items() if not name.startswith("experts__")}
+    simulator = SUITES.get(suite)()
+    for name, file in experts.items():
+        if found := file.spec.differences(simulator.frame_spec(name, frames)):
+            raise BadParams(
+                f"{file.path}: AMP compares these videos with what the agent sees, and they were made otherwise: "
+                f"{'; '.join(found)}; give suites.{suite}.datasets.{name} videos made as suites.{suite}.frames says, "
+                "unmasked and at stride 1"
+            )
+    videos = [episode.frames for file in experts.values() for episode in file.group("train")]
+    config = AMPConfig.model_validate(amp)
+    return train_agent(
+        frames=frames,
+        prior=lambda shape: AMP(config, shape),
+        videos=videos,
+        suite=suite,
+        task=task,
+        **rest,
+    )

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.errors import BadData
-from viper_pipeline.pipelines.values import Recording
-from viper_pipeline.suites import SUITES
-from viper_pipeline.suites.frames import Rect
-from viper_pipeline.videos.curate import CurationConfig, choose, shown
-from viper_pipeline.videos.importers import read_source
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.data.curation import CurationConfig, choose, shown
+from viper_pipeline.data.importers import read_source
+from viper_pipeline.envs import SUITES
+from viper_pipeline.envs.base import Rect
+from viper_pipeline.pipelines.datasets import Recording
 
 
 def curate_experts(

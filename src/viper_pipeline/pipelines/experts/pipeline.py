@@ -7,16 +7,11 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from viper_pipeline.pipelines.bind import bind, stage
+from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
-from viper_pipeline.pipelines.experts.record_baselines import record_baselines
-from viper_pipeline.pipelines.experts.record_demos import record_demos
-from viper_pipeline.pipelines.experts.record_episodes import record_episodes
-from viper_pipeline.pipelines.experts.record_player import record_player
-from viper_pipeline.pipelines.experts.train_oracle import train_oracle
-from viper_pipeline.pipelines.experts.train_planner import train_planner
-from viper_pipeline.pipelines.experts.train_player import train_player
-from viper_pipeline.suites import SUITES
+from viper_pipeline.pipelines.experts.record import record_baselines, record_demos, record_episodes, record_player
+from viper_pipeline.pipelines.experts.train_oracle import train_oracle, train_planner, train_player
+from viper_pipeline.pipelines.wiring import bind, stage
 
 
 def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:

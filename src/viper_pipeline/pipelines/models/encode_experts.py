@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from viper_pipeline.pipelines.values import Recording
+from viper_pipeline.data.episode import Episode
+from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.compute import ComputeConfig
-from viper_pipeline.videos.episode import Episode
-from viper_pipeline.videos.store import EpisodeFile
+from viper_pipeline.training.config import ComputeConfig
 
 
 def encode_experts(

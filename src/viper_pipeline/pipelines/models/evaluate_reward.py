@@ -8,19 +8,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from viper_pipeline.pipelines.values import by_task
-from viper_pipeline.rewards.evaluate import EvaluationConfig, arrived, pack, score_kinds
-from viper_pipeline.rewards.maps import surprise, surprise_film, surprise_rows
-from viper_pipeline.rewards.standardise import fit_scale
-from viper_pipeline.rewards.viper import ViperConfig, ViperReward
-from viper_pipeline.suites.frames import blacken
+from viper_pipeline.data.episode import gif, strip
+from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.envs.base import blacken
+from viper_pipeline.pipelines.datasets import by_task
+from viper_pipeline.rewards.evaluation import (
+    EvaluationConfig,
+    arrived,
+    pack,
+    score_kinds,
+    surprise,
+    surprise_film,
+    surprise_rows,
+)
+from viper_pipeline.rewards.viper import ViperConfig, ViperReward, fit_scale
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.compute import ComputeConfig
-from viper_pipeline.training.seeding import derive
+from viper_pipeline.training.checkpoints import derive
+from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.videos.pictures import gif, strip
-from viper_pipeline.videos.store import EpisodeFile
 
 
 def evaluate_reward(

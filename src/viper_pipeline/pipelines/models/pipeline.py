@@ -7,15 +7,13 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from viper_pipeline.pipelines.bind import bind, stage
-from viper_pipeline.pipelines.methods import learned_tasks
+from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.models.encode_experts import encode_experts
 from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_shared_model import train_shared_model
-from viper_pipeline.pipelines.models.train_shared_tokenizer import train_shared_tokenizer
-from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
-from viper_pipeline.pipelines.models.train_video_model import train_video_model
-from viper_pipeline.suites import SUITES
+from viper_pipeline.pipelines.models.train_tokenizer import train_shared_tokenizer, train_tokenizer
+from viper_pipeline.pipelines.models.train_video_model import train_shared_model, train_video_model
+from viper_pipeline.pipelines.params import learned_tasks
+from viper_pipeline.pipelines.wiring import bind, stage
 
 
 def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:

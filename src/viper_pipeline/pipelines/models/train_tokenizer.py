@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from viper_pipeline.pipelines.values import by_task
-from viper_pipeline.suites.frames import blacken
-from viper_pipeline.tokenizers.foreground import Foreground, median_backgrounds
-from viper_pipeline.tokenizers.reconstructions import picture, quality, reconstruct
-from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig
-from viper_pipeline.training.artifacts import Directory
-from viper_pipeline.training.compute import ComputeConfig
-from viper_pipeline.training.curves import history_csv
+from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.data.sampler import ClipSampler
+from viper_pipeline.envs.base import blacken
+from viper_pipeline.pipelines.datasets import by_task
+from viper_pipeline.tokenizers import load_tokenizer
+from viper_pipeline.tokenizers.base import picture, quality, reconstruct
+from viper_pipeline.tokenizers.vqgan import VQGAN, Foreground, VQGANConfig, median_backgrounds
+from viper_pipeline.training.artifacts import Directory, history_csv
+from viper_pipeline.training.checkpoints import derive, seed_everything
+from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.training.loop import train
 from viper_pipeline.training.progress import Report
-from viper_pipeline.training.seeding import derive, seed_everything
-from viper_pipeline.videos.clips import ClipSampler
-from viper_pipeline.videos.store import EpisodeFile
 
 SHOWN = 500  # frames of a kind that are measured; evenly spaced
 
@@ -121,3 +120,28 @@ def spread(frames: np.ndarray, again: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def baseline_frames(experts: EpisodeFile, baselines: EpisodeFile) -> np.ndarray:
     """Frames of random and idle episodes, masked as the expert set is."""
     return blacken(some_frames(baselines, "episodes"), experts.spec.mask)
+
+
+def train_shared_tokenizer(
+    config: Mapping[str, Any],
+    held_out_tasks: Sequence[str],
+    seed: int,
+    compute: Mapping[str, Any],
+    scratch: Path,
+    *,
+    suite: str,
+    **files: EpisodeFile,
+) -> Directory:
+    """experts__, baselines__<task> -> weights of the tasks that are not in `held_out_tasks`, and pictures of all."""
+    kept = {name: file for name, file in files.items() if name.partition("__")[2] not in held_out_tasks}
+    learned = train_tokenizer(config, seed, compute, scratch, suite=suite, **kept)
+    module = load_tokenizer(learned)
+    metrics, pictures = dict(learned.config["metrics"]), dict(learned.files)
+    for task in held_out_tasks:
+        experts, baselines = files[f"experts__{task}"], files[f"baselines__{task}"]
+        kinds = {"held_out": some_frames(experts, "held_out"), "random": baseline_frames(experts, baselines)}
+        background = median_backgrounds([kinds["random"]])[0]
+        again = {kind: reconstruct(module, frames) for kind, frames in kinds.items()}
+        metrics[task] = {k: quality(f, again[k], foreground(f, background)) for k, f in kinds.items()}
+        pictures[f"reconstructions_{task}.png"] = picture([spread(f, again[kind]) for kind, f in kinds.items()])
+    return Directory(learned.config | {"metrics": metrics}, learned.tensors, pictures)

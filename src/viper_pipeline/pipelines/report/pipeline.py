@@ -7,12 +7,9 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from viper_pipeline.pipelines.bind import stage
-from viper_pipeline.pipelines.methods import learned
-from viper_pipeline.pipelines.report.aggregate import aggregate
-from viper_pipeline.pipelines.report.draw_figures import draw_figures
-from viper_pipeline.pipelines.report.write_cards import write_cards
-from viper_pipeline.pipelines.report.write_report import write_report
+from viper_pipeline.pipelines.params import learned
+from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
+from viper_pipeline.pipelines.wiring import stage
 
 
 def create(

@@ -1,0 +1,27 @@
+"""What every component's configuration has in common: frozen, typed, and no unknown keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import InitErrorDetails
+
+
+class Config(BaseModel):
+    """A frozen block of params.yaml; a misspelt key is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def component(kind: type[Config], name: str | tuple[str, ...], block: Any) -> Config:
+    """A component's block; its mistakes are named with the block's name."""
+    place = (name,) if isinstance(name, str) else name
+    try:
+        return kind.model_validate(block)
+    except ValidationError as error:
+        details = [
+            InitErrorDetails(type=e["type"], loc=(*place, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
+            for e in error.errors()
+        ]
+        raise ValidationError.from_exception_data(place[-1], details) from error

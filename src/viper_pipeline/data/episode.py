@@ -1,0 +1,66 @@
+"""One recorded rollout."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A video with its true rewards.
+
+    frames: uint8 (T, H, W, C), or int16 codes (T, h, w).
+    rewards: float32 (T,); rewards[t] was paid on arriving at frame t, rewards[0] is 0; all NaN where nobody knows.
+    """
+
+    frames: np.ndarray
+    rewards: np.ndarray
+    seed: int = 0
+    kind: str = "expert"
+
+    @property
+    def ret(self) -> float:
+        """The true return: the sum of the rewards, NaN if unknown."""
+        return float(np.sum(self.rewards, dtype=np.float64))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def unknown_rewards(length: int) -> np.ndarray:
+    """Rewards of a video that came without any, (T,)."""
+    return np.full(length, np.nan, np.float32)
+
+
+def png(image: np.ndarray, zoom: int = 1) -> bytes:
+    """uint8 (H, W, 3) -> PNG, each pixel `zoom` times as large."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(image).repeat(zoom, 0).repeat(zoom, 1)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def strip(rows: Sequence[np.ndarray], zoom: int = 1) -> bytes:
+    """Videos uint8 (T, H, W, 3), one a row, their frames side by side -> PNG."""
+    lines = [np.concatenate(list(np.asarray(row)), 1) for row in rows]
+    width = max(line.shape[1] for line in lines)
+    return png(np.concatenate([np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0))) for line in lines]), zoom)
+
+
+def gif(frames: np.ndarray, milliseconds: int = 50, zoom: int = 2) -> bytes:
+    """A video uint8 (T, H, W, 3) -> GIF."""
+    images = [Image.fromarray(f.repeat(zoom, 0).repeat(zoom, 1)).quantize(64) for f in np.asarray(frames)]
+    buffer = io.BytesIO()
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
+    return buffer.getvalue()
+
+
+def resized(frames: np.ndarray, size: int) -> np.ndarray:
+    """uint8 (T, H, W, 3) -> (T, size, size, 3): each new pixel is the mean of the area it covers."""
+    if frames.shape[1:3] == (size, size):
+        return frames
+    return np.stack([np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BOX)) for frame in frames])

@@ -1,0 +1,135 @@
+"""Importers: a folder or file of somebody's videos -> episodes, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.registry import Plugs
+from viper_pipeline.data.episode import Episode, resized
+from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, verify, write_groups
+from viper_pipeline.envs.base import FrameSpec
+
+IMPORTERS = Plugs(
+    "importer",
+    {
+        "episodes": "viper_pipeline.data.importers:read",
+        "npz": "viper_pipeline.data.importers.npz:read",
+        "rlbench": "viper_pipeline.data.importers.rlbench:read",
+        "video": "viper_pipeline.data.importers.video:read",
+    },
+)
+"""Each target is a function (path, size, **about) -> iterator of Episode, with frames uint8 (T, size, size, 3).
+
+about: the `camera` and the `task` that are wanted, for folders that hold several.
+"""
+
+
+NO_EPISODES = "holds no episode in group 'episodes'; give videos as they were recorded, not an expert set or codes"
+
+
+class InMemory(Sequence[Episode]):
+    """Imported episodes, all read and checked."""
+
+    def __init__(self, episodes: Sequence[Episode]) -> None:
+        self.episodes = list(episodes)
+
+    def __len__(self) -> int:
+        return len(self.episodes)
+
+    def __getitem__(self, i):  # type: ignore[no-untyped-def]
+        return self.episodes[i]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kind of each episode."""
+        return tuple(e.kind for e in self.episodes)
+
+    @property
+    def returns(self) -> np.ndarray:
+        """True return of each episode, (N,); NaN where unknown."""
+        return np.array([e.ret for e in self.episodes])
+
+
+def read_source(kind: str, path: Path, size: int, **about: Any) -> tuple[EpisodeGroup | InMemory, FrameSpec | None]:
+    """All episodes of a source, and how its frames were made if the source says so."""
+    if not Path(path).exists():
+        raise BadData(f"{path}: there is no such file or folder; datasets.<task>.path in params.yaml names it")
+    if kind == "episodes":
+        file = EpisodeFile(path)
+        if file.payload != "frames" or not len(file.group("episodes")):
+            raise BadData(f"{path}: {NO_EPISODES} (groups: {', '.join(file.groups) or 'none'})")
+        return file.group("episodes"), file.spec
+    return InMemory(list(read(kind, path, size, **about))), None
+
+
+def read(kind: str, path: Path, size: int, **about: Any) -> Iterator[Episode]:
+    """Episodes of a folder or file, checked one by one. Raises BadData naming the file and the reason."""
+    number = -1
+    for number, episode in enumerate(IMPORTERS.get(kind)(Path(path), size, **about)):  # noqa: B007
+        yield episode
+    if number < 0:
+        raise BadData(f"{path}: {NO_EPISODES}")
+
+
+def checked(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray:
+    """frames if they are uint8 (T >= least, H, W, 3); else BadData."""
+    if frames.dtype != np.uint8:
+        raise BadData(f"{path}: frames are {frames.dtype}, not uint8")
+    if frames.ndim != 4 or frames.shape[-1] != 3:
+        raise BadData(f"{path}: frames have shape {frames.shape}, not (T, H, W, 3)")
+    if len(frames) < least:
+        raise BadData(f"{path}: {len(frames)} frames, at least {least} are needed")
+    if not min(frames.shape[1:3]):
+        raise BadData(f"{path}: frames are empty, {frames.shape}")
+    return frames
+
+
+def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec: FrameSpec) -> str:
+    """Convert everything at `path`; says in one line what was written. Raises BadData and writes nothing otherwise.
+
+    spec: how frames of this suite and task are made. Nobody knows what drew an imported video; an episodes file
+    knows it, and keeps what it says, so that a reward can refuse frames of another kind.
+    """
+    if kind == "episodes":
+        verify(path)
+        spec = EpisodeFile(path).spec.model_copy(update={"size": spec.size})
+    else:
+        spec = spec.model_copy(update={"gl_backend": "unknown", "library": "unknown"})
+    lineage = {"steps": {}, "imported": {"kind": kind, "path": Path(path).name}}
+    write_groups(
+        out,
+        {"episodes": read(kind, Path(path), spec.size, camera=spec.camera, task=task)},
+        suite=suite,
+        task=task,
+        spec=spec,
+        lineage=lineage,
+    )
+    file = EpisodeFile(out)
+    group = file.group("episodes")
+    line = f"{out}: {len(group)} episodes, {int(group.starts[-1])} frames of {spec.size}x{spec.size}"
+    file.close()
+    return line
+
+
+ENDINGS = {".npz": "npz", ".h5": "episodes"}
+
+
+def kind_of(path: Path) -> str:
+    """`npz`, `episodes`, or `video` for everything else."""
+    path = Path(path)
+    if path.is_dir():
+        return "npz" if any(path.rglob("*.npz")) else "video"
+    return ENDINGS.get(path.suffix.lower(), "video")
+
+
+def read_episodes(path: Path, size: int, **_: object) -> Iterator[Episode]:
+    """Group `episodes` of a file, which must be as it was written."""
+    verify(path)
+    for episode in EpisodeFile(path).group("episodes"):
+        frames = resized(checked(episode.frames, path), size)
+        yield Episode(frames, episode.rewards, episode.seed, episode.kind)

@@ -1,0 +1,13 @@
+"""Suites: families of environments that share one tokenizer."""
+
+from viper_pipeline.core.registry import Plugs
+
+SUITES = Plugs(
+    "suite",
+    {
+        "dmc": "viper_pipeline.envs.dmc:DMC",
+        "atari": "viper_pipeline.envs.atari:Atari",
+        "tabletop": "viper_pipeline.envs.robosuite:Tabletop",
+        "rlbench": "viper_pipeline.envs.rlbench:RLBench",
+    },
+)

@@ -1,1 +1,0 @@
-"""What a profile costs, before any of it is run."""

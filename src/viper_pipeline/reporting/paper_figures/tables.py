@@ -1,0 +1,272 @@
+"""Tables 1 to 4: what the paper used, what profiles/paper.yaml says, and what has been run here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from viper_pipeline.reporting.paper_figures.base import Drawn, Part
+from viper_pipeline.reporting.results import Evidence
+
+Row = tuple[str, str, tuple[str, ...]]
+"""The paper's words, our field in the component's block, and the paper's values by suite."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One table: the component whose settings it lists, and the suites that the paper's columns are of."""
+
+    name: str
+    component: str  # tokenizer, video_model, agent
+    block: str  # of a suite in params.yaml
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+TABLES = {
+    "table1": Setting(
+        "VQ-GAN",
+        "tokenizer",
+        "tokenizer",
+        ("dmc", "atari", "rlbench"),
+        (
+            ("Input size", "frames.size", ("64",) * 3),
+            ("Latent size", "grid", ("8, 8", "16, 16", "16, 16")),
+            ("Commitment loss coefficient", "quantiser.commitment", ("0.25",) * 3),
+            ("Batch size", "training.batch_size", ("128",) * 3),
+            ("Learning rate", "training.learning_rate", ("0.0001",) * 3),
+            ("Learning rate schedule", "training.schedule", ("constant",) * 3),
+            ("Training steps", "training.steps", ("200000",) * 3),
+            ("Base channels", "channels", ("128",) * 3),
+            ("Channel multipliers", "multipliers", ("1, 1, 2, 2", "1, 2, 2", "1, 2, 2")),
+            ("Residual blocks", "blocks", ("1", "1", "2")),
+            ("Codebook size", "quantiser.size", ("1024",) * 3),
+            ("Codebook dimension", "quantiser.dim", ("64",) * 3),
+            ("Perceptual loss weight", "perceptual.weight", ("0.1",) * 3),
+            ("Discriminator base features", "discriminator.width", ("32",) * 3),
+            ("Discriminator gradient penalty", "discriminator.r1_gamma", ("1e8, of the batch's mean",) * 3),
+            ("Discriminator largest features", "discriminator.max_width", ("512",) * 3),
+            ("Discriminator minibatch group", "discriminator.group", ("4",) * 3),
+            ("Discriminator loss weight", "discriminator.weight", ("0.1",) * 3),
+        ),
+    ),
+    "table2": Setting(
+        "VideoGPT and MaskGIT",
+        "video_model",
+        "videogpt",
+        ("dmc", "atari", "rlbench"),
+        (
+            ("Sequence length", "window", ("16", "16", "4")),
+            ("Frame skip", "curation.stride", ("1", "1", "4")),
+            ("Latent size", "grid", ("8, 8", "16, 16", "16, 16")),
+            ("Number of classes", "tasks", ("16", "8", "34 (multi-task)")),
+            ("Batch size", "training.batch_size", ("32",) * 3),
+            ("Learning rate", "training.learning_rate", ("0.0001",) * 3),
+            ("Learning rate schedule", "training.schedule", ("constant",) * 3),
+            ("Training steps", "training.steps", ("500000",) * 3),
+            ("Adam betas", "training.betas", ("0.9, 0.999",) * 3),
+            ("Hidden dim", "width", ("256", "512", "256 (multi-task 512)")),
+            ("Feedforward dim", "feedforward", ("1024", "2048", "1024 (multi-task 2048)")),
+            ("Heads", "heads", ("8",) * 3),
+            ("Layers", "layers", ("8",) * 3),
+            ("Dropout", "dropout", ("0",) * 3),
+        ),
+    ),
+    "table3": Setting(
+        "DreamerV3",
+        "agent",
+        "dreamer",
+        ("dmc", "atari", "rlbench"),
+        (
+            ("Replay capacity", "runs.capacity", ("1000000",) * 3),
+            ("Batch size", "batch_size", ("16",) * 3),
+            ("Batch length", "batch_length", ("64",) * 3),
+            ("MLP size", "units", ("512", "1024", "1024")),
+            ("MLP layers", "layers", ("2", "4", "4")),
+            ("RSSM size", "deter", ("512", "4096", "4096")),
+            ("Latents", "stoch", ("32",) * 3),
+            ("Classes a latent", "classes", ("32",) * 3),
+            ("KL balancing", "kl_balance", ("0.667",) * 3),
+            ("Imagination horizon", "horizon", ("15",) * 3),
+            ("Discount", "gamma", ("0.995",) * 3),
+            ("Return lambda", "mix", ("0.95",) * 3),
+            ("Target update interval", "slow_every", ("50",) * 3),
+            ("Gradient clipping", "model_clip", ("100",) * 3),
+            ("Learning rate", "model_rate", ("0.0001",) * 3),
+            ("Adam epsilon", "model_eps", ("0.000001",) * 3),
+            ("Plan2Explore ensemble size", "members", ("10",) * 3),
+        ),
+    ),
+    "table4": Setting(
+        "DrQ with RND",
+        "agent",
+        "drq",
+        ("dmc",),
+        (
+            ("MLP size", "hidden", ("256, 256",)),
+            ("CNN features", "channels", ("32, 64, 128, 256",)),
+            ("CNN filters", "kernels", ("3, 3, 3, 3",)),
+            ("CNN strides", "strides", ("2, 2, 2, 2",)),
+            ("Learning rate", "learning_rate", ("0.0003",)),
+            ("Discount", "gamma", ("0.99",)),
+            ("Number of critics", "critics", ("2",)),
+            ("Tau", "tau", ("0.005",)),
+            ("Initial temperature", "temperature", ("0.1",)),
+            ("Augmentation: random crop, pixels of padding", "shift", ("random crop",)),
+            ("RND CNN features", "exploration.channels", ("32, 64, 64",)),
+            ("RND MLP size", "exploration.hidden", ("512, 512",)),
+            ("RND learning rate", "exploration.learning_rate", ("0.0003",)),
+            ("RND exploration weight", "exploration.weight", ("1",)),
+        ),
+    ),
+}
+OUTSIDE = ("frames", "curation", "runs", "exploration")
+"""Blocks of a suite that a row may name in the place of the component's own."""
+DEFAULT = "default"
+
+
+def artifact_configs(evidence: Evidence, table: Setting, suite: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """The settings that the artifact itself carries, defaults and all; and the name of the input that it is."""
+    if table.component == "tokenizer" and (suite,) in evidence.tokenizers:
+        config = evidence.tokenizers[suite,].config
+        return {**config.get("model", {}), "grid": config.get("grid")}, (f"tokenizer__{suite}",)
+    if table.component == "video_model":
+        for (s, model), directory in evidence.video_models.items():
+            if s == suite and model == paying(evidence, suite):
+                more = {"grid": directory.config.get("grid"), "tasks": len(directory.config.get("tasks", []))}
+                return {**directory.config.get("model", {}), **more}, (f"video_model__{s}__{model}",)
+    if table.component == "agent":
+        for key, kept in evidence.run_configs.items():
+            if key[0] == suite and key[3] == table.block:
+                return kept.get("agent", {}), ("__".join(("run", *key)),)
+    return {}, ()
+
+
+def paying(evidence: Evidence, suite: str) -> str:
+    """The video model that the suite's reward is made of."""
+    return str(evidence.settings.get(suite, {}).get("reward", {}).get("model", "videogpt"))
+
+
+def lookup(block: Mapping[str, Any], dotted: str) -> Any:
+    """The value at `a.b`, or None."""
+    value: Any = block
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def words(value: Any) -> str:
+    """A value as the tables print it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(words(v) for v in value)
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".") if value < 1e4 else f"{value:g}"
+    return str(value)
+
+
+def same(a: str, b: str) -> bool:
+    """Whether two printed values are one: 0 and 0.0 are."""
+    try:
+        return float(a) == float(b)
+    except ValueError:
+        return a == b
+
+
+def said(block: Mapping[str, Any], component: Mapping[str, Any], field: str) -> str:
+    """A field's value: of the suite's block where it names one, else of the component's."""
+    if field.split(".")[0] in OUTSIDE:
+        return words(lookup(block, field)) or (DEFAULT if block else "")
+    if field == "grid" and "grid" not in component:
+        return ""  # it follows from the frames and the multipliers
+    if field == "tasks" and "tasks" not in component:
+        return words(len(block.get("tasks", []))) if block else ""
+    if field == "perceptual.weight" and lookup(component, "perceptual.kind") == "none":
+        return "off"
+    return words(lookup(component, field)) or (DEFAULT if component else "")
+
+
+def parts(evidence: Evidence, name: str) -> list[Part]:
+    """Three columns a suite of the paper: its own values, its profile, and what has been run."""
+    table = TABLES[name]
+    made = [Part("the paper's values", 1)]
+    for suite in table.columns:
+        _, sources = artifact_configs(evidence, table, suite)
+        profile = table.block in evidence.paper.get(suite, {})
+        said = "" if profile else f"profiles/paper.yaml has no block suites.{suite}.{table.block}"
+        made.append(Part(f"paper profile, {suite}", int(profile), 1, said))
+        made.append(
+            Part(f"run, {suite}", int(bool(sources)), 1, "" if sources else f"no {table.name} trained", sources)
+        )
+    return made
+
+
+def draw(evidence: Evidence, name: str) -> Drawn:
+    """Three columns a suite: the paper, the paper's profile, and the run; suites without a run keep the first two."""
+    table = TABLES[name]
+    header, columns = ["setting", "field"], []
+    for number, suite in enumerate(table.columns):
+        ours, sources = artifact_configs(evidence, table, suite)
+        profile = evidence.paper.get(suite, {})
+        header += [f"{suite}: paper"]
+        columns.append([row[2][number] for row in table.rows])
+        if table.block in profile:
+            header.append(f"{suite}: paper profile")
+            component = profile[table.block]
+            columns.append([said(profile, component, row[1]) for row in table.rows])
+        if sources:
+            header.append(f"{suite}: this run")
+            block = evidence.settings.get(suite, {})
+            columns.append([said(block, ours, row[1]) for row in table.rows])
+    rows: list[Sequence[str]] = [header]
+    for number, row in enumerate(table.rows):
+        rows.append([row[0], row[1], *(column[number] for column in columns)])
+    trained = [s for s in table.columns if artifact_configs(evidence, table, s)[1]]
+    return Drawn(
+        None,
+        f"{table.name}. What was run is read from the artifact itself ({', '.join(trained) or 'none'}); `default`: not "
+        "set, see the field's description. docs/paper_and_code.md says where the reference code differs.",
+        rows=rows,
+    )
+
+
+BY_TASK = ("datasets", "oracles")
+"""Blocks with a part for each task; tasks that were not run are no difference of settings."""
+UNSET = "not set"
+
+
+class Difference(NamedTuple):
+    """One setting."""
+
+    field: str
+    ours: str
+    paper: str
+
+
+def flat(block: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as (dotted name, printed value)."""
+    if isinstance(block, Mapping):
+        for key, value in block.items():
+            yield from flat(value, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, words(block)
+
+
+def differences(ours: Mapping[str, Any], paper: Mapping[str, Any]) -> list[Difference]:
+    """Two blocks of a suite -> the settings whose printed values differ, in the order of ours, then the paper's."""
+    tasks = set(ours.get("tasks", []))
+    mine, theirs = dict(flat(ours)), dict(flat(paper))
+
+    def counts(field: str) -> bool:
+        block, _, rest = field.partition(".")
+        return block not in BY_TASK or rest.split(".")[0] in tasks
+
+    return [
+        Difference(field, mine.get(field, UNSET), theirs.get(field, UNSET))
+        for field in dict.fromkeys([*mine, *theirs])
+        if counts(field) and not same(mine.get(field, UNSET), theirs.get(field, UNSET))
+    ]

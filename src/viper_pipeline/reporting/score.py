@@ -1,0 +1,84 @@
+"""`viper score`: how likely a reward finds each frame of somebody's videos, as a table, JSON, or a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viper_pipeline.core.files import atomic_path
+from viper_pipeline.data.importers import kind_of, read
+from viper_pipeline.reporting.plots import axes
+from viper_pipeline.rewards.pretrained import RewardModel
+from viper_pipeline.rewards.viper import ViperReward
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A video's scores. nats (T,): ln p of each frame; rewards (T - 1,): of the transitions that lead to frames 1.."""
+
+    name: str
+    task: str
+    nats: np.ndarray
+    rewards: np.ndarray
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        numbers = {"nats": self.nats.tolist(), "rewards": self.rewards.tolist()}
+        return {"video": self.name, "task": self.task, **numbers}
+
+
+def score_videos(model: RewardModel, paths: Sequence[Path], task: str | None) -> list[Scored]:
+    """Every video at `paths`, each a file or a folder of videos. Raises BadData for what is no video.
+
+    Frames are resized to the model's. Nobody can know how the frames of a film were made: see the model's card.
+    """
+    task = model.known(task)
+    reward, scored = model.of(task), []
+    for path in paths:
+        for name, frames in _videos(path, reward.spec.size):
+            nats = model.score(frames, task)
+            scored.append(Scored(name, task, nats, reward.scaled(nats[1:])))
+    return scored
+
+
+def _videos(path: Path, size: int) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, frames (T, size, size, 3)) of every video of a file or folder."""
+    kind = kind_of(path)
+    for number, episode in enumerate(read(kind, path, size)):
+        yield f"{path}" if path.is_file() and kind != "episodes" else f"{path} #{number}", episode.frames
+
+
+def table(scored: Sequence[Scored]) -> str:
+    """A line for each video, and one for each of its frames."""
+    lines = []
+    for video in scored:
+        mean, reward = video.nats[1:].mean(), video.rewards.mean()
+        lines.append(
+            f"{video.name}: {len(video.nats)} frames, {video.task}: {mean:.2f} nats, reward {reward:.3f} (means)"
+        )
+        lines.append(f"{'frame':>7} {'nats':>10} {'reward':>8}")
+        lines.append(f"{0:>7} {video.nats[0]:>10.2f} {'':>8}".rstrip())
+        pairs = zip(video.nats[1:], video.rewards, strict=True)
+        lines += [f"{t:>7} {nats:>10.2f} {reward:>8.3f}" for t, (nats, reward) in enumerate(pairs, 1)]
+    return "\n".join(lines)
+
+
+def draw(scored: Sequence[Scored], reward: ViperReward, path: Path) -> None:
+    """Nats of each frame, a line for each video, between the levels of experts and of the better floor -> a picture."""
+    scale = reward.scale if reward.config.scale.kind == "range" else None  # other scales know no such levels
+    figure, (panel,) = axes(1, width=8)
+    for video in scored:
+        panel.plot(np.arange(1, len(video.nats)), video.nats[1:], label=Path(video.name).name, lw=1.2)
+    if scale is not None:
+        panel.axhline(scale.zero + scale.unit, color="#000000", ls="--", lw=1, label="held-out experts")
+        panel.axhline(scale.zero, color="#D55E00", ls=":", lw=1, label="better of random and idle")
+    panel.set_xlabel("frame")
+    panel.set_ylabel("ln p(frame given the last), nats")
+    panel.set_title(scored[0].task)
+    panel.legend(fontsize=8, frameon=False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=120)

@@ -1,0 +1,159 @@
+"""Does the reward tell experts from others? Scores of held-out, random and perturbed videos (paper 4.2, Fig 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from viper_pipeline.core.config import Config
+from viper_pipeline.rewards.viper import ViperReward
+
+
+def perturbed(length: int, freeze_at: tuple[int, ...], seed: int) -> dict[str, np.ndarray]:
+    """For videos of `length` frames: name -> the index (length,) of the frame shown at each step.
+
+    `frozen_S` plays the expert up to step S and then stands still; `frozen_0` never moves at all.
+    """
+    steps = np.arange(length)
+    indices = {f"frozen_{s}": np.minimum(steps, s) for s in freeze_at if s < length - 1}
+    indices["shuffled"] = np.random.default_rng(seed).permutation(length)
+    indices["reversed"] = steps[::-1].copy()
+    return indices
+
+
+Scores = dict[str, list[np.ndarray]]
+"""kind of video -> for each video the nats (T,) of its frames."""
+
+
+class EvaluationConfig(Config):
+    """What is scored besides held-out experts."""
+
+    freeze_at: tuple[int, ...] = Field(
+        (0, 20, 120),
+        description="steps at which a perturbed expert stands still for good, frames of the model",
+    )
+    episodes: int = Field(40, gt=0, description="episodes of a kind that are scored at most (Fig 5: 40)")
+
+
+def score_episodes(reward: ViperReward, videos: Sequence[Tensor]) -> list[np.ndarray]:
+    """videos: codes (T, h, w), of any lengths -> nats (T,) of each. Videos of a length share their batches."""
+    scores: list[np.ndarray] = [np.zeros(0)] * len(videos)
+    for length in sorted({len(v) for v in videos}):
+        rows = [i for i, v in enumerate(videos) if len(v) == length]
+        nats = reward.log_prob(torch.stack([videos[i] for i in rows]).long()).float().numpy()
+        for i, row in zip(rows, nats, strict=True):
+            scores[i] = row
+    return scores
+
+
+def score_kinds(
+    reward: ViperReward,
+    kinds: Mapping[str, Sequence[Tensor]],
+    config: EvaluationConfig,
+    seed: int,
+    doubts: Mapping[str, Sequence[np.ndarray]] | None = None,
+) -> Scores:
+    """Score every kind of video, and the perturbed versions of `held_out`.
+
+    doubts: what is taken off the nats of each frame (T,) of each video, by kind; None: nothing.
+    """
+    shown: dict[str, list[tuple[str, int, np.ndarray]]] = {
+        kind: [(kind, i, np.arange(len(v))) for i, v in enumerate(videos[: config.episodes])]
+        for kind, videos in kinds.items()
+    }
+    for number, codes in enumerate(kinds["held_out"][: config.episodes]):
+        for name, index in perturbed(len(codes), config.freeze_at, seed + number).items():
+            shown.setdefault(name, []).append(("held_out", number, index))
+    scores = {
+        name: score_episodes(reward, [kinds[kind][i][torch.as_tensor(index)] for kind, i, index in rows])
+        for name, rows in shown.items()
+    }
+    if doubts is not None:
+        for name, rows in shown.items():
+            scores[name] = [s - doubts[kind][i][index] for s, (kind, i, index) in zip(scores[name], rows, strict=True)]
+    return scores
+
+
+def arrived(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """All per-transition scores of some videos, (sum of T - 1,): the first frame of a video is no transition's."""
+    return np.concatenate([s[1:] for s in scores]) if scores else np.zeros(0)
+
+
+def episode_means(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean score of a transition of each video, (N,)."""
+    return np.array([s[1:].mean() for s in scores])
+
+
+def pack(task: str, scores: Scores, returns: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Per-frame nats of each kind, end to end, with the videos' lengths and true returns beside them."""
+    packed = {}
+    for kind, rows in scores.items():
+        packed[f"{task}/{kind}/nats"] = torch.as_tensor(np.concatenate(rows), dtype=torch.float32)
+        packed[f"{task}/{kind}/lengths"] = torch.tensor([len(row) for row in rows])
+        if kind in returns:
+            packed[f"{task}/{kind}/returns"] = torch.as_tensor(returns[kind], dtype=torch.float64)
+    return packed
+
+
+def unpack(task: str, tensors: Mapping[str, Tensor]) -> tuple[Scores, dict[str, np.ndarray]]:
+    """The scores that `pack` put away, and the true returns of the kinds that have any."""
+    kinds = sorted({name.split("/")[1] for name in tensors if name.startswith(f"{task}/")})
+    scores = {}
+    for kind in kinds:
+        lengths = tensors[f"{task}/{kind}/lengths"].tolist()
+        scores[kind] = [part.numpy() for part in tensors[f"{task}/{kind}/nats"].split(lengths)]
+    returns = {k: tensors[name].numpy() for k in kinds if (name := f"{task}/{k}/returns") in tensors}
+    return scores, returns
+
+
+SHOWN = 10  # frames of a video on a strip
+FILMED = 50  # and on film, every second one
+DARKEST = 99.0  # percentile of surprise, over all that is shown, that gets the end of the colour map
+
+
+def surprise(reward: ViperReward, frames: np.ndarray) -> np.ndarray:
+    """frames (T, H, W, C) uint8 of a video -> minus the nats of each code, enlarged to the frames: (T, H, W)."""
+    nats = reward.log_prob(reward.encode(frames)[None], per_code=True)[0].float()
+    size = frames.shape[1:3]
+    return -torch.nn.functional.interpolate(nats[None], size, mode="bilinear", align_corners=False)[0].numpy()
+
+
+def surprise_rows(
+    videos: Mapping[str, np.ndarray],
+    surprises: Mapping[str, np.ndarray],
+    begin: int = 0,
+    every: int = 5,
+    count: int = SHOWN,
+) -> list[np.ndarray]:
+    """kind -> a video (T, H, W, C), and its surprise (T, H, W) -> two rows a kind: frames, and maps over grey frames.
+
+    The colours of all rows have one scale, so that kinds can be compared; bright is surprising. Rows (count, H, W, 3),
+    shorter where a video ends.
+    """
+    shown = slice(begin, begin + count * every, every)
+    maps = {kind: surprises[kind][shown] for kind in videos}
+    low = min(m.min() for m in maps.values())
+    high = np.percentile(np.concatenate(list(maps.values())), DARKEST)
+    colours = matplotlib.colormaps["inferno"]
+    rows = []
+    for kind, video in videos.items():
+        grey = np.stack([np.asarray(Image.fromarray(f).convert("L").convert("RGB")) for f in video[shown]])
+        tint = (255 * colours((maps[kind] - low) / max(high - low, 1e-6))[..., :3]).astype(np.uint8)
+        rows += [video[shown], (grey // 3 + tint // 3 * 2).astype(np.uint8)]
+    return rows
+
+
+def surprise_film(videos: Mapping[str, np.ndarray], surprises: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The same as a film (T, 2 H, kinds W, 3): kinds side by side, frames above maps, as long as the shortest video."""
+    rows = surprise_rows(videos, surprises, every=2, count=FILMED)
+    length = min(len(row) for row in rows)
+    columns = [
+        np.concatenate([above[:length], below[:length]], 1) for above, below in zip(rows[::2], rows[1::2], strict=True)
+    ]
+    return np.concatenate(columns, 2)

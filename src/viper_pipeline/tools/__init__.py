@@ -1,0 +1,1 @@
+"""What the pipelines cost on a machine: timed probes and a table."""

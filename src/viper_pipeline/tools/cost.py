@@ -1,0 +1,246 @@
+"""`viper cost`: hours, memory and disk of a profile, from a few timed steps of each kind of stage."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
+from viper_pipeline.core.files import atomic_write
+from viper_pipeline.envs import SUITES
+from viper_pipeline.experts.sb3 import OracleConfig
+from viper_pipeline.experts.search import SearchConfig
+from viper_pipeline.pipelines.params import Params, SuiteConfig, validate
+from viper_pipeline.rewards.evaluation import perturbed
+
+
+@dataclass(frozen=True)
+class Work:
+    """All runs of one stage of one suite."""
+
+    suite: str
+    stage: str
+    runs: int
+    units: dict[str, float] = field(default_factory=dict)  # unit -> how many, over all runs
+    memory: float = 0.0  # bytes of a run that grow with its settings: the replay
+    disk: float = 0.0  # bytes of all outputs, uncompressed
+
+
+def work_of(params: Params) -> list[Work]:
+    """Every stage that takes time. Oracles count as if none stopped early, and episodes as if all were whole."""
+    return [work for name, suite in params.suites.items() for work in _suite(name, suite, len(params.seeds))]
+
+
+def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
+    simulator = SUITES.get(name)()
+    tasks = suite.tasks
+    specs = {task: simulator.frame_spec(task, suite.frames.model_dump()) for task in tasks}
+    frames = {task: simulator.episode_steps(task, spec) + 1 for task, spec in specs.items()}
+    pixels = suite.frames.size**2 * 3
+    recipes = {task: suite.oracles[task] for task in tasks if task in suite.oracles}
+    steps = sum(recipe.steps for recipe in recipes.values() if isinstance(recipe, OracleConfig))
+    ahead = sum(frames[task] * r.imagined for task, r in recipes.items() if isinstance(r, SearchConfig))
+    yield Work(name, "train_oracle", len(tasks), {"oracle step": steps} if steps else {})
+    for stage, episodes in (
+        ("record_episodes", suite.record.expert + suite.record.noisy),
+        ("record_baselines", suite.baselines.random + suite.baselines.idle),
+    ):
+        drawn = episodes * sum(frames.values())
+        units = {"frame drawn": drawn}
+        if ahead and stage == "record_episodes":
+            units["step imagined"] = episodes * ahead
+        yield Work(name, stage, len(tasks), units, disk=drawn * pixels)
+    curation = suite.curation
+    training_videos = (curation.top_k - curation.held_out) * len(curation.starts("train"))
+    videos_of_task = training_videos + curation.held_out + suite.record.noisy
+    kept = videos_of_task * sum(frames.values()) / curation.stride
+    yield Work(name, "curate_experts", len(tasks), disk=kept * pixels)
+    frames = {task: frames[task] for task in suite.learnable}
+    kept = videos_of_task * sum(frames.values()) / curation.stride
+    training = suite.tokenizer.training
+    yield Work(name, "train_tokenizer", 1, {"image learned": training.steps * training.batch_size})
+    yield Work(name, "encode_experts", len(frames), {"frame encoded": kept}, disk=kept * 2 * _codes(suite))
+    for model in suite.video_models:
+        config = suite.components[model]
+        training = config.training  # type: ignore[attr-defined]
+        clips = training.steps * training.batch_size
+        yield Work(name, f"train_video_model {model}", 1, {f"clip learned by {model}": clips})
+        settings = suite.reward_evaluation
+        scored = {}
+        for task, length in frames.items():
+            shown = min(settings.episodes, curation.held_out)
+            copies = len(perturbed(length, settings.freeze_at, 0))
+            kinds = [training_videos, suite.record.noisy]
+            kinds += [suite.baselines.random, suite.baselines.idle]
+            videos = shown * (1 + copies) + sum(min(settings.episodes, kind) for kind in kinds)
+            scored[task] = videos * length / curation.stride
+        yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
+    for method, learned in suite.learned.items():
+        for agent in suite.agents:
+            yield _agents(name, suite, method, agent, frames, len(learned) * seeds)
+
+
+def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict[str, int], runs: int) -> Work:
+    run = suite.limits(agent)
+    judged = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(np.mean([*frames.values()]))
+    units = {"frame drawn": runs * (run.steps + judged)}
+    bonus = " with bonus" if method in ("viper", "exploration") else ""
+    units[f"{agent} step{bonus}"] = runs * max(run.steps - run.random_steps, 0)
+    if method == "viper":
+        units |= {"frame encoded": runs * run.steps, f"frame scored by {suite.reward.model}": runs * run.steps}
+    size = getattr(suite.components[agent], "pixels", suite.frames.size)
+    return Work(name, f"train_agent_{method} {agent}", runs, units, min(run.capacity, run.steps) * size**2 * 3)
+
+
+def _codes(suite: SuiteConfig) -> int:
+    """Codes of a frame."""
+    return (suite.frames.size // suite.tokenizer.factor) ** 2
+
+
+STORED = Path(__file__).with_name("measured.json")
+"""Measurements made before: {profile: {hardware: {"suite: unit": {seconds, peak_gb, batch}}}}."""
+
+Measured = dict[str, dict[str, Any]]
+
+
+def machine(device: str) -> str:
+    """What is being measured, in words."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    name = names[0].partition(":")[2].strip() if names else platform.processor()
+    return f"one core of {name}"
+
+
+def measure(params: Params, device: str, say: Any, known: Measured, keep: Callable[[Measured], None]) -> Measured:
+    """Time every unit that is not known, each in a process of its own, so that peaks of memory are its own.
+
+    keep: is told all that is known, after every unit.
+    """
+    from viper_pipeline.tools.cost_probes import probe, units_of
+
+    context, found = multiprocessing.get_context("spawn"), dict(known)
+    for name, suite in params.suites.items():
+        for unit in units_of(suite):
+            if f"{name}: {unit}" in known:
+                continue
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                try:
+                    row = pool.submit(probe, params, name, unit, device).result()
+                except BadEnvironment as error:
+                    say(f"  {name}: {unit}: not timed: {str(error).splitlines()[0]}")
+                    continue
+            found[f"{name}: {unit}"] = row
+            keep(found)
+            say(f"  {name}: {unit}: {1000 * row['seconds']:.2f} ms")
+    return found
+
+
+def stored(profile: str) -> dict[str, Measured]:
+    """Measurements by hardware."""
+    return json.loads(STORED.read_text()).get(profile, {})
+
+
+def _begun(path: Path) -> dict[str, dict[str, Measured]]:
+    """What was kept before: profile -> hardware -> measurements."""
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise BadData(f"{path}: not JSON ({error}); delete it, and everything is measured anew") from None
+
+
+def hours(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """Of all runs of a stage, one after the other; None where a unit has not been timed."""
+    rows = [(measured.get(f"{work.suite}: {unit}"), count) for unit, count in work.units.items()]
+    if any(row is None for row, _ in rows):
+        return None
+    return sum(row["seconds"] * count for row, count in rows if row) / 3600
+
+
+def table(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A line a stage, a suite, and one for all: hours, GB of memory of a run, GB on disk."""
+    yield f"{'suite':8s}{'stage':34s}{'runs':>6s}{'hours':>11s}{'memory':>9s}{'disk':>9s}"
+    for suite in dict.fromkeys(work.suite for work in works):
+        own = [work for work in works if work.suite == suite]
+        for work in own:
+            yield _line(suite, work.stage, hours(work, measured), measured, [work])
+        yield _line(suite, "all", total(own, measured), measured, own)
+    yield _line("all", "", total(works, measured), measured, works)
+
+
+def gigabytes(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float:
+    """Memory of a run: the greatest peak of its units, and what it holds beside them."""
+    peaks = [measured.get(f"{work.suite}: {unit}", {}).get("peak_gb", 0.0) for unit in work.units]
+    return max(peaks, default=0.0) + work.memory / 1e9
+
+
+def total(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> float:
+    """Hours of stages, one after the other; those that could not be timed count nothing."""
+    return sum(hours(work, measured) or 0.0 for work in works)
+
+
+def _line(
+    suite: str, stage: str, took: float | None, measured: Mapping[str, Mapping[str, Any]], works: list[Work]
+) -> str:
+    text = "not timed" if took is None else f"{took:,.1f}"
+    memory, disk = max(gigabytes(work, measured) for work in works), sum(work.disk for work in works) / 1e9
+    runs = sum(work.runs for work in works)
+    return f"{suite:8s}{stage:34s}{runs:6d}{text:>11s}{f'{memory:.1f} GB':>9s}{f'{disk:,.0f} GB':>9s}"
+
+
+def figure_lines(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A line a figure of the paper: hours of the stages of its suites that it is drawn from, from the oracles on."""
+    from viper_pipeline.reporting.paper_figures.index import FIGURES
+
+    yield f"{'figure':48s}{'hours':>11s}"
+    for entry in FIGURES:
+        taken = [work for work in works if work.suite in entry.suites and work.stage.startswith(entry.feeds.stages)]
+        if taken:
+            yield f"{entry.name:8s}{entry.title:40s}{total(taken, measured):>11,.1f}"
+
+
+def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:
+    """Measure this machine, or take what was measured on another; print the table."""
+    from viper_pipeline.graph.project import read_params
+
+    path = root / "profiles" / f"{profile}.yaml" if profile else root / "params.yaml"
+    params = validate(read_params(path), str(path))
+    if on is None:
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        hardware = machine(device)
+        say(f"profile {params.profile} on {hardware}:")
+        begun = _begun(Path(keep)) if keep else {}
+
+        def write(found: Measured) -> None:
+            if keep:
+                whole = {**begun, params.profile: {**begun.get(params.profile, {}), hardware: found}}
+                atomic_write(Path(keep), (json.dumps(whole, indent=1) + "\n").encode())
+
+        measured = measure(params, device, say, begun.get(params.profile, {}).get(hardware, {}), write)
+    else:
+        known = stored(params.profile)
+        if on not in known:
+            raise BadParams(
+                f"profile {params.profile} has not been measured on '{on}' (known: {', '.join(known) or 'none'}); "
+                "without --on this machine is measured"
+            )
+        measured = known[on]
+    works = work_of(params)
+    for line in (*table(works, measured), "", *figure_lines(works, measured)):
+        say(line)
+    say("Figures share stages, so they do not add up; fig09 is without the ablations' own.\n")
+    say("One run after the other on this hardware. Oracles as if none stopped early, episodes as if all were whole;")
+    say("AMP's discriminator is not in it. Memory: the timed process and the replay; on a CPU with small batches.")
+    say("Disk: at most; videos compress.")

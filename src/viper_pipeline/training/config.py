@@ -1,0 +1,76 @@
+"""Where torch computes: threads, accelerator, devices. The same for every stage of a project (`runtime.compute`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import Field
+
+from viper_pipeline.core.config import Config
+from viper_pipeline.core.errors import BadEnvironment
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+class ComputeConfig(Config):
+    """The processor's side of a recipe: it changes the last bits of sums, so artifacts depend on it."""
+
+    threads: int = Field(1, gt=0, description="torch threads a process")
+    accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one, else cpu")
+    devices: int = Field(1, gt=0, description="that share a training's batches (cpu: processes); agents use one")
+
+    def begin(self) -> str:
+        """Set torch's threads; return the device to work on. Raises BadEnvironment if there are too few."""
+        torch.set_num_threads(self.threads)
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        kind = "cuda" if self.accelerator == "cuda" or (self.accelerator == "auto" and found) else "cpu"
+        wanted = self.devices if kind == "cuda" else 0
+        if kind == "cuda" and wanted > found:
+            raise BadEnvironment(
+                f"runtime.compute asks for {wanted} CUDA device(s), torch {torch.__version__} finds {found}; lower "
+                "runtime.compute.devices, take accelerator: cpu, or install a CUDA build of torch"
+            )
+        return kind
+
+    def fabric(self, precision: str) -> Fabric:
+        """What starts the other processes of a training and sets its arithmetic; precision: 32 or bf16."""
+        # Imported here: it takes two seconds, and most stages read these parameters without training anything.
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import LightningEnvironment
+
+        return Fabric(
+            accelerator=self.begin(),
+            devices=self.devices,
+            strategy="auto" if self.devices == 1 else "ddp",
+            precision={"32": "32-true", "bf16": "bf16-mixed"}[precision],  # type: ignore[arg-type]
+            # One machine a stage, also inside a SLURM job, whose variables Fabric would else go by.
+            plugins=[LightningEnvironment()],
+        )
+
+
+ONE_CPU = ComputeConfig(accelerator="cpu")
+"""One thread of one processor."""
+
+
+class LoopConfig(Config):
+    """How long and how fast to learn."""
+
+    steps: int = Field(gt=0, description="optimiser steps")
+    batch_size: int = Field(gt=0, description="samples a step, over all tasks and devices")
+    learning_rate: float = Field(gt=0, description="peak learning rate")
+    schedule: Literal["constant", "onecycle"] = Field(
+        "constant", description="constant (paper), or a warm-up and a cosine down to almost 0"
+    )
+    warmup: float = Field(0.0, ge=0, description="steps of linear warm-up; below 1: a share of all steps")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moments (Table 2)")
+    weight_decay: float = Field(0.0, ge=0, description="for matrices only; AdamW's decoupled form")
+    grad_clip: float | None = Field(None, description="largest norm of the gradient; null: no clipping")
+    ema: float | None = Field(None, description="decay of the averaged weights that are kept; null: keep the raw")
+    precision: Literal["32", "bf16"] = Field("32", description="arithmetic of the forward pass")
+    accumulate: int = Field(1, gt=0, description="parts a device's batch is worked on in, to save memory")
+    compile: bool = Field(False, description="torch.compile the loss: minutes at first, faster from then on")
+    log_every: int = Field(50, gt=0, description="steps between rows of the training curve")
+    checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")

@@ -1,0 +1,237 @@
+"""Importers: good videos come in whole; every kind of bad one is refused with its path and the reason."""
+
+import io
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.data.makers import episode, file
+from viper_pipeline.commands import cli
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.data.episode import Episode, resized
+from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.data.importers import import_videos, read, read_source
+from viper_pipeline.data.importers.video import cut_short
+from viper_pipeline.envs.base import FrameSpec
+
+SPEC = FrameSpec(size=16, library="toy 2", gl_backend="egl")
+
+
+def film(length=12, size=16, seed=0):
+    """Smooth pictures, so that lossy coding keeps them."""
+    rng = np.random.default_rng(seed)
+    base = np.linspace(0, 200, size)[None, :, None] + rng.integers(0, 20, (1, 1, 3))
+    frames = np.repeat(np.repeat(base[None], length, 0), size, 1)
+    return (frames + np.arange(length)[:, None, None, None]).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def released(tmp_path):
+    """The layout of the paper's authors."""
+    for split, name, seed in (
+        ("train", "20230101-len12-rew512.npz", 0),
+        ("train", "20230102-len12-rewm3.npz", 1),
+        ("test", "plain.npz", 2),
+    ):
+        folder = tmp_path / "pong" / split
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(folder / name, film(seed=seed))
+    return tmp_path / "pong"
+
+
+def test_released_folders_come_in_with_the_returns_of_their_names(released):
+    episodes = {e.ret: e for e in read("npz", released, 16) if not np.isnan(e.ret)}
+    assert set(episodes) == {512.0, -3.0}
+    assert np.array_equal(episodes[512.0].frames, film(seed=0))
+    assert sum(np.isnan(e.ret) for e in read("npz", released, 16)) == 1
+
+
+def test_gifs_and_mp4s_come_in_nearly_as_they_were(tmp_path):
+    iio.imwrite(tmp_path / "b.gif", film(seed=1), plugin="pillow")
+    iio.imwrite(
+        tmp_path / "a.mp4", film(size=64), plugin="FFMPEG", fps=20, codec="libx264", output_params=["-crf", "1"]
+    )
+    first, second = read("video", tmp_path, 16)
+    assert first.frames.shape == second.frames.shape == (12, 16, 16, 3)
+    assert np.abs(first.frames.astype(int) - resized(film(size=64), 16)).mean() < 6
+    assert np.abs(second.frames.astype(int) - film(seed=1)).mean() < 12
+    assert np.isnan(first.ret)
+
+
+def test_frames_are_resized_by_the_mean_of_the_area():
+    frames = film(size=32)
+    expected = frames.reshape(12, 16, 2, 16, 2, 3).mean((2, 4))
+    assert np.abs(resized(frames, 16) - expected).max() <= 1
+    assert resized(frames, 32) is frames
+
+
+def test_an_import_can_be_read_back_and_checked(released, tmp_path):
+    out = tmp_path / "out.h5"
+    assert "3 episodes, 36 frames" in import_videos("npz", released, "dmc", "cartpole_balance", out, SPEC)
+    group, spec = read_source("episodes", out, 16)
+    assert len(group) == 3 and not SPEC.differences(spec)
+    assert spec.library == spec.gl_backend == "unknown"  # whatever the suite draws with, it did not draw these
+    result = CliRunner().invoke(cli, ["check", str(out)])
+    assert result.exit_code == 0 and "whole" in result.output
+
+
+def test_an_episodes_file_keeps_what_it_says_of_its_frames(tmp_path):
+    made = EpisodeFile(file(tmp_path / "a.h5")).spec
+    other = made.model_copy(update={"camera": 5, "action_repeat": 7, "size": 16})
+    import_videos("episodes", tmp_path / "a.h5", "dmc", "cartpole_balance", tmp_path / "b.h5", other)
+    assert EpisodeFile(tmp_path / "b.h5").spec == made.model_copy(update={"size": 16})
+
+
+def test_a_return_stands_only_at_the_end_of_a_name(tmp_path):
+    for name in ("a-rew5.npz", "b-rewm0.25.npz", "c-rew1e3.npz", "d-rew7-copy.npz"):
+        np.savez(tmp_path / name, film())
+    returns = [e.ret for e in read("npz", tmp_path, 16)]
+    assert returns[:2] == [5, -0.25] and np.isnan(returns[2:]).all()
+
+
+def gif_of(frames, mode="P"):
+    buffer = io.BytesIO()
+    images = [Image.fromarray(f).convert(mode) for f in frames]
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=50)
+    return buffer.getvalue()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 999), length=st.integers(1, 5), size=st.integers(1, 20), share=st.floats(0, 1, exclude_max=True)
+)
+def test_a_gif_is_whole_only_with_its_last_byte(seed, length, size, share):
+    frames = np.random.default_rng(seed).integers(0, 256, (length, size, size, 3), dtype=np.uint8)
+    content = gif_of(frames)
+    assert not cut_short(content, ".gif")
+    assert cut_short(content[: int(len(content) * share)], ".gif")
+
+
+@pytest.mark.parametrize("options", [[], ["-movflags", "faststart"], ["-movflags", "frag_keyframe+empty_moov"]])
+def test_a_film_cut_anywhere_is_refused(tmp_path, options):
+    path = tmp_path / "x.mp4"
+    iio.imwrite(path, film(40, 64), plugin="FFMPEG", fps=20, output_params=options)
+    content = path.read_bytes()
+    assert [len(e) for e in read("video", path, 16)] == [40]
+    for share in (0.2, 0.6, 0.9, 0.99):
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(BadData, match=r"x\.mp4: cut short"):
+            list(read("video", path, 16))
+
+
+def npz(array):
+    return lambda path: np.savez(path / "x.npz", array)
+
+
+def write(name, content):
+    return lambda path: (path / name).write_bytes(content)
+
+
+def truncated(path):
+    np.savez_compressed(path / "x.npz", film())
+    (path / "x.npz").write_bytes((path / "x.npz").read_bytes()[:-200])
+
+
+def flipped(path):
+    np.savez(path / "x.npz", film())
+    content = bytearray((path / "x.npz").read_bytes())
+    content[len(content) // 2] ^= 4
+    (path / "x.npz").write_bytes(bytes(content))
+
+
+def scrambled_film(path):
+    iio.imwrite(path / "x.mp4", film(40, 64), plugin="FFMPEG", fps=20, output_params=["-movflags", "faststart"])
+    content = bytearray((path / "x.mp4").read_bytes())
+    content[-300:-100] = bytes(255 - b for b in content[-300:-100])  # pictures come last
+    (path / "x.mp4").write_bytes(bytes(content))
+
+
+def gif_without_end(path):
+    (path / "x.gif").write_bytes(gif_of(film())[:-1])
+
+
+def recorded(groups, **kw):
+    return lambda path: file(path / "x.h5", groups, **kw)
+
+
+def codes(path):
+    episodes = [Episode(np.zeros((9, 2, 2), np.int16), np.zeros(9, np.float32))]
+    file(path / "x.h5", {"episodes": episodes}, payload="codes")
+
+
+def cut_film(path):
+    iio.imwrite(path / "x.mp4", film(size=64), plugin="FFMPEG", fps=20)
+    (path / "x.mp4").write_bytes((path / "x.mp4").read_bytes()[:300])
+
+
+BAD = {
+    "npz: no file": ("npz", lambda path: None, "no .npz"),
+    "npz: floats": ("npz", npz(np.zeros((9, 16, 16, 3))), "float64, not uint8"),
+    "npz: grey": ("npz", npz(np.zeros((9, 16, 16), np.uint8)), "shape"),
+    "npz: four channels": ("npz", npz(np.zeros((9, 16, 16, 4), np.uint8)), "shape"),
+    "npz: one frame": ("npz", npz(np.zeros((1, 16, 16, 3), np.uint8)), "1 frames"),
+    "npz: no frames": ("npz", npz(np.zeros((0, 16, 16, 3), np.uint8)), "0 frames"),
+    "npz: no pixels": ("npz", npz(np.zeros((5, 0, 16, 3), np.uint8)), "empty"),
+    "npz: objects": ("npz", npz(np.array([{}, {}], object)), "plain arrays"),
+    "npz: other name": ("npz", lambda p: np.savez(p / "x.npz", video=film()), "arr_0"),
+    "npz: not a zip": ("npz", write("x.npz", b"hello"), "x.npz"),
+    "npz: empty": ("npz", write("x.npz", b""), "x.npz"),
+    "npz: truncated": ("npz", truncated, "x.npz"),
+    "npz: flipped bit": ("npz", flipped, "x.npz"),
+    "video: no file": ("video", write("x.txt", b"hello"), "no video"),
+    "video: not a film": ("video", write("x.mp4", b"hello"), "x.mp4"),
+    "video: empty": ("video", write("x.gif", b""), "x.gif"),
+    "video: cut short": ("video", cut_film, "x.mp4"),
+    "video: scrambled": ("video", scrambled_film, "x.mp4"),
+    "video: one frame": ("video", write("x.gif", gif_of(film(1))), "1 frames"),
+    "video: gif without its end": ("video", gif_without_end, "cut short"),
+    "episodes: an expert set": ("episodes", recorded({"train": [episode()]}), "'episodes'"),
+    "episodes: none": ("episodes", recorded({"episodes": iter(())}), "'episodes'"),
+    "episodes: codes": ("episodes", codes, "x.h5"),
+    "episodes: a folder": ("episodes", lambda path: (path / "x.h5").mkdir(), "x.h5"),
+    "episodes: nothing": ("episodes", lambda path: None, "x.h5"),
+    "episodes: not HDF5": ("episodes", write("x.h5", b"hello"), "x.h5"),
+}
+
+
+def curate_source(kind, source):
+    videos, _ = read_source(kind, source, 16)
+    if kind == "episodes" and videos.shape[-1:] != (3,):
+        raise AssertionError("codes were taken for frames")
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_videos_are_refused_with_path_and_reason(case, tmp_path):
+    kind, make, reason = BAD[case]
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    make(folder)
+    source = folder / "x.h5" if kind == "episodes" else folder
+    with pytest.raises(BadData) as error:
+        import_videos(kind, source, "dmc", "cartpole_balance", tmp_path / "out.h5", SPEC)
+    assert str(folder) in str(error.value) and reason in str(error.value)
+    assert not (tmp_path / "out.h5").exists()
+    with pytest.raises(BadData) as error:  # nor does a stage take them
+        curate_source(kind, source)
+    assert str(folder) in str(error.value)
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(BadData, match=r"nowhere: there is no such file.*params\.yaml"):
+        read_source("npz", tmp_path / "nowhere", 16)
+
+
+def test_a_damaged_file_ends_the_command_with_a_message_and_a_bad_code(tmp_path, capfd):
+    import subprocess
+    import sys
+
+    path = file(tmp_path / "a.h5", {"episodes": [episode()]})
+    path.write_bytes(path.read_bytes()[:-100])
+    done = subprocess.run([sys.executable, "-m", "viper_pipeline", "check", str(path)], capture_output=True, text=True)
+    assert done.returncode != 0 and "a.h5" in done.stderr and "Traceback" not in done.stderr
+    assert EpisodeFile(file(tmp_path / "b.h5")).task == "toy"

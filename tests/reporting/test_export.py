@@ -1,0 +1,130 @@
+"""A project's reward as a folder that stands alone, and scores of somebody's videos."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import viper_pipeline
+from viper_pipeline.commands import cli
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import md5_of
+from viper_pipeline.graph.recorded import recorded_by
+from viper_pipeline.reporting.export import export_reward
+from viper_pipeline.rewards.evaluation import pack
+from viper_pipeline.rewards.pretrained import PRETRAINED, open_package
+from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
+
+TASK, PLACE = "cartpole_balance", "data/rewards/dmc/videogpt"
+MODELS = {"tokenizer": "data/tokenizers/dmc", "video_model": "data/video_models/dmc/videogpt"}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The folders that the pipeline would have written, with made-up scores."""
+    package = open_package(PRETRAINED / "dmc-laptop")
+    for part, place in MODELS.items():
+        save_directory(tmp_path / place, load_directory(package.folders[part]))
+    kept, rng, tensors = load_directory(package.folders["reward"]).config, np.random.default_rng(0), {}
+    for task in kept["specs"]:
+        kinds = ("held_out", "random", "idle")
+        scores = {k: [rng.normal(-100 * i, 5, 9) for _ in range(3)] for i, k in enumerate(kinds)}
+        tensors |= pack(task, scores, {k: np.full(3, 10.0 - i) for i, k in enumerate(kinds)})
+    parents = {place: md5_of(tmp_path / place) for place in MODELS.values()}
+    steps = {k: v for k, v in package.lineage["steps"].items() if k in (*MODELS.values(), PLACE)}
+    steps[PLACE] = {**steps[PLACE], "parents": parents}
+    save_directory(tmp_path / PLACE, Directory(kept, tensors), {"steps": steps})
+    (tmp_path / "params.yaml").write_text("{}\n")
+    (tmp_path / "pyproject.toml").write_text("")
+    return tmp_path
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_equal_data_make_equal_folders_that_stand_alone(project):
+    for out in ("one/cart", "two/cart"):
+        export_reward(project / PLACE, project / out, "abc123")
+    assert contents(project / "one/cart") == contents(project / "two/cart")
+    (project / "data").rename(project / "gone")
+    model = viper_pipeline.load_reward(project / "one/cart")
+    shipped = viper_pipeline.load_reward("dmc-laptop")
+    frames = np.random.default_rng(1).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    assert np.array_equal(model.score(frames, TASK), shipped.score(frames, TASK))
+    card = (project / "one/cart/README.md").read_text()
+    assert "abc123" in card and f"| {TASK} | 1.000 |" in card
+    with pytest.raises(BadData, match="exists already"):
+        export_reward(project / "gone/rewards/dmc/videogpt", project / "one/cart")
+
+
+def test_a_project_s_own_folder_is_a_reward_too_if_its_parts_belong_together(project):
+    assert viper_pipeline.load_reward(project / PLACE).tasks == viper_pipeline.load_reward("dmc-laptop").tasks
+    config = project / MODELS["tokenizer"] / "config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(BadData, match="tokenizers/dmc: not the one"):
+        export_reward(project / PLACE, project / "out")
+    assert not (project / "out").exists()
+
+
+def test_an_export_is_no_source_of_an_export(project):
+    export_reward(project / PLACE, project / "out")
+    with pytest.raises(BadData, match="no scores"):
+        export_reward(project / "out", project / "again")
+
+
+def test_the_commit_is_the_first_that_recorded_the_reward(project, monkeypatch):
+    monkeypatch.chdir(project)
+
+    def git(*words):
+        author = ["-c", "user.name=x", "-c", "user.email=x@x"]
+        done = subprocess.run(["git", *author, *words], cwd=project, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    git("add", "params.yaml")
+    git("commit", "-qm", "before")
+    assert recorded_by(project / PLACE) is None
+    for text in (f"md5: {md5_of(project / PLACE)}\n", f"more\nmd5: {md5_of(project / PLACE)}\n"):
+        (project / "dvc.lock").write_text(text)
+        git("add", "dvc.lock")
+        git("commit", "-qm", "recorded")
+    assert recorded_by(project / PLACE) == git("rev-parse", "HEAD~1")
+
+
+@pytest.fixture
+def films(tmp_path):
+    """The same 7 frames as .npz and, losslessly, as .gif; grey squares that wander."""
+    frames = np.zeros((7, 64, 64, 3), np.uint8)
+    for t in range(7):
+        frames[t, 10 : 20 + t, 4 * t : 4 * t + 12] = 200
+    np.savez(tmp_path / "film.npz", arr_0=frames)
+    first, *others = [Image.fromarray(f) for f in frames]
+    first.save(tmp_path / "film.gif", save_all=True, append_images=others)
+    return tmp_path, frames
+
+
+def test_scores_of_videos_as_json_are_those_of_the_library(films):
+    folder, frames = films
+    words = [str(folder / "film.npz"), str(folder / "film.gif"), "--model", "dmc-laptop", "--task", TASK]
+    result = CliRunner().invoke(cli, ["score", *words, "--json"], catch_exceptions=False)
+    npz, gif = json.loads(result.output)
+    model = viper_pipeline.load_reward("dmc-laptop")
+    nats = model.score(frames, TASK)
+    for video in (npz, gif):
+        np.testing.assert_allclose(video["nats"], nats, rtol=1e-5)
+        np.testing.assert_allclose(video["rewards"], model.of(TASK).scaled(nats[1:]), rtol=1e-5)
+
+
+def test_scores_as_a_table_and_a_picture(films):
+    folder, frames = films
+    plot = folder / "scores.png"
+    words = ["score", str(folder / "film.npz"), "--model", "dmc-laptop", "--task", TASK, "--plot", str(plot)]
+    lines = CliRunner().invoke(cli, words, catch_exceptions=False).output.splitlines()
+    assert f"7 frames, {TASK}" in lines[0] and len(lines) == 2 + len(frames)
+    assert Image.open(plot).width > 400
+    with pytest.raises(BadData, match="2 tasks"):
+        CliRunner().invoke(cli, words[:4], catch_exceptions=False)

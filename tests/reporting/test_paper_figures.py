@@ -1,0 +1,226 @@
+"""The registry: every figure is listed, draws what is there, and says what is not."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.makers import SPEC, episode
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.data.episode import strip
+from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
+from viper_pipeline.reporting.paper_data import TASKS
+from viper_pipeline.reporting.paper_figures import ablations as ablation
+from viper_pipeline.reporting.paper_figures import curves
+from viper_pipeline.reporting.paper_figures import curves as overall
+from viper_pipeline.reporting.paper_figures.base import Part
+from viper_pipeline.reporting.paper_figures.index import FIGURES, INDEX, entries, of_suites, paper_files
+from viper_pipeline.reporting.paper_figures.tables import TABLES, same, words
+from viper_pipeline.reporting.results import AblationRun, Evidence, Floors, RunResult
+from viper_pipeline.rewards.evaluation import pack
+from viper_pipeline.training.artifacts import Directory
+
+TASK = "cartpole_balance"
+BY_NAME = {entry.name: entry for entry in FIGURES}
+
+
+def run(method="viper", seed=0, task=TASK, agent="drq", suite="dmc", level=500.0):
+    steps = np.array([100, 200, 400])
+    return RunResult(suite, task, method, agent, seed, steps, level * steps / 400, (level, level + 1), 400, 4)
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    """One task of one suite, one seed of two methods."""
+    folder = tmp_path_factory.mktemp("evidence")
+    expert = {"train": [episode(30, 1)], "held_out": [episode(30, 2), episode(30, 3)]}
+    floors = {"episodes": [episode(30, 4, "random"), episode(30, 5, "idle")]}
+    for name, groups in (("experts", expert), ("baselines", floors)):
+        write_groups(folder / f"{name}.h5", groups, suite="dmc", task=TASK, spec=SPEC, clip=4)
+    rng = np.random.default_rng(0)
+    scores = {
+        k: [rng.normal(m, 1, 30) for _ in range(2)] for k, m in (("held_out", -5), ("random", -50), ("idle", -20))
+    }
+    returns = {k: np.arange(2.0) for k in scores}
+    picture = strip([rng.integers(0, 255, (4, 8, 8, 3), dtype=np.uint8) for _ in range(4)])
+    suite = {"tasks": [TASK], "reward": {"model": "videogpt"}, "videogpt": {"window": 4}, "frames": {"size": 8}}
+    key = ("dmc", TASK, "viper", "drq", "0")
+    return Evidence(
+        runs=[run("viper"), run("oracle", level=700.0)],
+        floors=[Floors("dmc", TASK, 100.0, 200.0, 900.0)],
+        experts={("dmc", TASK): EpisodeFile(folder / "experts.h5")},
+        baselines={("dmc", TASK): EpisodeFile(folder / "baselines.h5")},
+        tokenizers={("dmc",): Directory({"size": 8, "model": {"channels": 16, "quantiser": {"size": 256}}})},
+        video_models={("dmc", "videogpt"): Directory({"model": {"window": 4}}, {}, {f"rollouts_{TASK}.png": picture})},
+        rewards={
+            ("dmc", "videogpt"): Directory(
+                {"scales": {TASK: {}}}, pack(TASK, scores, returns), {f"maps_{TASK}.png": picture}
+            )
+        },
+        run_configs={key: {"agent": {"hidden": [128, 128]}}},
+        settings={"dmc": suite},
+        paper={"dmc": {"tokenizer": {"channels": 128}, "videogpt": {"window": 16}, "drq": {"hidden": [256, 256]}}},
+    )
+
+
+@pytest.fixture(scope="module")
+def files(evidence):
+    return paper_files(evidence, entries())
+
+
+def test_every_figure_and_table_of_the_paper_is_listed_once_in_order():
+    wanted = [f"fig{n:02d}" for n in range(2, 19)] + [f"table{n}" for n in range(1, 5)]
+    assert [entry.name for entry in FIGURES] == wanted
+    assert all(entry.title and entry.plots and entry.feeds and entry.suites for entry in FIGURES)
+
+
+def test_nothing_made_is_nothing_shown_with_a_reason_for_each():
+    for entry in FIGURES:
+        if not entry.name.startswith("table"):
+            assert entry.state(Evidence()) == "missing", entry.name
+            assert entry.missing(Evidence()), entry.name
+
+
+def test_what_there_is_is_drawn_and_opens(evidence, files):
+    index = {entry["name"]: entry for entry in json.loads(files[INDEX])}
+    for name in ("fig02", "fig03", "fig04", "fig05", "fig09", "fig12", "fig14", "table1", "table2", "table3"):
+        assert index[name]["state"] == "partial" and index[name]["files"] and index[name]["missing"], name
+    for name in ("fig17", "table4"):
+        assert index[name]["state"] == "complete" and index[name]["files"] and not index[name]["missing"], name
+    for name in ("fig06", "fig07", "fig08", "fig10", "fig11", "fig13", "fig15", "fig16", "fig18"):
+        assert index[name]["state"] == "missing" and not index[name]["files"] and index[name]["missing"], name
+    named = {file for entry in index.values() for file in entry["files"]}
+    assert named == set(files) - {INDEX}
+    for name, content in files.items():
+        if name.endswith(".png"):
+            Image.open(io.BytesIO(content)).load()
+        if name.endswith(".svg"):
+            assert content.lstrip().startswith(b"<?xml") and b"</svg>" in content
+
+
+def test_captions_say_how_many_and_how_much(files):
+    for entry in json.loads(files[INDEX]):
+        if entry["name"] in ("fig03", "fig09", "fig12"):
+            assert "n = 1 seed" in entry["caption"] and "400 agent steps (1,600 frames)" in entry["caption"]
+        if entry["name"] in ("fig02", "fig04", "fig05", "fig14", "fig17"):
+            assert re.search(r"n = \d|n = cartpole", entry["caption"])
+
+
+def test_equal_evidence_gives_equal_bytes(evidence, files):
+    again = paper_files(evidence, [BY_NAME["fig03"], BY_NAME["fig17"]])
+    assert len(again) == 4 and all(content == files[name] for name, content in again.items() if name != INDEX)
+
+
+def test_a_stale_source_makes_a_figure_stale_and_no_other(evidence):
+    stale = {"reward__dmc__videogpt"}
+    states = {entry.name: entry.state(evidence, stale) for entry in FIGURES}
+    assert {name for name, state in states.items() if state == "stale"} == {"fig05", "fig17"}
+    assert BY_NAME["fig08"].state(evidence, {"anything"}) == "missing"
+
+
+def test_a_figure_is_complete_with_the_papers_agent_and_seeds_only():
+    methods = curves.METHODS["rlbench"]
+    runs = [run(m, s, t, "dreamer", "rlbench", 0.5) for t in TASKS["rlbench"] for m in methods for s in range(3)]
+    assert BY_NAME["fig10"].state(Evidence(runs=runs)) == "complete"
+    assert BY_NAME["fig10"].state(Evidence(runs=runs[1:])) == "partial"
+    other = [run(m, s, t, "drq", "rlbench", 0.5) for t in TASKS["rlbench"] for m in methods for s in range(3)]
+    assert BY_NAME["fig10"].state(Evidence(runs=other)) == "partial"
+    assert "in the place of the paper's agent" in " ".join(BY_NAME["fig10"].missing(Evidence(runs=other)))
+
+
+def test_a_part_is_whole_with_enough_seeds_and_nothing_to_note():
+    assert Part("a", 3, 3).whole and not Part("a", 2, 3).whole and not Part("a", 3, 3, "of another agent").whole
+
+
+def test_means_over_tasks_are_taken_where_all_runs_are():
+    runs = [run(task="a", level=400.0), run(task="b", level=800.0, seed=1)]
+    frames, means, band = overall.curve(runs)
+    assert frames[0] == pytest.approx(400) and frames[-1] == pytest.approx(1600) and band is None
+    assert means[-1] == pytest.approx(600)
+    _, _, band = overall.curve([run(task="a", seed=s, level=400.0 + s) for s in range(3)])
+    assert (band[0] <= band[1]).all()
+
+
+def test_ablations_stand_beside_the_suites_own_runs():
+    own = [run(seed=s) for s in range(3)]
+    curve = TASK, "drq", np.array([100, 400]), np.zeros(2)
+    changed = [*(AblationRun("beta", "0.0", *curve) for _ in range(3)), AblationRun("context", "1", *curve)]
+    others = [run(task="other"), run(agent="dreamer")]  # not what the ablations are compared with
+    evidence = Evidence(runs=[*own, *others], ablations=changed)
+    assert ablation.own(evidence)[0] == own
+    assert ablation.own(dataclasses.replace(evidence, ablations=()))[0] == [*own, others[0]]
+    have = {part.name: part for part in ablation.parts(evidence)}
+    assert have["beta 1.0"].whole and have["beta 0.0"].whole and have["beta 0.5"].have == 0
+    assert have["context 8"].have == 1 and have["context 8"].note == "1 in its place"
+    assert ablation.draw(evidence).figure is not None
+    _frames, returns = ablation.mean_over_tasks([*own, run(task="other", seed=0, level=100.0)])
+    assert len(returns) == 1 and returns[0, -1] == pytest.approx(300)
+
+
+def test_our_values_have_the_papers_ink_or_one_of_their_own():
+    green, blue, orange, pink = ablation.INKS[:4]
+    assert ablation.inks("model", ["maskgit", "banded", "byol"]) == {"maskgit": orange, "banded": pink, "byol": blue}
+    assert ablation.inks("beta", ["0.0", "0.5"]) == {"0.0": orange, "0.5": blue}
+    assert ablation.inks("context", ["1", "2"]) == {"1": orange, "2": blue}  # in the places of 2 and 8
+    assert green not in ablation.inks("model", ["a", "b", "c", "d"]).values()
+
+
+def test_a_mean_over_fewer_tasks_than_the_others_says_so():
+    runs = [run(task=task, method=method) for task in (TASK, "other") for method in ("viper", "oracle")]
+    runs += [run(task=TASK, method="amp_multi")]
+    said = [text.get_text() for panel in overall.draw(Evidence(runs=runs)).figure.axes for text in panel.texts]
+    assert said == ["1 of 2 tasks"]
+    said = [text.get_text() for text in overall.draw_profiles("dmc", runs).axes[1].texts]
+    assert [text.endswith(", 1 of 2 tasks") for text in said] == [False, False, True]
+
+
+def test_tables_set_ours_beside_the_papers(files):
+    rows = list(csv.reader(io.StringIO(files["table1.csv"].decode())))
+    header, by_name = rows[0], {row[0]: row for row in rows}
+    assert {"dmc: paper", "dmc: paper profile", "dmc: this run", "atari: paper"} <= set(header)
+    assert "atari: this run" not in header and all(len(row) == len(header) for row in rows)
+    channels = dict(zip(header, by_name["Base channels"], strict=True))
+    assert channels["dmc: paper"] == channels["dmc: paper profile"] == "128" and channels["dmc: this run"] == "16"
+
+
+def test_the_papers_profile_holds_the_papers_tables(root):
+    """Where it sets a value, that is the table's; what differs in kind is named in docs/paper_and_code.md."""
+    from viper_pipeline.graph.project import read_params
+    from viper_pipeline.reporting.paper_figures.tables import DEFAULT, said
+
+    paper = read_params(root / "profiles" / "paper.yaml")["suites"]
+    differs = {"grid", "discriminator.r1_gamma", "perceptual.weight", "tasks", "shift"}
+    checked = 0
+    for name in ("table1", "table2", "table3", "table4"):
+        table = TABLES[name]
+        for number, suite in enumerate(table.columns):
+            for _, field, values in table.rows if suite in paper and table.block in paper[suite] else ():
+                ours = said(paper[suite], paper[suite][table.block], field)
+                if field not in differs and ours != DEFAULT:
+                    many = re.search(r"multi-task (\d+)", values[number])  # the profile's RLBench is multi-task
+                    assert same(ours, many[1] if many else values[number]), (name, suite, field)
+                    checked += 1
+    assert checked > 50
+
+
+@pytest.fixture
+def root(request):
+    return request.config.rootpath
+
+
+def test_values_are_printed_alike_whatever_their_type():
+    assert words([1, 2.0, 0.5]) == "1, 2, 0.5" and words(None) == "" and words(1e-4) == "0.0001"
+    assert same("0", "0.0") and not same("0", "off") and same("a", "a")
+
+
+def test_a_suite_without_figures_is_refused_with_a_hint():
+    with pytest.raises(BadParams, match="did you mean 'dmc'"):
+        entries("dcm")
+    assert of_suites(["no suite"]) == [] and of_suites(["tabletop"]) == of_suites(["rlbench"])

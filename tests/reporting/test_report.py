@@ -1,0 +1,240 @@
+"""What stands around the figures: answers in short, cards, lineage, settings, costs, films; the page in a browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageSequence
+
+from tests.data.makers import episode, file
+from tests.reporting.test_page import FLOORS, metrics, run, scores  # noqa: F401 (fixtures)
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.data.episode import gif
+from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
+from viper_pipeline.reporting.metrics import build_metrics
+from viper_pipeline.reporting.page import Origins, depths, draw_lineage, measurements, render, stages
+from viper_pipeline.reporting.paper_figures.tables import differences
+from viper_pipeline.reporting.plots import compact, flatter, smaller
+from viper_pipeline.reporting.summary import answers, by_stage
+from viper_pipeline.training.artifacts import Directory
+
+STEPS = {
+    "data/episodes/a.h5": {"stage": "dmc.record_episodes.a", "params": {"seed": 0}, "parents": {}},
+    "data/experts/a.h5": {
+        "stage": "dmc.curate_experts.a",
+        "params": {"suites.dmc.datasets.a": {"kind": "oracle", "path": "x"}, "suites.dmc.curation": {"top_k": 5}},
+        "parents": {"data/episodes/a.h5": "1"},
+    },
+    "data/experts/b.h5": {
+        "stage": "dmc.curate_experts.b",
+        "params": {"suites.dmc.datasets.b": {"kind": "video", "path": "mine"}},
+        "parents": {"mine": "2"},
+    },
+    "data/tokenizers/dmc": {
+        "stage": "dmc.train_tokenizer.all",
+        "params": {},
+        "parents": {"data/experts/a.h5": "3", "data/experts/b.h5": "4"},
+    },
+}
+
+
+def said(question, found):
+    return next(a.answer for a in found if question in a.question)
+
+
+def test_the_short_answers_follow_the_numbers():
+    def of(level, seeds=3):
+        runs = [run("viper", level, s) for s in range(seeds)] + [run("oracle", 950, s) for s in range(seeds)]
+        return answers(build_metrics(runs, [FLOORS], {}, {}), 12)
+
+    good, bad = of(900), of(300)
+    assert "lies above" in said("work", good) and "lies above" not in said("work", bad)
+    assert "cannot be told" in said("work", bad)
+    assert "1 of the paper's 15 tasks" in said("On what", good)
+    assert "Too few seeds" in said("sure", of(900, seeds=1)) and "n = 3 seeds" in said("sure", good)
+    assert "12 settings" in said("differs", good) and "DreamerV3" in said("differs", good)
+    assert "Nothing was measured" in said("cost", good)
+    assert "Not tried" in said("work", answers(build_metrics([], [FLOORS], {}, {})))
+
+
+def test_two_agents_on_a_task_are_told_apart():
+    other = [dataclasses.replace(run("viper", 900, 0), agent="dreamer")]
+    found = answers(build_metrics([run("viper", 400, s) for s in range(3)] + other, [FLOORS], {}, {}), 12)
+    task = FLOORS.task
+    assert f"{task} (drq): 397, 40 %" in said("work", found) and f"{task} (dreamer): 897, 90 %" in said("work", found)
+    sure = said("sure", found)
+    assert "By drq, n = 3 seeds" in sure and "By dreamer, n = 1 seed " in sure and sure.count("Too few") == 1
+
+
+def test_costs_of_a_stage_are_added_and_old_records_have_no_machine():
+    costs = {
+        "dmc.train_agent_viper.a-0": {"seconds": 10.0, "peak_rss_mb": 5, "machine": "2 cores"},
+        "dmc.train_agent_viper.a-1": {"seconds": 30.0, "peak_rss_mb": 7},
+        "dmc.train_tokenizer.all": {"seconds": 1.0, "peak_rss_mb": 1},
+    }
+    agents, tokenizer = by_stage(costs)
+    assert (agents.runs, agents.seconds, agents.longest, agents.peak_rss_mb) == (2, 40, 30, 7)
+    assert agents.machines == ("2 cores", "not recorded") and tokenizer.runs == 1
+
+
+def test_a_film_keeps_every_fourth_frame_and_loses_what_was_enlarged():
+    frames = np.zeros((9, 64, 64, 3), np.uint8)
+    frames[..., 0] = np.arange(9)[:, None, None] * 25
+    film = smaller(gif(frames, milliseconds=50, zoom=2))
+    image = Image.open(io.BytesIO(film))
+    assert image.size == (64, 64) and image.info["duration"] == 200
+    assert sum(1 for _ in ImageSequence.Iterator(image)) == 3
+    assert smaller(gif(frames[:, :16, :16], zoom=2)) and film == smaller(gif(frames, milliseconds=50, zoom=2))
+
+
+def test_a_page_keeps_line_drawings_exactly_and_frames_nearly_in_fewer_bytes():
+    light = np.random.default_rng(0).normal(90, 12, (120, 160, 1))
+    frame = (light * [1, 1.1, 1.3] + np.random.default_rng(1).normal(0, 1, (120, 160, 3))).astype(np.uint8)
+    lines = np.full((120, 160, 3), 255, np.uint8)
+    lines[::9] = [0, 158, 115]
+    for picture, far in ((Image.fromarray(frame), 6), (Image.fromarray(lines).quantize(256), 0)):
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        kept = compact(buffer.getvalue())
+        again = np.asarray(Image.open(io.BytesIO(kept)).convert("RGB"))
+        assert len(kept) < 0.6 * len(buffer.getvalue()) and kept == compact(buffer.getvalue())
+        assert np.abs(again.astype(int) - np.asarray(picture.convert("RGB"))).mean() <= far
+
+
+def test_a_strip_in_few_colours_is_smaller_and_nearly_the_same():
+    picture = np.random.default_rng(0).normal(90, 12, (64, 320, 1)) * [1, 1.1, 1.3]
+    buffer = io.BytesIO()
+    Image.fromarray(picture.astype(np.uint8)).save(buffer, "PNG")
+    flat = flatter(buffer.getvalue())
+    assert len(flat) < 0.6 * len(buffer.getvalue())
+    assert np.abs(np.asarray(Image.open(io.BytesIO(flat)).convert("RGB")).astype(int) - picture).mean() < 6
+
+
+def test_equal_settings_do_not_differ_and_tasks_that_were_not_run_do_not_count():
+    ours = {"tasks": ["a"], "runs": {"steps": 5, "envs": 1.0}, "oracles": {"a": {"steps": 3}}}
+    paper = {"tasks": ["a", "b"], "runs": {"steps": 7, "envs": 1}, "oracles": {"a": {"steps": 3}, "b": {"steps": 9}}}
+    found = {d.field: (d.ours, d.paper) for d in differences(ours, paper)}
+    assert found == {"tasks": ("a", "a, b"), "runs.steps": ("5", "7")}
+    assert differences(paper, paper) == []
+    assert differences({"x": 1}, {"y": 1}) == [("x", "1", "not set"), ("y", "not set", "1")]
+
+
+def test_every_stage_has_a_box_right_of_what_it_reads():
+    counts, edges = stages(STEPS)
+    assert counts == {"dmc.record_episodes": 1, "dmc.curate_experts": 2, "mine": 1, "dmc.train_tokenizer": 1}
+    depth = depths(counts, edges)
+    assert all(depth[a] < depth[b] for a, b in edges) and depth["mine"] == 0
+    drawn = draw_lineage(STEPS)
+    assert drawn.count("<rect") == len(counts) and drawn.count("<path") == len(edges) and "curate_experts x 2" in drawn
+    assert draw_lineage({}) == ""
+
+
+def test_a_dataset_s_card_tells_its_numbers_its_parents_and_its_licence(tmp_path):
+    groups = {"train": [episode(20, 1, ret=4.0)], "held_out": [episode(10, 2, ret=6.0)]}
+    videos = EpisodeFile(file(tmp_path / "a.h5", groups))
+    ours, theirs = (dataset_card(f"data/experts/{task}.h5", videos, STEPS) for task in "ab")
+    text = as_markdown(ours)
+    for words in ("20 frames", "true return 6.0", "data/episodes/a.h5", "dmc.curate_experts.a", "top_k", "Apache"):
+        assert words in text
+    assert "is to be filled in" in as_markdown(theirs) and "is to be filled in" not in text
+    assert ours.picture.shape == (8, 64, 3)
+
+
+def test_a_model_s_card_inherits_the_licence_of_its_videos():
+    model = Directory({"metrics": {"a": {"psnr": 30.0}}, "curve": list(range(40))}, {"w": torch.zeros(3, 4)})
+    card = model_card("data/tokenizers/dmc", model, STEPS)
+    assert "is to be filled in" in card.licence
+    assert ("weights", "12 numbers") in card.facts and ("metrics.a.psnr", "30") in card.facts
+    assert any("of 40" in text for _, text in card.facts)
+
+
+@pytest.fixture(scope="module")
+def page(metrics, scores, tmp_path_factory):  # noqa: F811
+    from viper_pipeline.reporting.plots import draw_learning_curves, draw_reward_figure
+
+    runs = [run("viper", 900, s) for s in range(3)]
+    entry = {
+        "name": "fig12",
+        "title": "DMC",
+        "state": "partial",
+        "caption": "c.",
+        "plots": "p",
+        "remark": "",
+        "files": [],
+    }
+    table = entry | {"name": "table1", "files": ["table1.csv"], "missing": []}
+    figures = {
+        "curves-dmc-cartpole_balance.png": draw_learning_curves("cartpole_balance", runs, FLOORS),
+        "fig12.png": draw_reward_figure("cartpole_balance", *scores),
+        "table1.csv": ("setting,field,a long column of the paper\n" + "Base channels,channels,128\n" * 9).encode(),
+        "paper.json": json.dumps([entry | {"missing": ["x: y"]}, table]).encode(),
+    }
+    card = model_card("data/tokenizers/dmc", Directory({"metrics": {"a": 1.0}}), STEPS)
+    block = {"tasks": ["cartpole_balance"], "runs": {"steps": 5}}
+    origins = Origins([card], STEPS, {"dmc": block}, {"dmc": block | {"runs": {"steps": 7}}})
+    film = gif(np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8))
+    episodes = {("dmc", "cartpole_balance", "viper", "drq", "0"): film}
+    return render("laptop", metrics, figures, episodes, {}, {}, {}, origins)
+
+
+def test_the_page_tells_settings_figures_cards_and_lineage(page):
+    for words in ("runs.steps", "What it lacks", "Base channels", "data/tokenizers/dmc", "<svg", "Optimality gap"):
+        assert words in page
+    assert len(page) < 25e6
+
+
+PROBE = """<script>
+const wrong = []; addEventListener("error", e => wrong.push(e.message || e.target.tagName), true);
+addEventListener("load", () => setTimeout(() => {
+  const images = [...document.images], asked = performance.getEntriesByType("resource").map(e => e.name);
+  parent.document.body.innerText = "PROBE" + JSON.stringify({
+    wrong, images: images.length, broken: images.filter(i => !i.complete || !i.naturalWidth).length,
+    asked: asked.filter(name => !name.startsWith("data:")), width: innerWidth, scroll: PROBE_SCROLL}) + "PROBE";
+}, 300));
+let PROBE_SCROLL = 0; addEventListener("load", () => PROBE_SCROLL = document.documentElement.scrollWidth);
+</script>"""
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_a_browser_shows_the_page_without_errors_or_requests(page, tmp_path, width):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no chromium is installed")
+    inner = html.escape(page.replace("</title>", f"</title>{PROBE}", 1))
+    frame = f'<iframe width="{width}" height="3000" style="border: 0" srcdoc="{inner}"></iframe>'  # windows are wider
+    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset='utf-8'><body>{frame}</body>")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,1000", "--virtual-time-budget=9000"]
+    command = [browser, *options, "--enable-logging=stderr", "--dump-dom", f"file://{tmp_path / 'page.html'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    found = re.search(r"PROBE(\{.*\})PROBE", done.stdout)
+    assert found, done.stderr[-2000:]
+    seen = json.loads(found.group(1))
+    assert seen["images"] == 3 and seen["broken"] == 0 and seen["wrong"] == [] and seen["asked"] == []
+    assert seen["width"] == width and seen["scroll"] <= width, "the page itself must not scroll sideways"
+    assert "CONSOLE" not in done.stderr
+
+
+def test_a_page_shows_what_benchmarks_found_about_its_suites_and_a_bad_file_is_named():
+    rows = [{"stride": 1, "AUROC": 0.4}, {"stride": 4, "AUROC": 0.9}]
+    good = json.dumps({"suite": "dmc", "title": "Strides compared", "text": "By hand.", "rows": rows}).encode()
+    files = {"README.md": b"words", "stride.json": good}
+    found = measurements(files, {"dmc"})
+    assert found and not measurements(files, {"atari"})
+    empty = {"oracles": {}, "agents": {}, "rewards": {}, "costs": {}}
+    page = render("tiny", empty, {}, {}, {}, {}, {}, beside=found)
+    assert "Strides compared" in page and "<td>4</td><td>0.9</td>" in page
+    with pytest.raises(BadData, match=r"reports/measured/stride.json: rows: .*mend or delete"):
+        measurements(
+            {"stride.json": json.dumps({"suite": "dmc", "title": "", "text": "", "rows": []}).encode()}, {"dmc"}
+        )
