@@ -1,0 +1,1 @@
+"""What everything stands on: configuration, errors, files, registries."""
