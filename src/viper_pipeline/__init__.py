@@ -9,8 +9,8 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     places = {
-        "load_reward": "rewards.published",
-        "RewardModel": "rewards.published",
+        "load_reward": "rewards.pretrained",
+        "RewardModel": "rewards.pretrained",
         "train_reward": "pipelines.train_reward",
         "ViperWrapper": "rewards.wrappers",
         "VectorViperWrapper": "rewards.wrappers",

@@ -198,7 +198,7 @@ def test_a_copy_of_this_project_runs_its_own_code(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.kedro]\npackage_name = "viper_pipeline"\nsource_dir = "src"\n')
     (tmp_path / "params.yaml").write_text("seeds: []\n")
     copy = tmp_path / "src/viper_pipeline"
-    for name in ("", "graph"):
+    for name in ("", "core", "graph"):
         (copy / name).mkdir(parents=True)
         for path in (Path(viper_pipeline.__file__).parent / name).glob("*.py"):
             shutil.copy(path, copy / name)

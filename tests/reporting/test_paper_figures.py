@@ -175,7 +175,7 @@ def test_our_values_have_the_papers_ink_or_one_of_their_own():
 def test_a_mean_over_fewer_tasks_than_the_others_says_so():
     runs = [run(task=task, method=method) for task in (TASK, "other") for method in ("viper", "oracle")]
     runs += [run(task=TASK, method="amp_multi")]
-    said = [text.get_text() for panel in overall.draw(Evidence(runs=runs)).figure.axes for text in panel.texts]
+    said = [text.get_text() for panel in overall.draw_overall(Evidence(runs=runs)).figure.axes for text in panel.texts]
     assert said == ["1 of 2 tasks"]
     said = [text.get_text() for text in overall.draw_profiles("dmc", runs).axes[1].texts]
     assert [text.endswith(", 1 of 2 tasks") for text in said] == [False, False, True]

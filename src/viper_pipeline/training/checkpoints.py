@@ -1,4 +1,7 @@
-"""Checkpoints: complete, atomic, and read without unpickling anything but tensors and plain values."""
+"""Seeds and checkpoints: complete, atomic, and read without unpickling anything but tensors and plain values.
+
+torch is imported inside functions: recording processes need seeds, and start in a third of the time without it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import atomic_write
@@ -16,6 +18,8 @@ from viper_pipeline.core.files import atomic_write
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists, dicts) so that a kill leaves the old file or the new."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save(state, buffer)
     atomic_write(Path(path), buffer.getvalue())
@@ -25,6 +29,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The state at `path`, or None if there is none. Raises BadData for a file that is no checkpoint."""
     if not Path(path).exists():
         return None
+    import torch
+
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -33,6 +39,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
 
 def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's global generators (all devices)."""
+    import torch
+
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 (libraries still draw from it)
     torch.manual_seed(seed)
@@ -51,12 +59,16 @@ def derive(seed: int, *path: int | str) -> int:
 
 def random_state() -> dict[str, Any]:
     """The state of torch's generators (CPU and every CUDA device)."""
+    import torch
+
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
     """Undo everything that has been drawn since `random_state`."""
+    import torch
+
     torch.set_rng_state(state["cpu"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -17,7 +17,7 @@ from viper_pipeline.envs.base import FrameSpec
 IMPORTERS = Plugs(
     "importer",
     {
-        "episodes": "viper_pipeline.data.importers:read",
+        "episodes": "viper_pipeline.data.importers:read_episodes",
         "npz": "viper_pipeline.data.importers.npz:read",
         "rlbench": "viper_pipeline.data.importers.rlbench:read",
         "video": "viper_pipeline.data.importers.video:read",
