@@ -63,6 +63,25 @@ def params_check(files: tuple[str, ...]) -> None:
 
 
 @cli.command()
+@click.argument("name", required=False)
+@click.option("--force", is_flag=True, help="Also if params.yaml has edits, which are lost.")
+def profile(name: str | None, force: bool) -> None:
+    """Write params.yaml for the profile NAME and say what changed; without NAME, list the profiles."""
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.pipelines.profiles import names, read_profile, write_params
+
+    root = project_root()
+    if name is None:
+        current = read_profile(root / "params.yaml").get("profile")
+        for known in names(root):
+            click.echo(f"{known} *" if known == current else known)
+        return
+    for line in write_params(root, name, force):
+        click.echo(line)
+    click.echo("params.yaml written; now `viper dvc sync`")
+
+
+@cli.command()
 @click.argument("pipeline")
 @click.argument("nodes", metavar="NODE[,NODE]")
 def stage(pipeline: str, nodes: str) -> None:
