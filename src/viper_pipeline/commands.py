@@ -62,6 +62,56 @@ def params_check(files: tuple[str, ...]) -> None:
     check_command(list(files))
 
 
+OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+INTO = click.option("--out", type=click.Path(path_type=Path), help="Folder of the result. Default: in .viper.")
+
+
+@cli.command(name="train-agent")
+@click.option("--suite", required=True)
+@click.option("--task", required=True)
+@click.option("--method", default="viper", show_default=True, help="One of the suite's methods.")
+@click.option("--agent", help="One of the suite's agents. Default: the first.")
+@click.option("--seed", type=int, help="One of the seeds. Default: the first.")
+@INTO
+@OVERRIDES
+def train_agent(
+    suite: str, task: str, method: str, agent: str | None, seed: int | None, out: Path | None, overrides: tuple[str]
+) -> None:
+    """Train one agent in this process, without Kedro and DVC: for a debugger."""
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.pipelines.single_run import first_of, run_single
+
+    root = project_root()
+    agent = agent or first_of(root, f"suites.{suite}.agents")
+    seed = first_of(root, "seeds") if seed is None else seed
+    click.echo(run_single(root, suite, f"train_agent_{method}", f"{task}-{agent}-{seed}", overrides, out))
+
+
+@cli.command(name="train-tokenizer")
+@click.option("--suite", required=True)
+@INTO
+@OVERRIDES
+def train_tokenizer(suite: str, out: Path | None, overrides: tuple[str]) -> None:
+    """Train a suite's tokenizer in this process, without Kedro and DVC: for a debugger."""
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.pipelines.single_run import run_single
+
+    click.echo(run_single(project_root(), suite, "train_tokenizer", "all", overrides, out))
+
+
+@cli.command(name="train-video-model")
+@click.option("--suite", required=True)
+@click.option("--model", default="videogpt", show_default=True, help="One of the suite's video models.")
+@INTO
+@OVERRIDES
+def train_video_model(suite: str, model: str, out: Path | None, overrides: tuple[str]) -> None:
+    """Train one video model in this process, without Kedro and DVC: for a debugger."""
+    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.pipelines.single_run import run_single
+
+    click.echo(run_single(project_root(), suite, "train_video_model", model, overrides, out))
+
+
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--force", is_flag=True, help="Also if params.yaml has edits, which are lost.")
