@@ -11,9 +11,9 @@ from torch import Tensor
 
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.core.config import Config
-from viper_pipeline.core.registry import Plugs
+from viper_pipeline.core.registry import Registry
 
-AGENTS = Plugs(
+AGENTS = Registry(
     "agent",
     {"drq": "viper_pipeline.agents.drq:DrQ", "dreamer": "viper_pipeline.agents.dreamer.agent:Dreamer"},
 )
