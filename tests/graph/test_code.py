@@ -105,7 +105,7 @@ def test_bound_values_add_their_plugs_and_only_theirs(code: Callable[..., Code])
         ("", False),
         ('"""Words."""\n', False),
         (
-            'from viper_pipeline.core.registry import Registry\n\nA = Registry("a", {"x": "pack.lazy:X"})\n"""Words."""\n',
+            'from viper_pipeline.core.registry import Registry\n\nA = Registry("a", {"x": "pack.b:X"})\n"""Words"""\n',
             False,
         ),
         ('__version__ = "1"\n', False),

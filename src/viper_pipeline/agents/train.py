@@ -7,7 +7,7 @@ and there evaluations may use the same simulators.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ import numpy as np
 from scipy.special import ndtr
 from torch import Tensor
 
-from viper_pipeline.agents.base import AGENTS, Agent, Exploration, Prior, RewardStream, RunConfig
+from viper_pipeline.agents.base import AGENTS, Agent, Exploration, RewardSource, RunConfig
 from viper_pipeline.agents.replay import Replay, restore_rng, rng_state
-from viper_pipeline.agents.reward_mixer import Pay
+from viper_pipeline.agents.reward_mixer import RewardMixer
 from viper_pipeline.agents.vector_env import EnvironmentProcesses, Environments, MakeEnv, evaluate, pressed
 from viper_pipeline.training.checkpoints import (
     derive,
@@ -107,13 +107,10 @@ def train_agent(
     make_env: MakeEnv,
     *,
     seed: int,
-    reward: RewardStream | None = None,
-    oracle_scale: float | None = None,
+    reward: Callable[[tuple[int, int, int]], RewardSource] | None = None,
     discrete: bool = False,
     curious: bool = False,
     exploration: Callable[[tuple[int, int, int]], Exploration] | None = None,
-    prior: Callable[[tuple[int, int, int]], Prior] | None = None,
-    videos: Sequence[np.ndarray] = (),
     scratch: Path | None = None,
     progress: Progress = silent,
     device: str = "cpu",
@@ -124,10 +121,8 @@ def train_agent(
     make_env: seed -> environment of uint8 frames (H, W, C), actions in [-1, 1]; reset(seed=) fixes all.
     discrete: actions are buttons, of which the greatest is pressed.
     curious: the agent explores by its own means, beside what it is paid.
-    reward: pays for frames; None pays nothing, so that the exploration bonus is all there is.
-    oracle_scale: pay the environment's own reward times this instead (method `oracle`); else never.
-    exploration, prior: frame shape of the agent -> those who learn beside it; built here, so that their weights
-        follow from `seed`. videos: experts' frames, uint8 (T, H, W, C) each, for the prior.
+    reward, exploration: frame shape of the agent -> the source of its rewards, and its exploration bonus; built here,
+        so that their weights follow from `seed`. Without a reward, the bonus is all that the agent learns from.
     scratch: folder for checkpoints. Killed and called again, the result is the same, bit for bit (CPU).
     """
     seed_everything(seed)
@@ -141,12 +136,9 @@ def train_agent(
             run,
             seed=seed,
             discrete=discrete,
-            pay=Pay(
-                reward=reward,
-                oracle_scale=oracle_scale,
+            pay=RewardMixer(
                 exploration=exploration(learner.frame_shape).to(device) if exploration else None,
-                prior=prior(learner.frame_shape).to(device) if prior else None,
-                videos=videos,
+                source=reward(learner.frame_shape) if reward else None,
             ),
         )
         return trainer.train(scratch / "agent.pt" if scratch else None, progress)
@@ -164,7 +156,7 @@ class Trainer:
         run: RunConfig,
         *,
         seed: int,
-        pay: Pay,
+        pay: RewardMixer,
         discrete: bool = False,
     ) -> None:
         self.agent, self.envs, self.run, self.seed, self.pay = agent, envs, run, seed, pay
@@ -258,7 +250,7 @@ class Trainer:
 
     def remember(self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, ends: np.ndarray) -> None:
         """Store the transitions that arrived at frames (E, H, W, C), and what they were paid."""
-        for name, values in ({"train_reward": rewards} | self.pay.notes()).items():
+        for name, values in ({"train_reward": rewards} | self.pay.step_metrics()).items():
             self.tally.add(name, values)
         small = self.agent.see(frames)
         for i in range(len(small)):
@@ -272,7 +264,7 @@ class Trainer:
         due = int((self.step - self.run.random_steps) * self.run.updates_per_step)
         while self.updates < due:
             done = self.step / self.run.steps
-            batch = self.pay.draw(self.agent, self.replay, self.rng, done)
+            batch = self.pay.sample(self.agent, self.replay, self.rng, done)
             self.agent.anneal(done)
             self.metrics = self.agent.update(batch) | self.pay.metrics
             self.updates += 1
