@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.agents.test_run import DRQ, RUN, Killed, Mortal, same
+from tests.agents.test_train import DRQ, RUN, Killed, Mortal, same
 from tests.agents.toy import Toy
 from viper_pipeline.agents.train import train_agent
 from viper_pipeline.rewards.amp import AMP, AMPConfig

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from tests.agents.test_run import DRQ
+from tests.agents.test_train import DRQ
 from tests.agents.toy import Toy
 from viper_pipeline.agents.base import RunConfig
 from viper_pipeline.agents.train import train_agent

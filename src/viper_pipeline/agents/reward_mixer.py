@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from viper_pipeline.agents.base import Agent, Batch, Exploration, Prior, RewardStream
+from viper_pipeline.agents.base import Agent, Exploration, Prior, RewardStream, TrainingBatch
 from viper_pipeline.agents.replay import Replay
 
 
@@ -59,18 +59,18 @@ class Pay:
     def begin(self, agent: Agent) -> None:
         """Learning begins: the prior is shown the experts' videos as the agent sees frames."""
         if self.prior:
-            self.prior.show([agent.see(video) for video in self.videos])
+            self.prior.show([agent.preprocess(video) for video in self.videos])
 
-    def draw(self, agent: Agent, replay: Replay, rng: np.random.Generator, done: float) -> Batch:
+    def draw(self, agent: Agent, replay: Replay, rng: np.random.Generator, done: float) -> TrainingBatch:
         """What one update learns from, paid by those who pay anew. done: share of training that lies behind."""
         if self.prior is None:
             batch = agent.sample(replay, rng)
         else:
             batch = agent.sample(replay, rng, window=self.prior.window)
-            batch = batch.repaid(self.prior.rewards)
+            batch = batch.relabel(self.prior.rewards)
             self.metrics = self.prior.learn(batch.windows[:, 0], rng)
         if self.exploration:
-            batch = batch.with_reward(batch.reward + self.exploration.explore(batch.arrived, done))
+            batch = batch.with_reward(batch.reward + self.exploration.explore(batch.next_frame, done))
         return batch
 
     def state_dict(self) -> dict[str, Any]:
