@@ -92,10 +92,10 @@ class Agent(Protocol):
     def update(self, batch: Any) -> dict[str, Tensor]:
         """One training step on a batch of its own `sample` -> metrics, as detached scalars (left on the device)."""
 
-    def schedule(self, done: float) -> None:
+    def schedule(self, progress: float) -> None:
         """Set what changes in the course of training, such as learning rates; called before every update.
 
-        done: share of training that is done, 0 to 1.
+        progress: the fraction (0 to 1) of training that is done.
         """
 
     def weights(self) -> dict[str, Tensor]:

@@ -170,10 +170,10 @@ class DrQ(nn.Module):
         )
         return replace(batch, obs=obs, next_obs=next_obs)
 
-    def schedule(self, done: float) -> None:
+    def schedule(self, progress: float) -> None:
         """Keep the learning rate for the first half of training, then lower it along half a cosine."""
         final = self.config.final_learning_rate
-        factor = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(max(2 * done - 1, 0.0), 1.0)))
+        factor = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(max(2 * progress - 1, 0.0), 1.0)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * factor
 

@@ -211,9 +211,9 @@ class Trainer:
             return
         due = int((self.step - self.run.random_steps) * self.run.updates_per_step)
         while self.updates < due:
-            done = self.step / self.run.steps
-            batch = self.mixer.draw(self.agent, self.replay, self.rng, done)
-            self.agent.schedule(done)
+            progress = self.step / self.run.steps
+            batch = self.mixer.draw(self.agent, self.replay, self.rng, progress)
+            self.agent.schedule(progress)
             self.metrics = self.agent.update(batch) | self.mixer.metrics
             self.updates += 1
 

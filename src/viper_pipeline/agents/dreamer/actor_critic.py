@@ -102,9 +102,9 @@ class Critic(nn.Module):
         return self.value.loss(features, [returns, slow])
 
     @torch.no_grad()
-    def update_target(self, update: int) -> None:
-        """Move the slow critic towards the critic, every `slow_every` updates; update: its number, from 1."""
-        if update % self.config.slow_every == 0:
+    def update_target(self, number: int) -> None:
+        """Move the slow critic towards the critic, every `slow_every` updates; number: of this update, from 1."""
+        if number % self.config.slow_every == 0:
             torch._foreach_lerp_(list(self.slow.parameters()), list(self.value.parameters()), self.config.slow_step)
 
 
@@ -139,12 +139,12 @@ class ActorCritic(nn.Module):
         return torch.stack(features), torch.stack(actions)
 
     def update(
-        self, model: WorldModel, start: RSSMState, terminal: Tensor, rewards: Mapping[str, RewardModel], update: int
+        self, model: WorldModel, start: RSSMState, terminal: Tensor, rewards: Mapping[str, RewardModel], number: int
     ) -> dict[str, Tensor]:
         """One step of actor and critics -> metrics as detached scalars.
 
         start: states (N, ...) that imagination starts from. terminal: (N,) bool, which of them ended their episode.
-        rewards: one reward model per critic. update: number of this update, from 1.
+        rewards: one reward model per critic. number: of this update, from 1.
         """
         c, discrete = self.config, self.actor.discrete
         # Continuous actions: gradients reach the actor through the model. Discrete ones: REINFORCE.
@@ -173,7 +173,7 @@ class ActorCritic(nn.Module):
         critic_loss = (weights * torch.stack(losses).sum(0)).mean()
         optimizer_step(self.critic_optimizer, critic_loss, self.trained, c.policy_clip)
         for critic in self.critics.values():
-            critic.update_target(update)
+            critic.update_target(number)
         metrics = {"critic_loss": critic_loss, "entropy": entropy.mean()}
         metrics |= {f"{name}_return": returns.mean() for name, (returns, _) in estimates.items()}
         return {name: value.detach() for name, value in metrics.items()}

@@ -71,7 +71,7 @@ class Dreamer(nn.Module):
     def prepare(self, replay: Replay) -> None:
         """Nothing to prepare: the world model learns backgrounds as well."""
 
-    def schedule(self, done: float) -> None:
+    def schedule(self, progress: float) -> None:
         """Nothing to schedule: learning rates are constant."""
 
     def sample(self, replay: Replay, rng: np.random.Generator, window: int = 0) -> Sequences:
