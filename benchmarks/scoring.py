@@ -29,23 +29,23 @@ from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import load_directory
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.video_models.scoring import Way, score_videos
+from viper_pipeline.video_models.scoring import Scoring, score_videos
 
 LOOP = {"steps": 1, "batch_size": 1, "learning_rate": 1e-4}
 LAPTOP = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3, "training": LOOP}
 PAPER = {"window": 16, "width": 256, "feedforward": 1024, "heads": 8, "layers": 8, "training": LOOP}
 SIZES = {"laptop": (LAPTOP, 128, 16), "paper_dmc": (PAPER, 1024, 64)}
 TEXT = (
-    "Frames a second of one core's CPU time, random weights, one episode at a time. Agreement with `exact`: trained "
-    "laptop models, held-out expert and random episodes; AUROC tells the two apart frame by frame. MaskGIT's rewards "
-    "are 8 times slower in the paper. benchmarks/scoring.py; machine and conditions: docs/scoring.md."
+    "Frames a second of one core's CPU time, random weights, one episode at a time. Agreement with `full_window`: "
+    "trained laptop models, held-out expert and random episodes; AUROC tells the two apart frame by frame. MaskGIT's "
+    "rewards are 8 times slower in the paper. benchmarks/scoring.py; machine and conditions: docs/scoring.md."
 )
 PAPER_SLOWDOWN = 8.0  # of rewards by MaskGIT to those by VideoGPT
 SHARED = 6  # times as many frames for the ways that share work between frames
-WAYS: dict[str, tuple[Way, ...]] = {
-    "videogpt": ("exact", "strided"),
-    "banded": ("exact", "strided", "streaming"),
-    "maskgit": ("exact",),
+WAYS: dict[str, tuple[Scoring, ...]] = {
+    "videogpt": ("full_window", "half_overlap"),
+    "banded": ("full_window", "half_overlap", "kv_cache"),
+    "maskgit": ("full_window",),
 }
 
 
@@ -58,7 +58,7 @@ def untrained(name: str, size: str) -> Any:
     return kind(kind.Config.model_validate(block), torch.randn(codes, dim), (8, 8), ("a",)).eval()
 
 
-def frames_per_s(model: Any, way: Way, episodes: int, frames: int, times: int) -> float:
+def frames_per_s(model: Any, way: Scoring, episodes: int, frames: int, times: int) -> float:
     """Of frames with a full context: what the first k of an episode cost is taken off. Median over `times` runs."""
     k = model.window - 1
     codes = torch.randint(len(model.codebook), (episodes, k + frames, *model.grid))
@@ -66,7 +66,7 @@ def frames_per_s(model: Any, way: Way, episodes: int, frames: int, times: int) -
 
     def seconds(length: int) -> float:
         begun = time.process_time()
-        score_videos(model, codes[:, :length], task, way=way, batch=max(episodes, 16))
+        score_videos(model, codes[:, :length], task, scoring=way, batch=max(episodes, 16))
         return time.process_time() - begun
 
     seconds(min(2, k))
@@ -74,7 +74,7 @@ def frames_per_s(model: Any, way: Way, episodes: int, frames: int, times: int) -
 
 
 def speeds(size: str, episodes: int, frames: int, times: int) -> list[dict[str, Any]]:
-    """One row a model and way; ratio_to_exact is to the same model's exact way, maskgit's to videogpt's.
+    """One row a model and way; ratio_to_exact is to the same model's full-window scores, maskgit's to videogpt's.
 
     Exact frames all cost the same, so `frames` of them are enough; what shares work is shown more.
     """
@@ -82,8 +82,8 @@ def speeds(size: str, episodes: int, frames: int, times: int) -> list[dict[str, 
     for name, ways in WAYS.items():
         model = untrained(name, size)
         for way in ways:
-            rate = frames_per_s(model, way, episodes, frames if way == "exact" else SHARED * frames, times)
-            exact = next((r["frames_per_s"] for r in rows if (r["model"], r["way"]) == (name, "exact")), rate)
+            rate = frames_per_s(model, way, episodes, frames if way == "full_window" else SHARED * frames, times)
+            exact = next((r["frames_per_s"] for r in rows if (r["model"], r["way"]) == (name, "full_window")), rate)
             if name == "maskgit":
                 exact = rows[0]["frames_per_s"]
             row: dict[str, Any] = {"size": size, "model": name, "way": way, "episodes_at_once": episodes}
@@ -106,11 +106,11 @@ def videos(data: Path, task: str, tokenizer: Any, kind: str, most: int) -> Tenso
 
 
 def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
-    """(model, way) -> correlation and largest difference to the model's exact way, and AUROC: means over tasks."""
+    """(model, scoring) -> correlation and largest difference to full-window scores, and AUROC: means over tasks."""
     tokenizer = load_tokenizer(load_directory(data / "tokenizers/dmc"))
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     trained_for: dict[str, int] = {}
-    for name, ways in (WAYS | {"byol": ("exact",)}).items():
+    for name, ways in (WAYS | {"byol": ("full_window",)}).items():
         folder = data / f"video_models/dmc/{name}"
         if not folder.exists():
             continue
@@ -120,7 +120,7 @@ def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
             exact = None
             for way in ways:
                 scores = [
-                    score_videos(model, codes, torch.full((len(codes),), number), way=way)[:, 1:].flatten().numpy()
+                    score_videos(model, codes, torch.full((len(codes),), number), scoring=way)[:, 1:].flatten().numpy()
                     for codes in kinds.values()
                 ]
                 flat = np.concatenate(scores)

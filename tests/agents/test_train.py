@@ -11,10 +11,11 @@ import torch
 from tests.agents.toy import Brightness, Toy, brightness
 from viper_pipeline.agents.base import RunConfig
 from viper_pipeline.agents.drq import DrQ, DrQConfig
-from viper_pipeline.agents.reward_mixer import Pay
+from viper_pipeline.agents.reward_mixer import RewardMixer
 from viper_pipeline.agents.train import Every, Trainer, train_agent
 from viper_pipeline.agents.vector_env import VectorEnv
 from viper_pipeline.core.errors import BadParams
+from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 
 DRQ = DrQConfig(
@@ -31,7 +32,8 @@ RUN = RunConfig(
 def trainer(reward=None, make_env=Toy, run=RUN, **kwargs):
     torch.manual_seed(0)
     envs = VectorEnv(make_env, run.envs, 0)
-    return Trainer(DrQ(DRQ, envs.frame_shape, envs.actions), envs, run, seed=0, mixer=Pay(reward=reward, **kwargs))
+    agent = DrQ(DRQ, envs.frame_shape, envs.actions)
+    return Trainer(agent, envs, run, seed=0, mixer=RewardMixer(reward, **kwargs))
 
 
 def same(one, two):
@@ -50,13 +52,13 @@ def test_a_reward_is_stored_with_the_frame_it_belongs_to():
     frames = np.concatenate([replay.frames[i, 1 : replay.count[i]] for i in range(2)])
     rewards = np.concatenate([replay.rewards[i, 1 : replay.count[i]] for i in range(2)])
     assert np.allclose(rewards, brightness(frames.transpose(0, 2, 3, 1))) and len(set(rewards)) > 2
-    kinds = [entry[0] for entry in run.mixer.reward.log]
+    kinds = [entry[0] for entry in run.mixer.source.log]
     assert kinds == ["start"] + 12 * ["step"]
 
 
 @pytest.mark.parametrize("scale", [None, 0.5])
-def test_true_rewards_reach_the_oracle_only(scale):
-    run = trainer(oracle_scale=scale)
+def test_true_rewards_reach_the_method_task_reward_only(scale):
+    run = trainer(ScaledTaskReward(scale) if scale else None)
     run.play_round()
     rewards = run.replay.rewards[:, 1:13]
     assert (rewards == 0).all() if scale is None else 0 < rewards.max() <= scale
@@ -100,8 +102,8 @@ def test_the_last_round_is_shortened_to_the_steps_asked_for():
 
 
 def test_one_seed_one_result():
-    one, two = (train_agent("drq", DRQ, RUN, Toy, seed=3, reward=Brightness(), exploration=EXPLORE) for _ in "ab")
-    other = train_agent("drq", DRQ, RUN, Toy, seed=4, reward=Brightness(), exploration=EXPLORE)
+    one, two = (train_agent("drq", DRQ, RUN, Toy, seed=3, reward=Brightness, exploration=EXPLORE) for _ in "ab")
+    other = train_agent("drq", DRQ, RUN, Toy, seed=4, reward=Brightness, exploration=EXPLORE)
     assert same(one, two) and not same(one, other)
 
 
@@ -122,7 +124,7 @@ class Mortal(Toy):
 
 
 def mortal_run(scratch=None):
-    return train_agent("drq", DRQ, RUN, Mortal, seed=3, reward=Brightness(), exploration=EXPLORE, scratch=scratch)
+    return train_agent("drq", DRQ, RUN, Mortal, seed=3, reward=Brightness, exploration=EXPLORE, scratch=scratch)
 
 
 @pytest.fixture(scope="module")
@@ -143,14 +145,9 @@ def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch, whole, li
 
 def test_learns_to_go_home_from_light_alone():
     run = RUN.model_copy(update={"steps": 500, "random_steps": 100, "eval_every": 500, "final_episodes": 8})
-    result = train_agent("drq", DRQ, run, Toy, seed=0, reward=Brightness(), exploration=EXPLORE)
+    result = train_agent("drq", DRQ, run, Toy, seed=0, reward=Brightness, exploration=EXPLORE)
     idle = np.mean([12 * 0.25 for _ in range(8)])
     assert np.mean(result.final_returns) > 2 * idle
-
-
-def test_two_payers_are_refused():
-    with pytest.raises(ValueError, match="two of them"):
-        train_agent("drq", DRQ, RUN, Toy, seed=0, reward=Brightness(), oracle_scale=1.0)
 
 
 def test_discrete_actions_and_curiosity_are_refused_by_an_agent_without_them():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
+from viper_pipeline.rewards.base import StoredReward
+
 SIZE = 16
 
 
@@ -36,10 +38,10 @@ class Toy(gym.Env):
         return self._frame(), self.place, terminated, self.steps >= self.length, {}
 
 
-class Brightness:
-    """A reward stream: pays for light in the right half of the frame arrived at; notes all it is given."""
+class Brightness(StoredReward):
+    """A reward: light in the right half of the next frame; logs all it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, frame_shape=None) -> None:
         self.log: list[tuple] = []
 
     def start(self, frames):
@@ -48,7 +50,7 @@ class Brightness:
     def restart(self, i, frame):
         self.log.append(("restart", i, frame.copy()))
 
-    def step(self, frames):
+    def step(self, frames, true_rewards):
         self.log.append(("step", frames.copy()))
         return brightness(frames)
 

@@ -12,6 +12,7 @@ from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.envs.rlbench import HELD_OUT, PAIRS, PANDA, PAPER, REACH, SAWYER, SHARED, TASKS, RLBench
+from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
 
 suite = RLBench()
 TASK = "panda_reach_target"
@@ -186,7 +187,7 @@ def remote(seed):
 
 def test_an_agent_learns_in_several_environments_each_in_a_process_of_its_own(made):
     run = RUN.model_copy(update={"processes": True})
-    result = train_agent("drq", DRQ, run, remote, seed=0, oracle_scale=1.0)
+    result = train_agent("drq", DRQ, run, remote, seed=0, reward=lambda shape: ScaledTaskReward(1.0))
     assert len(result.final_returns) == run.final_episodes and result.frames.shape == (13, 64, 64, 3)
     with pytest.raises(BadEnvironment, match=r"runs\.processes"):
         train_agent("drq", DRQ, RUN, remote, seed=0)

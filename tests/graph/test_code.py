@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from viper_pipeline.core.registry import Plugs
+from viper_pipeline.core.registry import Registry
 from viper_pipeline.graph.code import Code, code_files, unwrapped
 
 FILES = {
@@ -89,7 +89,7 @@ def test_who_imports_an_open_registry_depends_on_all_that_it_holds(code: Callabl
 
 
 def test_bound_values_add_their_plugs_and_only_theirs(code: Callable[..., Code]) -> None:
-    plugs = {"model": Plugs("model", {"a": "pack.plug_a:A", "b": "pack.plug_b:B"})}
+    plugs = {"model": Registry("model", {"a": "pack.plug_a:A", "b": "pack.plug_b:B"})}
     function = functools.partial(at("pack.unused"), model="b", seed=3)
 
     def found(stands_for: Callable[[str], list[str]]) -> set[str]:
@@ -105,7 +105,7 @@ def test_bound_values_add_their_plugs_and_only_theirs(code: Callable[..., Code])
         ("", False),
         ('"""Words."""\n', False),
         (
-            'from viper_pipeline.core.registry import Plugs\n\nA = Plugs("a", {"x": "pack.lazy:X"})\n"""Words."""\n',
+            'from viper_pipeline.core.registry import Registry\n\nA = Registry("a", {"x": "pack.b:X"})\n"""Words"""\n',
             False,
         ),
         ('__version__ = "1"\n', False),

@@ -222,10 +222,10 @@ FILES = {
             return {"score": score}, f"step,value\\n0,{score}\\n"
         """,
     "src/PACKAGE/plugged/__init__.py": """\
-        from viper_pipeline.core.registry import Plugs
+        from viper_pipeline.core.registry import Registry
 
-        MODELS = Plugs("model", {"gpt": "PACKAGE.plugged.gpt:make", "git": "PACKAGE.plugged.git:make"})
-        AGENTS = Plugs("agent", {"drq": "PACKAGE.plugged.drq:act", "dreamer": "PACKAGE.plugged.dreamer:act"})
+        MODELS = Registry("model", {"gpt": "PACKAGE.plugged.gpt:make", "git": "PACKAGE.plugged.git:make"})
+        AGENTS = Registry("agent", {"drq": "PACKAGE.plugged.drq:act", "dreamer": "PACKAGE.plugged.dreamer:act"})
         """,
     "src/PACKAGE/plugged/gpt.py": "def make(width):\n    return width * 'g'\n",
     "src/PACKAGE/plugged/git.py": "def make(width):\n    return width * 'm'\n",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from viper_pipeline.pipelines.agents.train_agent import train_agent
+from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.training.config import ONE_CPU
 
 COMPUTE = ONE_CPU.model_dump()
@@ -13,15 +13,25 @@ DREAMER = {"pixels": 16, "depth": 4, "deter": 16, "stoch": 4, "classes": 4, "hid
            "ensemble_size": 2, "batch_size": 2, "batch_length": 4, "horizon": 2}  # fmt: skip
 
 
-def run(config, frames, method, exploration=None, **place):
+def run(config, frames, reward, bonus=None, **place):
     return train_agent(
-        config, RUNS, frames, COMPUTE, None, exploration, method=method, agent="dreamer", seed=0, **place
+        config,
+        RUNS,
+        frames,
+        COMPUTE,
+        None,
+        bonus,
+        reward=reward,
+        exploration="rnd" if bonus else None,
+        agent="dreamer",
+        seed=0,
+        **place,
     )
 
 
 def test_plays_atari_with_discrete_actions():
     frames = {"action_repeat": 4, "max_frames": 40}
-    made = run(DREAMER, frames, "oracle", suite="atari", task="freeway")
+    made = run(DREAMER, frames, "task_reward", suite="atari", task="freeway")
     assert made.tensors["actor.mlp.3.weight"].shape[0] == 18, "one number per action"
     assert b"model_loss" in made.files["curve.csv"] and b"bonus_return" not in made.files["curve.csv"]
 

@@ -14,13 +14,13 @@ from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.data.importers import read_source
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.ablations.nodes import (
-    evaluate_way,
+    evaluate_scoring,
     report_ablations,
     train_agent_beta,
     train_context,
     weighted,
 )
-from viper_pipeline.pipelines.agents.train_agent import train_agent, train_agent_amp, train_agent_viper
+from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
 from viper_pipeline.pipelines.experts.record import record_baselines, record_episodes
 from viper_pipeline.pipelines.experts.train_oracle import train_oracle
@@ -135,19 +135,20 @@ def made(tmp_path_factory):
     }
 
 
-def viper(made, seed=0, frames=None, scratch=None, train=train_agent_viper, **more):
+def viper(made, seed=0, frames=None, scratch=None, train=train_agent, **more):
     return train(
         frames=frames or DMC["frames"],
         tokenizer=made["tokenizer"],
         video_model=made["video_model"],
-        reward=made["reward"],
+        fitted_reward=made["reward"],
         model="videogpt",
         config=DMC["drq"],
         run=DMC["runs"],
         compute=COMPUTE,
         scratch=scratch,
-        exploration=DMC["exploration"],
-        method="viper",
+        bonus=DMC["exploration"],
+        exploration="rnd",
+        reward="viper",
         agent="drq",
         seed=seed,
         **HERE,
@@ -166,7 +167,7 @@ ZOO = {
 @pytest.mark.parametrize("name", ZOO)
 def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
     disk = Disk(tmp_path)
-    block = DMC["reward"] | {"model": name} | ({"way": "streaming"} if name == "banded" else {})
+    block = DMC["reward"] | {"model": name} | ({"scoring": "kv_cache"} if name == "banded" else {})
     codes = {f"codes__{TASK}": made["codes"]}
     here = {"suite": "dmc", "model": name}
     model = train_video_model(ZOO[name], 0, COMPUTE, made["tokenizer"], tmp_path, **here, **codes)
@@ -248,14 +249,14 @@ def test_somebodys_videos_take_the_oracles_place(made, tmp_path):
 
 
 def amp(made, frames=None):
-    return train_agent_amp(
+    return train_agent(
         frames=frames or DMC["frames"],
-        amp=DMC["amp"],
+        settings=DMC["amp"],
         config=DMC["drq"],
         run=DMC["runs"],
         compute=COMPUTE,
         scratch=None,
-        method="amp",
+        reward="amp",
         agent="drq",
         seed=0,
         **{f"experts__{TASK}": made["experts"]},
@@ -272,7 +273,7 @@ def test_amp_learns_from_videos_and_refuses_those_made_otherwise(made):
 
 def test_the_report_is_made_of_runs(made):
     runs = {f"run__dmc__{TASK}__viper__drq__0": viper(made)}
-    for method in ("oracle", "exploration"):
+    for method in ("task_reward", "exploration"):
         runs[f"run__dmc__{TASK}__{method}__drq__0"] = train_agent(
             DMC["drq"],
             DMC["runs"],
@@ -280,7 +281,8 @@ def test_the_report_is_made_of_runs(made):
             COMPUTE,
             None,
             DMC["exploration"] if method == "exploration" else None,
-            method=method,
+            reward=method,
+            exploration="rnd" if method == "exploration" else None,
             agent="drq",
             seed=0,
             **HERE,
@@ -293,7 +295,7 @@ def test_the_report_is_made_of_runs(made):
     metrics, headline, curves = aggregate({}, **runs, **files)
     json.dumps(metrics)
     table = metrics["agents"]["dmc"][TASK]["drq"]
-    assert set(table) == {"viper", "oracle", "exploration"}
+    assert set(table) == {"viper", "task_reward", "exploration"}
     returns = runs[f"run__dmc__{TASK}__viper__drq__0"].config["final_returns"]
     assert table["viper"]["final_return"] == pytest.approx(np.mean(returns))
     assert set(headline) == {TASK, "videogpt"} and set(headline[TASK]) == {"expert", "random", "idle", "drq"}
@@ -364,22 +366,22 @@ def test_an_ablation_changes_one_part_alone(made, tmp_path):
     short = train_context(config=DMC["videogpt"], context=1, scratch=tmp_path, **here, **codes)
     assert short.config["model"] == made["video_model"].config["model"] | {"window": 2}
     share = {"weight": 0.25, "final_weight": None}
-    assert weighted({"weight": 0.5}, 0.5) == share
-    assert weighted({"weight": 0.5, "final_weight": 0.1, "clip": 3}, 2) == {
+    assert weighted({"weight": 0.5}, "rnd", 0.5) == share
+    assert weighted({"weight": 0.5, "final_weight": 0.1, "clip": 3}, "rnd", 2) == {
         "weight": 1.0,
         "final_weight": 0.2,
         "clip": 3,
     }
 
 
-def test_a_way_scores_the_same_model_with_a_little_more_context(made, tmp_path):
+def test_a_kv_cache_scores_the_same_model_with_a_little_more_context(made, tmp_path):
     here = {"suite": "dmc", "model": "banded", "seed": 0, "compute": COMPUTE, "tokenizer": made["tokenizer"]}
     codes = {f"codes__{TASK}": made["codes"]}
     files = codes | {f"experts__{TASK}": made["experts"], f"baselines__{TASK}": made["baselines"]}
     model = train_video_model(ZOO["banded"], scratch=tmp_path, **here, **codes)
     judged = {"reward": DMC["reward"], "evaluation": DMC["reward_evaluation"], "video_model": model} | here | files
-    exact, streaming = evaluate_reward(**judged), evaluate_way(way="streaming", **judged)
-    assert (exact.config["reward"]["way"], streaming.config["reward"]["way"]) == ("exact", "streaming")
+    exact, streaming = evaluate_reward(**judged), evaluate_scoring(scoring="kv_cache", **judged)
+    assert (exact.config["reward"]["scoring"], streaming.config["reward"]["scoring"]) == ("full_window", "kv_cache")
     one, other = (reward.tensors[f"{TASK}/held_out/nats"][1:].numpy() for reward in (exact, streaming))
     np.testing.assert_allclose(one[:2], other[:2], rtol=0, atol=1e-4)  # no more than the band has been seen
     assert 2e-4 < np.abs(one - other).max() < 0.1 and np.corrcoef(one, other)[0, 1] > 0.99
@@ -397,22 +399,22 @@ def test_ablations_are_reported_beside_the_suites_own(made):
         run__own__own__0=own,
         reward__own__videogpt=made["reward"],
         reward__model__banded=made["reward"],
-        reward__way__streaming=made["reward"],
-        **{"run__beta__0.0__0": none, "run__model__banded__0": own, "run__way__streaming__0": none},
+        reward__scoring__kv_cache=made["reward"],
+        **{"run__beta__0.0__0": none, "run__model__banded__0": own, "run__scoring__kv_cache__0": none},
         **HERE,
     )
     assert {axis: list(values) for axis, values in metrics["axes"].items()} == {
         "beta": ["1", "0.0"],
         "model": ["videogpt", "banded"],
         "context": ["2"],
-        "way": ["exact", "streaming"],
+        "scoring": ["full_window", "kv_cache"],
     }
-    assert metrics["axes"]["way"] == {
-        "exact": metrics["axes"]["model"]["banded"],
-        "streaming": metrics["axes"]["beta"]["0.0"],
+    assert metrics["axes"]["scoring"] == {
+        "full_window": metrics["axes"]["model"]["banded"],
+        "kv_cache": metrics["axes"]["beta"]["0.0"],
     }
     assert metrics["axes"]["beta"]["1"]["final_return"] == pytest.approx(np.mean(own.config["final_returns"]))
-    assert headline["way"] == {"exact": headline["model"]["banded"], "streaming": headline["beta"]["0.0"]}
+    assert headline["scoring"] == {"full_window": headline["model"]["banded"], "kv_cache": headline["beta"]["0.0"]}
     assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.png", "paper.png"}
     assert page.count("data:image/webp") == 2 and "0.0" in page
     json.dumps(metrics)

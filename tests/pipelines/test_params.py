@@ -28,7 +28,7 @@ def put(params: dict, path: str, value: object) -> dict:
     if value is DELETE:
         del here[last]
     else:
-        here[last] = value
+        here[last] = value(here[last]) if callable(value) else value
     return params
 
 
@@ -49,7 +49,7 @@ WRONG = {
     "typo at the top": ("sedes", [0], ["sedes", "did you mean 'seeds'"]),
     "typo in a block": ("suites.dmc.curation.topk", 3, ["suites.dmc.curation.topk", "did you mean 'top_k'"]),
     "typo in a component": ("suites.dmc.videogpt.windw", 3, ["windw", "did you mean 'window'"]),
-    "streaming without a cache": ("suites.dmc.reward.way", "streaming", ["suites.dmc.reward.way", "banded"]),
+    "kv_cache without a cache": ("suites.dmc.reward.scoring", "kv_cache", ["suites.dmc.reward.scoring", "banded"]),
     "typo in a suite's block": (
         "suites.dmc.tokeniser",
         {},
@@ -118,7 +118,30 @@ WRONG = {
         ["suites.dmc.videogpt.window", "stride 100"],
     ),
     "heads do not divide": ("suites.dmc.videogpt.heads", 7, ["multiple of heads"]),
-    "unknown method": ("suites.dmc.methods", ["vipr"], ["suites.dmc.methods"]),
+    "unknown method": (
+        "suites.dmc.methods",
+        ["vipr"],
+        ["suites.dmc.methods: there is no reward", "did you mean 'viper'"],
+    ),
+    "unknown method of some tasks": ("suites.dmc.more_methods", {"anp": []}, ["more_methods", "did you mean 'amp'"]),
+    "reward without its block": (
+        "suites.dmc",
+        lambda dmc: {**{k: v for k, v in dmc.items() if k != "amp"}, "methods": ["amp"]},
+        ["suites.dmc.amp: method amp needs this block", "`amp: {}`"],
+    ),
+    "typo in a reward's block": ("suites.dmc.amp.windw", 3, ["suites.dmc.amp.windw", "did you mean 'window'"]),
+    "typo in a bonus": ("suites.dmc.exploration.wieght", 3, ["exploration.wieght", "did you mean 'weight'"]),
+    "unknown bonus": ("suites.dmc.exploration.kind", "rdn", ["exploration.kind", "did you mean 'rnd'"]),
+    "ablation of a bonus that is not there": (
+        "suites.dmc.exploration",
+        {"kind": "none"},
+        ["ablations.betas: exploration kind 'none' has no weight"],
+    ),
+    "typo for a key that is read twice": (
+        "suites.dmc.tokenizer.block",
+        1,
+        ["suites.dmc.tokenizer.block", "did you mean 'blocks'"],
+    ),
     "methods of no task": (
         "suites.dmc.more_methods",
         {"amp": ["cartpole"]},
@@ -137,10 +160,14 @@ WRONG = {
     "ablation's misspelt setting": ("ablations.maskgit.pases", 3, ["ablations.maskgit.pases", "unknown key"]),
     "ablation that changes nothing": ("ablations.betas", [1.0], ["ablations.betas", "own run"]),
     "ablation of the own context": ("ablations.contexts", [3], ["ablations.contexts", "own"]),
-    "ablation by the way it has": ("ablations.ways", ["exact"], ["ablations.ways", "remove it"]),
-    "ablation by no such way": ("ablations.ways", ["rolling"], ["ablations.ways", "streaming"]),
-    "ablation of a way without its model": ("ablations.models", ["byol"], ["ablations.ways", "'banded'", "add it"]),
-    "ablation by streaming what repeats": ("suites.dmc.reward.boundary", "repeat", ["ablations.ways", "growing"]),
+    "ablation by the scoring it has": ("ablations.scorings", ["full_window"], ["ablations.scorings", "remove it"]),
+    "ablation by no such scoring": ("ablations.scorings", ["rolling"], ["ablations.scorings", "kv_cache"]),
+    "ablation of a scoring without its model": (
+        "ablations.models",
+        ["byol"],
+        ["ablations.scorings", "'banded'", "add it"],
+    ),
+    "ablation by kv_cache of what repeats": ("suites.dmc.reward.boundary", "repeat", ["ablations.scorings", "growing"]),
 }
 
 
@@ -215,7 +242,7 @@ def test_simulators_that_want_a_process_each_get_one_or_are_refused():
 
 def test_the_paper_profile_trains_agents_on_the_six_tasks_of_fig_10():
     rlbench = read("profiles/paper.yaml")["suites"]["rlbench"]
-    assert rlbench["methods"] == [] and list(rlbench["more_methods"]) == ["viper", "oracle", "amp"]
+    assert rlbench["methods"] == [] and list(rlbench["more_methods"]) == ["viper", "task_reward", "amp"]
     assert all(tasks == [f"panda_{task}" for task in PAPER] for tasks in rlbench["more_methods"].values())
     assert rlbench["runs"]["steps"] == 2_000_000 and rlbench["dreamer"]["deter"] == 4096
 

@@ -29,8 +29,11 @@ def test_every_profile_gives_a_graph_of_the_promised_size(profile):
     assert set(built) == {*params["suites"], "report"} | ({"ablations"} if block else set())
     if block:
         models, seeds = len(block["models"]) + len(block["contexts"]), len(params["seeds"])
-        ways = len(block.get("ways", []))
-        assert len(built["ablations"].nodes) == 2 * models + ways + (models + ways + len(block["betas"])) * seeds + 1
+        scorings = len(block.get("scorings", []))
+        assert (
+            len(built["ablations"].nodes)
+            == 2 * models + scorings + (models + scorings + len(block["betas"])) * seeds + 1
+        )
     for number, (name, suite) in enumerate(params["suites"].items()):
         some = sum(map(len, suite.get("more_methods", {}).values()))
         learnable = len(suite.get("learned_tasks") or suite["tasks"])
@@ -54,11 +57,13 @@ def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(stages):
     tokenizer = stages["dmc.train_tokenizer.all"]
     oracle = stages["dmc.train_oracle.cartpole_balance"]
     viper = stages["dmc.train_agent_viper.cartpole_balance-drq-0"]
+    rival = stages["dmc.train_agent_task_reward.cartpole_balance-drq-0"]
     curate = stages["dmc.curate_experts.cartpole_balance"]
     assert {"discriminator.py", "quantizer.py", "loop.py", "train_tokenizer.py"} <= names(tokenizer)
     assert not {"videogpt.py", "drq.py", "sb3.py", "plots.py"} & names(tokenizer)
     assert {"sb3.py", "dmc.py"} <= names(oracle) and not {"vqgan.py", "videogpt.py", "drq.py"} & names(oracle)
     assert {"drq.py", "dmc.py", "videogpt.py", "vqgan.py", "viper.py", "rnd.py"} <= names(viper)
+    assert not {"videogpt.py", "vqgan.py", "viper.py", "amp.py", "rnd.py"} & names(rival)
     assert {"npz.py", "video.py", "dmc.py"} <= names(curate)
 
 
@@ -80,9 +85,9 @@ def test_an_ablation_changes_one_input_and_reads_the_suites_own_for_the_rest(sta
         for place in ("dmc/videogpt", "ablations/model_maskgit")
     }
     assert "maskgit.py" in names(model) and "videogpt.py" in names(context) and "maskgit.py" not in names(context)
-    exact, streaming = (stages[f"ablations.train_agent_{one}-0"] for one in ("model.banded", "way.streaming"))
-    ways = {f"data/rewards/ablations/{which}" for which in ("model_banded", "way_streaming")}
-    assert set(exact.deps) ^ set(streaming.deps) == ways
+    full, cached = (stages[f"ablations.train_agent_{one}-0"] for one in ("model.banded", "scoring.kv_cache"))
+    read = {f"data/rewards/ablations/{which}" for which in ("model_banded", "scoring_kv_cache")}
+    assert set(full.deps) ^ set(cached.deps) == read
     outside = [node for node, stage in stages.items() if any("ablations" in dep for dep in stage.deps)]
     assert all(node.startswith("ablations.") for node in outside)  # who leaves them out misses nothing
 
@@ -135,7 +140,7 @@ def test_a_task_that_nothing_learns_has_experts_and_floors_and_a_place_in_the_re
     said = yaml.safe_load(generate(ROOT, params)[ROOT / "pipelines/dmc/dvc.yaml"])["stages"]
     lists = {name: stage.get("matrix", {}).get("learned") for name, stage in said.items()}
     assert {name for name, path in lists.items() if path == "${suites.dmc.learned_tasks}"} == {
-        "encode_experts", "train_agent_viper", "train_agent_oracle", "train_agent_exploration"
+        "encode_experts", "train_agent_viper", "train_agent_task_reward", "train_agent_exploration"
     }  # fmt: skip
     assert "suites.dmc.learned_tasks" in said["train_video_model"]["params"]
 

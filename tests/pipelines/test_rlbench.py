@@ -18,8 +18,8 @@ from viper_pipeline.data.importers import import_videos
 from viper_pipeline.data.importers.safe_pickle import Array, read_inert
 from viper_pipeline.envs.rlbench import RLBench
 from viper_pipeline.pipelines import datasets
-from viper_pipeline.pipelines.agents import train_agent as stage
-from viper_pipeline.pipelines.agents.train_agent import train_agent_amp, train_agent_viper
+from viper_pipeline.pipelines.agents import nodes as stage
+from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
 from viper_pipeline.pipelines.experts.record import record_baselines, record_demos
@@ -159,15 +159,17 @@ def handed(made, monkeypatch):
 
     rest = {"config": TINY["drq"], "run": TINY["runs"], "compute": COMPUTE, "scratch": None, "agent": "drq", "seed": 0}
     catch("viper")
-    models = {name: made[name] for name in ("tokenizer", "video_model", "reward")}
+    models = {name: made[name] for name in ("tokenizer", "video_model")} | {"fitted_reward": made["reward"]}
     with pytest.raises(StopIteration):
-        train_agent_viper(FRAMES, **models, model="videogpt", method="viper", **rest, **HERE)
+        train_agent(frames=FRAMES, **models, model="videogpt", reward="viper", **rest, **HERE)
     catch("amp")
     source = made["root"] / f"{TASKS[0]}-paid.h5", {"kind": "episodes"}
     experts = curate_experts(*source, FRAMES, CURATION | {"stride": 1}, **HERE)
     experts = made["disk"](datasets.EpisodesDataset, "experts/amp.h5", experts)
     with pytest.raises(StopIteration):
-        train_agent_amp(FRAMES, TINY["amp"], method="amp", **{f"experts__{TASKS[0]}": experts}, **rest, **HERE)
+        train_agent(
+            frames=FRAMES, settings=TINY["amp"], reward="amp", **{f"experts__{TASKS[0]}": experts}, **rest, **HERE
+        )
     return caught, experts
 
 

@@ -30,8 +30,8 @@ def moving(rng, count, step):
 
 def test_expert_windows_are_whole_runs_of_one_video():
     prior = amp(shape=(1, 4, 4))
-    prior.show([numbered(0, 5), numbered(1, 9)])
-    windows = prior.draw(np.random.default_rng(0), 500)[:, :, 0, 0, 0].astype(int)
+    prior.set_demos([numbered(0, 5), numbered(1, 9)])
+    windows = prior.sample(np.random.default_rng(0), 500)[:, :, 0, 0, 0].astype(int)
     for window in windows:
         video, end = divmod(window[-1], 20)
         assert list(window) == [20 * video + max(end - k, 0) for k in (2, 1, 0)] and end >= 1
@@ -41,10 +41,10 @@ def test_expert_windows_are_whole_runs_of_one_video():
 def test_after_training_experts_motion_is_paid_more():
     """No single frame tells experts from others: only the direction of the motion does."""
     rng, prior = np.random.default_rng(0), amp()
-    prior.show([w for w in moving(rng, 64, 1)])
+    prior.set_demos([w for w in moving(rng, 64, 1)])
     prior.ends = prior.ends[prior.ends[:, 1] == 2]  # whole windows only: a repeated first frame stands still
     for _ in range(300):
-        prior.learn(moving(rng, 32, -1), rng)
+        prior.update(moving(rng, 32, -1), rng)
     forth, back = prior.rewards(moving(rng, 200, 1)), prior.rewards(moving(rng, 200, -1))
     assert forth.min() > back.max() and forth.mean() > 0.9 and back.mean() < 0.3
 
@@ -52,10 +52,10 @@ def test_after_training_experts_motion_is_paid_more():
 def test_what_cannot_be_told_apart_is_worth_three_quarters():
     """The least-squares optimum is D = 0 where both are equally likely: 1 - (0 - 1)^2 / 4."""
     rng, prior = np.random.default_rng(0), amp()
-    prior.show([w for w in moving(rng, 64, 1)])
+    prior.set_demos([w for w in moving(rng, 64, 1)])
     prior.ends = prior.ends[prior.ends[:, 1] == 2]
     for _ in range(200):
-        prior.learn(moving(rng, 32, 1), rng)
+        prior.update(moving(rng, 32, 1), rng)
     assert prior.rewards(moving(rng, 200, 1)).mean() == pytest.approx(0.75, abs=0.1)
 
 
@@ -63,11 +63,11 @@ def test_the_penalty_flattens_the_discriminator_at_experts():
     slopes = []
     for penalty in (0.0, 5.0):
         rng, prior = np.random.default_rng(0), amp(SMALL.model_copy(update={"penalty": penalty}))
-        prior.show([w for w in moving(rng, 64, 1)])
+        prior.set_demos([w for w in moving(rng, 64, 1)])
         for _ in range(150):
-            prior.learn(moving(rng, 32, -1), rng)
-        pictures = prior._pictures(prior.draw(rng, 100)).requires_grad_(True)
-        (slope,) = torch.autograd.grad(prior._verdict(pictures).sum(), pictures)
+            prior.update(moving(rng, 32, -1), rng)
+        pictures = prior._inputs(prior.sample(rng, 100)).requires_grad_(True)
+        (slope,) = torch.autograd.grad(prior._logits(pictures).sum(), pictures)
         slopes.append(float(slope.square().flatten(1).sum(1).mean()))
     assert slopes[1] < 0.5 * slopes[0]
 

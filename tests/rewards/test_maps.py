@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from tests.rewards.test_viper import reward, videos
-from viper_pipeline.rewards.evaluation import SHOWN, surprise, surprise_film, surprise_rows
+from viper_pipeline.rewards.evaluation import STRIP_FRAMES, surprise, surprise_film, surprise_rows
 
 
 def surprises(pair):
@@ -31,8 +31,8 @@ def test_the_corner_that_is_surprising_is_the_bright_one():
 def test_rows_come_in_pairs_of_frames_and_maps():
     pair = dict(zip(("held_out", "random"), videos(2, 60), strict=True))
     rows = surprise_rows(pair, surprises(pair), every=3)
-    assert [row.shape for row in rows] == [(SHOWN, 4, 4, 3)] * 4
-    assert np.array_equal(rows[2], pair["random"][: 3 * SHOWN : 3])
+    assert [row.shape for row in rows] == [(STRIP_FRAMES, 4, 4, 3)] * 4
+    assert np.array_equal(rows[2], pair["random"][: 3 * STRIP_FRAMES : 3])
 
 
 def test_the_film_shows_the_strips_frames_above_their_maps_side_by_side():

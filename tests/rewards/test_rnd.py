@@ -43,9 +43,9 @@ def test_explore_pays_and_learns_the_weighted_bonus(rnd):
     for seed in range(5):
         full, weighed = rnd.explore(frames(seed), 0.0), twin.explore(frames(seed), 0.5)
         assert np.allclose(weighed, 0.3 * full, rtol=1e-5)
-    assert twin.weight(1.0) == pytest.approx(0.1) and twin.weight(2.0) == pytest.approx(0.1)
+    assert twin.config.weight_at(1.0) == pytest.approx(0.1) and twin.config.weight_at(2.0) == pytest.approx(0.1)
     early = RND(CONFIG.model_copy(update={"weight": 0.5, "final_weight": 0.1, "final_at": 0.5}), (3, 16, 16))
-    assert [early.weight(done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
+    assert [early.config.weight_at(done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
     assert not torch.equal(twin.fixed[0].weight, twin.predictor[0].weight)
 
 
@@ -77,7 +77,7 @@ def test_table_4_is_the_default():
     rnd = RND(RNDConfig(), (3, 64, 64))
     widths = [m.out_channels for m in rnd.predictor if isinstance(m, torch.nn.Conv2d)]
     layers = [m.out_features for m in rnd.predictor if isinstance(m, torch.nn.Linear)]
-    assert widths == [32, 64, 64] and layers[:2] == [512, 512] and rnd.weight(0.7) == 1.0
+    assert widths == [32, 64, 64] and layers[:2] == [512, 512] and rnd.config.weight_at(0.7) == 1.0
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, 50])

@@ -108,7 +108,7 @@ def test_a_stream_resumes_in_mid_episode():
     stream, other = r.stream(), r.stream()
     stream.start(frames[:, 0])
     stream.step(frames[:, 1])
-    other.load_state_dict(stream.state_dict())
+    other.load_episode_state(stream.episode_state())
     assert np.array_equal(stream.step(frames[:, 2]), other.step(frames[:, 2]))
 
 
@@ -183,7 +183,9 @@ def rolling(stride=1) -> ViperReward:
     with torch.no_grad():
         for p in model.parameters():
             p.normal_(std=0.5)
-    return ViperReward(Quadrants(), model, "catch", ViperConfig(model="banded", way="streaming"), spec(stride=stride))
+    return ViperReward(
+        Quadrants(), model, "catch", ViperConfig(model="banded", scoring="kv_cache"), spec(stride=stride)
+    )
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -206,7 +208,7 @@ def test_in_a_rolling_stream_one_environment_may_begin_anew_and_all_may_be_resum
         stream.step(frames[:, t])
     stream.restart(1, frames[1, 5])
     again = r.stream()
-    again.load_state_dict(stream.state_dict())
+    again.load_episode_state(stream.episode_state())
     fresh = r.stream()
     fresh.start(frames[1:, 5])
     for t in range(6, 12):
@@ -217,14 +219,14 @@ def test_in_a_rolling_stream_one_environment_may_begin_anew_and_all_may_be_resum
 
 def test_a_way_that_cannot_be_is_refused():
     with pytest.raises(ValueError, match="boundary growing"):
-        ViperConfig(way="streaming", boundary="repeat")
-    with pytest.raises(ValueError, match="way exact"):
-        ViperConfig(way="strided", mode="joint")
+        ViperConfig(scoring="kv_cache", boundary="repeat")
+    with pytest.raises(ValueError, match="scoring full_window"):
+        ViperConfig(scoring="half_overlap", mode="joint")
 
 
-@pytest.mark.parametrize("way", ["exact", "strided"])
-def test_half_precision_keeps_the_order_of_scores(way):
+@pytest.mark.parametrize("scoring", ["full_window", "half_overlap"])
+def test_half_precision_keeps_the_order_of_scores(scoring):
     codes = torch.stack([reward().encode(video) for video in videos(6, 8)])
-    full, half = (reward(config=ViperConfig(way=way, precision=p)).log_prob(codes) for p in ("32", "bf16"))
+    full, half = (reward(config=ViperConfig(scoring=scoring, precision=p)).log_prob(codes) for p in ("32", "bf16"))
     assert not torch.equal(full, half)
     assert np.corrcoef(full.numpy().ravel(), half.float().numpy().ravel())[0, 1] > 0.99

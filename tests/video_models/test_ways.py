@@ -26,7 +26,7 @@ CONFIGS = {
     "maskgit": {"window": 4, "passes": 3, **SIZES},
     "byol": {"window": 4, "width": 16, "horizon": 2},
 }
-WAYS = [*itertools.product(CONFIGS, ("exact", "strided")), ("banded", "streaming")]
+WAYS = [*itertools.product(CONFIGS, ("full_window", "half_overlap")), ("banded", "kv_cache")]
 each_way = pytest.mark.parametrize(("name", "way"), WAYS)
 
 
@@ -52,9 +52,9 @@ def close(a, b):
 @each_way
 def test_scores_depend_neither_on_the_batch_nor_on_neighbours(name, way):
     model, codes, task = make(name), random_codes(5, 9), torch.arange(5) % 2
-    whole = score_videos(model, codes, task, way=way)
-    close(score_videos(model, codes, task, way=way, batch=2), whole)
-    close(score_videos(model, codes[3:4], task[3:4], way=way)[0], whole[3])
+    whole = score_videos(model, codes, task, scoring=way)
+    close(score_videos(model, codes, task, scoring=way, batch=2), whole)
+    close(score_videos(model, codes[3:4], task[3:4], scoring=way)[0], whole[3])
 
 
 @each_way
@@ -62,11 +62,11 @@ def test_a_later_frame_and_padding_change_no_earlier_score(name, way):
     model, codes, task = make(name), random_codes(2, 11), torch.tensor([0, 1])
     changed = codes.clone()
     changed[:, 8:] = (changed[:, 8:] + 1) % 5
-    whole = score_videos(model, codes, task, way=way)
-    close(score_videos(model, changed, task, way=way)[:, :8], whole[:, :8])
-    if way != "strided":  # there, the end of a video decides where windows lie
-        close(score_videos(model, codes[:, :8], task, way=way), whole[:, :8])
-    assert (score_videos(model, changed, task, way=way)[:, 8] != whole[:, 8]).all()
+    whole = score_videos(model, codes, task, scoring=way)
+    close(score_videos(model, changed, task, scoring=way)[:, :8], whole[:, :8])
+    if way != "half_overlap":  # there, the end of a video decides where windows lie
+        close(score_videos(model, codes[:, :8], task, scoring=way), whole[:, :8])
+    assert (score_videos(model, changed, task, scoring=way)[:, 8] != whole[:, 8]).all()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -80,18 +80,18 @@ def test_exact_scores_do_not_depend_on_how_an_episode_is_cut_into_calls(name):
 @each_way
 def test_codes_add_up_to_frames(name, way):
     model, codes, task = make(name), random_codes(2, 7), torch.tensor([0, 1])
-    per_code = score_videos(model, codes, task, way=way, per_code=True)
+    per_code = score_videos(model, codes, task, scoring=way, per_code=True)
     assert per_code.shape == codes.shape
-    close(per_code.sum((2, 3)), score_videos(model, codes, task, way=way))
+    close(per_code.sum((2, 3)), score_videos(model, codes, task, scoring=way))
 
 
 @each_way
 def test_every_way_is_exact_as_long_as_the_context_grows(name, way):
     model, codes, task = make(name), random_codes(2, 8), torch.tensor([0, 1])
     exact = score_videos(model, codes, task)
-    close(score_videos(model, codes, task, way=way)[:, :4], exact[:, :4])
-    if way == "strided":  # a window ends with the video
-        close(score_videos(model, codes, task, way=way)[:, -1], exact[:, -1])
+    close(score_videos(model, codes, task, scoring=way)[:, :4], exact[:, :4])
+    if way == "half_overlap":  # a window ends with the video
+        close(score_videos(model, codes, task, scoring=way)[:, -1], exact[:, -1])
 
 
 @pytest.mark.parametrize("name", ["maskgit", "byol", "banded"])
@@ -109,20 +109,20 @@ def test_the_probabilities_of_all_continuations_add_up_to_one(name):
     frames = torch.cartesian_prod(torch.arange(3), torch.arange(3)).view(9, 1, 1, 2)
     before = random_codes(1, 4, K=3, grid=(1, 2)).expand(9, -1, -1, -1)
     videos, task = torch.cat([before, frames], 1), torch.zeros(9, dtype=torch.long)
-    for way in ("exact", "strided", "streaming")[: 3 if name == "banded" else 2]:
-        total = score_videos(model, videos, task, way=way)[:, -1].exp().sum()
+    for way in ("full_window", "half_overlap", "kv_cache")[: 3 if name == "banded" else 2]:
+        total = score_videos(model, videos, task, scoring=way)[:, -1].exp().sum()
         assert math.isclose(float(total), 1.0, rel_tol=1e-4)
 
 
 def test_streaming_is_the_band_in_one_pass():
     model, codes, task = make("banded"), random_codes(3, 12), torch.tensor([0, 1, 1])
     with torch.no_grad():
-        close(score_videos(model, codes, task, way="streaming"), model.log_prob(codes, task))
+        close(score_videos(model, codes, task, scoring="kv_cache"), model.log_prob(codes, task))
 
 
 def test_a_session_does_not_care_how_a_video_is_cut_and_rows_begin_anew_alone():
     model, codes, task = make("banded"), random_codes(3, 12), torch.tensor([0, 1, 0])
-    whole = score_videos(model, codes, task, way="streaming", per_code=True)
+    whole = score_videos(model, codes, task, scoring="kv_cache", per_code=True)
     first, second = model.session(task), model.session(task)
     for t in range(5):
         close(first.step(codes[:, t]), whole[:, t])
@@ -152,7 +152,7 @@ def test_a_two_state_video_is_scored_with_its_true_likelihood(name, way, trained
         codes = torch.as_tensor(markov_clips(rng, 400, 12, stay[t]))
         kept = (codes[:, 1:] == codes[:, :-1]).float().mean()
         truth = kept * math.log(stay[t]) + (1 - kept) * math.log(1 - stay[t])
-        scored = score_videos(trained[name], codes, torch.full((400,), t), way=way)[:, 1:].mean()
+        scored = score_videos(trained[name], codes, torch.full((400,), t), scoring=way)[:, 1:].mean()
         assert abs(float(scored) / float(truth) - 1) < 0.02
 
 
@@ -224,6 +224,6 @@ def test_a_model_survives_the_disk_and_continues_videos(name):
 
 def test_what_cannot_stream_says_so():
     with pytest.raises(BadParams, match="banded"):
-        score_videos(make("videogpt"), random_codes(1, 4), torch.tensor([0]), way="streaming")
+        score_videos(make("videogpt"), random_codes(1, 4), torch.tensor([0]), scoring="kv_cache")
     with pytest.raises(ValueError, match="exceed context"):
         BandedGPTConfig(window=4, context=3, training=LOOP)

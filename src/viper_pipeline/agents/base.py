@@ -15,9 +15,9 @@ from torch import Tensor
 
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.core.config import Config
-from viper_pipeline.core.registry import Plugs
+from viper_pipeline.core.registry import Registry
 
-AGENTS = Plugs(
+AGENTS = Registry(
     "agent",
     {"drq": "viper_pipeline.agents.drq:DrQ", "dreamer": "viper_pipeline.agents.dreamer.agent:Dreamer"},
 )
@@ -129,8 +129,15 @@ class AgentClass(Protocol):
         """
 
 
-class RewardStream(Protocol):
-    """A session that pays for frames as they arrive; r_t belongs to (x_t, a_t, x_{t+1})."""
+class RewardSource(Protocol):
+    """Where an agent's rewards come from; r_t belongs to (x_t, a_t, x_{t+1}).
+
+    With `window` 0, rewards are those of `step`, stored in the replay as the frames arrive. Otherwise the source learns
+    beside the agent: each sampled batch is relabeled by `rewards`, and then given to `update`.
+    """
+
+    window: int
+    """Frames, up to the one that a reward belongs to, that `rewards` sees; 0: it is never called."""
 
     def start(self, frames: np.ndarray) -> None:
         """All environments begin episodes with frames (E, H, W, C)."""
@@ -138,8 +145,32 @@ class RewardStream(Protocol):
     def restart(self, i: int, frame: np.ndarray) -> None:
         """Environment `i` alone begins a new episode with frame (H, W, C)."""
 
-    def step(self, frames: np.ndarray) -> np.ndarray:
-        """frames (E, H, W, C) the transitions led to -> rewards (E,) float32."""
+    def step(self, frames: np.ndarray, true_rewards: np.ndarray) -> np.ndarray:
+        """Rewards (E,) float32 of the transitions that led to frames (E, H, W, C).
+
+        true_rewards: the environments' own (E,); used by the method `task_reward` alone.
+        """
+
+    def step_metrics(self) -> dict[str, np.ndarray]:
+        """More numbers (E,) of the last step, for the learning curve."""
+
+    def begin(self, preprocess: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Learning begins, or goes on after a checkpoint.
+
+        preprocess: frames (T, H, W, C) -> frames (T, *frame_shape) as the agent sees them.
+        """
+
+    def rewards(self, windows: np.ndarray) -> np.ndarray:
+        """windows (B, window, *frame_shape) uint8 -> rewards (B,) float32."""
+
+    def update(self, windows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """One step of learning on the agent's windows (B, window, *frame_shape) -> detached scalars."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has learned; episodes are not in it, for checkpoints are written between them."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        """Undo `state_dict`."""
 
 
 class Exploration(Protocol):
@@ -148,38 +179,14 @@ class Exploration(Protocol):
     def to(self, device: str) -> Exploration:
         """Itself, moved."""
 
-    def explore(self, frames: np.ndarray, done: float) -> np.ndarray:
-        """frames (B, *frame_shape) uint8 -> weighted bonus (B,) float32; learns these frames on the way.
+    def explore(self, frames: np.ndarray, progress: float) -> np.ndarray:
+        """frames (B, *frame_shape) uint8 -> weighted bonus (B,) float32; also trains the bonus on these frames.
 
-        done: share of training (0 to 1) that lies behind.
+        progress: the fraction (0 to 1) of training that is done.
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a resumed run needs."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        """Undo `state_dict`."""
-
-
-class Prior(Protocol):
-    """Judges short windows of frames by how much they look like the experts', and learns to (AMP)."""
-
-    window: int
-
-    def to(self, device: str) -> Prior:
-        """Itself, moved."""
-
-    def show(self, videos: list[np.ndarray]) -> None:
-        """The experts' videos, each (T, *frame_shape); called once, before it learns."""
-
-    def rewards(self, windows: np.ndarray) -> np.ndarray:
-        """windows (B, window, *frame_shape) uint8 -> rewards (B,) float32."""
-
-    def learn(self, windows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """One step on the agent's windows (B, window, *frame_shape) -> detached scalars."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything a resumed run needs."""
+        """What it has learned."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Any:
         """Undo `state_dict`."""

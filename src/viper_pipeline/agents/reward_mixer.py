@@ -1,82 +1,66 @@
-"""What an agent is paid: a reward for frames, the true one (oracle), a bonus for novelty, or a prior's judgement.
+"""Combines what an agent is rewarded for: a source of rewards, and an exploration bonus.
 
-Rewards for frames are stored as the frames arrive. The bonus and the prior learn beside the agent, so they pay anew
-whenever experience is drawn from the replay.
+Rewards that depend on frames alone are stored in the replay as the frames arrive. A bonus, and a source that learns
+beside the agent, relabel every batch that is sampled from the replay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from viper_pipeline.agents.base import Agent, Exploration, Prior, RewardStream, TrainingBatch
+from viper_pipeline.agents.base import Agent, Exploration, RewardSource, TrainingBatch
 from viper_pipeline.agents.replay import Replay
 
 
-class Pay:
-    """All that pays one agent; with nothing given, every reward is 0."""
+class RewardMixer:
+    """The rewards of one agent. Without a source every reward is 0, so that the bonus is all there is."""
 
-    def __init__(
-        self,
-        *,
-        reward: RewardStream | None = None,
-        oracle_scale: float | None = None,
-        exploration: Exploration | None = None,
-        prior: Prior | None = None,
-        videos: Sequence[np.ndarray] = (),
-    ) -> None:
-        """oracle_scale: pay the environment's own reward times this. videos: experts' (T, H, W, C), for the prior."""
-        if sum(given is not None for given in (reward, oracle_scale, prior)) > 1:
-            raise ValueError("an agent is paid by a reward, by the environment or by a prior, not by two of them")
-        self.reward, self.oracle_scale, self.exploration, self.prior = reward, oracle_scale, exploration, prior
-        self.videos = videos
+    def __init__(self, source: RewardSource | None = None, exploration: Exploration | None = None) -> None:
+        self.source, self.exploration = source, exploration
         self.metrics: dict[str, Tensor] = {}
 
     def start(self, frames: np.ndarray) -> None:
         """All environments begin episodes with frames (E, H, W, C)."""
-        if self.reward:
-            self.reward.start(frames)
+        if self.source:
+            self.source.start(frames)
 
     def restart(self, i: int, frame: np.ndarray) -> None:
         """Environment `i` alone begins a new episode with frame (H, W, C)."""
-        if self.reward:
-            self.reward.restart(i, frame)
+        if self.source:
+            self.source.restart(i, frame)
 
     def step(self, frames: np.ndarray, true_rewards: np.ndarray) -> np.ndarray:
-        """What is paid (E,) for arriving at frames (E, H, W, C); the true rewards count for the oracle alone."""
-        if self.oracle_scale is not None:
-            return (true_rewards * self.oracle_scale).astype(np.float32)
-        return self.reward.step(frames) if self.reward else np.zeros(len(frames), np.float32)
+        """Rewards (E,) float32 of the transitions that led to frames (E, H, W, C); true_rewards: the environments'."""
+        return self.source.step(frames, true_rewards) if self.source else np.zeros(len(frames), np.float32)
 
-    def notes(self) -> dict[str, np.ndarray]:
-        """What else the last step can tell, for the curve: log_prob (E,), in nats."""
-        nats = getattr(self.reward, "log_prob", None)
-        return {} if nats is None else {"log_prob": nats}
+    def step_metrics(self) -> dict[str, np.ndarray]:
+        """More numbers (E,) of the last step, for the learning curve."""
+        return self.source.step_metrics() if self.source else {}
 
     def begin(self, agent: Agent) -> None:
-        """Learning begins: the prior is shown the experts' videos as the agent sees frames."""
-        if self.prior:
-            self.prior.show([agent.preprocess(video) for video in self.videos])
+        """Learning begins, or goes on after a checkpoint."""
+        if self.source:
+            self.source.begin(agent.preprocess)
 
-    def draw(self, agent: Agent, replay: Replay, rng: np.random.Generator, done: float) -> TrainingBatch:
-        """What one update learns from, paid by those who pay anew. done: share of training that lies behind."""
-        if self.prior is None:
+    def sample(self, agent: Agent, replay: Replay, rng: np.random.Generator, progress: float) -> TrainingBatch:
+        """The batch of one update, relabeled. progress: the fraction (0 to 1) of training that is done."""
+        if self.source is None or not self.source.window:
             batch = agent.sample(replay, rng)
         else:
-            batch = agent.sample(replay, rng, window=self.prior.window)
-            batch = batch.relabel(self.prior.rewards)
-            self.metrics = self.prior.learn(batch.windows[:, 0], rng)
+            batch = agent.sample(replay, rng, window=self.source.window)
+            batch = batch.relabel(self.source.rewards)
+            self.metrics = self.source.update(batch.windows[:, 0], rng)
         if self.exploration:
-            batch = batch.with_reward(batch.reward + self.exploration.explore(batch.next_frame, done))
+            batch = batch.with_reward(batch.reward + self.exploration.explore(batch.next_frame, progress))
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Those who learn."""
-        learners = {"exploration": self.exploration, "prior": self.prior}
-        return {name: one.state_dict() for name, one in learners.items() if one}
+        """What the source and the bonus have learned."""
+        parts = {"source": self.source, "exploration": self.exploration}
+        return {name: part.state_dict() for name, part in parts.items() if part}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Undo `state_dict`."""

@@ -21,13 +21,12 @@ from viper_pipeline.agents.base import (
     AgentClass,
     AgentConfig,
     Exploration,
-    Prior,
-    RewardStream,
+    RewardSource,
     RunConfig,
     StateDict,
 )
 from viper_pipeline.agents.replay import Replay
-from viper_pipeline.agents.reward_mixer import Pay
+from viper_pipeline.agents.reward_mixer import RewardMixer
 from viper_pipeline.agents.vector_env import MakeEnv, ProcessVectorEnv, VectorEnv
 from viper_pipeline.training.checkpoints import (
     derive,
@@ -59,30 +58,25 @@ def train_agent(
     make_env: MakeEnv,
     *,
     seed: int,
-    reward: RewardStream | None = None,
-    oracle_scale: float | None = None,
+    reward: Callable[[tuple[int, int, int]], RewardSource] | None = None,
     discrete: bool = False,
     curious: bool = False,
     exploration: Callable[[tuple[int, int, int]], Exploration] | None = None,
-    prior: Callable[[tuple[int, int, int]], Prior] | None = None,
-    videos: Sequence[np.ndarray] = (),
     scratch: Path | None = None,
     progress: Progress = silent,
     device: str = "cpu",
 ) -> AgentRun:
     """Train one agent and evaluate it by the true returns of `run.final_episodes` deterministic episodes.
 
-    Without `reward`, `oracle_scale` and `prior`, rewards are 0 and only the exploration bonus is used.
+    Without `reward`, rewards are 0 and only the exploration bonus is used.
 
     agent, config: a name of AGENTS, and an instance of that agent's `Config`.
     make_env: seed -> environment of uint8 frames (H, W, C), actions in [-1, 1]; reset(seed=) fixes the episode.
     seed: of weights, environments, noise and batches.
-    reward: computes rewards from frames.
-    oracle_scale: use the environment's own reward times this (method `oracle`); no other method sees it.
+    reward, exploration: `frame_shape` of the agent -> the source of its rewards, and its exploration bonus; built
+        here, so that their weights depend on `seed`.
     discrete: actions are discrete, see `AgentPolicy`.
     curious: the agent explores by its own intrinsic reward.
-    exploration, prior: `frame_shape` of the agent -> the module; built here, so that its weights depend on `seed`.
-    videos: expert videos, uint8 (T, H, W, C) each, for the prior.
     scratch: folder for checkpoints; a run that was killed and is called again ends with the same bits (on a CPU).
     """
     seed_everything(seed)
@@ -90,13 +84,8 @@ def train_agent(
     try:
         kind: AgentClass = AGENTS.get(agent)
         learner = kind(config, envs.frame_shape, envs.actions, discrete=discrete, curious=curious).to(device)
-        mixer = Pay(
-            reward=reward,
-            oracle_scale=oracle_scale,
-            exploration=exploration(learner.frame_shape).to(device) if exploration else None,
-            prior=prior(learner.frame_shape).to(device) if prior else None,
-            videos=videos,
-        )
+        bonus = exploration(learner.frame_shape).to(device) if exploration else None
+        mixer = RewardMixer(reward(learner.frame_shape) if reward else None, bonus)
         trainer = Trainer(learner, envs, run, seed=seed, mixer=mixer, discrete=discrete)
         return trainer.train(scratch / "agent.pt" if scratch else None, progress)
     finally:
@@ -107,7 +96,7 @@ class Trainer:
     """One training run and all of its state."""
 
     def __init__(
-        self, agent: Agent, envs: VectorEnv, run: RunConfig, *, seed: int, mixer: Pay, discrete: bool = False
+        self, agent: Agent, envs: VectorEnv, run: RunConfig, *, seed: int, mixer: RewardMixer, discrete: bool = False
     ) -> None:
         self.agent, self.envs, self.run, self.seed, self.mixer = agent, envs, run, seed, mixer
         self.discrete = discrete
@@ -198,7 +187,7 @@ class Trainer:
 
     def store(self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, terminated: np.ndarray) -> None:
         """Store the transitions that led to frames (E, H, W, C), with their rewards."""
-        for name, values in ({"train_reward": rewards} | self.mixer.notes()).items():
+        for name, values in ({"train_reward": rewards} | self.mixer.step_metrics()).items():
             self.means.add(name, values)
         small = self.agent.preprocess(frames)
         for i in range(len(small)):
@@ -212,7 +201,7 @@ class Trainer:
         due = int((self.step - self.run.random_steps) * self.run.updates_per_step)
         while self.updates < due:
             progress = self.step / self.run.steps
-            batch = self.mixer.draw(self.agent, self.replay, self.rng, progress)
+            batch = self.mixer.sample(self.agent, self.replay, self.rng, progress)
             self.agent.schedule(progress)
             self.metrics = self.agent.update(batch) | self.mixer.metrics
             self.updates += 1

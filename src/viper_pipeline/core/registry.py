@@ -1,4 +1,4 @@
-"""Plugs: a name in params.yaml -> a class, imported only when it is used."""
+"""Registry: a name in params.yaml -> a class, imported only when it is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{near[0]}'?)" if near else f" (known: {', '.join(known)})"
 
 
-class Plugs:
+class Registry:
     """The implementations of one kind of component, by name.
 
     A target is `"package.module:Object"`, so that naming a component costs no import, or the object itself.

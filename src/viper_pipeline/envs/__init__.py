@@ -1,8 +1,8 @@
 """Suites: families of environments that share one tokenizer."""
 
-from viper_pipeline.core.registry import Plugs
+from viper_pipeline.core.registry import Registry
 
-SUITES = Plugs(
+SUITES = Registry(
     "suite",
     {
         "dmc": "viper_pipeline.envs.dmc:DMC",

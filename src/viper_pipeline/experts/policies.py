@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from viper_pipeline.core.config import Config
-from viper_pipeline.core.registry import Plugs
+from viper_pipeline.core.registry import Registry
 
 
 class Policy(Protocol):
@@ -61,7 +61,7 @@ def policy_from(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
     )
 
 
-ORACLES = Plugs("oracle", {"sb3": "viper_pipeline.experts.sb3:train_oracle"})
+ORACLES = Registry("oracle", {"sb3": "viper_pipeline.experts.sb3:train_oracle"})
 
 
 FORMAT = "viper planner 1"

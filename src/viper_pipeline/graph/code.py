@@ -31,7 +31,7 @@ def bound_values(function: Callable) -> dict[str, Any]:
 class Code:
     """The import graph of one package, read from its files: nothing is imported.
 
-    Plugs are imported by name at run time, so no import shows them: `opened` says which further modules come with a
+    Registry are imported by name at run time, so no import shows them: `opened` says which further modules come with a
     module that holds a registry. Modules in `neutral` (messages, progress bars) cannot change a result.
     """
 
@@ -150,12 +150,12 @@ def _holds_code(path: Path) -> bool:
         if isinstance(node, ast.Expr):
             return isinstance(node.value, ast.Constant)
         if isinstance(node, ast.ImportFrom):
-            return node.module == "__future__" or [alias.name for alias in node.names] == ["Plugs"]
+            return node.module == "__future__" or [alias.name for alias in node.names] == ["Registry"]
         if isinstance(node, ast.FunctionDef):
             return node.name == "__getattr__"
         if isinstance(node, ast.Assign):
             called = node.value.func if isinstance(node.value, ast.Call) else None
-            table = isinstance(called, ast.Name) and called.id == "Plugs"
+            table = isinstance(called, ast.Name) and called.id == "Registry"
             return table or all(isinstance(t, ast.Name) and t.id.startswith("__") for t in node.targets)
         return False
 

@@ -21,7 +21,7 @@ AXES = {
     "beta": "ablations.betas",
     "rival": "ablations.models",
     "context": "ablations.contexts",
-    "way": "ablations.ways",
+    "scoring": "ablations.scorings",
 }
 """axis -> the list in params.yaml that it runs over"""
 EVERY = {"everytask": AXES["task"], "everylearned": AXES["learned"]}

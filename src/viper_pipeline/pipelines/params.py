@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -22,14 +22,14 @@ from viper_pipeline.experts.scripts_arm import WAYPOINTS
 from viper_pipeline.experts.scripts_atari import SCRIPTS, ScriptConfig
 from viper_pipeline.experts.search import SearchConfig
 from viper_pipeline.graph.resources import Resources
-from viper_pipeline.rewards.amp import AMPConfig
+from viper_pipeline.rewards.base import EXPLORATION, REWARDS
+from viper_pipeline.rewards.config import BonusConfig, ExplorationConfig
 from viper_pipeline.rewards.evaluation import EvaluationConfig
-from viper_pipeline.rewards.rnd import RNDConfig
 from viper_pipeline.rewards.viper import ViperConfig
 from viper_pipeline.tokenizers.vqgan import VQGANConfig
 from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.video_models.scoring import Way
+from viper_pipeline.video_models.scoring import Scoring
 
 
 def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
@@ -57,12 +57,14 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
             yield f"{here}.more_methods.{method}: '{task}' is no task that {here} learns{likely}"
         if method in spec.methods:
             yield f"{here}.more_methods.{method}: in {here}.methods already; delete it from one of them"
-    if {"amp", "amp_multi"} & spec.learned.keys() and spec.amp is None:
-        yield f"{here}.amp: methods amp and amp_multi need this block; `amp: {{}}` takes the paper's code's settings"
+    for method in spec.learned:
+        block = REWARDS.get(method).block
+        if block and block not in spec.components:
+            yield f"{here}.{block}: method {method} needs this block; `{block}: {{}}` takes the default settings"
     if spec.reward.model not in spec.video_models:
         yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"
-    elif spec.reward.way == "streaming" and not hasattr(VIDEO_MODELS.get(spec.reward.model), "session"):
-        yield f"{here}.reward.way: '{spec.reward.model}' keeps no rolling cache; take model banded, or way exact"
+    elif spec.reward.scoring == "kv_cache" and not hasattr(VIDEO_MODELS.get(spec.reward.model), "session"):
+        yield f"{here}.reward.scoring: '{spec.reward.model}' has no KV cache; take model banded, or scoring full_window"
     yield from _buttons(here, spec, simulator)
     yield from _processes(here, spec, simulator)
     yield from _held_out_tasks(here, spec, simulator)
@@ -199,8 +201,8 @@ class AblationsConfig(Config):
     contexts: list[Annotated[int, Field(ge=1)]] = Field(
         min_length=1, description="context frames k of the suite's video model, whose window is k + 1 (paper: 8, 2)"
     )
-    ways: list[Way] = Field(
-        default_factory=list, description="ways of scoring by `banded`, which is one of models and scores exact there"
+    scorings: list[Scoring] = Field(
+        default_factory=list, description="scoring of `banded`, which is one of models and has full_window there"
     )
     blocks: dict[str, Config] = Field(default_factory=dict, description="settings of `models`, by name")
 
@@ -243,26 +245,27 @@ def ablation_contradictions(spec: AblationsConfig, suites: Mapping[str, SuiteCon
     own = suite.reward.model
     if own in spec.models:
         yield f"ablations.models: '{own}' is the suite's own model, with which the others are compared; remove it"
-    if suite.reward.way == "streaming":
-        yield f"ablations.suite: its models have no rolling cache; write suites.{spec.suite}.reward.way: exact"
+    if suite.reward.scoring == "kv_cache":
+        yield f"ablations.suite: its models have no KV cache; write suites.{spec.suite}.reward.scoring: full_window"
     window = getattr(suite.components.get(own), "window", None)
     if own == "banded":
         yield f"ablations.contexts: banded's context is not its window; take another suites.{spec.suite}.reward.model"
     elif window and window - 1 in spec.contexts:
         yield f"ablations.contexts: {window - 1} is the suite's own, with which the others are compared; remove it"
-    if spec.ways and STREAMED not in spec.models:
-        yield f"ablations.ways: '{STREAMED}' is scored in these ways and is not in ablations.models; add it there"
-    if "exact" in spec.ways:
-        yield f"ablations.ways: exact is the way of '{STREAMED}' among the models; remove it"
-    if "streaming" in spec.ways and (suite.reward.mode == "joint" or suite.reward.boundary != "growing"):
-        yield f"ablations.ways: streaming takes suites.{spec.suite}.reward.mode conditional and boundary growing"
+    if spec.scorings and STREAMED not in spec.models:
+        yield f"ablations.scorings: '{STREAMED}' is scored like this and is not in ablations.models; add it there"
+    if "full_window" in spec.scorings:
+        yield f"ablations.scorings: full_window is the scoring of '{STREAMED}' among the models; remove it"
+    if "kv_cache" in spec.scorings and (suite.reward.mode == "joint" or suite.reward.boundary != "growing"):
+        yield f"ablations.scorings: kv_cache takes suites.{spec.suite}.reward.mode conditional and boundary growing"
+    if not isinstance(suite.exploration, BonusConfig):
+        yield f"ablations.betas: exploration kind '{suite.exploration.kind}' has no weight to change; take rnd"
     if 1.0 in spec.betas:
         yield "ablations.betas: 1 is the suite's own run, with which the others are compared; remove it"
 
 
 UNLEARNED: dict[str, type[Config]] = {"script": ScriptConfig, "search": SearchConfig, "planner": PlannerConfig}
 """Algorithms of oracles that do not learn, and what may be said of each."""
-Method = Literal["viper", "oracle", "exploration", "amp", "amp_multi"]
 
 
 class DatasetConfig(Config):
@@ -326,23 +329,22 @@ class SuiteConfig(Config):
     video_models: list[str] = Field(min_length=1, description="each has a block of its own name")
     reward: ViperConfig
     reward_evaluation: EvaluationConfig
-    exploration: RNDConfig
-    amp: AMPConfig | None = Field(None, description="AMP's discriminator; needed by methods amp and amp_multi")
-    methods: list[Method] = Field(
-        description="viper; oracle: the true reward; exploration: the bonus alone; amp: a discriminator shown expert "
-        "videos of the task; amp_multi: of every task"
+    exploration: ExplorationConfig = Field(description="`kind` chooses the bonus, which reads the rest of the block")
+    methods: list[str] = Field(
+        description="rewards that agents are trained on, all tasks each. viper; task_reward: the environment's own; "
+        "exploration: the bonus alone; amp: a discriminator shown expert videos of the task; amp_multi: of every task"
     )
-    more_methods: dict[Method, list[str]] = Field(
-        default_factory=dict, description="by method: the tasks it learns; each of `methods` learns all"
+    more_methods: dict[str, list[str]] = Field(
+        default_factory=dict, description="rewards that agents of some tasks are trained on: reward -> tasks"
     )
     agents: list[str] = Field(description="each has a block of its own name")
     runs: RunConfig
-    components: dict[str, Config] = Field(default_factory=dict, description="the blocks of models and agents")
+    components: dict[str, Config] = Field(default_factory=dict, description="the blocks of models, agents and rewards")
 
     @model_validator(mode="before")
     @classmethod
     def _component_blocks(cls, block: Any) -> Any:
-        """Move the blocks named by `video_models` and `agents` into `components`, each read by its own schema."""
+        """Move the blocks of models, agents and rewards into `components`; each is read by its own schema."""
         if not isinstance(block, Mapping):
             return block
         block = dict(block)
@@ -356,7 +358,25 @@ class SuiteConfig(Config):
                     raise ValueError(f"{key}: there is no {plugs.kind} '{name}'{did_you_mean(name, plugs.names())}")
                 if name not in components:
                     raise ValueError(f"{key}: '{name}' needs a block of its settings, called {name}")
+        for method in (REWARDS.get(name) for name in REWARDS.names()):
+            if method.Config and block.get(method.block) is not None:
+                components[method.block] = component(method.Config, method.block, block.pop(method.block))
+        if isinstance(bonus := block.get("exploration"), Mapping):
+            kind = str(bonus.get("kind", "rnd"))
+            if kind not in EXPLORATION.names():
+                likely = did_you_mean(kind, EXPLORATION.names())
+                raise ValueError(f"exploration.kind: there is no {EXPLORATION.kind} '{kind}'{likely}")
+            block["exploration"] = component(EXPLORATION.get(kind).Config, "exploration", bonus)
         return block | {"components": components}
+
+    @field_validator("methods", "more_methods")
+    @classmethod
+    def _methods_are_rewards(cls, methods: Any) -> Any:
+        """Each is in the table of rewards."""
+        for name in methods:
+            if name not in REWARDS.names():
+                raise ValueError(f"there is no reward '{name}'{did_you_mean(name, REWARDS.names())}")
+        return methods
 
     @property
     def learned(self) -> dict[str, list[str]]:
@@ -446,16 +466,27 @@ def _known(path: tuple[Any, ...]) -> set[str]:
         if (table := next((p for p in plugs if part in p.names()), None)) is not None:
             kind = table.get(part).Config
             continue
+        if kind is SuiteConfig and part in _reward_blocks():
+            kind = _reward_blocks()[part]
+            continue
+        if kind is SuiteConfig and part == "exploration":
+            return {key for name in EXPLORATION.names() for key in EXPLORATION.get(name).Config.model_fields}
         if fields is None or part not in fields:
             kind = _inner(kind)  # a key of a mapping such as `suites.dmc`
             continue
         kind = fields[part].annotation
         kind = _inner(kind) if type(None) in getattr(kind, "__args__", ()) else kind
     kind = _inner(kind)
-    known = set(getattr(kind, "model_fields", {})) - {"components", "blocks"}
+    known = set(getattr(kind, "model_fields", {}))
     if kind is SuiteConfig:
-        known |= {*VIDEO_MODELS.names(), *AGENTS.names()}
-    return known
+        known |= {*VIDEO_MODELS.names(), *AGENTS.names(), *_reward_blocks()}
+    return known - {SuiteConfig: {"components"}, AblationsConfig: {"blocks"}}.get(kind, set())
+
+
+def _reward_blocks() -> dict[str, type[Config]]:
+    """Blocks of a suite that rewards read, and their schemas."""
+    methods = [REWARDS.get(name) for name in REWARDS.names()]
+    return {method.block: method.Config for method in methods if method.Config}
 
 
 def _inner(annotation: Any) -> Any:

@@ -53,7 +53,7 @@ class Floors:
 class AblationRun:
     """One curve of Fig 9: an agent whose reward had one part changed."""
 
-    axis: str  # beta, model, context or way
+    axis: str  # beta, model, context or scoring
     value: str
     task: str
     agent: str

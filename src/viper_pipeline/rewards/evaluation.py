@@ -1,4 +1,4 @@
-"""Does the reward tell experts from others? Scores of held-out, random and perturbed videos (paper 4.2, Fig 5)."""
+"""Scores of held-out, random and perturbed videos: does the reward rank experts first? (paper 4.2, Fig 5)."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ Scores = dict[str, list[np.ndarray]]
 
 
 class EvaluationConfig(Config):
-    """What is scored besides held-out experts."""
+    """Which videos are scored besides those of held-out experts."""
 
     freeze_at: tuple[int, ...] = Field(
         (0, 20, 120),
-        description="steps at which a perturbed expert stands still for good, frames of the model",
+        description="frames of the model after which a perturbed expert video shows the same frame to its end",
     )
-    episodes: int = Field(40, gt=0, description="episodes of a kind that are scored at most (Fig 5: 40)")
+    episodes: int = Field(40, gt=0, description="largest number of episodes scored per kind (Fig 5: 40)")
 
 
 def score_episodes(reward: ViperReward, videos: Sequence[Tensor]) -> list[np.ndarray]:
-    """videos: codes (T, h, w), of any lengths -> nats (T,) of each. Videos of a length share their batches."""
+    """videos: codes (T, h, w), of any lengths -> nats (T,) of each. Videos of one length are scored together."""
     scores: list[np.ndarray] = [np.zeros(0)] * len(videos)
     for length in sorted({len(v) for v in videos}):
         rows = [i for i, v in enumerate(videos) if len(v) == length]
@@ -57,41 +57,39 @@ def score_kinds(
     kinds: Mapping[str, Sequence[Tensor]],
     config: EvaluationConfig,
     seed: int,
-    doubts: Mapping[str, Sequence[np.ndarray]] | None = None,
+    penalties: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> Scores:
-    """Score every kind of video, and the perturbed versions of `held_out`.
+    """Score every kind of video, and perturbed versions of `held_out`.
 
-    doubts: what is taken off the nats of each frame (T,) of each video, by kind; None: nothing.
+    kinds: codes (T, h, w) of videos, by kind. penalties: nats (T,) to subtract from each frame of each video, by kind;
+    None: nothing is subtracted.
     """
-    shown: dict[str, list[tuple[str, int, np.ndarray]]] = {
+    rows_of: dict[str, list[tuple[str, int, np.ndarray]]] = {
         kind: [(kind, i, np.arange(len(v))) for i, v in enumerate(videos[: config.episodes])]
         for kind, videos in kinds.items()
     }
     for number, codes in enumerate(kinds["held_out"][: config.episodes]):
         for name, index in perturbed(len(codes), config.freeze_at, seed + number).items():
-            shown.setdefault(name, []).append(("held_out", number, index))
+            rows_of.setdefault(name, []).append(("held_out", number, index))
     scores = {
         name: score_episodes(reward, [kinds[kind][i][torch.as_tensor(index)] for kind, i, index in rows])
-        for name, rows in shown.items()
+        for name, rows in rows_of.items()
     }
-    if doubts is not None:
-        for name, rows in shown.items():
-            scores[name] = [s - doubts[kind][i][index] for s, (kind, i, index) in zip(scores[name], rows, strict=True)]
+    if penalties is not None:
+        for name, rows in rows_of.items():
+            scores[name] = [
+                s - penalties[kind][i][index] for s, (kind, i, index) in zip(scores[name], rows, strict=True)
+            ]
     return scores
 
 
-def arrived(scores: Sequence[np.ndarray]) -> np.ndarray:
-    """All per-transition scores of some videos, (sum of T - 1,): the first frame of a video is no transition's."""
+def transition_scores(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """Scores of all transitions of some videos, (sum of T - 1,): all frames but the first of each video."""
     return np.concatenate([s[1:] for s in scores]) if scores else np.zeros(0)
 
 
-def episode_means(scores: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean score of a transition of each video, (N,)."""
-    return np.array([s[1:].mean() for s in scores])
-
-
 def pack(task: str, scores: Scores, returns: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """Per-frame nats of each kind, end to end, with the videos' lengths and true returns beside them."""
+    """Nats of each kind's videos, concatenated, with the videos' lengths and true returns, as named tensors."""
     packed = {}
     for kind, rows in scores.items():
         packed[f"{task}/{kind}/nats"] = torch.as_tensor(np.concatenate(rows), dtype=torch.float32)
@@ -102,7 +100,7 @@ def pack(task: str, scores: Scores, returns: Mapping[str, np.ndarray]) -> dict[s
 
 
 def unpack(task: str, tensors: Mapping[str, Tensor]) -> tuple[Scores, dict[str, np.ndarray]]:
-    """The scores that `pack` put away, and the true returns of the kinds that have any."""
+    """Undo `pack`: the scores, and the true returns of the kinds that have any."""
     kinds = sorted({name.split("/")[1] for name in tensors if name.startswith(f"{task}/")})
     scores = {}
     for kind in kinds:
@@ -112,9 +110,9 @@ def unpack(task: str, tensors: Mapping[str, Tensor]) -> tuple[Scores, dict[str, 
     return scores, returns
 
 
-SHOWN = 10  # frames of a video on a strip
-FILMED = 50  # and on film, every second one
-DARKEST = 99.0  # percentile of surprise, over all that is shown, that gets the end of the colour map
+STRIP_FRAMES = 10  # per video in the still picture
+FILM_FRAMES = 50  # per video in the animation, every second one
+MAX_PERCENTILE = 99.0  # of surprise, over all frames shown: the end of the color map
 
 
 def surprise(reward: ViperReward, frames: np.ndarray) -> np.ndarray:
@@ -129,29 +127,29 @@ def surprise_rows(
     surprises: Mapping[str, np.ndarray],
     begin: int = 0,
     every: int = 5,
-    count: int = SHOWN,
+    count: int = STRIP_FRAMES,
 ) -> list[np.ndarray]:
-    """kind -> a video (T, H, W, C), and its surprise (T, H, W) -> two rows a kind: frames, and maps over grey frames.
+    """kind -> a video (T, H, W, C), and its surprise (T, H, W) -> two rows per kind: frames, and maps over gray frames.
 
-    The colours of all rows have one scale, so that kinds can be compared; bright is surprising. Rows (count, H, W, 3),
+    All rows share one color scale, so that kinds can be compared; bright is surprising. Rows are (count, H, W, 3), or
     shorter where a video ends.
     """
     shown = slice(begin, begin + count * every, every)
     maps = {kind: surprises[kind][shown] for kind in videos}
     low = min(m.min() for m in maps.values())
-    high = np.percentile(np.concatenate(list(maps.values())), DARKEST)
-    colours = matplotlib.colormaps["inferno"]
+    high = np.percentile(np.concatenate(list(maps.values())), MAX_PERCENTILE)
+    colors = matplotlib.colormaps["inferno"]
     rows = []
     for kind, video in videos.items():
-        grey = np.stack([np.asarray(Image.fromarray(f).convert("L").convert("RGB")) for f in video[shown]])
-        tint = (255 * colours((maps[kind] - low) / max(high - low, 1e-6))[..., :3]).astype(np.uint8)
-        rows += [video[shown], (grey // 3 + tint // 3 * 2).astype(np.uint8)]
+        gray = np.stack([np.asarray(Image.fromarray(f).convert("L").convert("RGB")) for f in video[shown]])
+        tint = (255 * colors((maps[kind] - low) / max(high - low, 1e-6))[..., :3]).astype(np.uint8)
+        rows += [video[shown], (gray // 3 + tint // 3 * 2).astype(np.uint8)]
     return rows
 
 
 def surprise_film(videos: Mapping[str, np.ndarray], surprises: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The same as a film (T, 2 H, kinds W, 3): kinds side by side, frames above maps, as long as the shortest video."""
-    rows = surprise_rows(videos, surprises, every=2, count=FILMED)
+    """The same as an animation (T, 2 H, kinds W, 3): kinds side by side, frames above maps, as long as the shortest."""
+    rows = surprise_rows(videos, surprises, every=2, count=FILM_FRAMES)
     length = min(len(row) for row in rows)
     columns = [
         np.concatenate([above[:length], below[:length]], 1) for above, below in zip(rows[::2], rows[1::2], strict=True)

@@ -164,7 +164,7 @@ class RewardModel:
         nats = np.empty(len(codes), np.float32)
         for first in range(min(stride, len(codes))):
             nats[first::stride] = reward.log_prob(codes[first::stride][None])[0].float().numpy()
-        return nats - reward.doubt(shown, codes)
+        return nats - reward.reconstruction_penalty(shown, codes)
 
     def environment(self, task: str | None = None, seed: int = 0, pixels: bool = True) -> gymnasium.Env:
         """A new environment of the task, with such frames as the models learned from.

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.rewards.config import RNDConfig
 
 
 def image_mlp(
@@ -37,30 +36,13 @@ def image_mlp(
     return nn.Sequential(*layers, nn.Linear(hidden[-1] if hidden else size, outputs))
 
 
-class RNDConfig(Config):
-    """Sizes of the two networks and weight of the bonus; the defaults are the paper's Table 4."""
-
-    channels: tuple[int, ...] = Field((32, 64, 64), description="of the convolutions (Table 4)")
-    kernels: tuple[int, ...] = Field((6, 4, 3), description="of the convolutions; the paper is silent")
-    strides: tuple[int, ...] = Field((3, 2, 1), description="of the convolutions; the paper is silent")
-    hidden: tuple[int, ...] = Field((512, 512), description="layers of the MLP (Table 4)")
-    outputs: int = Field(512, gt=0, description="numbers to predict; the paper is silent")
-    learning_rate: float = Field(3e-4, gt=0, description="of Adam (Table 4)")
-    weight: float = Field(1.0, ge=0, description="beta: what the bonus counts beside the reward (Table 4)")
-    final_weight: float | None = Field(None, ge=0, description="beta in the end, reached linearly; null: the same")
-    final_at: float = Field(1.0, gt=0, le=1, description="share of training after which beta is final_weight")
-    clip: float = Field(5.0, gt=0, description="largest bonus, in running standard deviations")
-    decay: float = Field(0.999, gt=0, lt=1, description="of the running standard deviation")
-    batch_size: int | None = Field(None, gt=0, description="of a batch, what the predictor learns; null: all")
-
-
 class RND(nn.Module):
-    """A bonus for arriving at frames unlike those arrived at before."""
+    """An exploration bonus that is high for frames unlike those seen before."""
 
     Config = RNDConfig
 
     def __init__(self, config: RNDConfig, frame_shape: tuple[int, int, int]) -> None:
-        """frame_shape: (C, h, w) of the frames that `bonus` and `update` will be given."""
+        """frame_shape: (C, h, w) of the frames that `explore` is given."""
         super().__init__()
         self.config = config
         sizes = (config.channels, config.kernels, config.strides, config.hidden, config.outputs)
@@ -76,33 +58,28 @@ class RND(nn.Module):
         """frames (B, C, h, w) uint8 -> prediction errors (B,)."""
         x = torch.from_numpy(frames).to(self.variance.device).float().mul_(1 / 255).sub_(0.5)
         with torch.no_grad():
-            wanted = self.fixed(x)
-        return (self.predictor(x) - wanted).square().mean(1)
+            target = self.fixed(x)
+        return (self.predictor(x) - target).square().mean(1)
 
     @torch.no_grad()
     def bonus(self, frames: np.ndarray) -> np.ndarray:
-        """frames (B, C, h, w) uint8 -> unweighted bonus (B,) float32 within [0, clip]; learns nothing."""
-        return self._normalised(self.errors(frames))
+        """frames (B, C, h, w) uint8 -> unweighted bonus (B,) float32 within [0, clip], without any training."""
+        return self._normalized(self.errors(frames))
 
     def update(self, frames: np.ndarray) -> dict[str, Tensor]:
-        """Learn to predict the fixed network on frames (B, C, h, w)."""
-        return {"rnd_error": self._learn(self.errors(frames))}
+        """One training step of the predictor on frames (B, C, h, w) uint8."""
+        return {"rnd_error": self._update(self.errors(frames))}
 
-    def explore(self, frames: np.ndarray, done: float) -> np.ndarray:
-        """frames (B, C, h, w) -> weighted bonus (B,) float32, computed before these frames are learnt.
+    def explore(self, frames: np.ndarray, progress: float) -> np.ndarray:
+        """frames (B, C, h, w) uint8 -> weighted bonus (B,) float32, computed before the predictor is trained on them.
 
-        done: share of training (0 to 1) that lies behind.
+        progress: the fraction (0 to 1) of training that is done; it decides the weight.
         """
         errors = self.errors(frames)
-        self._learn(errors[: self.config.batch_size])
-        return self._normalised(errors.detach()) * np.float32(self.weight(done))
+        self._update(errors[: self.config.batch_size])
+        return self._normalized(errors.detach()) * np.float32(self.config.weight_at(progress))
 
-    def weight(self, done: float) -> float:
-        """beta at this point of training."""
-        first, last = self.config.weight, self.config.final_weight
-        return first if last is None else first + (last - first) * min(done / self.config.final_at, 1.0)
-
-    def _learn(self, errors: Tensor) -> Tensor:
+    def _update(self, errors: Tensor) -> Tensor:
         loss = errors.mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -110,18 +87,18 @@ class RND(nn.Module):
         with torch.no_grad():
             self.updates += 1
             step = torch.clamp(1 / self.updates, min=1 - self.config.decay)
-            spread = errors.detach().square().mean() - loss.detach().square()
-            self.variance.lerp_(spread.clamp(min=0), step)  # of equal frames, rounding may leave less than nothing
+            variance = errors.detach().square().mean() - loss.detach().square()
+            self.variance.lerp_(variance.clamp(min=0), step)  # rounding may leave a negative variance of equal frames
         return loss.detach()
 
-    def _normalised(self, errors: Tensor) -> np.ndarray:
+    def _normalized(self, errors: Tensor) -> np.ndarray:
         deviation = self.variance.sqrt() + 1e-8
         return (errors / deviation).clamp(max=self.config.clip).cpu().numpy()
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The optimiser, as a part of `state_dict`."""
+        """The optimizer's state, as a part of `state_dict`."""
         return self.optimizer.state_dict()
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """The optimiser, as a part of `load_state_dict`."""
+        """The optimizer's state, as a part of `load_state_dict`."""
         self.optimizer.load_state_dict(state)

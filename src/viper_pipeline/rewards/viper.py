@@ -1,4 +1,4 @@
-"""VIPER: the reward of a transition is the log-likelihood of the frame it leads to (paper 3.2, Eqs 4 and 7).
+"""VIPER: the reward of a transition is the log-likelihood of the frame that it leads to (paper 3.2, Eqs 4 and 7).
 
 r_t belongs to (x_t, a_t, x_{t+1}) and is ln p(x_{t+1} | x_{t-k+1}, ..., x_t), in nats summed over the frame's codes.
 """
@@ -16,11 +16,20 @@ from torch import Tensor
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.envs.base import FrameSpec, blacken
+from viper_pipeline.rewards.base import StoredReward
 from viper_pipeline.tokenizers import load_tokenizer
+from viper_pipeline.tokenizers.base import Tokenizer
 from viper_pipeline.training.artifacts import Directory
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import VideoModel
-from viper_pipeline.video_models.scoring import Boundary, Way, require_session, score_joint, score_videos, score_window
+from viper_pipeline.video_models.scoring import (
+    Boundary,
+    Scoring,
+    require_session,
+    score_joint,
+    score_videos,
+    score_window,
+)
 from viper_pipeline.video_models.videogpt_streaming import Session
 
 
@@ -29,18 +38,18 @@ class ScaleConfig(Config):
 
     kind: Literal["range", "standard", "none"] = Field(
         "range",
-        description="range: the mean of the better floor, random or idle, becomes 0 and that of held-out experts 1; "
-        "standard: zero mean, unit deviation over all; none: nats as they are (paper Eq 7)",
+        description="range: the mean of the better baseline, random or idle, becomes 0 and that of held-out experts 1; "
+        "standard: zero mean, unit deviation over all videos; none: unscaled nats (paper Eq 7)",
     )
     slope_below: float = Field(
         1.0,
         ge=0,
         le=1,
-        description="share of the slope that is left below 0. Small: to move on from what the floors do costs little, "
-        "yet the way back shows; 1: a straight line (paper)",
+        description="slope below 0, as a fraction of the slope above. With a small one, leaving what the baselines do "
+        "costs little, yet the reward still points back; 1: a straight line (paper)",
     )
-    low: float | None = Field(-1.0, description="floor of a scaled reward; null: none")
-    high: float | None = Field(1.2, description="ceiling of a scaled reward; null: none")
+    low: float | None = Field(-1.0, description="lower limit of a scaled reward; null: none")
+    high: float | None = Field(1.2, description="upper limit of a scaled reward; null: none")
 
 
 class Scale(Config):
@@ -61,19 +70,18 @@ class Scale(Config):
         return scaled.astype(np.float32)
 
 
-def fit_scale(config: ScaleConfig, expert: np.ndarray, *floors: np.ndarray) -> Scale:
-    """Fit to per-frame nats of held-out expert videos, and of the floors: random behaviour, idle behaviour.
+def fit_scale(config: ScaleConfig, expert: np.ndarray, *baselines: np.ndarray) -> Scale:
+    """Fit to nats of the frames of held-out expert videos, and of the baselines: random and idle behavior.
 
-    A model that finds a floor as likely as experts has no scale: the unit is then kept at one nat at least, and the
-    rewards stay near zero.
+    For a model that finds a baseline as likely as the experts, the unit is one nat, and rewards stay near zero.
     """
     expert = np.ravel(expert).astype(np.float64)
     shape = {"slope_below": config.slope_below, "low": config.low, "high": config.high}
-    below = [np.ravel(floor).astype(np.float64) for floor in floors]
+    below = [np.ravel(nats).astype(np.float64) for nats in baselines]
     if config.kind == "none":
         return Scale(zero=0.0, unit=1.0, **shape)
     if config.kind == "range":
-        zero = max(float(floor.mean()) for floor in below)
+        zero = max(float(nats.mean()) for nats in below)
         unit = float(expert.mean()) - zero
     else:
         everything = np.concatenate([expert, *below])
@@ -81,10 +89,10 @@ def fit_scale(config: ScaleConfig, expert: np.ndarray, *floors: np.ndarray) -> S
     return Scale(zero=zero, unit=max(unit, 1.0), **shape)
 
 
-class RollingStream:
-    """What `ViperStream` does, for E environments at once and models that keep a session.
+class CachedViperStream(StoredReward):
+    """As `ViperStream`, for models with a KV cache: one frame of compute per frame.
 
-    At stride s the frames of an environment are s interleaved videos, so there are s sessions that take turns.
+    At stride s the frames of an environment are s interleaved videos, so s sessions take turns.
     """
 
     def __init__(self, reward: ViperReward) -> None:
@@ -98,46 +106,50 @@ class RollingStream:
         """Every environment begins an episode; frames (E, H, W, C) are its first."""
         task = self.reward.task_ids(len(frames))
         self._sessions, self._turn = [self._open(task) for _ in range(self.reward.spec.stride)], 0
-        with self.reward.precisely():
+        with self.reward.autocast():
             self._sessions[0].step(self.reward.encode(frames))
 
     def restart(self, i: int, frame: np.ndarray) -> None:
         """Environment `i` alone begins a new episode with `frame` (H, W, C), in the place of its last frame."""
         for session in self._sessions:
             session.forget([i])
-        with self.reward.precisely():
+        with self.reward.autocast():
             self._sessions[self._turn].restart([i], self.reward.encode(frame[None]))
 
-    def step(self, frames: np.ndarray) -> np.ndarray:
-        """frames (E, H, W, C) that the transitions led to -> their rewards (E,), float32."""
+    def step(self, frames: np.ndarray, true_rewards: np.ndarray | None = None) -> np.ndarray:
+        """frames (E, H, W, C) that the transitions led to -> their rewards (E,) float32; true_rewards are not used."""
         self._turn = (self._turn + 1) % len(self._sessions)
-        arrived = self.reward.encode(frames)
-        with self.reward.precisely():
-            nats = self._sessions[self._turn].step(arrived)
-        self.log_prob = nats.sum((1, 2)).cpu().numpy() - self.reward.doubt(frames, arrived)
+        codes = self.reward.encode(frames)
+        with self.reward.autocast():
+            nats = self._sessions[self._turn].step(codes)
+        self.log_prob = nats.sum((1, 2)).cpu().numpy() - self.reward.reconstruction_penalty(frames, codes)
         return self.reward.scaled(self.log_prob)
 
-    def state_dict(self) -> dict[str, Any]:
+    def step_metrics(self) -> dict[str, np.ndarray]:
+        """log_prob (E,), in nats."""
+        return {"log_prob": self.log_prob}
+
+    def episode_state(self) -> dict[str, Any]:
         """The caches of the running episodes."""
         return {"turn": self._turn, "sessions": [s.state_dict() for s in self._sessions]}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on in the middle of the episodes of `state_dict`."""
+    def load_episode_state(self, state: Mapping[str, Any]) -> None:
+        """Go on in the middle of the episodes of `episode_state`."""
         self._turn, self._sessions = state["turn"], []
-        for kept in state["sessions"]:
-            session = self._open(self.reward.task_ids(len(kept["seen"])))
-            session.load_state_dict(kept)
+        for saved in state["sessions"]:
+            session = self._open(self.reward.task_ids(len(saved["seen"])))
+            session.load_state_dict(saved)
             self._sessions.append(session)
 
 
 @torch.no_grad()
-def reconstruction_error(tokenizer: Any, frames: np.ndarray, codes: Tensor) -> np.ndarray:
-    """|frame - what its codes decode to|, summed over pixels and channels in [0, 1]: (N,), float32.
+def reconstruction_error(tokenizer: Tokenizer, frames: np.ndarray, codes: Tensor) -> np.ndarray:
+    """|frame - reconstruction|, summed over pixels and channels in [0, 1]: (N,) float32.
 
-    frames (N, H, W, C) uint8 as the tokenizer sees them, masked; codes (N, h, w).
+    frames (N, H, W, C) uint8, masked as the tokenizer sees them; codes (N, h, w): theirs.
     """
-    again = tokenizer.decode(codes).cpu().numpy()
-    return (np.abs(frames.astype(np.int16) - again).sum((1, 2, 3)) / 255).astype(np.float32)
+    reconstruction = tokenizer.decode(codes).cpu().numpy()
+    return (np.abs(frames.astype(np.int16) - reconstruction).sum((1, 2, 3)) / 255).astype(np.float32)
 
 
 class ViperConfig(Config):
@@ -146,46 +158,49 @@ class ViperConfig(Config):
     model: str = Field("videogpt", description="video model of the suite")
     mode: Literal["conditional", "joint"] = Field(
         "conditional",
-        description="conditional: Eq 7; joint: the window's sum, the reference code's default; "
-        "an episode's first windows are short, and stretched to the size of a whole one",
+        description="conditional: Eq 7; joint: the sum over the window, the reference code's default; "
+        "the shorter windows at an episode's beginning are scaled to the length of a full one",
     )
     boundary: Boundary = Field(
         "growing",
-        description="context of an episode's first frames: those there are, or the first one repeated",
+        description="context of an episode's first frames. growing: all frames so far; repeat: the first, repeated",
     )
-    way: Way = Field(
-        "exact",
-        description="exact: a window a frame; strided: a window some frames; streaming: a frame a frame (banded)",
+    scoring: Scoring = Field(
+        "full_window",
+        description="full_window: one forward pass over a full window per frame. half_overlap: windows overlap by "
+        "half; each scores its second half. kv_cache: one frame of compute per frame (model banded)",
     )
-    precision: Literal["32", "bf16"] = Field("32", description="arithmetic of the video model while it scores")
+    precision: Literal["32", "bf16"] = Field(
+        "32", description="floating point precision of the video model while it scores"
+    )
     reconstruction: float = Field(
         0.0,
         ge=0,
-        description="nats taken off per unit of |frame - reconstruction|, summed over pixels in [0, 1]; paper: 0",
+        description="penalty in nats per unit of |frame - reconstruction|, summed over pixels in [0, 1]; paper: 0",
     )
     scale: ScaleConfig = ScaleConfig()
 
     @model_validator(mode="after")
-    def _ways_fit(self) -> ViperConfig:
-        if self.way != "exact" and self.mode == "joint":
-            raise ValueError(f"mode joint has way exact: way {self.way} never scores whole windows")
-        if self.way == "streaming" and self.boundary != "growing":
-            raise ValueError("way streaming has boundary growing: an episode begins with an empty cache")
+    def _scoring_fits(self) -> ViperConfig:
+        if self.scoring != "full_window" and self.mode == "joint":
+            raise ValueError(f"mode joint needs scoring full_window: {self.scoring} never scores whole windows")
+        if self.scoring == "kv_cache" and self.boundary != "growing":
+            raise ValueError("scoring kv_cache needs boundary growing: an episode begins with an empty cache")
         return self
 
     @model_validator(mode="after")
     def _joint_grows(self) -> ViperConfig:
         if self.mode == "joint" and self.boundary != "growing":
-            raise ValueError("mode joint has boundary growing: repeated frames would be counted again and again")
+            raise ValueError("mode joint needs boundary growing: repeated frames would be counted several times")
         return self
 
 
 class ViperReward:
-    """Scores of frames under a frozen tokenizer and video model, for one task."""
+    """Rewards of one task: log-likelihoods of frames under a frozen tokenizer and video model, scaled."""
 
     def __init__(
         self,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         model: VideoModel,
         task: str,
         config: ViperConfig,
@@ -193,26 +208,30 @@ class ViperReward:
         scale: Scale | None = None,
         batch: int = 64,
     ) -> None:
-        """spec: the frame specification that the model was trained on; scale: None for plain nats."""
+        """tokenizer, model: frozen, and both trained on the suite that `task` is one of.
+
+        spec: how the frames were made that the model was trained on. scale: nats -> reward; None: unscaled nats.
+        batch: windows that are scored at once. Raises BadData if the model was not trained on the task.
+        """
         if task not in model.tasks:
-            raise BadData(f"the video model knows no task '{task}': it was trained on {', '.join(model.tasks)}")
+            raise BadData(f"the video model was not trained on task '{task}', but on {', '.join(model.tasks)}")
         self.tokenizer, self.model, self.config, self.spec = tokenizer, model, config, spec
         self.task, self.scale, self.batch = task, scale, batch
         self._task_id = model.tasks.index(task)
 
     @property
     def device(self) -> torch.device:
-        """Where the models are."""
+        """The device of the models."""
         return self.tokenizer.codebook.device
 
     def to(self, device: str) -> ViperReward:
         """Move the models."""
-        self.tokenizer.to(device)
+        self.tokenizer.to(device)  # type: ignore[attr-defined]
         self.model.to(device)  # type: ignore[attr-defined]
         return self
 
     def check(self, spec: FrameSpec) -> None:
-        """Refuse frames that were made in another way than those the model was trained on."""
+        """Raise BadData for frames that are made in another way than those that the model was trained on."""
         live = spec.model_copy(update={"mask": self.spec.mask, "stride": self.spec.stride})
         if differences := self.spec.differences(live):
             raise BadData(
@@ -223,17 +242,17 @@ class ViperReward:
     @torch.no_grad()
     def encode(self, frames: np.ndarray) -> Tensor:
         """frames (N, H, W, C) uint8, unmasked -> codes (N, h, w)."""
-        return self.tokenizer.encode(blacken(frames, self.spec.mask))
+        return self.tokenizer.encode(torch.as_tensor(np.ascontiguousarray(blacken(frames, self.spec.mask))))
 
-    def doubt(self, frames: np.ndarray, codes: Tensor) -> np.ndarray:
-        """Nats (N,) to take off the likelihood of frames (N, H, W, C), for what their codes leave out."""
+    def reconstruction_penalty(self, frames: np.ndarray, codes: Tensor) -> np.ndarray:
+        """Penalty in nats (N,) for the tokenizer's reconstruction error of frames (N, H, W, C) with codes (N, h, w)."""
         if not self.config.reconstruction:
             return np.zeros(len(frames), np.float32)
-        shown = blacken(frames, self.spec.mask)
-        return self.config.reconstruction * reconstruction_error(self.tokenizer, shown, codes)
+        masked = blacken(frames, self.spec.mask)
+        return self.config.reconstruction * reconstruction_error(self.tokenizer, masked, codes)
 
-    def precisely(self) -> torch.autocast:
-        """The arithmetic that the configuration asks for."""
+    def autocast(self) -> torch.autocast:
+        """A context with the floating point precision of the configuration."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def task_ids(self, count: int) -> Tensor:
@@ -241,23 +260,28 @@ class ViperReward:
         return torch.full((count,), self._task_id, device=self.device)
 
     def log_prob(self, codes: Tensor, per_code: bool = False) -> Tensor:
-        """codes (N, T, h, w) of whole videos at the model's stride -> nats (N, T) of every frame, or of every code,
-        on the CPU.
+        """codes (N, T, h, w) of whole videos at the model's stride -> nats (N, T) of every frame, on the CPU.
 
-        There are no codes' shares of a joint score: per_code is always conditional.
+        With per_code=True: (N, T, h, w), the conditional score of each code, also in mode joint.
         """
         task, config, codes = self.task_ids(len(codes)), self.config, codes.to(self.device)
-        with self.precisely():
+        with self.autocast():
             if config.mode == "joint" and not per_code:
                 return score_joint(self.model, codes, task, batch=self.batch).cpu()
             return score_videos(
-                self.model, codes, task, boundary=config.boundary, way=config.way, per_code=per_code, batch=self.batch
+                self.model,
+                codes,
+                task,
+                boundary=config.boundary,
+                scoring=config.scoring,
+                per_code=per_code,
+                batch=self.batch,
             ).cpu()
 
     @torch.no_grad()
     def log_prob_last(self, windows: Tensor) -> Tensor:
-        """windows (N, t <= window, h, w) of codes -> nats (N,) of the frame each ends in, on the CPU."""
-        with self.precisely():
+        """Codes (N, t, h, w), t <= window -> nats (N,) of each window's last frame, on the CPU."""
+        with self.autocast():
             return self._last(windows.to(self.device)).cpu()
 
     def _last(self, windows: Tensor) -> Tensor:
@@ -273,16 +297,16 @@ class ViperReward:
         """nats -> rewards."""
         return self.scale(nats) if self.scale else np.asarray(nats, np.float32)
 
-    def stream(self) -> ViperStream | RollingStream:
+    def stream(self) -> ViperStream | CachedViperStream:
         """A session that scores the frames of running environments as they arrive.
 
-        One frame at a time, `strided` has nothing to share and is `exact`.
+        One frame at a time, `half_overlap` has nothing to share and is the same as `full_window`.
         """
-        return RollingStream(self) if self.config.way == "streaming" else ViperStream(self)
+        return CachedViperStream(self) if self.config.scoring == "kv_cache" else ViperStream(self)
 
 
-class ViperStream:
-    """Rewards for E environments at once. Each frame is encoded once; a window is built from cached codes."""
+class ViperStream(StoredReward):
+    """Rewards for E environments at once. Each frame is encoded once; windows are built of the latest codes."""
 
     def __init__(self, reward: ViperReward) -> None:
         self.reward = reward
@@ -299,39 +323,43 @@ class ViperStream:
         """Environment `i` alone begins a new episode with `frame` (H, W, C)."""
         self._codes[i] = self.reward.encode(frame[None])
 
-    def step(self, frames: np.ndarray) -> np.ndarray:
-        """frames (E, H, W, C) that the transitions led to -> their rewards (E,), float32."""
-        arrived = self.reward.encode(frames)
-        for i, code in enumerate(arrived):
+    def step(self, frames: np.ndarray, true_rewards: np.ndarray | None = None) -> np.ndarray:
+        """frames (E, H, W, C) that the transitions led to -> their rewards (E,) float32; true_rewards are not used."""
+        codes = self.reward.encode(frames)
+        for i, code in enumerate(codes):
             self._codes[i] = torch.cat([self._codes[i], code[None]])[-self._keep :]
-        windows = [codes.flip(0)[:: self._stride].flip(0) for codes in self._codes]
+        windows = [past.flip(0)[:: self._stride].flip(0) for past in self._codes]
         nats = torch.zeros(len(windows))
         for length in {len(w) for w in windows}:
             rows = [i for i, w in enumerate(windows) if len(w) == length]
             nats[rows] = self.reward.log_prob_last(torch.stack([windows[i] for i in rows])).float()
-        self.log_prob = nats.numpy() - self.reward.doubt(frames, arrived)
+        self.log_prob = nats.numpy() - self.reward.reconstruction_penalty(frames, codes)
         return self.reward.scaled(self.log_prob)
 
-    def state_dict(self) -> dict[str, Any]:
+    def step_metrics(self) -> dict[str, np.ndarray]:
+        """log_prob (E,), in nats."""
+        return {"log_prob": self.log_prob}
+
+    def episode_state(self) -> dict[str, Any]:
         """The codes of the running episodes."""
         return {"codes": list(self._codes)}
 
-    def load_state_dict(self, state: Mapping[str, Sequence[Tensor]]) -> None:
-        """Go on in the middle of the episodes of `state_dict`."""
+    def load_episode_state(self, state: Mapping[str, Sequence[Tensor]]) -> None:
+        """Go on in the middle of the episodes of `episode_state`."""
         self._codes = list(state["codes"])
 
 
 def load_reward(
     tokenizer: Directory, video_model: Directory, reward: Directory, task: str, batch: int = 64
 ) -> ViperReward:
-    """The reward of `task`, as an agent uses it."""
-    kept = reward.config
+    """The reward of `task`, of the models' folders and of what `evaluate_reward` wrote."""
+    saved = reward.config
     return ViperReward(
         load_tokenizer(tokenizer),
-        VIDEO_MODELS.get(kept["model"]).from_directory(video_model),
+        VIDEO_MODELS.get(saved["model"]).from_directory(video_model),
         task,
-        ViperConfig.model_validate(kept["reward"]),
-        FrameSpec.model_validate(kept["specs"][task]),
-        Scale.model_validate(kept["scales"][task]),
+        ViperConfig.model_validate(saved["reward"]),
+        FrameSpec.model_validate(saved["specs"][task]),
+        Scale.model_validate(saved["scales"][task]),
         batch,
     )

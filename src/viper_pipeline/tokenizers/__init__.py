@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.registry import Plugs
+from viper_pipeline.core.registry import Registry
 
 if TYPE_CHECKING:
     from viper_pipeline.training.artifacts import Directory
 
-TOKENIZERS = Plugs("tokenizer", {"vqgan": "viper_pipeline.tokenizers.vqgan:VQGAN"})
+TOKENIZERS = Registry("tokenizer", {"vqgan": "viper_pipeline.tokenizers.vqgan:VQGAN"})
 """Implementations by name; a new one is a file with a class like `base.Tokenizer` and a line here."""
 
 

@@ -19,6 +19,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.experts.sb3 import OracleConfig
 from viper_pipeline.experts.search import SearchConfig
 from viper_pipeline.pipelines.params import Params, SuiteConfig, validate
+from viper_pipeline.rewards.base import REWARDS
 from viper_pipeline.rewards.evaluation import perturbed
 
 
@@ -92,10 +93,11 @@ def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict
     run = suite.limits(agent)
     judged = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(np.mean([*frames.values()]))
     units = {"frame drawn": runs * (run.steps + judged)}
-    bonus = " with bonus" if method in ("viper", "exploration") else ""
+    reward = REWARDS.get(method)()
+    bonus = " with bonus" if reward.bonus and suite.exploration.explores else ""
     units[f"{agent} step{bonus}"] = runs * max(run.steps - run.random_steps, 0)
-    if method == "viper":
-        units |= {"frame encoded": runs * run.steps, f"frame scored by {suite.reward.model}": runs * run.steps}
+    if model := reward.parts({"reward": suite.reward.model_dump()}).get("model"):
+        units |= {"frame encoded": runs * run.steps, f"frame scored by {model}": runs * run.steps}
     size = getattr(suite.components[agent], "pixels", suite.frames.size)
     return Work(name, f"train_agent_{method} {agent}", runs, units, min(run.capacity, run.steps) * size**2 * 3)
 

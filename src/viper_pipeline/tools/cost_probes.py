@@ -21,12 +21,12 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.experts.sb3 import Learner, OracleConfig
 from viper_pipeline.experts.search import SearchConfig
 from viper_pipeline.pipelines.params import Params, SuiteConfig
-from viper_pipeline.rewards.rnd import RND, RNDConfig
+from viper_pipeline.rewards.base import EXPLORATION
 from viper_pipeline.tokenizers.vqgan import VQGAN
 from viper_pipeline.training.config import ComputeConfig, LoopConfig
 from viper_pipeline.training.loop import train
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.video_models.scoring import score_videos
+from viper_pipeline.video_models.scoring import Scoring, score_videos
 
 clock: Callable[[], float] = time.process_time
 STEPS = 3
@@ -163,9 +163,9 @@ def _video_model(model: str, suite: SuiteConfig, tokenizer: VQGAN, unit: str, de
     module.eval().to(device)
     videos = torch.randint(codes, (1, module.window + 3, *tokenizer.grid), device=device)
     task = torch.zeros(1, dtype=torch.long, device=device)
-    way = suite.reward.way if model == suite.reward.model else "exact"
-    whole = _timed(lambda: score_videos(module, videos, task, way=way).cpu())
-    first = _timed(lambda: score_videos(module, videos[:, :-4], task, way=way).cpu())
+    scoring: Scoring = suite.reward.scoring if model == suite.reward.model else "full_window"
+    whole = _timed(lambda: score_videos(module, videos, task, scoring=scoring).cpu())
+    first = _timed(lambda: score_videos(module, videos[:, :-4], task, scoring=scoring).cpu())
     return (whole - first) / 4, 1
 
 
@@ -207,7 +207,7 @@ def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) 
     quick |= {"eval_every": 10**6, "checkpoint_every": 10**6, "final_episodes": 1, "final_round_steps": None}
     quick |= {"capacity": 1000 * envs, "processes": False}  # another process could not note moments here
     run = limits.model_copy(update=quick)
-    config: RNDConfig = suite.exploration
+    config = suite.exploration
     train_agent(
         agent,
         kind.Config.model_validate(settings),
@@ -215,8 +215,10 @@ def _agent(name: str, suite: SuiteConfig, agent: str, bonus: bool, device: str) 
         lambda seed: Dark(suite.frames.size, actions, moments),
         seed=0,
         discrete=getattr(simulator, "discrete", False),
-        curious=bonus and kind.curious,
-        exploration=(lambda shape: RND(config, shape)) if bonus and not kind.curious else None,
+        curious=bonus and config.explores and kind.curious,
+        exploration=(lambda shape: EXPLORATION.get(config.kind)(config, shape))
+        if bonus and config.explores and not kind.curious
+        else None,
         device=device,
     )
     begins = moments[first::envs]

@@ -1,8 +1,8 @@
 """Video models: p(frame | earlier frames) over codes, by name."""
 
-from viper_pipeline.core.registry import Plugs
+from viper_pipeline.core.registry import Registry
 
-VIDEO_MODELS = Plugs(
+VIDEO_MODELS = Registry(
     "video model",
     {
         "videogpt": "viper_pipeline.video_models.videogpt:VideoGPT",

@@ -14,7 +14,7 @@ from viper_pipeline.video_models.base import VideoModel
 from viper_pipeline.video_models.videogpt_streaming import Session
 
 Boundary = Literal["growing", "repeat"]
-Way = Literal["exact", "strided", "streaming"]
+Scoring = Literal["full_window", "half_overlap", "kv_cache"]
 
 
 @torch.no_grad()
@@ -24,7 +24,7 @@ def score_videos(
     task: Tensor,
     *,
     boundary: Boundary = "growing",
-    way: Way = "exact",
+    scoring: Scoring = "full_window",
     per_code: bool = False,
     batch: int = 64,
 ) -> Tensor:
@@ -33,11 +33,11 @@ def score_videos(
     codes (N, T, h, w), task (N,) -> (N, T), or (N, T, h, w) per code.
     boundary: what the first k frames are given. `growing`: all frames that there are. `repeat`: k copies of the
     first frame before it.
-    way: `exact`: every later frame is scored given exactly its k predecessors, one window each. `strided`: one window
-    scores its last half, and contexts have between k / 2 and k frames. `streaming`: one frame of compute each, for
-    models that keep a session; their reach is a band a layer.
+    scoring: `full_window`: every later frame is scored given exactly its k predecessors, one forward pass over a window
+    per frame. `half_overlap`: windows overlap by half, and each scores its second half, so contexts have between k / 2
+    and k frames. `kv_cache`: one frame of compute per frame, for models that keep a session.
     """
-    if way == "streaming":
+    if scoring == "kv_cache":
         return _streamed(model, codes, task, per_code, batch)
     T, k = codes.shape[1], model.window - 1
     if boundary == "repeat":
@@ -45,7 +45,7 @@ def score_videos(
     parts = []
     if boundary == "growing" and k:
         parts.append(_batched(lambda c, t: model.log_prob(c, t, per_code), codes[:, :k], task, batch))
-    if codes.shape[1] > k and way == "strided" and model.window > 1:
+    if codes.shape[1] > k and scoring == "half_overlap" and model.window > 1:
         parts.append(_strided(model, codes, task, per_code, batch))
     elif codes.shape[1] > k:
         windows = codes.unfold(1, k + 1, 1).permute(0, 1, 4, 2, 3)
@@ -90,11 +90,13 @@ def _streamed(model: VideoModel, codes: Tensor, task: Tensor, per_code: bool, ba
 
 
 def require_session(model: VideoModel) -> Callable[[Tensor], Session]:
-    """The model's way to open a session. Raises BadParams if it has none."""
+    """What opens a session of the model. Raises BadParams if it has none."""
     opened = getattr(model, "session", None)
     if opened is None:
         name = type(model).__name__
-        raise BadParams(f"reward.way: streaming needs a model with a rolling cache (banded), not {name}; or way: exact")
+        raise BadParams(
+            f"reward.scoring: kv_cache needs a model with a rolling cache (banded), not {name}; or scoring: full_window"
+        )
     return opened
 
 

@@ -96,17 +96,17 @@ def test_a_policy_forgets_an_episode_when_the_next_begins():
 
 @pytest.mark.parametrize("make_env", [Toy, Discrete])
 def test_one_seed_one_result_with_continuous_and_discrete_actions(make_env):
-    runs = [train(make_env, seed=3, reward=Brightness(), curious=True, discrete=make_env is Discrete) for _ in "ab"]
+    runs = [train(make_env, seed=3, reward=Brightness, curious=True, discrete=make_env is Discrete) for _ in "ab"]
     assert same(*runs) and {"bonus_return", "train_reward"} <= runs[0].curve[-1].keys()
 
 
 def test_is_paid_by_a_prior_as_well():
-    result = train(Toy, seed=3, prior=PRIOR, videos=videos(1.0))
+    result = train(Toy, seed=3, reward=partial(PRIOR, videos=videos(1.0)))
     assert {"amp_experts", "model_loss"} <= result.curve[-1].keys()
 
 
 def mortal_run(scratch=None):
-    return train(Mortal, seed=3, reward=Brightness(), curious=True, scratch=scratch)
+    return train(Mortal, seed=3, reward=Brightness, curious=True, scratch=scratch)
 
 
 def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from tests.agents.dreamer.small import SMALL, Discrete, optimum
 from tests.agents.toy import Toy
 from viper_pipeline.agents.base import RunConfig
 from viper_pipeline.agents.train import train_agent
+from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
 from viper_pipeline.training.checkpoints import derive
 
 RUN = RunConfig(
@@ -19,6 +20,14 @@ RUN = RunConfig(
 
 @pytest.mark.parametrize("make_env", [Toy, Discrete])
 def test_reaches_nine_tenths_of_the_optimum(make_env):
-    result = train_agent("dreamer", SMALL, RUN, make_env, seed=0, oracle_scale=1.0, discrete=make_env is Discrete)
+    result = train_agent(
+        "dreamer",
+        SMALL,
+        RUN,
+        make_env,
+        seed=0,
+        reward=lambda shape: ScaledTaskReward(1.0),
+        discrete=make_env is Discrete,
+    )
     best = np.mean([optimum(derive(0, "final", i)) for i in range(16)])
     assert np.mean(result.final_returns) > 0.9 * best

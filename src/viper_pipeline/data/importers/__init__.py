@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.registry import Plugs
+from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, verify, write_groups
 from viper_pipeline.envs.base import FrameSpec
 
-IMPORTERS = Plugs(
+IMPORTERS = Registry(
     "importer",
     {
         "episodes": "viper_pipeline.data.importers:read_episodes",

@@ -1,1 +1,1 @@
-"""From a reward to agents."""
+"""From rewards to trained agents (paper 4.2)."""

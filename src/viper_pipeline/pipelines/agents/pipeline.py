@@ -1,4 +1,4 @@
-"""Who feeds whom, from a reward to agents (paper 4.2). One stage a method, since methods read different things."""
+"""From rewards to agents (paper 4.2). One stage per reward, since rewards read different things."""
 
 from __future__ import annotations
 
@@ -7,50 +7,59 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from viper_pipeline.pipelines.agents.train_agent import train_agent, train_agent_amp, train_agent_viper
+from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.params import learned, learned_tasks
 from viper_pipeline.pipelines.wiring import bind, stage
+from viper_pipeline.rewards.base import REWARDS
 
 
-def create(suite: str, spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
-    """suite x task x method x agent x seed."""
-    p = f"params:suites.{suite}"
-    model = spec["reward"]["model"]
+def create(suite: str, block: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
+    """Every combination of task, reward, agent and seed; block: the suite's parameters."""
     nodes = []
-    for method, tasks in learned(spec).items():
+    for reward, tasks in learned(block).items():
         for task in tasks:
-            for agent in spec["agents"]:
+            bound, read = reward_inputs(suite, block, reward, task)
+            for agent in block["agents"]:
                 for seed in seeds:
+                    item = f"{task}-{agent}-{seed}"
                     inputs = {
-                        "config": f"{p}.{agent}",
-                        "run": f"{p}.runs",
-                        "frames": f"{p}.frames",
-                        "compute": "params:runtime.compute",
-                        "scratch": f"{suite}/train_agent_{method}-{task}-{agent}-{seed}/scratch",
+                        **agent_inputs(suite, agent),
+                        **read,
+                        "scratch": f"{suite}/train_agent_{reward}-{item}/scratch",
                     }
-                    if method in ("viper", "exploration"):
-                        inputs["exploration"] = f"{p}.exploration"
-                    place = {"suite": suite, "task": task, "method": method, "agent": agent, "seed": seed}
-                    function = bind(train_agent, **place)
-                    if method == "viper":
-                        function = bind(train_agent_viper, model=model, **place)
-                        inputs |= {
-                            "tokenizer": f"{suite}/tokenizer",
-                            "video_model": f"{suite}/{model}/video_model",
-                            "reward": f"{suite}/{model}/reward",
-                        }
-                    if method in ("amp", "amp_multi"):
-                        shown = spec.get("every_task", learned_tasks(spec)) if method == "amp_multi" else [task]
-                        function = bind(train_agent_amp, **place)
-                        inputs |= {"amp": f"{p}.amp"} | {f"experts__{t}": f"{suite}/{t}/experts" for t in shown}
                     nodes.append(
                         stage(
                             suite,
-                            f"train_agent_{method}",
-                            f"{task}-{agent}-{seed}",
-                            function,
+                            f"train_agent_{reward}",
+                            item,
+                            bind(train_agent, suite=suite, task=task, agent=agent, seed=seed, **bound),
                             inputs,
-                            f"{suite}/{task}/{method}/{agent}/{seed}/run",
+                            f"{suite}/{task}/{reward}/{agent}/{seed}/run",
                         )
                     )
     return Pipeline(nodes)
+
+
+def agent_inputs(suite: str, agent: str) -> dict[str, str]:
+    """What every agent reads, whatever its reward."""
+    return {
+        "config": f"params:suites.{suite}.{agent}",
+        "run": f"params:suites.{suite}.runs",
+        "frames": f"params:suites.{suite}.frames",
+        "compute": "params:runtime.compute",
+    }
+
+
+def reward_inputs(
+    suite: str, block: Mapping[str, Any], reward: str, task: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The registered parts that a reward and its bonus run, by keyword, and the datasets and parameters they read."""
+    method = REWARDS.get(reward)()
+    bound = {"reward": reward, **method.parts(block)}
+    inputs = method.inputs(block, suite, task, block.get("every_task", learned_tasks(block)))
+    if method.block:
+        inputs["settings"] = f"params:suites.{suite}.{method.block}"
+    if method.bonus:
+        bound["exploration"] = block["exploration"].get("kind", "rnd")
+        inputs["bonus"] = f"params:suites.{suite}.exploration"
+    return bound, inputs

@@ -14,12 +14,12 @@ from viper_pipeline.envs.base import blacken
 from viper_pipeline.pipelines.datasets import by_task
 from viper_pipeline.rewards.evaluation import (
     EvaluationConfig,
-    arrived,
     pack,
     score_kinds,
     surprise,
     surprise_film,
     surprise_rows,
+    transition_scores,
 )
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward, fit_scale
 from viper_pipeline.tokenizers import load_tokenizer
@@ -48,8 +48,8 @@ def evaluate_reward(
     """
     device = ComputeConfig.model_validate(compute).begin()
     config, settings = ViperConfig.model_validate(reward), EvaluationConfig.model_validate(evaluation)
-    if model != config.model:  # the way is chosen for the model that pays; others are measured by the reference
-        config = config.model_copy(update={"way": "exact"})
+    if model != config.model:  # scoring is chosen for the model that rewards agents; others are scored by full windows
+        config = config.model_copy(update={"scoring": "full_window"})
     frozen = load_tokenizer(tokenizer).to(device)
     network = VIDEO_MODELS.get(model).from_directory(video_model).to(device)
     experts, codes, baselines = (by_task(prefix, files) for prefix in ("experts", "codes", "baselines"))
@@ -60,9 +60,9 @@ def evaluate_reward(
         spec = experts[task].spec
         plain = ViperReward(frozen, network, task, config, spec)
         kinds, returns = videos_of(plain, codes[task], baselines[task], settings.episodes)
-        doubts = doubts_of(plain, kinds, experts[task], baselines[task]) if config.reconstruction else None
-        scores = score_kinds(plain, kinds, settings, derive(seed, "perturb", task), doubts)
-        scale = fit_scale(config.scale, *(arrived(scores[kind]) for kind in ("held_out", "random", "idle")))
+        penalties = penalties_of(plain, kinds, experts[task], baselines[task]) if config.reconstruction else None
+        scores = score_kinds(plain, kinds, settings, derive(seed, "perturb", task), penalties)
+        scale = fit_scale(config.scale, *(transition_scores(scores[kind]) for kind in ("held_out", "random", "idle")))
         scales[task], specs[task] = scale.model_dump(), spec.model_dump(mode="json")
         tensors |= pack(task, scores, returns)
         pair = two_videos(experts[task], baselines[task])
@@ -99,15 +99,17 @@ def videos_of(
     return kinds, returns
 
 
-def doubts_of(
+def penalties_of(
     reward: ViperReward, kinds: Mapping[str, list[torch.Tensor]], experts: EpisodeFile, baselines: EpisodeFile
 ) -> dict[str, list[np.ndarray]]:
-    """What `reward.reconstruction` takes off each frame (T,) of the videos of `videos_of`, whose codes are `kinds`."""
+    """Reconstruction penalties (T,) of the videos of `videos_of`, whose codes are `kinds`."""
     everything = baselines.group("episodes")
-    doubts = {}
+    penalties = {}
     for kind, videos in kinds.items():
         rows = [i for i, k in enumerate(everything.kinds) if k == kind]
         group, stride = (everything, reward.spec.stride) if rows else (experts.group(kind), 1)
         shown = [group[i].frames[::stride] for i in (rows or range(len(videos)))[: len(videos)]]
-        doubts[kind] = [reward.doubt(frames, codes) for frames, codes in zip(shown, videos, strict=True)]
-    return doubts
+        penalties[kind] = [
+            reward.reconstruction_penalty(frames, codes) for frames, codes in zip(shown, videos, strict=True)
+        ]
+    return penalties

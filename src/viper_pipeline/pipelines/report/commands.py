@@ -102,7 +102,7 @@ def ablations(path: Path, block: Mapping[str, Any] | None, suites: Mapping[str, 
     suite = suites[block["suite"]]
     model = suite["reward"]["model"]
     context = str(suite[model].get("window", 0) - 1)
-    own = {("beta", "1"), ("model", model), ("context", context), ("way", "exact")}
+    own = {("beta", "1"), ("model", model), ("context", context), ("scoring", "full_window")}
     table = pd.read_csv(path, dtype={"value": str})
     return [
         AblationRun(

@@ -1,0 +1,83 @@
+"""Stages `train_agent_<reward>`: one run per suite, task, reward, agent and seed (paper 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from viper_pipeline.agents.base import AGENTS, RunConfig
+from viper_pipeline.agents.train import train_agent as train
+from viper_pipeline.data.episode import gif
+from viper_pipeline.envs import SUITES
+from viper_pipeline.rewards.base import EXPLORATION, REWARDS, RewardContext
+from viper_pipeline.training.artifacts import Directory, history_csv
+from viper_pipeline.training.checkpoints import derive
+from viper_pipeline.training.config import ComputeConfig
+from viper_pipeline.training.progress import Report
+
+
+def train_agent(
+    config: Mapping[str, Any],
+    run: Mapping[str, Any],
+    frames: Mapping[str, Any],
+    compute: Mapping[str, Any],
+    scratch: Path | None,
+    bonus: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    suite: str,
+    task: str,
+    reward: str,
+    agent: str,
+    seed: int,
+    exploration: str | None = None,
+    **inputs: Any,
+) -> Directory:
+    """Train one agent on one reward. If the reward gives nothing, the agent learns from the exploration bonus alone.
+
+    config, run, frames, compute: the suite's blocks of params.yaml that the agent, its run, its environment and the
+    machine read. settings: the reward's own block, if it has one. inputs: the datasets that the reward reads.
+    reward, agent, exploration: names in REWARDS, AGENTS and EXPLORATION; exploration None: no bonus for this reward.
+    bonus: the settings of the exploration bonus; an agent that is `curious` explores by its own means instead.
+
+    Returns weights, curve.csv (returns of evaluation episodes against steps), and a GIF of one episode at the end.
+    Raises BadData or BadParams if the reward was made for other frames than the environment makes.
+    """
+    device = ComputeConfig.model_validate(compute).begin()
+    simulator, method, kind = SUITES.get(suite)(), REWARDS.get(reward)(), AGENTS.get(agent)
+    spec = simulator.frame_spec(task, frames)
+    agent_config = kind.Config.model_validate(config)
+    limits = getattr(agent_config, "runs", None) or RunConfig.model_validate(run)
+    context = RewardContext(suite, task, device, lambda name: simulator.frame_spec(name, frames))
+    source = method.build(context, method.Config.model_validate(settings or {}) if method.Config else None, inputs)
+    explorer = EXPLORATION.get(exploration or "none")
+    explorer_config = explorer.Config.model_validate(bonus or {})
+    explores = explorer_config.explores
+    result = train(
+        agent,
+        agent_config,
+        limits,
+        lambda seed: simulator.make(task, seed, spec),
+        seed=derive(seed, "agent", suite, task, method.seed_label, agent),
+        reward=source,
+        discrete=getattr(simulator, "discrete", False),
+        curious=explores and kind.curious,
+        exploration=(lambda shape: explorer(explorer_config, shape)) if explores and not kind.curious else None,
+        scratch=scratch,
+        progress=Report(f"{reward} {agent} {task} seed {seed}"),
+        device=device,
+    )
+    about = {
+        "kind": agent,
+        "suite": suite,
+        "task": task,
+        "method": reward,
+        "seed": seed,
+        "agent": dict(config),
+        "run": limits.model_dump(mode="json"),
+        "action_repeat": spec.action_repeat,
+        "final_returns": result.final_returns,
+    }
+    episode = gif(result.frames[::2], milliseconds=60)
+    return Directory(about, result.weights, {"curve.csv": history_csv(result.curve), "episode.gif": episode})
