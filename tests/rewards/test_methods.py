@@ -1,0 +1,194 @@
+"""Every registered reward and bonus keeps the contract, and a new one needs no line elsewhere: two toys show it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from tests.rewards.toy import BrightnessMethod, LastSeen
+from viper_pipeline import pipeline_registry
+from viper_pipeline.agents.base import Exploration, RewardSource
+from viper_pipeline.commands import cli
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.envs.base import FrameSpec
+from viper_pipeline.pipelines.params import learned_tasks, validate
+from viper_pipeline.pipelines.profiles import read_profile
+from viper_pipeline.rewards.base import EXPLORATION, REWARDS, RewardContext, RewardMethod, StoredReward
+
+ROOT = Path(__file__).parents[2]
+TASK = "cartpole_balance"
+
+
+@pytest.fixture
+def toys():
+    """The toys are registered as any part is: by a line that names the module and the class."""
+    REWARDS.register("brightness", "tests.rewards.toy:BrightnessMethod")
+    EXPLORATION.register("last_seen", "tests.rewards.toy:LastSeen")
+    yield
+    REWARDS.unregister("brightness")
+    EXPLORATION.unregister("last_seen")
+
+
+def params(**changes) -> dict:
+    """The tiny profile with the toys in it, and shorter runs."""
+    raw = read_profile(ROOT / "profiles/tiny.yaml")
+    dmc = raw["suites"]["dmc"]
+    dmc |= {
+        "methods": ["brightness"],
+        "brightness": {"scale": 2.0},
+        "exploration": {"kind": "last_seen", "weight": 0.5},
+    }
+    dmc["runs"] |= {"steps": 120, "round_steps": 30, "random_steps": 60, "eval_episodes": 1, "final_episodes": 1}
+    raw["suites"] = {"dmc": dmc | changes}
+    raw.pop("ablations", None)
+    return raw
+
+
+def test_parameters_with_the_toys_are_checked(toys, tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text(yaml.safe_dump(params()))
+    done = CliRunner().invoke(cli, ["params", "check", str(path)], catch_exceptions=False)
+    assert done.exit_code == 0 and "1 agent runs" in done.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"brightness": {"scal": 1}}, r"suites\.dmc\.brightness\.scal: unknown key \(did you mean 'scale'"),
+        ({"methods": ["britness"]}, r"suites\.dmc\.methods: there is no reward 'britness' \(did you mean 'brightness'"),
+        ({"exploration": {"kind": "lastseen"}}, r"exploration\.kind: .*did you mean 'last_seen'"),
+        ({"exploration": {"kind": "last_seen", "momentun": 1}}, r"exploration\.momentun: .*did you mean 'momentum'"),
+        ({"exploration": {"kind": "none", "weight": 1}}, r"suites\.dmc\.exploration\.weight: unknown key"),
+    ],
+)
+def test_mistakes_in_the_toys_blocks_are_named(toys, changes, said):
+    with pytest.raises(BadParams, match=said):
+        validate(params(**changes))
+
+
+def test_a_reward_needs_its_block(toys):
+    raw = params()
+    del raw["suites"]["dmc"]["brightness"]
+    with pytest.raises(BadParams, match=r"suites\.dmc\.brightness: method brightness needs this block"):
+        validate(raw)
+
+
+def trained(raw: dict):
+    """Run the stage `train_agent_brightness` as Kedro does: the node of the pipeline, with its inputs by name."""
+    validate(raw)
+    (node,) = [n for n in pipeline_registry.build(raw)["dmc"].nodes if ".train_agent_brightness." in n.name]
+    values = {}
+    for name in node.inputs:
+        value = raw
+        for key in name.removeprefix("params:").split("."):
+            value = None if name.endswith("/scratch") else value[key]
+        values[name] = value
+    (result,) = node.run(values).values()
+    return node, result
+
+
+def test_an_agent_learns_from_the_toys_by_the_stage_of_all_agents(toys):
+    node, run = trained(params())
+    assert {"params:suites.dmc.brightness", "params:suites.dmc.exploration"} <= set(node.inputs)
+    assert node.func.keywords["reward"] == "brightness" and node.func.keywords["exploration"] == "last_seen"
+    assert run.config["method"] == "brightness" and len(run.config["final_returns"]) == 1
+    rows = run.files["curve.csv"].decode().splitlines()
+    column = rows[0].split(",").index("train_reward")
+    assert 0 < float(rows[1].split(",")[column]) < 2
+    _, other = trained(params(exploration={"kind": "none"}))
+    assert any((run.tensors[name] != other.tensors[name]).any() for name in run.tensors), "the bonus makes a difference"
+
+
+def test_an_agent_that_is_curious_by_itself_is_not_where_there_is_no_bonus(toys, monkeypatch):
+    told = []
+
+    def note(*_, **keywords):
+        told.append((keywords["curious"], keywords["exploration"] is not None))
+        raise StopIteration
+
+    monkeypatch.setattr("viper_pipeline.pipelines.agents.nodes.train", note)
+    dreamer = read_profile(ROOT / "profiles/laptop.yaml")["suites"]["dmc"]["dreamer"]
+    for agent, block in (("dreamer", dreamer), ("drq", params()["suites"]["dmc"]["drq"])):
+        for kind in ("last_seen", "none"):
+            with pytest.raises(StopIteration):
+                trained(params(**{"agents": [agent], agent: block, "exploration": {"kind": kind}}))
+    assert told == [(True, False), (False, False), (False, True), (False, False)]
+
+
+@pytest.mark.parametrize("name", [*REWARDS.names(), "toy"])
+def test_every_reward_says_what_it_is_and_what_it_reads(name):
+    method = BrightnessMethod() if name == "toy" else REWARDS.get(name)()
+    assert isinstance(method, RewardMethod) and method.label and method.description and method.seed_label
+    assert len(method.color) == 7 and int(method.color.removeprefix("#"), 16) >= 0
+    assert (method.Config is None) == (not method.block)
+    if method.Config:
+        assert method.Config.model_validate({}).model_config["frozen"], "an empty block takes the defaults"
+    block = read_profile(ROOT / "profiles/tiny.yaml")["suites"]["dmc"]
+    inputs, parts = method.inputs(block, "dmc", TASK, learned_tasks(block)), method.parts(block)
+    assert all(inputs.values()) and not set(inputs) & {
+        "config",
+        "run",
+        "frames",
+        "compute",
+        "scratch",
+        "settings",
+        "bonus",
+    }
+    assert all(value in pipeline_registry.PLUGS[keyword].names() for keyword, value in parts.items())
+
+
+def test_seeds_of_runs_stay_what_they_were():
+    """Seed labels are written into results; a method that is renamed keeps its own."""
+    labels = {name: REWARDS.get(name).seed_label for name in REWARDS.names()}
+    assert labels["task_reward"] == "oracle"
+    assert all(label == name for name, label in labels.items() if name != "task_reward")
+    assert [name for name in REWARDS.names() if REWARDS.get(name).bonus] == ["viper", "exploration"]
+
+
+@pytest.mark.parametrize("kind", ["rnd", "toy"])
+def test_a_bonus_weighs_learns_and_resumes(kind):
+    target = LastSeen if kind == "toy" else EXPLORATION.get(kind)
+    sizes = {} if kind == "toy" else {"channels": [4], "kernels": [3], "strides": [2], "hidden": [8], "outputs": 4}
+    config = target.Config.model_validate(sizes | {"kind": kind, "weight": 0.5, "final_weight": 0.0})
+    frames = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8), dtype=np.uint8)
+    bonus: Exploration = target(config, (3, 8, 8)).to("cpu")
+    first = bonus.explore(frames, 0.0)
+    assert first.shape == (6,) and first.dtype == np.float32 and (first >= 0).all() and first.any()
+    again = target(config, (3, 8, 8))
+    again.load_state_dict(bonus.state_dict())
+    assert np.array_equal(again.explore(frames, 0.5), bonus.explore(frames, 0.5))
+    assert not bonus.explore(frames, 1.0).any(), "no weight is left"
+
+
+def test_stored_rewards_are_rewards_of_frames():
+    spec = FrameSpec(size=8, action_repeat=4)
+    context = RewardContext("dmc", TASK, "cpu", lambda task: spec)
+    frames, true = np.full((2, 8, 8, 3), 51, np.uint8), np.array([4.0, 2.0])
+    expected = {"task_reward": [1.0, 0.5], "toy": [0.2, 0.2]}
+    for name, rewards in expected.items():
+        method = BrightnessMethod() if name == "toy" else REWARDS.get(name)()
+        settings = method.Config() if method.Config else None
+        source: RewardSource = method.build(context, settings, {})((3, 8, 8))
+        assert isinstance(source, StoredReward) and source.window == 0 and source.state_dict() == {}
+        source.start(frames)
+        source.restart(1, frames[0])
+        given = source.step(frames, true)
+        assert given.dtype == np.float32 and given.tolist() == pytest.approx(rewards)
+    assert REWARDS.get("exploration")().build(context, None, {}) is None
+
+
+def test_labels_and_colors_are_known_without_torch():
+    code = (
+        "import json, sys\nfrom viper_pipeline.rewards.base import REWARDS\n"
+        "names = {n: [REWARDS.get(n).label, REWARDS.get(n).color] for n in REWARDS.names()}\n"
+        "print(json.dumps([names, 'torch' in sys.modules]))"
+    )
+    names, torch = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    assert not torch and names["task_reward"] == ["oracle", "#555555"] and len(names) == 5
