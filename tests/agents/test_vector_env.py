@@ -23,7 +23,7 @@ def test_a_run_is_the_same_bit_for_bit():
             run.model_copy(update={"processes": processes}),
             ENDING,
             seed=3,
-            reward=Brightness(),
+            reward=Brightness,
             exploration=EXPLORE,
         )
         for processes in (False, True)
