@@ -1,6 +1,6 @@
-"""What an agent costs: milliseconds to draw, explore, update and act; from them updates and steps a second.
+"""Speed of the agents: milliseconds to sample, explore, update and act; from them updates and steps per second.
 
-python benchmarks/agents.py                       DrQ and Dreamer at the laptop's sizes, on one core
+python benchmarks/agents.py                       DrQ and Dreamer at the sizes of profile laptop, on one core
 python benchmarks/agents.py --paper               at the sizes of Tables 3 and 4
 python benchmarks/agents.py --paper --device cuda
 """
@@ -11,7 +11,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,21 +27,21 @@ LAPTOP = DrQConfig(
     target="min", target_encoder=False, batch_size=64, shift=2, average=0.99,
 )  # fmt: skip
 LAPTOP_DREAMER = DreamerConfig(
-    pixels=32, depth=16, deter=128, stoch=16, classes=16, units=128, batch_size=8, batch_length=32, members=5,
+    pixels=32, depth=16, deter=128, stoch=16, classes=16, hidden=128, batch_size=8, batch_length=32, ensemble_size=5,
 )  # fmt: skip
 LAPTOP_RND = RNDConfig(channels=(16,), kernels=(4,), strides=(4,), hidden=(128,), outputs=64, batch_size=32)
 ENVS = 4
 
 
 def milliseconds(work: Callable[[], object], times: int, device: str) -> float:
-    """The median time of `work`, after two calls that do not count."""
+    """The median time of a call, after two calls that are not counted."""
     seconds = []
     for _ in range(times + 2):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         work()
         if device == "cuda":
             torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - start)
     return 1000 * statistics.median(seconds[2:])
 
 
@@ -57,20 +56,20 @@ def filled(agent: Agent, rng: np.random.Generator) -> Replay:
     return replay
 
 
-def measure(agent: Any, rnd: RND | None, updates_per_step: float, times: int, device: str) -> None:
-    """Print one line a kind of work, and what a loop of them would reach beside a simulator that costs nothing."""
+def measure(agent: Agent, rnd: RND | None, updates_per_step: float, times: int, device: str) -> None:
+    """Print one line per kind of work, and the speed of a training loop whose simulator costs nothing."""
     rng = np.random.default_rng(0)
-    replay, player = filled(agent, rng), agent.player(ENVS)
+    replay, policy = filled(agent, rng), agent.policy(ENVS)
     batch = agent.sample(replay, rng)
     frames = rng.integers(0, 256, (ENVS, 64, 64, 3), dtype=np.uint8)
     noise = rng.standard_normal((ENVS, 1), np.float32)
-    learn: dict[str, Callable[[], object]] = {"draw a batch": lambda: agent.sample(replay, rng)}
+    learn: dict[str, Callable[[], object]] = {"sample a batch": lambda: agent.sample(replay, rng)}
     if rnd:
-        learn["explore it"] = lambda: rnd.explore(batch.arrived, 0.0)
-    learn["update on it"] = lambda: agent.update(batch)
+        learn["add the bonus"] = lambda: rnd.explore(batch.next_frame, 0.0)
+    learn["update"] = lambda: agent.update(batch)
     play: dict[str, Callable[[], object]] = {
-        f"see {ENVS} frames": lambda: player.push(agent.see(frames)),
-        f"act in {ENVS} environments": lambda: player.act(noise),
+        f"preprocess {ENVS} frames": lambda: policy.push(agent.preprocess(frames)),
+        f"act in {ENVS} environments": lambda: policy.act(noise),
     }
     cost = {}
     for name, work in (learn | play).items():
@@ -78,7 +77,7 @@ def measure(agent: Any, rnd: RND | None, updates_per_step: float, times: int, de
         print(f"  {name:28s}{cost[name]:8.2f} ms")
     update, step = sum(cost[name] for name in learn), sum(cost[name] for name in play) / ENVS
     print(f"  {1000 / update:.1f} updates/s; {1000 / (step + updates_per_step * update):.1f} steps/s ", end="")
-    print(f"at {updates_per_step:g} updates a step")
+    print(f"at {updates_per_step:g} updates per step")
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""An agent that is paid by an adversarial motion prior alone goes where the experts went, and resumes exactly."""
+"""An agent that is rewarded by an adversarial motion prior alone goes where the experts go, and resumes exactly."""
 
 from functools import partial
 
 import numpy as np
 import pytest
 
-from tests.agents.test_run import DRQ, RUN, Killed, Mortal, same
+from tests.agents.test_train import DRQ, RUN, Killed, Mortal, same
 from tests.agents.toy import Toy
 from viper_pipeline.agents.train import train_agent
 from viper_pipeline.rewards.amp import AMP, AMPConfig
@@ -17,7 +17,7 @@ PRIOR = partial(
 
 
 def videos(action: float, count: int = 6) -> list[np.ndarray]:
-    """Films of somebody who always does the same."""
+    """Videos of an expert that always takes the same action."""
     films = []
     for seed in range(count):
         env = Toy(0)

@@ -1,4 +1,4 @@
-"""DrQ: its pictures, its gradients, its averages, its saved state, and that it learns something small."""
+"""DrQ: its images, its gradients, its averages, its saved state, and that it learns something small."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.agents.drq import DrQ, DrQConfig, random_shift
+from viper_pipeline.agents.drq import DrQ, DrQConfig, FrameStackPolicy, random_shift
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
 
@@ -26,18 +26,18 @@ SMALL = DrQConfig(
 
 def batch(agent, size=16, seed=0):
     rng = np.random.default_rng(seed)
-    colours, height, width = agent.frame_shape
+    colors, height, width = agent.frame_shape
 
-    def picture(channels):
+    def image(channels):
         return rng.integers(0, 256, (size, channels, height, width), dtype=np.uint8)
 
     return Transitions(
-        obs=picture(agent.stack * colours),
+        obs=image(agent.stack * colors),
         action=rng.uniform(-1, 1, (size, 1)).astype(np.float32),
         reward=rng.random(size, dtype=np.float32),
         discount=np.full(size, 0.9, np.float32),
-        next_obs=picture(agent.stack * colours),
-        arrived=picture(colours),
+        next_obs=image(agent.stack * colors),
+        next_frame=image(colors),
         weights=np.ones((size, 1), np.float32),
         windows=np.zeros((size, 1, 0, *agent.frame_shape), np.uint8),
     )
@@ -62,7 +62,7 @@ def test_table_4_is_the_default():
 
 def test_sees_the_mean_of_each_block_of_pixels(agent):
     frames = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
-    seen = agent.see(frames)
+    seen = agent.preprocess(frames)
     assert seen.shape == (2, 3, 8, 8) and seen.dtype == np.uint8
     assert abs(float(seen[1, 2, 3, 4]) - frames[1, 6:8, 8:10, 2].mean()) <= 0.5
     with pytest.raises(BadParams, match="pixels"):
@@ -77,25 +77,25 @@ def test_contrast_shows_what_moves():
     for i in range(9):
         frames[i, :2, :2] = 20 * i
     replay = Replay(1, 20, agent.frame_shape, 1)
-    replay.start(0, agent.see(frames)[0])
-    for seen in agent.see(frames)[1:]:
+    replay.start(0, agent.preprocess(frames)[0])
+    for seen in agent.preprocess(frames)[1:]:
         replay.add(0, np.zeros(1), 0.0, seen, False)
     agent.prepare(replay)
-    assert (replay.used()[0] == agent.see(frames)).all(), "stored frames look like those to come"
-    seen = agent.see(frames)
+    assert (replay.used()[0] == agent.preprocess(frames)).all(), "stored frames look like those to come"
+    seen = agent.preprocess(frames)
     assert (seen[:, :, 1:] == 128).all() and (seen[:, :, 0, 1:] == 128).all()
     assert seen[3:6, 0, 0, 0].tolist() == [68, 128, 188] and seen[0, 0, 0, 0] == 0 and seen[8, 0, 0, 0] == 255
 
 
 def test_shift_moves_each_picture_whole():
     rng = np.random.default_rng(0)
-    pictures = np.zeros((50, 2, 9, 9), np.uint8)
-    pictures[:, 0, 4, 4], pictures[:, 1, 4, 5] = 200, 100
-    shifted = random_shift(rng, pictures, 2)
+    images = np.zeros((50, 2, 9, 9), np.uint8)
+    images[:, 0, 4, 4], images[:, 1, 4, 5] = 200, 100
+    shifted = random_shift(rng, images, 2)
     first, second = (np.argwhere(shifted[:, c])[:, 1:] for c in (0, 1))
     assert (second - first == [0, 1]).all(), "channels move together"
     assert np.abs(first - 4).max() == 2 and len({tuple(p) for p in first}) > 5
-    assert random_shift(rng, pictures, 0) is pictures
+    assert random_shift(rng, images, 0) is images
 
 
 def test_actions_are_bounded_and_deterministic_on_demand(agent):
@@ -145,7 +145,7 @@ def test_rate_stays_for_half_the_training_then_falls_to_its_share(agent):
     agent = DrQ(SMALL.model_copy(update={"final_learning_rate": 0.1}), (16, 16, 3), 1)
     rates = []
     for done in (0.0, 0.5, 0.75, 1.0):
-        agent.anneal(done)
+        agent.schedule(done)
         rates.append(agent.optimizer.param_groups[0]["lr"] / SMALL.learning_rate)
     assert rates == pytest.approx([1.0, 1.0, 0.55, 0.1])
 
@@ -173,3 +173,11 @@ def test_learns_which_action_pays():
         agent.update(given.with_reward(np.where(given.action[:, 0] > 0, 1, -1).astype(np.float32)))
     obs = np.random.default_rng(0).integers(0, 256, (20, 3, *agent.frame_shape), dtype=np.uint8)
     assert agent.act(obs).min() > 0
+
+
+def test_stacks_hold_the_newest_frame_last():
+    policy = FrameStackPolicy(1, 3, (1,), lambda frames, noise: frames[:, -1] * noise)
+    policy.start(0, np.array([5]))
+    assert policy.frames.ravel().tolist() == [5, 5, 5]
+    policy.push(np.array([[6]]))
+    assert policy.frames.ravel().tolist() == [5, 5, 6] and policy.act(np.array([[2]])) == 12

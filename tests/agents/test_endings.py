@@ -1,4 +1,4 @@
-"""Log-likelihoods are negative: an agent that is paid them as they are, and may end the game, learns to die."""
+"""Log-likelihoods are negative: with unscaled ones as rewards, an agent that can end its episode learns to die."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from functools import partial
 
 import pytest
 
-from tests.agents.test_run import DRQ
+from tests.agents.test_train import DRQ
 from tests.agents.toy import Toy
 from viper_pipeline.agents.base import RunConfig
 from viper_pipeline.agents.train import train_agent
+from viper_pipeline.rewards.base import StoredReward
 from viper_pipeline.rewards.viper import Scale
 
 NATS = 4.0
@@ -32,19 +33,13 @@ class Cliff(Toy):
         return frame, 1.0, terminated, cut or (over and not terminated), info
 
 
-class LogLikelihood:
+class LogLikelihood(StoredReward):
     """Experts live on the left: -NATS a step there, twice that on the right; scaled by `scale` if there is one."""
 
     def __init__(self, scale: Scale | None = None) -> None:
         self.scale = scale
 
-    def start(self, frames):
-        pass
-
-    def restart(self, i, frame):
-        pass
-
-    def step(self, frames):
+    def step(self, frames, true_rewards):
         right = frames[:, :, 8:].mean(axis=(1, 2, 3)) / frames.mean(axis=(1, 2, 3)) / 2
         nats = (-NATS * (1 + right)).astype("float32")
         return nats if self.scale is None else self.scale(nats)
@@ -52,7 +47,7 @@ class LogLikelihood:
 
 def survived(over: str, scale: Scale | None = None) -> float:
     """Mean steps survived after training."""
-    run = train_agent("drq", DRQ, RUN, partial(Cliff, over=over), seed=0, reward=LogLikelihood(scale))
+    run = train_agent("drq", DRQ, RUN, partial(Cliff, over=over), seed=0, reward=lambda shape: LogLikelihood(scale))
     return sum(run.final_returns) / len(run.final_returns)
 
 

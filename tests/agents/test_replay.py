@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viper_pipeline.agents.replay import Replay, restore_rng, rng_state
+from viper_pipeline.agents.replay import Replay
+from viper_pipeline.training.checkpoints import restore_rng, rng_state
 
 
 def filled(envs=2, capacity=1000, lengths=(5, 9, 4), terminal=False):
@@ -33,7 +34,7 @@ def numbers(frames):
 def test_reward_and_action_belong_to_the_transition_that_arrives():
     replay, first_of, _ = filled()
     batch = replay.sample(np.random.default_rng(0), 400, stack=1, n_step=1)
-    here, there = numbers(batch.obs)[:, 0], numbers(batch.arrived)
+    here, there = numbers(batch.obs)[:, 0], numbers(batch.next_frame)
     assert (there == here + 1).all()
     assert (batch.reward == there).all() and (batch.action[:, 0] == there).all()
     assert (numbers(batch.next_obs)[:, 0] == there).all()
@@ -49,7 +50,7 @@ def test_stacks_repeat_the_first_frame_and_never_cross_episodes():
         assert list(stack) == [max(newest - k, first_of[newest]) for k in (2, 1, 0)]
 
 
-def test_windows_end_in_the_frames_that_are_paid_for_and_never_cross_episodes():
+def test_windows_end_in_the_frames_that_rewards_belong_to_and_never_cross_episodes():
     replay, first_of, last_of = filled()
     batch = replay.sample(np.random.default_rng(0), 400, n_step=3, gamma=0.5, window=4)
     assert batch.windows.shape == (400, 3, 4, 1, 2, 2)
@@ -59,11 +60,11 @@ def test_windows_end_in_the_frames_that_are_paid_for_and_never_cross_episodes():
             assert list(window) == [max(end - k, first_of[end]) for k in (3, 2, 1, 0)]
 
 
-def test_paid_anew_by_the_stored_rewards_nothing_changes():
-    """The filled replay pays each frame its own number, and so does the payer here."""
+def test_relabeling_with_the_stored_rewards_changes_nothing():
+    """In the filled replay the reward of each frame is its number, and so it is here."""
     replay, _, _ = filled()
     batch = replay.sample(np.random.default_rng(0), 400, n_step=3, gamma=0.5, window=2)
-    again = batch.repaid(lambda windows: numbers(windows)[:, -1].astype(np.float32))
+    again = batch.relabel(lambda windows: numbers(windows)[:, -1].astype(np.float32))
     assert np.allclose(again.reward, batch.reward) and again.obs is batch.obs
 
 
@@ -92,12 +93,20 @@ def test_the_ring_forgets_the_oldest_and_never_mixes_old_with_new():
         assert newest - 12 < stack[0]
 
 
+def test_windows_longer_than_the_stack_do_not_reach_rows_that_were_overwritten():
+    replay, first_of, _ = filled(envs=1, capacity=12, lengths=(7, 30))
+    newest = max(first_of)
+    batch = replay.sample(np.random.default_rng(0), 300, stack=2, window=6)
+    for window in numbers(batch.windows)[:, 0]:
+        assert list(window) == [max(window[-1] - k, newest - 11) for k in range(5, -1, -1)]
+
+
 def test_the_running_episode_can_be_drawn_at_once():
     replay = Replay(1, 100, (1, 2, 2), 1)
     replay.start(0, np.zeros((1, 2, 2), np.uint8))
     replay.add(0, np.array([0.5]), 1.0, np.ones((1, 2, 2), np.uint8), False)
     batch = replay.sample(np.random.default_rng(0), 4, stack=3, n_step=3, gamma=0.9)
-    assert (numbers(batch.arrived) == 1).all() and (batch.discount == np.float32(0.9)).all()
+    assert (numbers(batch.next_frame) == 1).all() and (batch.discount == np.float32(0.9)).all()
 
 
 @pytest.mark.parametrize("capacity", [1000, 12])

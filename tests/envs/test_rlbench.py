@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.agents.test_run import DRQ, RUN
+from tests.agents.test_train import DRQ, RUN
 from tests.envs import rlbench_stub as stub
 from viper_pipeline.agents.train import train_agent
 from viper_pipeline.core.errors import BadEnvironment, BadParams

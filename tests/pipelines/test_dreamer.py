@@ -1,4 +1,4 @@
-"""The stage that trains an agent gives Dreamer buttons where the suite has them, and its own curiosity and runs."""
+"""The stage of an agent gives Dreamer discrete actions where the suite has them, its own curiosity and runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ COMPUTE = ONE_CPU.model_dump()
 
 RUNS = {"steps": 24, "round_steps": 6, "random_steps": 12, "updates_per_step": 0.2, "eval_every": 24,
         "eval_episodes": 1, "final_episodes": 1}  # fmt: skip
-DREAMER = {"pixels": 16, "depth": 4, "deter": 16, "stoch": 4, "classes": 4, "units": 16, "layers": 1, "members": 2,
-           "batch_size": 2, "batch_length": 4, "horizon": 2}  # fmt: skip
+DREAMER = {"pixels": 16, "depth": 4, "deter": 16, "stoch": 4, "classes": 4, "hidden": 16, "layers": 1,
+           "ensemble_size": 2, "batch_size": 2, "batch_length": 4, "horizon": 2}  # fmt: skip
 
 
 def run(config, frames, reward, bonus=None, **place):
@@ -29,10 +29,10 @@ def run(config, frames, reward, bonus=None, **place):
     )
 
 
-def test_plays_atari_by_its_buttons():
+def test_plays_atari_with_discrete_actions():
     frames = {"action_repeat": 4, "max_frames": 40}
     made = run(DREAMER, frames, "task_reward", suite="atari", task="freeway")
-    assert made.tensors["actor.mlp.3.weight"].shape[0] == 18, "one number a button"
+    assert made.tensors["actor.mlp.3.weight"].shape[0] == 18, "one number per action"
     assert b"model_loss" in made.files["curve.csv"] and b"bonus_return" not in made.files["curve.csv"]
 
 

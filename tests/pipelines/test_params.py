@@ -212,7 +212,7 @@ def test_the_paper_profile_holds_the_papers_tables():
         1,
     )
     dreamers = [read("profiles/paper.yaml")["suites"][suite]["dreamer"] for suite in ("dmc", "atari")]
-    assert [(d["deter"], d["units"], d["layers"]) for d in dreamers] == [(512, 512, 2), (4096, 1024, 4)]  # Table 3
+    assert [(d["deter"], d["hidden"], d["layers"]) for d in dreamers] == [(512, 512, 2), (4096, 1024, 4)]  # Table 3
     assert [DreamerConfig.model_validate(d).model_clip for d in dreamers] == [100, 100]
     assert dmc["record"]["expert"] == 1000 and dmc["curation"]["top_k"] == 50
     assert read("profiles/paper.yaml")["seeds"] == [0, 1, 2]

@@ -1,9 +1,13 @@
-"""What an agent is to the run loop, and which there are."""
+"""The contract of an agent: what the training loop needs of it, which agents there are, and how long a run lasts.
+
+An agent (`Agent`) learns from a replay and hands out policies (`AgentPolicy`) that act. Rewards are not the agent's
+business: they come from a `RewardStream`, an `Exploration` bonus or a `Prior`, whose contracts stand here as well.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from pydantic import Field
@@ -17,82 +21,112 @@ AGENTS = Registry(
     "agent",
     {"drq": "viper_pipeline.agents.drq:DrQ", "dreamer": "viper_pipeline.agents.dreamer.agent:Dreamer"},
 )
-"""Each has an attribute `Config`, and is built as `Target(config, environment's frame shape, actions)`.
+"""Agents by name; each is a class like `AgentClass`."""
 
-One that is `discrete` can press buttons and one that is `curious` can explore by itself; told to, by `discrete=True`
-or `curious=True`, it does.
-"""
-
-
-class Batch(Protocol):
-    """Some experience. Those who pay anew change `reward`; the rest is the agent's."""
-
-    reward: np.ndarray
-    arrived: np.ndarray
-    windows: np.ndarray
-
-    def with_reward(self, reward: np.ndarray) -> Batch:
-        """The same experience, paid otherwise."""
-
-    def repaid(self, pay: Callable[[np.ndarray], np.ndarray]) -> Batch:
-        """The same experience, each step of it paid by its window: pay takes (N, window, *frame), gives (N,)."""
+StateDict = dict[str, Any]
+"""Tensors, numbers, strings, lists and dictionaries of them: what a checkpoint can hold."""
 
 
-class Player(Protocol):
-    """An agent at play in E environments, with what it remembers of their episodes. Frames are as the agent sees them.
+class TrainingBatch(Protocol):
+    """A training batch. Intrinsic rewards and AMP relabel `reward` at sampling time; other fields are the agent's."""
 
-    Actions are float32 in [-1, 1]; buttons are 1 for the one that is pressed, -1 for the others.
+    @property
+    def reward(self) -> np.ndarray:
+        """Rewards (N,) float32."""
+
+    @property
+    def next_frame(self) -> np.ndarray:
+        """The frames (N, *frame_shape) uint8 that the rewards belong to: those the actions led to."""
+
+    @property
+    def windows(self) -> np.ndarray:
+        """(N, n, window, *frame_shape) uint8: the last `window` frames up to each of n steps, if asked for."""
+
+    def with_reward(self, reward: np.ndarray) -> Self:
+        """Copy with new rewards (N,)."""
+
+    def relabel(self, reward_fn: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """Copy with rewards computed from `windows`; reward_fn: (M, window, *frame_shape) -> (M,)."""
+
+
+class AgentPolicy(Protocol):
+    """An agent acting in E environments, with its memory of their running episodes. Frames are preprocessed.
+
+    Actions are float32 in [-1, 1]. Discrete actions are one-hot: 1 for the chosen one, -1 for the others.
     """
 
     def start(self, i: int, frame: np.ndarray) -> None:
-        """Environment `i` begins an episode with `frame`."""
+        """Environment `i` starts an episode with `frame`."""
 
     def push(self, frames: np.ndarray) -> None:
-        """Every environment arrived at a frame (E, *frame_shape)."""
+        """Every environment reached its next frame, (E, *frame_shape)."""
 
     def act(self, noise: np.ndarray | None = None) -> np.ndarray:
-        """Actions (E, A), once for each frame.
+        """Actions (E, A); called once per frame.
 
-        noise: standard normal numbers (E, A) that make the choice; None: the deterministic policy.
+        noise: standard normal numbers (E, A) by which the action is sampled; None: the deterministic policy.
         """
 
 
 class Agent(Protocol):
     """Learns to act from replayed experience. Frames are uint8."""
 
-    discrete: bool
-    curious: bool
     frame_shape: tuple[int, int, int]
+    """(C, h, w) of preprocessed frames."""
 
-    def to(self, device: str) -> Agent:
-        """Itself, moved."""
+    def to(self, device: str) -> Self:
+        """Move to a device; returns itself."""
 
-    def see(self, frames: np.ndarray) -> np.ndarray:
-        """frames (E, H, W, C) of the environment -> frames (E, *frame_shape) as the agent sees them."""
+    def preprocess(self, frames: np.ndarray) -> np.ndarray:
+        """Frames (E, H, W, C) of the environment -> frames (E, *frame_shape) as the replay stores them."""
 
-    def player(self, envs: int) -> Player:
-        """Itself at play in `envs` environments, whose episodes are about to begin."""
+    def policy(self, envs: int) -> AgentPolicy:
+        """A policy for `envs` environments whose episodes are about to start. It follows the agent's updates."""
 
     def prepare(self, replay: Replay) -> None:
         """Called once, between two rounds, after the random steps; may rewrite the frames of `replay`."""
 
-    def sample(self, replay: Replay, rng: np.random.Generator, window: int = 0) -> Batch:
-        """Draw what one update needs; with `window`, also that many frames up to each frame that is paid for."""
+    def sample(self, replay: Replay, rng: np.random.Generator, window: int = 0) -> TrainingBatch:
+        """Sample a batch for one update; window: frames per window in `TrainingBatch.windows`, 0 for none."""
 
     def update(self, batch: Any) -> dict[str, Tensor]:
-        """One step of learning -> detached scalars (left on the device)."""
+        """One training step on a batch of its own `sample` -> metrics, as detached scalars (left on the device)."""
 
-    def anneal(self, done: float) -> None:
-        """Told before every update which share of training (0 to 1) lies behind."""
+    def schedule(self, progress: float) -> None:
+        """Set what changes in the course of training, such as learning rates; called before every update.
+
+        progress: the fraction (0 to 1) of training that is done.
+        """
 
     def weights(self) -> dict[str, Tensor]:
-        """What is needed to act deterministically, by name."""
+        """The weights of the deterministic policy, by name."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything a resumed run needs: weights, optimisers, counters."""
+    def state_dict(self) -> StateDict:
+        """Everything a resumed run needs: weights, optimizers, counters."""
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        """Undo `state_dict`."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> object:
+        """Restore a `state_dict`."""
+
+
+class AgentClass(Protocol):
+    """What `AGENTS` holds. What an agent can do is declared on the class and switched on by keyword."""
+
+    Config: type[AgentConfig]
+    discrete: bool
+    """Whether it can choose among discrete actions."""
+    curious: bool
+    """Whether it can explore by its own intrinsic reward; others get an `Exploration` bonus."""
+
+    def __call__(
+        self, config: Any, frame_shape: tuple[int, int, int], actions: int, *, discrete: bool, curious: bool
+    ) -> Agent:
+        """Build one agent.
+
+        config: an instance of its `Config`. frame_shape: (H, W, C) of the environment's frames.
+        actions: dimensions of an action, or the number of discrete actions.
+
+        Raises BadParams for settings that do not fit the frames, and for an ability that the class does not declare.
+        """
 
 
 class RewardSource(Protocol):
@@ -159,31 +193,42 @@ class Exploration(Protocol):
 
 
 class RunConfig(Config):
-    """How long an agent lives and how it is judged. Steps are agent steps, summed over the environments."""
+    """Length of an agent's training and evaluation. Steps are agent steps, summed over the environments."""
 
     steps: int = Field(gt=0, description="agent steps of training")
-    envs: int = Field(1, gt=0, description="environments that step together")
+    envs: int = Field(1, gt=0, description="environments that are stepped together")
     processes: bool = Field(
-        False, description="each environment in a process of its own: the same results, sooner where cores are free"
+        False, description="one process per environment: the same results, sooner where cores are free"
     )
-    round_steps: int = Field(gt=0, description="steps an environment plays before all are cut and begin anew")
+    round_steps: int = Field(gt=0, description="steps per environment and round; then all episodes are cut")
     final_round_steps: int | None = Field(
         None, gt=0, description="the same at the end of training, reached linearly; null: as in the beginning"
     )
     noise_correlation: float = Field(
-        0.0, ge=0, lt=1, description="of the exploration noise of one step with that of the next; 0: white, as usual"
+        0.0, ge=0, lt=1, description="of the exploration noise from one step to the next; 0: white, as usual"
     )
     random_steps: int = Field(
         1000, ge=0, description="steps of random actions before learning; rounded up to whole rounds"
     )
-    updates_per_step: float = Field(1.0, gt=0, description="updates for every agent step after these")
+    updates_per_step: float = Field(1.0, gt=0, description="updates per agent step after these")
     capacity: int = Field(1_000_000, gt=0, description="frames the replay holds")
     eval_every: int = Field(gt=0, description="agent steps between evaluations")
-    eval_episodes: int = Field(5, gt=0, description="episodes of an evaluation on the way")
-    final_episodes: int = Field(30, gt=0, description="episodes of the one at the end, which is reported")
+    eval_episodes: int = Field(5, gt=0, description="episodes per evaluation during training")
+    final_episodes: int = Field(30, gt=0, description="episodes of the final evaluation, which is reported")
     checkpoint_every: int = Field(2000, gt=0, description="agent steps between checkpoints")
 
     def round_length(self, step: int) -> int:
-        """Steps of a round that begins after `step` steps. Short ones see more beginnings, long ones more ends."""
+        """Steps per environment in a round that starts after `step` steps.
+
+        Short rounds show more episode starts, long ones more of what comes late.
+        """
         first, last = self.round_steps, self.final_round_steps or self.round_steps
         return round(first + (last - first) * step / self.steps)
+
+
+class AgentConfig(Config):
+    """What the configuration of every agent has."""
+
+    runs: RunConfig | None = Field(
+        None, description="instead of the suite's `runs`, where this agent needs other numbers of steps and updates"
+    )

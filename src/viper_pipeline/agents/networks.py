@@ -1,4 +1,8 @@
-"""The networks of SAC from pixels: a convolutional encoder, a trunk, and heads (paper Table 4)."""
+"""Networks of soft actor-critic from pixels (paper Table 4), and how frames are scaled down for an agent.
+
+SAC: a convolutional encoder, whose features a trunk narrows for each head: an ensemble of critics and a Gaussian actor.
+`Ensemble` serves Dreamer's disagreement as well, and both agents scale frames down with `downscale`.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ from torch import Tensor, nn
 from viper_pipeline.core.errors import BadParams
 
 
-class Encoder(nn.Module):
-    """Pictures (B, channels, h, w) uint8 -> features (B, size): convolutions without padding."""
+class PixelEncoder(nn.Module):
+    """Images (B, channels, h, w) uint8 -> features (B, size): convolutions without padding."""
 
     def __init__(
         self,
@@ -23,19 +27,20 @@ class Encoder(nn.Module):
         kernels: Sequence[int],
         strides: Sequence[int],
     ) -> None:
-        """shape: (channels, h, w) of a picture; its channels are a stack's colours."""
+        """shape: (channels, h, w) of an image; its channels are the colors of all frames of a stack."""
         super().__init__()
         layers: list[nn.Module] = []
         for (a, b), kernel, stride in zip(pairwise([shape[0], *channels]), kernels, strides, strict=True):
-            layers += [nn.Conv2d(a, b, kernel, stride), nn.ReLU(inplace=True)]
+            conv = nn.Conv2d(a, b, kernel, stride)
+            conv.weight.data = conv.weight.data.to(memory_format=torch.channels_last)
+            layers += [conv, nn.ReLU(inplace=True)]
         self.convs = nn.Sequential(*layers)
-        self.convs.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with torch.no_grad():
             self.size = self.convs(torch.zeros(1, *shape)).numel()
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        x = pictures.contiguous(memory_format=torch.channels_last).float()
-        return self.convs(x.mul_(1 / 255).sub_(0.5)).permute(0, 2, 3, 1).flatten(1)  # in memory's order: no copy
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.contiguous(memory_format=torch.channels_last).float()
+        return self.convs(x.mul_(1 / 255).sub_(0.5)).permute(0, 2, 3, 1).flatten(1)  # in memory order: no copy
 
 
 class Trunk(nn.Module):
@@ -71,7 +76,7 @@ class Ensemble(nn.Module):
         return x
 
 
-class Critic(nn.Module):
+class SACCritic(nn.Module):
     """Features and actions -> values (members, B)."""
 
     def __init__(self, size: int, latent: int, hidden: Sequence[int], actions: int, members: int, norm: bool) -> None:
@@ -80,15 +85,11 @@ class Critic(nn.Module):
         self.values = Ensemble(members, [latent + actions, *hidden, 1], norm)
 
     def forward(self, features: Tensor, action: Tensor) -> Tensor:
-        return self.judge(self.trunk(features), action)
-
-    def judge(self, latent: Tensor, action: Tensor) -> Tensor:
-        """Values of actions where the trunk has been computed already."""
-        return self.values(torch.cat([latent, action], 1)).squeeze(-1)
+        return self.values(torch.cat([self.trunk(features), action], 1)).squeeze(-1)
 
 
-class Actor(nn.Module):
-    """Features -> a Gaussian squashed by tanh."""
+class SACActor(nn.Module):
+    """Features -> a Gaussian policy squashed by tanh."""
 
     def __init__(
         self, size: int, latent: int, hidden: Sequence[int], actions: int, log_std: tuple[float, float]
@@ -115,18 +116,21 @@ class Actor(nn.Module):
         return torch.tanh(raw), density.sum(1)
 
 
-def seen_shape(frame_shape: tuple[int, int, int], pixels: int) -> tuple[int, int, int]:
-    """(H, W, C) of the environment's frames -> (C, pixels, pixels). Raises BadParams where that is not possible."""
-    height, width, colours = frame_shape
+def downscaled_shape(frame_shape: tuple[int, int, int], pixels: int) -> tuple[int, int, int]:
+    """(H, W, C) of the environment's frames -> (C, pixels, pixels). Raises BadParams if `pixels` does not divide H."""
+    height, width, colors = frame_shape
     if height % pixels or width != height:
         raise BadParams(f"pixels: {pixels} does not divide frames of {height}x{width}")
-    return colours, pixels, pixels
+    return colors, pixels, pixels
 
 
-def averaged(frames: np.ndarray, pixels: int) -> np.ndarray:
-    """Frames (E, H, W, C) uint8 -> means of blocks (E, C, pixels, pixels); colours first: stacks cost nothing."""
-    count, height, _, colours = frames.shape
+def downscale(frames: np.ndarray, pixels: int) -> np.ndarray:
+    """Frames (E, H, W, C) uint8 -> means over blocks of pixels, (E, C, pixels, pixels) uint8.
+
+    Colors come first, so that frames can be stacked along the channels without a copy.
+    """
+    count, height, _, colors = frames.shape
     factor = height // pixels
-    blocks = frames.reshape(count, pixels, factor, pixels, factor, colours)
+    blocks = frames.reshape(count, pixels, factor, pixels, factor, colors)
     total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
     return (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)

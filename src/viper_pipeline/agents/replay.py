@@ -1,105 +1,114 @@
-"""Experience, one frame stored once; stacks and n-step returns are made when it is sampled.
+"""Replay buffer: every frame is stored once; stacks, n-step returns and sequences are built when they are sampled.
 
-Each environment has its own ring of rows. A row holds a frame, and the action, reward and end that led to it:
-row j is (x_t, a_{t-1}, r_{t-1}), so the transition (x_t, a_t, r_t, x_{t+1}) is read from rows j and j + 1.
+Each environment has its own ring of rows. Row j holds a frame and what led to it, (x_j, a_{j-1}, r_{j-1}), so the
+transition (x_t, a_t, r_t, x_{t+1}) is read from rows t and t + 1. Rows are numbered from the first one ever written.
+DrQ samples `Transitions`, Dreamer `Sequences`; both can carry windows of frames, for rewards that are computed from
+short videos when a batch is sampled.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+RewardFn = Callable[[np.ndarray], np.ndarray]
+"""Windows (N, window, *frame) uint8 -> rewards (N,) float32."""
+
 
 @dataclass(frozen=True)
 class Transitions:
-    """B transitions of up to n steps: reward is the discounted sum, discount what the next value counts."""
+    """B transitions of up to n steps: n-step rewards, and the discount of the value that follows them."""
 
     obs: np.ndarray  # (B, stack, *frame) uint8, oldest frame first, ends in x_t
     action: np.ndarray  # (B, A) a_t
     reward: np.ndarray  # (B,) r_t + gamma r_{t+1} + ...
     discount: np.ndarray  # (B,) gamma ** steps, 0 where the episode terminated
     next_obs: np.ndarray  # (B, stack, *frame) uint8, ends in x_{t+steps}
-    arrived: np.ndarray  # (B, *frame) uint8, x_{t+1}: the frame that r_t pays for
-    weights: np.ndarray  # (B, n) what each reward counts: gamma ** j, 0 after the end
-    windows: np.ndarray  # (B, n, window, *frame) uint8: frames up to each of x_{t+1}, x_{t+2}, ...
+    next_frame: np.ndarray  # (B, *frame) uint8, x_{t+1}: the frame that r_t belongs to
+    weights: np.ndarray  # (B, n) factor of each step's reward in `reward`: gamma ** j, 0 after the episode's end
+    windows: np.ndarray  # (B, n, window, *frame) uint8: the last frames up to each of x_{t+1}, x_{t+2}, ...
 
-    def with_reward(self, reward: np.ndarray) -> Transitions:
-        """The same transitions, paid otherwise."""
+    def with_reward(self, reward: np.ndarray) -> Self:
+        """Copy with new rewards (B,)."""
         return replace(self, reward=reward)
 
-    def repaid(self, pay: Callable[[np.ndarray], np.ndarray]) -> Transitions:
-        """The same transitions, each step paid by its window: pay takes (N, window, *frame), gives (N,)."""
-        rewards = pay(self.windows.reshape(-1, *self.windows.shape[2:])).reshape(self.weights.shape)
+    def relabel(self, reward_fn: RewardFn) -> Self:
+        """Copy with the n-step rewards of `reward_fn`, which is given the window of every step."""
+        rewards = reward_fn(self.windows.reshape(-1, *self.windows.shape[2:])).reshape(self.weights.shape)
         return self.with_reward((self.weights * rewards).sum(1))
 
 
+@dataclass(frozen=True)
+class Sequences:
+    """B sequences of T rows, time first: a row is a frame and what led to it."""
+
+    frames: np.ndarray  # (T, B, *frame) uint8
+    actions: np.ndarray  # (T, B, A), 0 on episode-start rows
+    reward: np.ndarray  # (T B,), 0 on episode-start rows
+    is_terminal: np.ndarray  # (T, B) bool: the episode terminated here
+    is_first: np.ndarray  # (T, B) bool: the episode starts here
+    windows: np.ndarray  # (T B, 1, window, *frame) uint8: the last frames up to each row
+
+    @property
+    def next_frame(self) -> np.ndarray:
+        """The frames (T B, *frame) that the rewards belong to."""
+        return self.frames.reshape(-1, *self.frames.shape[2:])
+
+    def with_reward(self, reward: np.ndarray) -> Self:
+        """Copy with new rewards (T B,); reward is 0 on episode-start rows."""
+        return replace(self, reward=np.where(self.is_first.ravel(), 0, reward).astype(np.float32))
+
+    def relabel(self, reward_fn: RewardFn) -> Self:
+        """Copy with the rewards of `reward_fn`, which is given the window of every row."""
+        return self.with_reward(reward_fn(self.windows[:, 0]))
+
+
 class Replay:
-    """The newest `capacity` frames of E environments; whole stacks never reach across an episode's start."""
+    """The newest `capacity` frames of E environments, and the actions, rewards and ends that led to them.
+
+    What is sampled never crosses the start of an episode: stacks and windows repeat its first frame instead.
+    """
 
     def __init__(self, envs: int, capacity: int, frame_shape: tuple[int, int, int], actions: int) -> None:
-        """capacity: frames over all environments."""
+        """capacity: frames over all environments; actions: dimensions of an action."""
         rows = max(capacity // envs, 2)
         self.envs, self.rows = envs, rows
         self.frames = np.zeros((envs, rows, *frame_shape), np.uint8)
         self.actions = np.zeros((envs, rows, actions), np.float32)
         self.rewards = np.zeros((envs, rows), np.float32)
         self.terminal = np.zeros((envs, rows), bool)
-        self.begin = np.zeros((envs, rows), np.int64)  # number of the row that the episode begins with
-        self.count = np.zeros(envs, np.int64)  # rows ever written; row j lies at j % rows
+        self.begin = np.zeros((envs, rows), np.int64)  # number of the first row of the same episode
+        self.count = np.zeros(envs, np.int64)  # rows ever written; row j is stored at j % rows
 
     def __len__(self) -> int:
         """Frames held."""
         return int(np.minimum(self.count, self.rows).sum())
 
     def start(self, i: int, frame: np.ndarray) -> None:
-        """Environment `i` begins an episode."""
+        """Environment `i` starts an episode with `frame`."""
         self._write(i, frame, 0.0, 0.0, False, int(self.count[i]))
 
     def add(self, i: int, action: np.ndarray, reward: float, frame: np.ndarray, terminal: bool) -> None:
-        """Environment `i` did `action`, was paid `reward` and arrived at `frame` (a true end?)."""
+        """Environment `i` took `action`, received `reward` and reached `frame`; terminal: the episode terminated."""
         begin = int(self.begin[i, (self.count[i] - 1) % self.rows])
         self._write(i, frame, action, reward, terminal, begin)
 
-    def _write(self, i: int, frame: Any, action: Any, reward: float, terminal: bool, begin: int) -> None:
+    def _write(
+        self, i: int, frame: np.ndarray, action: np.ndarray | float, reward: float, terminal: bool, begin: int
+    ) -> None:
         at = self.count[i] % self.rows
         self.frames[i, at], self.actions[i, at], self.rewards[i, at] = frame, action, reward
         self.terminal[i, at], self.begin[i, at] = terminal, begin
         self.count[i] += 1
 
     def used(self) -> np.ndarray:
-        """A view of the frames written, (E, rows, *frame); an environment with fewer has black ones."""
+        """A view of the frames written, (E, rows, *frame); an environment with fewer rows has black ones."""
         return self.frames[:, : int(np.minimum(self.count, self.rows).max())]
-
-    def _draw(self, rng: np.random.Generator, size: int, stack: int) -> tuple[np.ndarray, np.ndarray]:
-        """`size` (environment, row number) pairs that begin a transition whose stack is still held whole."""
-        envs, rows = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        while len(rows) < size:
-            env = rng.integers(self.envs, size=2 * size)
-            oldest = np.maximum(self.count[env] - self.rows, 0)
-            row = oldest + (rng.random(2 * size) * (self.count[env] - 1 - oldest)).astype(np.int64)
-            begin = self.begin[env, row % self.rows]
-            whole = (row - stack + 1 >= oldest) | (begin >= oldest)
-            goes_on = self.begin[env, (row + 1) % self.rows] == begin
-            good = whole & goes_on
-            envs, rows = np.concatenate([envs, env[good]]), np.concatenate([rows, row[good]])
-        return envs[:size], rows[:size]
-
-    def _stacked(self, env: np.ndarray, row: np.ndarray, stack: int) -> np.ndarray:
-        begin = self.begin[env, row % self.rows]
-        wanted = np.maximum(row[:, None] + np.arange(1 - stack, 1), begin[:, None])
-        return self.frames[env[:, None], wanted % self.rows]
-
-    def _windows(self, env: np.ndarray, row: np.ndarray, last: np.ndarray, n_step: int, window: int) -> np.ndarray:
-        ends = [np.minimum(row + step, last) for step in range(1, n_step + 1)] if window else []
-        if not ends:
-            return np.zeros((len(env), n_step, 0, *self.frames.shape[2:]), np.uint8)
-        return np.stack([self._stacked(env, end, window) for end in ends], 1)
 
     def sample(
         self,
@@ -111,11 +120,11 @@ class Replay:
         gamma: float = 0.99,
         window: int = 0,
     ) -> Transitions:
-        """Draw transitions uniformly. A return is cut short at the episode's end, or at the newest frame.
+        """Sample `size` transitions uniformly. A return is cut short at the episode's end, or at the newest frame.
 
-        Stacks and windows never reach back across an episode's start: its first frame is repeated.
+        window: frames per window in `Transitions.windows`; 0: none are read.
         """
-        env, row = self._draw(rng, size, stack)
+        env, row = self._sample_rows(rng, size, stack)
         begin = self.begin[env, row % self.rows]
         reward, discount = np.zeros(size, np.float32), np.ones(size, np.float32)
         weights = np.zeros((size, n_step), np.float32)
@@ -128,92 +137,80 @@ class Replay:
             discount = np.where(running, discount * gamma, discount).astype(np.float32)
             last += running
         discount[self.terminal[env, last % self.rows]] = 0
+        ends = np.minimum(row[:, None] + np.arange(1, n_step + 1), last[:, None])
         return Transitions(
-            obs=self._stacked(env, row, stack),
+            obs=self._last_frames(env, row, stack),
             action=self.actions[env, (row + 1) % self.rows],
             reward=reward,
             discount=discount,
-            next_obs=self._stacked(env, last, stack),
-            arrived=self.frames[env, (row + 1) % self.rows],
+            next_obs=self._last_frames(env, last, stack),
+            next_frame=self.frames[env, (row + 1) % self.rows],
             weights=weights,
-            windows=self._windows(env, row, last, n_step, window),
+            windows=self._last_frames(env[:, None], ends, window),
         )
+
+    def sample_sequences(self, rng: np.random.Generator, size: int, length: int, window: int = 0) -> Sequences:
+        """Sample `size` sequences of `length` rows (of all rows, if there are fewer), uniformly over their first rows.
+
+        A sequence may start in the middle of an episode; its first row is then not marked `is_first`.
+        window: frames per window in `Sequences.windows`; 0: none are read.
+        """
+        held = np.minimum(self.count, self.rows)
+        length = int(min(length, held.min()))
+        starts = held - length + 1
+        which = rng.integers(starts.sum(), size=size)  # over all starts of all environments
+        env = np.searchsorted(np.cumsum(starts), which, side="right")
+        first = which - (np.cumsum(starts) - starts)[env] + (self.count - held)[env]
+        row = first + np.arange(length)[:, None]
+        at = (env, row % self.rows)
+        windows = self._last_frames(env, row, window)
+        return Sequences(
+            frames=self.frames[at],
+            actions=self.actions[at],
+            reward=self.rewards[at].ravel(),
+            is_terminal=self.terminal[at],
+            is_first=self.begin[at] == row,
+            windows=windows.reshape(row.size, 1, *windows.shape[2:]),
+        )
+
+    def _sample_rows(self, rng: np.random.Generator, size: int, stack: int) -> tuple[np.ndarray, np.ndarray]:
+        """`size` (environment, row number) pairs that start a transition and whose stack is still held whole."""
+        envs, rows = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        while len(rows) < size:
+            env = rng.integers(self.envs, size=2 * size)
+            oldest = self._oldest(env)
+            row = oldest + (rng.random(2 * size) * (self.count[env] - 1 - oldest)).astype(np.int64)
+            begin = self.begin[env, row % self.rows]
+            whole = (row - stack + 1 >= oldest) | (begin >= oldest)
+            continues = self.begin[env, (row + 1) % self.rows] == begin
+            good = whole & continues
+            envs, rows = np.concatenate([envs, env[good]]), np.concatenate([rows, row[good]])
+        return envs[:size], rows[:size]
+
+    def _oldest(self, env: np.ndarray) -> np.ndarray:
+        """The numbers of the oldest rows that these environments still hold."""
+        return np.maximum(self.count[env] - self.rows, 0)
+
+    def _last_frames(self, env: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
+        """The last `count` frames up to each row, (*row.shape, count, *frame), none from before its episode.
+
+        env: environments, of a shape that broadcasts to that of row.
+        """
+        earliest = np.maximum(self.begin[env, row % self.rows], self._oldest(env))
+        wanted = np.maximum(row[..., None] + np.arange(1 - count, 1), earliest[..., None])
+        return self.frames[env[..., None], wanted % self.rows]
 
     _ARRAYS = ("frames", "actions", "rewards", "terminal", "begin")
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Tensor]:
         """The rows in use, as tensors."""
         used = self.used().shape[1]
         arrays = {name: torch.from_numpy(getattr(self, name)[:, :used].copy()) for name in self._ARRAYS}
         return {"count": torch.from_numpy(self.count.copy()), **arrays}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take the place of the replay that `state` came from (of the same shape)."""
+        """Restore the rows of a `state_dict` from a replay of the same shape."""
         self.count[:] = state["count"].numpy()
         for name in self._ARRAYS:
             value = state[name].numpy()
             getattr(self, name)[:, : value.shape[1]] = value
-
-
-def rng_state(rng: np.random.Generator) -> str:
-    """A NumPy generator's state as text (it holds integers of 128 bits)."""
-    return json.dumps(rng.bit_generator.state)
-
-
-def restore_rng(rng: np.random.Generator, state: str) -> None:
-    """Undo everything drawn since `rng_state`."""
-    rng.bit_generator.state = json.loads(state)
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """B sequences of T rows, time first: a row is a frame and what led to it."""
-
-    frames: np.ndarray  # (T, B, *frame) uint8
-    actions: np.ndarray  # (T, B, A), 0 where an episode begins
-    reward: np.ndarray  # (T B,), 0 where an episode begins
-    terminal: np.ndarray  # (T, B) bool: nothing follows for good
-    first: np.ndarray  # (T, B) bool: an episode begins
-    windows: np.ndarray  # (T B, 1, window, *frame) uint8: frames up to each; see `Batch`
-
-    @property
-    def arrived(self) -> np.ndarray:
-        """The frames (T B, *frame) that rewards pay for."""
-        return self.frames.reshape(-1, *self.frames.shape[2:])
-
-    def with_reward(self, reward: np.ndarray) -> Sequences:
-        """The same sequences, paid otherwise; nobody is paid for beginning."""
-        return replace(self, reward=np.where(self.first.ravel(), 0, reward).astype(np.float32))
-
-    def repaid(self, pay: Callable[[np.ndarray], np.ndarray]) -> Sequences:
-        """The same sequences, each row paid by its window."""
-        return self.with_reward(pay(self.windows[:, 0]))
-
-
-def draw(replay: Replay, rng: np.random.Generator, size: int, length: int, window: int = 0) -> Sequences:
-    """`size` sequences of `length` rows (of all there are, if there are fewer), uniformly over their first rows.
-
-    A row whose episode began earlier than the sequence is not marked: the state then starts in mid-episode.
-    window: frames up to each row that `Sequences.windows` holds; an episode's first frame is repeated.
-    """
-    held = np.minimum(replay.count, replay.rows)
-    length = int(min(length, held.min()))
-    starts = held - length + 1
-    which = rng.integers(starts.sum(), size=size)  # each start of each environment alike
-    env = np.searchsorted(np.cumsum(starts), which, side="right")
-    begin = which - (np.cumsum(starts) - starts)[env] + (replay.count - held)[env]
-    row = begin + np.arange(length)[:, None]
-    at = (env, row % replay.rows)
-    episode = replay.begin[at]
-    back = np.arange(1 - window, 1)
-    oldest = np.maximum(episode, (replay.count - held)[env])
-    reach = np.maximum(row[..., None] + back, oldest[..., None]).reshape(row.size, 1, window)
-    owner = np.broadcast_to(env, row.shape).reshape(-1, 1, 1)
-    return Sequences(
-        frames=replay.frames[at],
-        actions=replay.actions[at],
-        reward=replay.rewards[at].ravel(),
-        terminal=replay.terminal[at],
-        first=episode == row,
-        windows=replay.frames[owner, reach % replay.rows],
-    )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from viper_pipeline.agents.base import Agent, Batch, Exploration, RewardSource
+from viper_pipeline.agents.base import Agent, Exploration, RewardSource, TrainingBatch
 from viper_pipeline.agents.replay import Replay
 
 
@@ -43,18 +43,18 @@ class RewardMixer:
     def begin(self, agent: Agent) -> None:
         """Learning begins, or goes on after a checkpoint."""
         if self.source:
-            self.source.begin(agent.see)
+            self.source.begin(agent.preprocess)
 
-    def sample(self, agent: Agent, replay: Replay, rng: np.random.Generator, progress: float) -> Batch:
+    def sample(self, agent: Agent, replay: Replay, rng: np.random.Generator, progress: float) -> TrainingBatch:
         """The batch of one update, relabeled. progress: the fraction (0 to 1) of training that is done."""
         if self.source is None or not self.source.window:
             batch = agent.sample(replay, rng)
         else:
             batch = agent.sample(replay, rng, window=self.source.window)
-            batch = batch.repaid(self.source.rewards)
+            batch = batch.relabel(self.source.rewards)
             self.metrics = self.source.update(batch.windows[:, 0], rng)
         if self.exploration:
-            batch = batch.with_reward(batch.reward + self.exploration.explore(batch.arrived, progress))
+            batch = batch.with_reward(batch.reward + self.exploration.explore(batch.next_frame, progress))
         return batch
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,108 +1,59 @@
-"""The run loop: every agent, on every method (paper 4.2).
+"""Training of one agent: every agent on every reward goes through this loop (paper 4.2).
 
-Training goes in rounds: E environments begin episodes together, play `round_steps` steps side by side, and
-are cut together. Between two rounds no simulator is in the middle of anything: there a checkpoint is whole,
-and there evaluations may use the same simulators.
+Training goes in rounds: E environments start episodes together, play `round_steps` steps side by side, and are cut
+together. Between two rounds no simulator is in the middle of an episode: there a checkpoint is complete, and
+evaluations may use the same simulators.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 from torch import Tensor
 
-from viper_pipeline.agents.base import AGENTS, Agent, Exploration, RewardSource, RunConfig
-from viper_pipeline.agents.replay import Replay, restore_rng, rng_state
+from viper_pipeline.agents.acting import ExplorationNoise, evaluate, one_hot_actions
+from viper_pipeline.agents.base import (
+    AGENTS,
+    Agent,
+    AgentClass,
+    AgentConfig,
+    Exploration,
+    RewardSource,
+    RunConfig,
+    StateDict,
+)
+from viper_pipeline.agents.replay import Replay
 from viper_pipeline.agents.reward_mixer import RewardMixer
-from viper_pipeline.agents.vector_env import EnvironmentProcesses, Environments, MakeEnv, evaluate, pressed
+from viper_pipeline.agents.vector_env import MakeEnv, ProcessVectorEnv, VectorEnv
 from viper_pipeline.training.checkpoints import (
     derive,
     load_checkpoint,
     random_state,
     restore_random_state,
+    restore_rng,
+    rng_state,
     save_checkpoint,
     seed_everything,
 )
 from viper_pipeline.training.progress import Progress, silent
 
 
-@dataclass
-class Tally:
-    """Sums since the last row of the curve. True returns are for people; the agent never sees them."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, name: str, values: np.ndarray | float) -> None:
-        """Some more values of one thing."""
-        self.sums[name] = self.sums.get(name, 0.0) + float(np.sum(values))
-        self.counts[name] = self.counts.get(name, 0) + int(np.size(values))
-
-    def means(self) -> dict[str, float]:
-        """The means; begins anew."""
-        means = {name: total / max(self.counts[name], 1) for name, total in self.sums.items()}
-        self.sums, self.counts = {}, {}
-        return means
-
-
-class Noise:
-    """A standard normal number for each action of each environment, correlated with the step before (AR(1))."""
-
-    def __init__(self, envs: int, actions: int, correlation: float, rng: np.random.Generator) -> None:
-        """correlation: of one step with the next; 0 is white noise."""
-        self.correlation, self.rng = correlation, rng
-        self.values = self.fresh((envs, actions))
-
-    def fresh(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Independent normal numbers."""
-        return self.rng.standard_normal(shape, np.float32)
-
-    def restart(self) -> None:
-        """All environments begin episodes."""
-        self.values = self.fresh(self.values.shape)
-
-    def step(self) -> np.ndarray:
-        """The next numbers (E, A): of any one step normal with deviation 1, whatever the correlation."""
-        white = self.fresh(self.values.shape)
-        self.values = np.float32(self.correlation) * self.values + np.float32((1 - self.correlation**2) ** 0.5) * white
-        return self.values
-
-    def uniform(self) -> np.ndarray:
-        """The next step as actions (E, A) uniform in [-1, 1]."""
-        return (2 * ndtr(self.step()) - 1).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Passed:
-    """True when a bundle of steps reaches a multiple of `period` or the `last` step (0: only the last)."""
-
-    period: int
-    last: int
-
-    def __call__(self, before: int, after: int) -> bool:
-        """Whether it is time once the steps `before` (exclusive) to `after` (inclusive) are done."""
-        passed = self.period > 0 and after // self.period > before // self.period
-        return passed or before < self.last <= after
-
-
 @dataclass(frozen=True)
 class AgentRun:
-    """What became of an agent."""
+    """The result of one training run."""
 
-    curve: list[dict[str, float]]
-    final_returns: list[float]
+    curve: list[dict[str, float]]  # one row per evaluation: step, eval_return, and means since the row before
+    final_returns: list[float]  # one per episode of the final evaluation
     weights: dict[str, Tensor]
-    frames: np.ndarray  # (T, H, W, C) uint8: an episode of the final evaluation
+    frames: np.ndarray  # (T, H, W, C) uint8: the first episode of the final evaluation
 
 
 def train_agent(
     agent: str,
-    config: Any,
+    config: AgentConfig,
     run: RunConfig,
     make_env: MakeEnv,
     *,
@@ -115,189 +66,208 @@ def train_agent(
     progress: Progress = silent,
     device: str = "cpu",
 ) -> AgentRun:
-    """Train one agent; judge it by true returns of `run.final_episodes` fresh, deterministic episodes.
+    """Train one agent and evaluate it by the true returns of `run.final_episodes` deterministic episodes.
 
-    agent, config: a name of AGENTS, and that agent's own configuration.
-    make_env: seed -> environment of uint8 frames (H, W, C), actions in [-1, 1]; reset(seed=) fixes all.
-    discrete: actions are buttons, of which the greatest is pressed.
-    curious: the agent explores by its own means, beside what it is paid.
-    reward, exploration: frame shape of the agent -> the source of its rewards, and its exploration bonus; built here,
-        so that their weights follow from `seed`. Without a reward, the bonus is all that the agent learns from.
-    scratch: folder for checkpoints. Killed and called again, the result is the same, bit for bit (CPU).
+    Without `reward`, rewards are 0 and only the exploration bonus is used.
+
+    agent, config: a name of AGENTS, and an instance of that agent's `Config`.
+    make_env: seed -> environment of uint8 frames (H, W, C), actions in [-1, 1]; reset(seed=) fixes the episode.
+    seed: of weights, environments, noise and batches.
+    reward, exploration: `frame_shape` of the agent -> the source of its rewards, and its exploration bonus; built
+        here, so that their weights depend on `seed`.
+    discrete: actions are discrete, see `AgentPolicy`.
+    curious: the agent explores by its own intrinsic reward.
+    scratch: folder for checkpoints; a run that was killed and is called again ends with the same bits (on a CPU).
     """
     seed_everything(seed)
-    envs = (EnvironmentProcesses if run.processes else Environments)(make_env, run.envs, seed)
+    envs = (ProcessVectorEnv if run.processes else VectorEnv)(make_env, run.envs, seed)
     try:
-        told = {name: True for name, wanted in (("discrete", discrete), ("curious", curious)) if wanted}
-        learner = AGENTS.get(agent)(config, envs.frame_shape, envs.actions, **told).to(device)
-        trainer = Trainer(
-            learner,
-            envs,
-            run,
-            seed=seed,
-            discrete=discrete,
-            pay=RewardMixer(
-                exploration=exploration(learner.frame_shape).to(device) if exploration else None,
-                source=reward(learner.frame_shape) if reward else None,
-            ),
-        )
+        kind: AgentClass = AGENTS.get(agent)
+        learner = kind(config, envs.frame_shape, envs.actions, discrete=discrete, curious=curious).to(device)
+        bonus = exploration(learner.frame_shape).to(device) if exploration else None
+        mixer = RewardMixer(reward(learner.frame_shape) if reward else None, bonus)
+        trainer = Trainer(learner, envs, run, seed=seed, mixer=mixer, discrete=discrete)
         return trainer.train(scratch / "agent.pt" if scratch else None, progress)
     finally:
         envs.close()
 
 
 class Trainer:
-    """One run in progress."""
+    """One training run and all of its state."""
 
     def __init__(
-        self,
-        agent: Agent,
-        envs: Environments,
-        run: RunConfig,
-        *,
-        seed: int,
-        pay: RewardMixer,
-        discrete: bool = False,
+        self, agent: Agent, envs: VectorEnv, run: RunConfig, *, seed: int, mixer: RewardMixer, discrete: bool = False
     ) -> None:
-        self.agent, self.envs, self.run, self.seed, self.pay = agent, envs, run, seed, pay
+        self.agent, self.envs, self.run, self.seed, self.mixer = agent, envs, run, seed, mixer
         self.discrete = discrete
         self.replay = Replay(len(envs), run.capacity, agent.frame_shape, envs.actions)
-        self.player = agent.player(len(envs))
+        self.policy = agent.policy(len(envs))
         self.rng = np.random.default_rng(derive(seed, "run"))
-        self.noise = Noise(len(envs), envs.actions, run.noise_correlation, self.rng)
+        self.noise = ExplorationNoise(len(envs), envs.actions, run.noise_correlation, self.rng)
         self.step = self.round = self.updates = 0
         self.learning = False
-        self.tally = Tally()
+        self.means = MeanMetrics()
         self.curve: list[dict[str, float]] = []
         self.metrics: dict[str, Tensor] = {}
 
     def train(self, checkpoint: Path | None, progress: Progress) -> AgentRun:
-        """Round after round, with evaluations and checkpoints between them."""
+        """Play rounds, with evaluations and checkpoints between them, and evaluate at the end."""
         run = self.run
-        evaluation_due, checkpoint_due = (
-            Passed(run.eval_every, run.steps),
-            Passed(run.checkpoint_every, run.steps),
-        )
+        should_evaluate, should_save = Every(run.eval_every, run.steps), Every(run.checkpoint_every, run.steps)
         if checkpoint and (state := load_checkpoint(checkpoint)):
             self.load_state_dict(state)
             if self.learning:
-                self.pay.begin(self.agent)
+                self.mixer.begin(self.agent)
         while self.step < run.steps:
             before = self.step
             self.play_round()
-            if evaluation_due(before, self.step):
-                self.add_row()
+            if should_evaluate(before, self.step):
+                self.evaluate()
             note = {k: v for k, v in self.curve[-1].items() if "return" in k} if self.curve else ""
             progress(self.step, run.steps, note)
-            if checkpoint and checkpoint_due(before, self.step):
+            if checkpoint and should_save(before, self.step):
                 save_checkpoint(checkpoint, self.state_dict())
         seeds = [derive(self.seed, "final", i) for i in range(run.final_episodes)]
         returns, frames = evaluate(self.agent, self.envs, seeds)
         return AgentRun(self.curve, returns, self.agent.weights(), frames)
 
     def play_round(self) -> None:
-        """All environments begin, act and learn together for as many steps as the round has."""
+        """Start episodes in all environments, then act, store and learn for as many steps as the round has."""
         if not self.learning and self.step >= self.run.random_steps:
             self.agent.prepare(self.replay)
-            self.pay.begin(self.agent)
+            self.mixer.begin(self.agent)
             self.learning = True
         count = len(self.envs)
-        left = -(-(self.run.steps - self.step) // count)
+        steps_left = -(-(self.run.steps - self.step) // count)
+        length = min(self.run.round_length(self.step), steps_left)
         frames = np.stack([self.envs.reset(i, self.episode_seed(i, 0)) for i in range(count)])
-        self.begin(range(count), frames)
+        self.start_episodes(range(count), frames)
         self.noise.restart()
-        self.pay.start(frames)
-        returns, ended, length = np.zeros(count), 0, min(self.run.round_length(self.step), left)
+        self.mixer.start(frames)
+        returns, ended = np.zeros(count), 0
         for moment in range(1, length + 1):
-            actions = self.choose()
-            arrivals = self.envs.step(actions)
-            rewards = self.pay.step(arrivals.frames, arrivals.rewards)
-            self.remember(actions, arrivals.frames, rewards, arrivals.terminated)
-            returns += arrivals.rewards
+            actions = self.select_actions()
+            result = self.envs.step(actions)
+            rewards = self.mixer.step(result.frames, result.rewards)
+            self.store(actions, result.frames, rewards, result.terminated)
+            returns += result.rewards
             self.step += count
-            self.learn()
-            for i in np.flatnonzero(arrivals.terminated | arrivals.truncated):
+            self.update_agent()
+            for i in np.flatnonzero(result.over):
                 ended += 1
-                self.tally.add("train_return", returns[i])
+                self.means.add("train_return", returns[i])
                 returns[i] = 0.0
                 if moment < length:
                     self.restart(int(i), self.envs.reset(int(i), self.episode_seed(int(i), ended)))
         if not ended:
-            self.tally.add("train_return", returns)
+            self.means.add("train_return", returns)
         self.round += 1
 
     def episode_seed(self, i: int, place: int) -> int:
         """The seed of an episode: of its environment, round, and place in the round."""
         return derive(self.seed, "train", self.round, i, place)
 
-    def begin(self, which: range | list[int], frames: np.ndarray) -> None:
-        """Note the first frames (len(which), H, W, C) of episodes."""
-        for i, small in zip(which, self.agent.see(frames), strict=True):
-            self.player.start(i, small)
-            self.replay.start(i, small)
+    def start_episodes(self, which: Sequence[int], frames: np.ndarray) -> None:
+        """Give policy and replay the first frames (len(which), H, W, C) of episodes in environments `which`."""
+        for i, frame in zip(which, self.agent.preprocess(frames), strict=True):
+            self.policy.start(i, frame)
+            self.replay.start(i, frame)
 
     def restart(self, i: int, frame: np.ndarray) -> None:
-        """Environment `i` ended early and began again with `frame`."""
-        self.begin([i], frame[None])
-        self.pay.restart(i, frame)
+        """Environment `i` ended before the round did, and was reset to `frame`."""
+        self.start_episodes([i], frame[None])
+        self.mixer.restart(i, frame)
 
-    def choose(self) -> np.ndarray:
-        """Actions (E, A): random at first, then the agent's."""
-        if not self.learning:
-            actions = self.noise.uniform()
-            return pressed(actions) if self.discrete else actions
-        return self.player.act(self.noise.step())
+    def select_actions(self) -> np.ndarray:
+        """Actions (E, A): random ones at first, then the agent's."""
+        if self.learning:
+            return self.policy.act(self.noise.step())
+        actions = self.noise.random_actions()
+        return one_hot_actions(actions) if self.discrete else actions
 
-    def remember(self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, ends: np.ndarray) -> None:
-        """Store the transitions that arrived at frames (E, H, W, C), and what they were paid."""
-        for name, values in ({"train_reward": rewards} | self.pay.step_metrics()).items():
-            self.tally.add(name, values)
-        small = self.agent.see(frames)
+    def store(self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, terminated: np.ndarray) -> None:
+        """Store the transitions that led to frames (E, H, W, C), with their rewards."""
+        for name, values in ({"train_reward": rewards} | self.mixer.step_metrics()).items():
+            self.means.add(name, values)
+        small = self.agent.preprocess(frames)
         for i in range(len(small)):
-            self.replay.add(i, actions[i], float(rewards[i]), small[i], bool(ends[i]))
-        self.player.push(small)
+            self.replay.add(i, actions[i], float(rewards[i]), small[i], bool(terminated[i]))
+        self.policy.push(small)
 
-    def learn(self) -> None:
+    def update_agent(self) -> None:
         """As many updates as are due."""
         if not self.learning:
             return
         due = int((self.step - self.run.random_steps) * self.run.updates_per_step)
         while self.updates < due:
-            done = self.step / self.run.steps
-            batch = self.pay.sample(self.agent, self.replay, self.rng, done)
-            self.agent.anneal(done)
-            self.metrics = self.agent.update(batch) | self.pay.metrics
+            progress = self.step / self.run.steps
+            batch = self.mixer.sample(self.agent, self.replay, self.rng, progress)
+            self.agent.schedule(progress)
+            self.metrics = self.agent.update(batch) | self.mixer.metrics
             self.updates += 1
 
-    def add_row(self) -> None:
-        """Evaluate, and add a row to the curve."""
+    def evaluate(self) -> None:
+        """Evaluate the agent, and add a row to the curve."""
         row = len(self.curve)
         seeds = [derive(self.seed, "eval", row, i) for i in range(self.run.eval_episodes)]
         returns, _ = evaluate(self.agent, self.envs, seeds)
         metrics = {name: float(value) for name, value in self.metrics.items()}
-        self.curve.append({"step": self.step, "eval_return": float(np.mean(returns)), **self.tally.means(), **metrics})
+        self.curve.append({"step": self.step, "eval_return": float(np.mean(returns)), **self.means.pop(), **metrics})
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything, as it is between two rounds."""
+    def state_dict(self) -> StateDict:
+        """Everything that a resumed run needs, as it is between two rounds."""
         return {
             "counters": [self.step, self.round, self.updates, self.learning],
             "agent": self.agent.state_dict(),
-            "pay": self.pay.state_dict(),
+            "mixer": self.mixer.state_dict(),
             "replay": self.replay.state_dict(),
             "random": random_state(),
             "rng": rng_state(self.rng),
             "curve": self.curve,
-            "tally": [self.tally.sums, self.tally.counts],
+            "means": [self.means.sums, self.means.counts],
             "metrics": self.metrics,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
+    def load_state_dict(self, state: StateDict) -> None:
+        """Continue where `state_dict` was taken."""
         self.step, self.round, self.updates, self.learning = state["counters"]
         self.agent.load_state_dict(state["agent"])
-        self.pay.load_state_dict(state["pay"])
+        self.mixer.load_state_dict(state["mixer"])
         self.replay.load_state_dict(state["replay"])
         restore_random_state(state["random"])
         restore_rng(self.rng, state["rng"])
         self.curve, self.metrics = state["curve"], state["metrics"]
-        self.tally = Tally(*state["tally"])
+        self.means = MeanMetrics(*state["means"])
+
+
+@dataclass
+class MeanMetrics:
+    """Means of named numbers since the last row of the curve. Logged only; never given to the agent."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, values: np.ndarray | float) -> None:
+        """Add one value, or an array of them."""
+        self.sums[name] = self.sums.get(name, 0.0) + float(np.sum(values))
+        self.counts[name] = self.counts.get(name, 0) + int(np.size(values))
+
+    def pop(self) -> dict[str, float]:
+        """Return the means and start again from nothing."""
+        means = {name: total / max(self.counts[name], 1) for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return means
+
+
+@dataclass(frozen=True)
+class Every:
+    """Due at every multiple of `period` and at the `last` step (period 0: only there), however many steps are taken
+    at once."""
+
+    period: int
+    last: int
+
+    def __call__(self, before: int, after: int) -> bool:
+        """Whether a moment lies in the steps `before` (exclusive) to `after` (inclusive)."""
+        passed = self.period > 0 and after // self.period > before // self.period
+        return passed or before < self.last <= after

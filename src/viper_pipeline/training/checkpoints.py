@@ -6,6 +6,7 @@ torch is imported inside functions: recording processes need seeds, and start in
 from __future__ import annotations
 
 import io
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,13 @@ def restore_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["cpu"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def rng_state(rng: np.random.Generator) -> str:
+    """A NumPy generator's state as text (it holds integers of 128 bits)."""
+    return json.dumps(rng.bit_generator.state)
+
+
+def restore_rng(rng: np.random.Generator, state: str) -> None:
+    """Undo everything that has been drawn since `rng_state`."""
+    rng.bit_generator.state = json.loads(state)

@@ -1,4 +1,4 @@
-"""A Dreamer of a few thousand weights, and a world with buttons."""
+"""A Dreamer of a few thousand weights, and a world with discrete actions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tests.agents.toy import Toy
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 
 SMALL = DreamerConfig(
-    pixels=16, depth=8, deter=48, stoch=6, classes=6, units=48, layers=1, batch_size=12, batch_length=12,
-    model_rate=2e-3, policy_rate=1e-3, horizon=6, gamma=0.9, members=3, slow_every=1, slow_step=0.05,
+    pixels=16, depth=8, deter=48, stoch=6, classes=6, hidden=48, layers=1, batch_size=12, batch_length=12,
+    model_rate=2e-3, policy_rate=1e-3, horizon=6, gamma=0.9, ensemble_size=3, slow_every=1, slow_step=0.05,
 )  # fmt: skip
 
 
-class Buttons(Toy):
-    """The toy by three buttons: stay, left, right. The button to the right is the last."""
+class Discrete(Toy):
+    """The toy with three discrete actions: stay, left, right."""
 
     def __init__(self, seed: int, length: int = 12) -> None:
         super().__init__(seed, length)

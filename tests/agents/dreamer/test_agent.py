@@ -1,4 +1,4 @@
-"""Dreamer in the run loop: on every way of being paid, with buttons, and killed and resumed."""
+"""Dreamer in the training loop: with every reward, with discrete actions, and killed and resumed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.agents.dreamer.small import SMALL, Buttons
+from tests.agents.dreamer.small import SMALL, Discrete
 from tests.agents.test_amp import PRIOR, videos
-from tests.agents.test_run import Killed, Mortal, same
+from tests.agents.test_train import Killed, Mortal, same
 from tests.agents.toy import SIZE, Brightness, Toy
+from viper_pipeline.agents.acting import evaluate
 from viper_pipeline.agents.base import AGENTS, RunConfig
 from viper_pipeline.agents.dreamer.agent import Dreamer
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.agents.train import train_agent
-from viper_pipeline.agents.vector_env import Environments, evaluate
+from viper_pipeline.agents.vector_env import VectorEnv
 
 TINY = SMALL.model_copy(update={"batch_size": 3, "batch_length": 5, "horizon": 3})
 RUN = RunConfig(
@@ -67,35 +68,35 @@ def test_a_critic_for_each_reward_or_one_for_their_sum():
     assert set(one.behaviour.critics) == {"reward"}
     features, actions = torch.randn(3, 4, one.model.rssm.size), torch.randn(2, 4, 1)
     with torch.no_grad():
-        paid = one._rewards()["reward"](features, actions)
-        assert torch.allclose(paid, one.model.reward(features[1:]) + 3 * one.curiosity.rewards(features, actions))
+        rewards = one._reward_models()["reward"](features, actions)
+        assert torch.allclose(rewards, one.model.reward(features[1:]) + 3 * one.curiosity.rewards(features, actions))
 
 
 def test_evaluation_follows_from_its_seeds_and_not_from_who_plays_beside():
     learner = agent()
-    returns, _ = evaluate(learner, Environments(Toy, 4, 0), [1, 2, 3, 4, 5])
-    alone = [evaluate(learner, Environments(Toy, 1, 7), [seed])[0][0] for seed in (1, 2, 3, 4, 5)]
+    returns, _ = evaluate(learner, VectorEnv(Toy, 4, 0), [1, 2, 3, 4, 5])
+    alone = [evaluate(learner, VectorEnv(Toy, 1, 7), [seed])[0][0] for seed in (1, 2, 3, 4, 5)]
     assert np.allclose(returns, alone, atol=0.2) and len(set(returns)) == 5
 
 
-def test_a_player_forgets_an_episode_when_the_next_begins():
+def test_a_policy_forgets_an_episode_when_the_next_begins():
     learner, rng = agent(), np.random.default_rng(0)
     frames = rng.integers(0, 256, (3, 1, *learner.frame_shape), dtype=np.uint8)
-    player, fresh = learner.player(1), learner.player(1)
-    for one in (player, fresh):
+    policy, fresh = learner.policy(1), learner.policy(1)
+    for one in (policy, fresh):
         one.start(0, frames[1, 0])
-        if one is player:
+        if one is policy:
             one.act()
             one.push(frames[0])
             one.act()
             remembered = one.state.deter.clone()
             one.start(0, frames[1, 0])
-    assert np.array_equal(player.act(), fresh.act()) and not torch.equal(player.state.deter, remembered)
+    assert np.array_equal(policy.act(), fresh.act()) and not torch.equal(policy.state.deter, remembered)
 
 
-@pytest.mark.parametrize("make_env", [Toy, Buttons])
-def test_one_seed_one_result_with_actuators_and_with_buttons(make_env):
-    runs = [train(make_env, seed=3, reward=Brightness, curious=True, discrete=make_env is Buttons) for _ in "ab"]
+@pytest.mark.parametrize("make_env", [Toy, Discrete])
+def test_one_seed_one_result_with_continuous_and_discrete_actions(make_env):
+    runs = [train(make_env, seed=3, reward=Brightness, curious=True, discrete=make_env is Discrete) for _ in "ab"]
     assert same(*runs) and {"bonus_return", "train_reward"} <= runs[0].curve[-1].keys()
 
 

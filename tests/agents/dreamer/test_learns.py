@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.agents.dreamer.small import SMALL, Buttons, optimum
+from tests.agents.dreamer.small import SMALL, Discrete, optimum
 from tests.agents.toy import Toy
 from viper_pipeline.agents.base import RunConfig
 from viper_pipeline.agents.train import train_agent
@@ -18,7 +18,7 @@ RUN = RunConfig(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("make_env", [Toy, Buttons])
+@pytest.mark.parametrize("make_env", [Toy, Discrete])
 def test_reaches_nine_tenths_of_the_optimum(make_env):
     result = train_agent(
         "dreamer",
@@ -27,7 +27,7 @@ def test_reaches_nine_tenths_of_the_optimum(make_env):
         make_env,
         seed=0,
         reward=lambda shape: ScaledTaskReward(1.0),
-        discrete=make_env is Buttons,
+        discrete=make_env is Discrete,
     )
     best = np.mean([optimum(derive(0, "final", i)) for i in range(16)])
     assert np.mean(result.final_returns) > 0.9 * best

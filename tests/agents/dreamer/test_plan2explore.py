@@ -6,7 +6,7 @@ import torch
 
 from tests.agents.dreamer.small import SMALL
 from viper_pipeline.agents.dreamer.actor_critic import Disagreement
-from viper_pipeline.agents.dreamer.world_model import State
+from viper_pipeline.agents.dreamer.world_model import RSSMState
 
 NOISY, LEARNABLE, UNKNOWN = 0, 1, 2
 
@@ -18,16 +18,16 @@ class Corners:
         self.places = torch.randn(3, SMALL.deter)
         self.known = torch.eye(SMALL.classes)[torch.randint(SMALL.classes, (SMALL.stoch,))]
 
-    def state(self, place: int, count: int) -> State:
-        return State(self.places[place].expand(count, -1), torch.zeros(count, SMALL.stoch, SMALL.classes))
+    def state(self, place: int, count: int) -> RSSMState:
+        return RSSMState(self.places[place].expand(count, -1), torch.zeros(count, SMALL.stoch, SMALL.classes))
 
-    def visits(self, count: int) -> State:
+    def visits(self, count: int) -> RSSMState:
         """states (2, 2 count, ...): half begin in either corner, then follows what it leads to."""
         here = [self.state(place, count) for place in (NOISY, LEARNABLE)]
         noise = torch.eye(SMALL.classes)[torch.randint(SMALL.classes, (count, SMALL.stoch))]
         after = torch.cat([noise, self.known.expand(count, -1, -1)])
         deter = torch.cat([s.deter for s in here])
-        return State(torch.stack([deter, deter]), torch.stack([torch.cat([s.stoch for s in here]), after]))
+        return RSSMState(torch.stack([deter, deter]), torch.stack([torch.cat([s.stoch for s in here]), after]))
 
     def paid(self, curiosity: Disagreement) -> list[float]:
         """The bonus for leaving each place, for small changes of it."""
@@ -48,7 +48,7 @@ def test_a_noisy_corner_bores_like_a_learned_one():
     before = world.paid(curiosity)
     actions, first = torch.zeros(2, 64, 2), torch.zeros(2, 64, dtype=torch.bool)
     for _ in range(400):
-        metrics = curiosity.learn(world.visits(32), actions, first)
+        metrics = curiosity.update(world.visits(32), actions, first)
     after = world.paid(curiosity)
     assert after[LEARNABLE] < 0.2 * before[LEARNABLE] and after[LEARNABLE] < 0.3 * after[UNKNOWN]
     assert after[NOISY] < 0.5 * before[NOISY] and after[NOISY] < 0.6 * after[UNKNOWN]
@@ -61,5 +61,5 @@ def test_beginnings_teach_nothing():
     world = Corners()
     curiosity = Disagreement(SMALL, SMALL.deter + SMALL.stoch * SMALL.classes, 2)
     before = [p.clone() for p in curiosity.parameters()]
-    curiosity.learn(world.visits(4), torch.zeros(2, 8, 2), torch.ones(2, 8, dtype=torch.bool))
+    curiosity.update(world.visits(4), torch.zeros(2, 8, 2), torch.ones(2, 8, dtype=torch.bool))
     assert all(torch.equal(old, new) for old, new in zip(before, curiosity.parameters(), strict=True))

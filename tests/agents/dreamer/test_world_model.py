@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from tests.agents.dreamer.small import SMALL
-from viper_pipeline.agents.dreamer.actor_critic import Actor, Critic, step
+from viper_pipeline.agents.dreamer.actor_critic import Actor, Critic, optimizer_step
 from viper_pipeline.agents.dreamer.config import REFERENCE, DreamerConfig
 from viper_pipeline.agents.dreamer.world_model import Experience, WorldModel
 
@@ -23,16 +23,16 @@ def model():
 
 
 def experience(steps=5, size=4):
-    first = torch.zeros(steps, size, dtype=torch.bool)
-    first[0, 0] = first[2] = True
+    is_first = torch.zeros(steps, size, dtype=torch.bool)
+    is_first[0, 0] = is_first[2] = True
     frames = torch.randint(0, 256, (steps, size, *SHAPE), dtype=torch.uint8)
     actions, rewards = torch.rand(steps, size, 2) * 2 - 1, torch.randn(steps, size)
-    return Experience(frames, actions, rewards, torch.zeros(steps, size, dtype=torch.bool), first)
+    return Experience(frames, actions, rewards, torch.zeros(steps, size, dtype=torch.bool), is_first)
 
 
 def observed(model, data):
     torch.manual_seed(1)
-    return model.rssm.observe(model.encoder(data.frames), data.actions, data.first)[0]
+    return model.rssm.observe(model.encoder(data.frames), data.actions, data.is_first)[0]
 
 
 def test_nothing_passes_an_episodes_beginning(model):
@@ -56,7 +56,7 @@ def test_latents_are_one_hot_and_pass_gradients(model):
 
 def test_latents_are_drawn_as_often_as_is_said(model):
     log_probs = torch.randn(1, 6, 6).log_softmax(-1)
-    often = model.rssm.drawn(log_probs.expand(20_000, 6, 6)).mean(0)
+    often = model.rssm.sample(log_probs.expand(20_000, 6, 6)).mean(0)
     assert torch.allclose(often, log_probs[0].exp(), atol=0.02)
 
 
@@ -88,23 +88,23 @@ def test_a_step_is_the_plain_one(model):
     for one in (model, plain):
         torch.manual_seed(2)
         losses.append(one.loss(data)[0])
-    step(torch.optim.Adam(model.parameters(), 1e-2, fused=True), losses[0], list(model.parameters()), 1e9)
+    optimizer_step(torch.optim.Adam(model.parameters(), 1e-2, fused=True), losses[0], list(model.parameters()), 1e9)
     losses[1].backward()
     torch.optim.Adam(plain.parameters(), 1e-2, fused=False).step()
     for (name, ours), theirs in zip(model.named_parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, msg=name)
 
 
-def test_buttons_are_pressed_as_often_as_the_policy_says():
+def test_discrete_actions_are_sampled_as_often_as_the_policy_says():
     torch.manual_seed(0)
     actor = Actor(SMALL, 8, 3, discrete=True)
     features = torch.randn(1, 8)
-    pressed = actor.choose(features.expand(20_000, 8), torch.randn(20_000, 3))
+    actions = actor.act(features.expand(20_000, 8), torch.randn(20_000, 3))
     (log_probs,) = actor.policy(features)
-    assert set(pressed.unique().tolist()) == {-1.0, 1.0} and (pressed.sum(-1) == -1).all()
-    assert torch.allclose((pressed > 0).float().mean(0), log_probs.exp()[0], atol=0.02)
-    assert torch.allclose(actor.log_prob(features, pressed[:1]), log_probs[pressed[:1] > 0])
-    assert actor.choose(features, None).argmax() == log_probs.argmax()
+    assert set(actions.unique().tolist()) == {-1.0, 1.0} and (actions.sum(-1) == -1).all()
+    assert torch.allclose((actions > 0).float().mean(0), log_probs.exp()[0], atol=0.02)
+    assert torch.allclose(actor.log_prob(features, actions[:1]), log_probs[actions[:1] > 0])
+    assert actor.act(features, None).argmax() == log_probs.argmax()
 
 
 def test_ranges_come_from_percentiles_and_are_at_least_one():
@@ -120,8 +120,8 @@ def test_presets_fill_what_is_not_named():
     paper, reference = DreamerConfig(), DreamerConfig.model_validate({"preset": "reference"})
     assert {name: getattr(reference, name) for name in REFERENCE} == REFERENCE
     assert all(getattr(paper, name) != value for name, value in REFERENCE.items())
-    named = DreamerConfig.model_validate({"preset": "reference", "members": 4})
-    assert named.members == 4 and named.model_clip == 1000
+    named = DreamerConfig.model_validate({"preset": "reference", "ensemble_size": 4})
+    assert named.ensemble_size == 4 and named.model_clip == 1000
     assert DreamerConfig.model_validate(reference.model_dump()) == reference
     with pytest.raises(ValidationError, match="4 times a power of 2"):
         DreamerConfig(pixels=48)

@@ -1,4 +1,8 @@
-"""The world model: from frames and actions to states, and from states back to frames, rewards and ends."""
+"""Dreamer's world model: an RSSM with the heads that reconstruct frames, rewards and terminations from its states.
+
+A state is a deterministic part h and a stochastic part z. `obs_step` takes an image into account (posterior of z),
+`img_step` imagines without one (prior of z). Names of submodules are names of saved weights.
+"""
 
 from __future__ import annotations
 
@@ -9,54 +13,54 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from viper_pipeline.agents.dreamer.config import DreamerConfig
-from viper_pipeline.agents.dreamer.networks import MLP, Decoder, Encoder, TwoHotHead, balanced_kl, initialised, mixed
+from viper_pipeline.agents.dreamer.networks import MLP, Decoder, Encoder, TwoHotHead, balanced_kl, initialized, unimix
 
 
-class State(NamedTuple):
-    """Where the world stands, for any leading dimensions."""
+class RSSMState(NamedTuple):
+    """RSSM state (deterministic h, stochastic z), for any leading dimensions."""
 
-    deter: Tensor  # (..., D)
-    stoch: Tensor  # (..., S, K) one-hot; gradients pass to the probabilities
+    deter: Tensor  # (..., D) h
+    stoch: Tensor  # (..., S, K) z, one-hot; gradients pass straight through to the probabilities
 
     @property
     def features(self) -> Tensor:
-        """What heads, actor and critics read: (..., D + S K)."""
+        """(..., D + S K): what heads, actor and critics read."""
         return torch.cat([self.deter, self.stoch.flatten(-2)], -1)
 
-    def detach(self) -> State:
-        """The same, without its past."""
-        return State(self.deter.detach(), self.stoch.detach())
+    def detach(self) -> RSSMState:
+        """The same numbers without their gradient graph."""
+        return RSSMState(self.deter.detach(), self.stoch.detach())
 
 
 class RSSM(nn.Module):
-    """Steps in time: `after` an action, `seen` with a picture, `guessed` without."""
+    """Recurrent state-space model: the sequence model, the prior and the posterior of its latents."""
 
     def __init__(self, config: DreamerConfig, actions: int, embedded: int) -> None:
-        """embedded: width of an encoded picture."""
+        """embedded: width of an encoded image."""
         super().__init__()
         c, self.config = config, config
         self.latent = c.stoch * c.classes
         self.size = c.deter + self.latent
-        self.inputs = MLP(self.latent + actions, c.units, 1)
+        self.inputs = MLP(self.latent + actions, c.hidden, 1)
         self.gates = nn.Sequential(
-            initialised(nn.Linear(c.units + c.deter, 3 * c.deter, bias=False)), nn.LayerNorm(3 * c.deter, 1e-3)
+            initialized(nn.Linear(c.hidden + c.deter, 3 * c.deter, bias=False)), nn.LayerNorm(3 * c.deter, 1e-3)
         )
-        self.guess = MLP(c.deter, c.units, 1, self.latent)
-        # The first layer of the posterior, in two parts, so that all pictures of a sequence go through at once.
-        self.see_deter = initialised(nn.Linear(c.deter, c.units, bias=False))
-        self.see_picture = initialised(nn.Linear(embedded, c.units, bias=False))
+        self.guess = MLP(c.deter, c.hidden, 1, self.latent)
+        # The posterior's first layer is split in two, so that all images of a sequence pass through theirs at once.
+        self.see_deter = initialized(nn.Linear(c.deter, c.hidden, bias=False))
+        self.see_picture = initialized(nn.Linear(embedded, c.hidden, bias=False))
         self.see_rest = nn.Sequential(
-            nn.LayerNorm(c.units, 1e-3), nn.SiLU(), initialised(nn.Linear(c.units, self.latent))
+            nn.LayerNorm(c.hidden, 1e-3), nn.SiLU(), initialized(nn.Linear(c.hidden, self.latent))
         )
         self.first_deter = nn.Parameter(torch.zeros(c.deter))
 
-    def first(self, count: int) -> State:
-        """The state (count, ...) before anything was seen; it is learned."""
+    def initial(self, count: int) -> RSSMState:
+        """The state (count, ...) before an episode's first frame; it is learned."""
         deter = torch.tanh(self.first_deter).expand(count, -1)
-        return State(deter, self.likeliest(self.prior(deter)))
+        return RSSMState(deter, self.mode(self.prior(deter)))
 
-    def after(self, state: State, action: Tensor) -> Tensor:
-        """state (B, ...), action (B, A) -> the next deter (B, D). Actions beyond 1 count as 1."""
+    def recurrent_step(self, state: RSSMState, action: Tensor) -> Tensor:
+        """state (B, ...), action (B, A) -> the next deter (B, D). Action values are clipped to [-1, 1]."""
         action = action / action.abs().clamp(min=1).detach()
         x = self.inputs(torch.cat([state.stoch.flatten(-2), action], -1))
         reset, new, update = self.gates(torch.cat([x, state.deter], -1)).chunk(3, -1)
@@ -64,57 +68,67 @@ class RSSM(nn.Module):
         return update * new + (1 - update) * state.deter
 
     def prior(self, deter: Tensor) -> Tensor:
-        """deter (..., D) -> log-probabilities (..., S, K) of the latents, the picture unseen."""
+        """deter (..., D) -> log-probabilities (..., S, K) of the latents, without an image."""
         return self._log_probs(self.guess(deter))
 
-    def posterior(self, deter: Tensor, picture: Tensor) -> Tensor:
-        """deter (..., D), picture (..., units) of `see_picture` -> log-probabilities (..., S, K)."""
-        return self._log_probs(self.see_rest(self.see_deter(deter) + picture))
+    def posterior(self, deter: Tensor, image: Tensor) -> Tensor:
+        """deter (..., D), image (..., hidden) from `see_picture` -> log-probabilities (..., S, K)."""
+        return self._log_probs(self.see_rest(self.see_deter(deter) + image))
 
     def _log_probs(self, logits: Tensor) -> Tensor:
-        return mixed(logits.unflatten(-1, (self.config.stoch, self.config.classes)), self.config.unimix)
+        return unimix(logits.unflatten(-1, (self.config.stoch, self.config.classes)), self.config.unimix)
 
-    def likeliest(self, log_probs: Tensor) -> Tensor:
-        """log-probabilities (..., S, K) -> one-hot (..., S, K)."""
-        return passed(F.one_hot(log_probs.argmax(-1), self.config.classes), log_probs)
+    def mode(self, log_probs: Tensor) -> Tensor:
+        """Log-probabilities (..., S, K) -> the most likely classes, one-hot (..., S, K)."""
+        return straight_through(F.one_hot(log_probs.argmax(-1), self.config.classes), log_probs)
 
-    def drawn(self, log_probs: Tensor) -> Tensor:
-        """The same, by chance."""
+    def sample(self, log_probs: Tensor) -> Tensor:
+        """Log-probabilities (..., S, K) -> sampled classes, one-hot (..., S, K)."""
         noise = torch.empty_like(log_probs, requires_grad=False).exponential_().log()
-        return passed(F.one_hot((log_probs.detach() - noise).argmax(-1), self.config.classes), log_probs)
+        return straight_through(F.one_hot((log_probs.detach() - noise).argmax(-1), self.config.classes), log_probs)
 
-    def seen(
-        self, state: State, action: Tensor, first: Tensor, fresh: State, picture: Tensor, draw: bool = True
-    ) -> tuple[State, Tensor]:
-        """One step with a picture -> the state, and the log-probabilities (B, S, K) it was drawn from.
+    def obs_step(
+        self,
+        state: RSSMState,
+        action: Tensor,
+        is_first: Tensor,
+        initial: RSSMState,
+        image: Tensor,
+        sample: bool = True,
+    ) -> tuple[RSSMState, Tensor]:
+        """One step with an image -> the state, and the log-probabilities (B, S, K) of its latents.
 
-        state, action (B, A): before, and what was done; where `first` (B,) is set, `fresh` and nothing instead.
-        picture (B, units).
+        state, action: the state before (B, ...) and the action (B, A) taken in it; where `is_first` (B,) is set,
+        `initial` (B, ...) and no action are used instead. image: (B, hidden), from `see_picture`.
+        sample: sample the latents, or take their mode.
         """
-        deter = torch.where(first[:, None], fresh.deter, state.deter)
-        stoch = torch.where(first[:, None, None], fresh.stoch, state.stoch)
-        deter = self.after(State(deter, stoch), torch.where(first[:, None], 0.0, action))
-        log_probs = self.posterior(deter, picture)
-        return State(deter, self.drawn(log_probs) if draw else self.likeliest(log_probs)), log_probs
+        deter = torch.where(is_first[:, None], initial.deter, state.deter)
+        stoch = torch.where(is_first[:, None, None], initial.stoch, state.stoch)
+        deter = self.recurrent_step(RSSMState(deter, stoch), torch.where(is_first[:, None], 0.0, action))
+        log_probs = self.posterior(deter, image)
+        return RSSMState(deter, self.sample(log_probs) if sample else self.mode(log_probs)), log_probs
 
-    def guessed(self, state: State, action: Tensor) -> State:
-        """One imagined step."""
-        deter = self.after(state, action)
-        return State(deter, self.drawn(self.prior(deter)))
+    def img_step(self, state: RSSMState, action: Tensor) -> RSSMState:
+        """One imagined step, without an image: state (B, ...), action (B, A) -> the next state."""
+        deter = self.recurrent_step(state, action)
+        return RSSMState(deter, self.sample(self.prior(deter)))
 
-    def observe(self, embedded: Tensor, actions: Tensor, first: Tensor) -> tuple[State, Tensor]:
-        """embedded (T, B, F), actions (T, B, A) that led there, first (T, B) bool -> states, log-probs (T, B, ...)."""
-        state = fresh = self.first(first.shape[1])
+    def observe(self, embedded: Tensor, actions: Tensor, is_first: Tensor) -> tuple[RSSMState, Tensor]:
+        """Run over sequences -> states (T, B, ...), log-probabilities of the posterior (T, B, S, K).
+
+        embedded: encoded images (T, B, F). actions: (T, B, A) that led there. is_first: (T, B) bool.
+        """
+        state = initial = self.initial(is_first.shape[1])
         steps = []
-        for picture, action, begins in zip(self.see_picture(embedded), actions, first, strict=True):
-            state, log_probs = self.seen(state, action, begins, fresh, picture)
+        for image, action, first in zip(self.see_picture(embedded), actions, is_first, strict=True):
+            state, log_probs = self.obs_step(state, action, first, initial, image)
             steps.append((*state, log_probs))
         deter, stoch, posterior = (torch.stack(parts) for parts in zip(*steps, strict=True))
-        return State(deter, stoch), posterior
+        return RSSMState(deter, stoch), posterior
 
 
-def passed(one_hot: Tensor, log_probs: Tensor) -> Tensor:
-    """one_hot, with the gradient of the probabilities."""
+def straight_through(one_hot: Tensor, log_probs: Tensor) -> Tensor:
+    """The value of one_hot, with the gradient of the probabilities."""
     probs = log_probs.exp()
     return one_hot + (probs - probs.detach())
 
@@ -123,14 +137,14 @@ class Experience(NamedTuple):
     """A batch of sequences on the device, time first."""
 
     frames: Tensor  # (T, B, C, h, w) uint8
-    actions: Tensor  # (T, B, A) that led there
-    rewards: Tensor  # (T, B) for arriving there
-    terminal: Tensor  # (T, B) bool
-    first: Tensor  # (T, B) bool
+    actions: Tensor  # (T, B, A) that led to the frames
+    rewards: Tensor  # (T, B) of the steps that led to the frames
+    is_terminal: Tensor  # (T, B) bool: the episode terminated here
+    is_first: Tensor  # (T, B) bool: the episode starts here
 
 
 class WorldModel(nn.Module):
-    """Encoder, RSSM and the heads that read its states."""
+    """Encoder, RSSM, and the heads that read its states."""
 
     def __init__(self, config: DreamerConfig, frame_shape: tuple[int, int, int], actions: int) -> None:
         super().__init__()
@@ -138,24 +152,24 @@ class WorldModel(nn.Module):
         self.encoder = Encoder(frame_shape, c.depth)
         self.rssm = RSSM(c, actions, self.encoder.size)
         self.decoder = Decoder(self.rssm.size, frame_shape, c.depth)
-        self.reward = TwoHotHead(self.rssm.size, c.units, c.layers)
-        self.goes_on = MLP(self.rssm.size, c.units, c.layers, 1)
+        self.reward = TwoHotHead(self.rssm.size, c.hidden, c.layers)
+        self.goes_on = MLP(self.rssm.size, c.hidden, c.layers, 1)
 
     def continues(self, features: Tensor) -> Tensor:
-        """features (..., F) -> the probability (...) that the episode is not over for good."""
+        """features (..., F) -> the probability (...) that the episode did not terminate."""
         return torch.sigmoid(self.goes_on(features).squeeze(-1))
 
-    def loss(self, data: Experience) -> tuple[Tensor, State, dict[str, Tensor]]:
-        """Mean loss over all rows, in nats a row; the states (T, B, ...); detached scalars."""
+    def loss(self, data: Experience) -> tuple[Tensor, RSSMState, dict[str, Tensor]]:
+        """-> the mean loss, in nats per row; the states (T, B, ...); metrics as detached scalars."""
         c = self.config
-        states, posterior = self.rssm.observe(self.encoder(data.frames), data.actions, data.first)
+        states, posterior = self.rssm.observe(self.encoder(data.frames), data.actions, data.is_first)
         features = states.features
         kl_loss, kl = balanced_kl(posterior, self.rssm.prior(states.deter), c.kl_balance, c.free_nats)
-        picture = self.decoder.loss(features, data.frames)
+        image = self.decoder.loss(features, data.frames)
         reward = self.reward.loss(features, [data.rewards])
         ends = F.binary_cross_entropy_with_logits(
-            self.goes_on(features).squeeze(-1), (~data.terminal).float(), reduction="none"
+            self.goes_on(features).squeeze(-1), (~data.is_terminal).float(), reduction="none"
         )
-        loss = (c.picture_scale * picture + reward + ends + c.kl_scale * kl_loss).mean()
-        named = {"model_loss": loss, "picture_loss": picture, "reward_loss": reward, "end_loss": ends, "kl": kl}
+        loss = (c.image_loss_scale * image + reward + ends + c.kl_scale * kl_loss).mean()
+        named = {"model_loss": loss, "picture_loss": image, "reward_loss": reward, "end_loss": ends, "kl": kl}
         return loss, states, {name: value.detach().mean() for name, value in named.items()}

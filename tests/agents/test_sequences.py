@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from tests.agents.test_replay import filled, numbers
-from viper_pipeline.agents.replay import Replay, draw
+from viper_pipeline.agents.replay import Replay
 
 
 @pytest.mark.parametrize("capacity", [1000, 24])
 def test_rows_follow_each_other_and_episodes_begin_where_they_began(capacity):
     """Every frame, its action and its reward say the frame's number; beginnings have neither."""
     replay, first_of, _ = filled(envs=2, capacity=capacity, lengths=(5, 9, 4, 3))
-    batch = draw(replay, np.random.default_rng(0), 300, 6)
+    batch = replay.sample_sequences(np.random.default_rng(0), 300, 6)
     shown = numbers(batch.frames)
     begins = np.vectorize(first_of.get)(shown) == shown
-    assert shown.shape == (6, 300) and (batch.first == begins).all() and begins.any()
-    paid = np.where(begins, 0, shown)
-    assert (batch.actions[..., 0] == paid).all() and (batch.reward.reshape(6, 300) == paid).all()
+    assert shown.shape == (6, 300) and (batch.is_first == begins).all() and begins.any()
+    rewards = np.where(begins, 0, shown)
+    assert (batch.actions[..., 0] == rewards).all() and (batch.reward.reshape(6, 300) == rewards).all()
     goes_on = ~begins[1:]
     assert (shown[1:][goes_on] == shown[:-1][goes_on] + 1).all()
     held = {int(n) for env in range(2) for n in numbers(replay.frames[env, : replay.count[env]])}
@@ -31,21 +31,21 @@ def test_starts_are_uniform_over_environments_of_unlike_length():
         replay.start(i, np.full((1, 2, 2), 100 * i, np.uint8))
         for step in range(length):
             replay.add(i, np.zeros(1), 0.0, np.full((1, 2, 2), 100 * i + step + 1, np.uint8), False)
-    starts = numbers(draw(replay, np.random.default_rng(0), 8000, 5).frames)[0]
+    starts = numbers(replay.sample_sequences(np.random.default_rng(0), 8000, 5).frames)[0]
     counts = np.unique(starts, return_counts=True)[1]
     assert len(counts) == 6 + 36 and counts.min() > 0.7 * counts.mean() and counts.max() < 1.3 * counts.mean()
-    assert len(draw(replay, np.random.default_rng(0), 2, 50).frames) == 10, "no longer than there is"
+    assert len(replay.sample_sequences(np.random.default_rng(0), 2, 50).frames) == 10, "no longer than there is"
 
 
 def test_windows_end_in_their_row_and_never_cross_episodes():
     replay, first_of, _ = filled()
-    batch = draw(replay, np.random.default_rng(0), 50, 6, window=4)
+    batch = replay.sample_sequences(np.random.default_rng(0), 50, 6, window=4)
     shown, windows = numbers(batch.frames).ravel(), numbers(batch.windows)[:, 0]
     for number, window in zip(shown, windows, strict=True):
         assert list(window) == [max(number - k, first_of[number]) for k in (3, 2, 1, 0)]
-    again = batch.repaid(lambda given: numbers(given)[:, -1].astype(np.float32))
-    assert (again.reward == batch.reward).all(), "the filled replay pays each frame its own number"
-    assert (numbers(batch.arrived) == shown).all()
+    again = batch.relabel(lambda given: numbers(given)[:, -1].astype(np.float32))
+    assert (again.reward == batch.reward).all(), "in the filled replay the reward of each frame is its number"
+    assert (numbers(batch.next_frame) == shown).all()
 
 
 def test_a_million_frames_cost_little_more_than_themselves():

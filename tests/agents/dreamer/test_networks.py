@@ -1,4 +1,4 @@
-"""Dreamer's formulas against others: NumPy, torch.distributions, and the definition of the lambda-return."""
+"""Dreamer's math against other implementations: NumPy, torch.distributions, and the definition of the lambda-return."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from viper_pipeline.agents.dreamer.networks import (
     BINS,
     balanced_kl,
     lambda_returns,
-    mixed,
     symexp,
     symlog,
     two_hot,
     two_hot_loss,
     two_hot_mean,
+    unimix,
 )
 
 
@@ -50,11 +50,11 @@ def test_two_hot_loss_is_the_cross_entropy_and_its_code_has_the_mean_of_the_valu
     assert two_hot_mean(torch.zeros(BINS)).abs() < 1e-4, "an untaught head says 0"
 
 
-def test_mixed_keeps_every_class_possible():
-    log_probs = mixed(torch.randn(5, 4) * 50, 0.01)
+def test_unimix_keeps_every_class_possible():
+    log_probs = unimix(torch.randn(5, 4) * 50, 0.01)
     assert torch.allclose(log_probs.exp().sum(-1), torch.ones(5)) and (log_probs.exp() > 0.0024).all()
     logits = torch.randn(5, 4)
-    assert torch.allclose(mixed(logits, 0.0), logits.log_softmax(-1))
+    assert torch.allclose(unimix(logits, 0.0), logits.log_softmax(-1))
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.667, 5 / 6, 1.0])

@@ -1,4 +1,4 @@
-"""The run loop: who is paid for what, what ends an episode, and that being killed changes nothing."""
+"""The training loop: which reward belongs to which frame, what ends an episode, and exact resuming."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.agents.toy import SIZE, Brightness, Toy, brightness
+from tests.agents.toy import Brightness, Toy, brightness
 from viper_pipeline.agents.base import RunConfig
-from viper_pipeline.agents.drq import DrQ, DrQConfig, Stacks
+from viper_pipeline.agents.drq import DrQ, DrQConfig
 from viper_pipeline.agents.reward_mixer import RewardMixer
-from viper_pipeline.agents.train import Trainer, train_agent
-from viper_pipeline.agents.vector_env import Environments, evaluate, pressed
+from viper_pipeline.agents.train import Every, Trainer, train_agent
+from viper_pipeline.agents.vector_env import VectorEnv
+from viper_pipeline.core.errors import BadParams
 from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 
@@ -30,8 +31,9 @@ RUN = RunConfig(
 
 def trainer(reward=None, make_env=Toy, run=RUN, **kwargs):
     torch.manual_seed(0)
-    envs = Environments(make_env, run.envs, 0)
-    return Trainer(DrQ(DRQ, envs.frame_shape, envs.actions), envs, run, seed=0, pay=RewardMixer(reward, **kwargs))
+    envs = VectorEnv(make_env, run.envs, 0)
+    agent = DrQ(DRQ, envs.frame_shape, envs.actions)
+    return Trainer(agent, envs, run, seed=0, mixer=RewardMixer(reward, **kwargs))
 
 
 def same(one, two):
@@ -43,27 +45,27 @@ def same(one, two):
     )
 
 
-def test_a_reward_is_stored_with_the_frame_it_pays_for():
+def test_a_reward_is_stored_with_the_frame_it_belongs_to():
     run = trainer(Brightness())
     run.play_round()
     replay = run.replay
-    stored = np.concatenate([replay.frames[i, 1 : replay.count[i]] for i in range(2)])
-    paid = np.concatenate([replay.rewards[i, 1 : replay.count[i]] for i in range(2)])
-    assert np.allclose(paid, brightness(stored.transpose(0, 2, 3, 1))) and len(set(paid)) > 2
-    kinds = [entry[0] for entry in run.pay.source.log]
+    frames = np.concatenate([replay.frames[i, 1 : replay.count[i]] for i in range(2)])
+    rewards = np.concatenate([replay.rewards[i, 1 : replay.count[i]] for i in range(2)])
+    assert np.allclose(rewards, brightness(frames.transpose(0, 2, 3, 1))) and len(set(rewards)) > 2
+    kinds = [entry[0] for entry in run.mixer.source.log]
     assert kinds == ["start"] + 12 * ["step"]
 
 
 @pytest.mark.parametrize("scale", [None, 0.5])
-def test_true_rewards_reach_the_oracle_only(scale):
+def test_true_rewards_reach_the_method_task_reward_only(scale):
     run = trainer(ScaledTaskReward(scale) if scale else None)
     run.play_round()
-    paid = run.replay.rewards[:, 1:13]
-    assert (paid == 0).all() if scale is None else 0 < paid.max() <= scale
-    assert run.tally.means()["train_return"] > 0, "people may read it"
+    rewards = run.replay.rewards[:, 1:13]
+    assert (rewards == 0).all() if scale is None else 0 < rewards.max() <= scale
+    assert run.means.pop()["train_return"] > 0, "it is logged"
 
 
-def test_an_environment_that_ends_early_begins_anew_alone():
+def test_an_environment_that_ends_early_restarts_alone():
     reward = Brightness()
     # Thirty steps a round: the cut at 20, and ends beyond 0.6, come inside it.
     run = trainer(reward, partial(Toy, length=20, ends_at=0.6), RUN.model_copy(update={"round_steps": 30}))
@@ -97,30 +99,6 @@ def test_rounds_grow_to_their_final_length():
 def test_the_last_round_is_shortened_to_the_steps_asked_for():
     result = train_agent("drq", DRQ, RUN.model_copy(update={"steps": 30}), Toy, seed=0)
     assert result.curve[-1]["step"] == 30
-
-
-def test_evaluation_follows_from_its_seeds_and_not_from_who_plays_beside():
-    agent = DrQ(DRQ, (SIZE, SIZE, 3), 1)
-    returns, film = evaluate(agent, Environments(Toy, 4, 0), [1, 2, 3, 4, 5])
-    alone = [evaluate(agent, Environments(Toy, 1, 7), [seed])[0][0] for seed in (1, 2, 3, 4, 5)]
-    assert np.allclose(returns, alone, atol=0.2) and len(set(returns)) == 5
-    assert film.shape == (13, SIZE, SIZE, 3) and film.dtype == np.uint8
-    assert (film[0] == Toy(0).reset(seed=1)[0]).all()
-
-
-def test_stacks_hold_the_newest_last():
-    stacks = Stacks(1, 3, (1,), lambda frames, noise: frames[:, -1] * noise)
-    stacks.start(0, np.array([5]))
-    assert stacks.frames.ravel().tolist() == [5, 5, 5]
-    stacks.push(np.array([[6]]))
-    assert stacks.frames.ravel().tolist() == [5, 5, 6] and stacks.act(np.array([[2]])) == 12
-
-
-def test_one_button_is_pressed():
-    preferences = np.random.default_rng(0).uniform(-1, 1, (20, 5)).astype(np.float32)
-    buttons = pressed(preferences)
-    assert (buttons.argmax(1) == preferences.argmax(1)).all() and buttons.dtype == np.float32
-    assert (buttons.sum(1) == -3).all() and (buttons.max(1) == 1).all()
 
 
 def test_one_seed_one_result():
@@ -170,3 +148,25 @@ def test_learns_to_go_home_from_light_alone():
     result = train_agent("drq", DRQ, run, Toy, seed=0, reward=Brightness, exploration=EXPLORE)
     idle = np.mean([12 * 0.25 for _ in range(8)])
     assert np.mean(result.final_returns) > 2 * idle
+
+
+def test_discrete_actions_and_curiosity_are_refused_by_an_agent_without_them():
+    for ability in ("discrete", "curious"):
+        assert not getattr(DrQ, ability)
+        with pytest.raises(BadParams, match="take agent dreamer"):
+            train_agent("drq", DRQ, RUN, Toy, seed=0, **{ability: True})
+
+
+@pytest.mark.parametrize("stride", [1, 3, 7, 40, 400])
+def test_every_multiple_is_noticed_once_whatever_the_stride(stride):
+    due, step, noticed = Every(10, 100), 0, 0
+    while step < 100:
+        before, step = step, step + stride
+        noticed += due(before, step)
+        assert due(before, step) == any(m <= step for m in range(10, 101, 10) if m > before)
+    assert due(before, step), "the last step is always due"
+    assert noticed <= 10 and (stride > 10 or noticed == 10)
+
+
+def test_period_0_is_due_at_the_last_step_only():
+    assert [Every(0, 5)(step, step + 1) for step in range(7)] == [False] * 4 + [True] + [False] * 2
