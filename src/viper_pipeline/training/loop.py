@@ -155,7 +155,7 @@ def make_optimizer(parameters: list[nn.Parameter], config: LoopConfig) -> torch.
 
 
 def train(
-    module: nn.Module,
+    module: Trainable,
     batches: Callable[[int], Batch],
     config: LoopConfig,
     *,
@@ -173,6 +173,7 @@ def train(
     compute: with several devices this very command is started once more for each of them; these end here.
     Ends with the averaged weights in place if `config.ema` is set, on the CPU.
     """
+    assert isinstance(module, nn.Module)
     fabric = compute.fabric(config.precision)
     fabric.launch()
     parts, mine = world() * config.accumulate, rank() * config.accumulate
@@ -183,7 +184,7 @@ def train(
         )
     seed_everything(derive(seed, "process", rank()) if rank() else seed)
     module.to(fabric.device).train()
-    optimizers = {name: make_optimizer(list(p), config) for name, p in module.parts.items()}  # type: ignore[union-attr, operator]
+    optimizers = {name: make_optimizer(list(p), config) for name, p in module.parts.items()}
     average = Ema(module, config.ema) if config.ema else None
     history: History = []
     sums: dict[str, Tensor] = {}
@@ -207,7 +208,7 @@ def train(
         Every(config.log_every, config.steps),
         Every(config.checkpoint_every, config.steps),
     )
-    loss: Any = torch.compile(module.loss) if config.compile else module.loss  # type: ignore[arg-type]
+    loss = torch.compile(module.loss) if config.compile else module.loss
 
     def update(batch: list[Batch], part: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """One optimiser step of one part, on the parts of this process's share; their mean metrics."""
