@@ -24,12 +24,13 @@ import torch
 
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.envs.dmc import DMC
-from viper_pipeline.pipelines.models.train_tokenizer import baseline_frames, batches
+from viper_pipeline.pipelines.models.nodes import baseline_frames, tokenizer_batches
 from viper_pipeline.reporting.metrics import auroc
 from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.rewards.viper import reconstruction_error
 from viper_pipeline.tokenizers import load_tokenizer
-from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig, median_backgrounds
+from viper_pipeline.tokenizers.quality import median_backgrounds
+from viper_pipeline.tokenizers.vqgan_training import VQGANConfig, VQGANTraining
 from viper_pipeline.training.artifacts import load_directory, save_directory
 from viper_pipeline.training.checkpoints import seed_everything
 from viper_pipeline.training.loop import train
@@ -44,7 +45,7 @@ TOKENIZER = {
     "channels": 16,
     "multipliers": [1, 2, 4],
     "blocks": 1,
-    "quantiser": {"size": 256, "dim": 16, "kind": "ema", "decay": 0.97, "restart_below": 0.5},
+    "quantizer": {"size": 256, "dim": 16, "kind": "ema", "decay": 0.97, "restart_below": 0.5},
     "discriminator": {"weight": 0.0},
     "foreground_weight": 20.0,
 }
@@ -74,8 +75,8 @@ def trained(folder: Path, share: float, steps: int, data: Path) -> tuple[Any, An
         settings = VQGANConfig.model_validate(TOKENIZER | {"baseline_share": share, "training": loop})
         seed_everything(0)
         backgrounds = median_backgrounds([np.concatenate([np.concatenate(videos)[::20], strange])])
-        module = VQGAN(settings, (TASK,), experts.spec.size, backgrounds)
-        source = batches({TASK: experts}, {TASK: strange}, settings, 0)
+        module = VQGANTraining(settings, (TASK,), experts.spec.size, backgrounds)
+        source = tokenizer_batches([experts], [strange], settings, 0)
         train(module, source, settings.training, seed=0, progress=Report(f"tokenizer {share}"))
         save_directory(here / "tokenizer", module.to_directory())
     tokenizer = load_tokenizer(load_directory(here / "tokenizer"))

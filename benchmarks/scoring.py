@@ -29,7 +29,8 @@ from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import load_directory
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.video_models.scoring import Scoring, score_videos
+from viper_pipeline.video_models.base import Scoring
+from viper_pipeline.video_models.scoring import score_videos
 
 LOOP = {"steps": 1, "batch_size": 1, "learning_rate": 1e-4}
 LAPTOP = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3, "training": LOOP}
@@ -44,7 +45,7 @@ PAPER_SLOWDOWN = 8.0  # of rewards by MaskGIT to those by VideoGPT
 SHARED = 6  # times as many frames for the ways that share work between frames
 WAYS: dict[str, tuple[Scoring, ...]] = {
     "videogpt": ("full_window", "half_overlap"),
-    "banded": ("full_window", "half_overlap", "kv_cache"),
+    "videogpt_streaming": ("full_window", "half_overlap", "kv_cache"),
     "maskgit": ("full_window",),
 }
 
@@ -52,7 +53,7 @@ WAYS: dict[str, tuple[Scoring, ...]] = {
 def untrained(name: str, size: str) -> Any:
     """A model of random weights."""
     block, codes, dim = SIZES[size]
-    if name == "banded":
+    if name == "videogpt_streaming":
         block = block | {"window": 3 * block["window"], "context": block["window"] - 1}
     kind = VIDEO_MODELS.get(name)
     return kind(kind.Config.model_validate(block), torch.randn(codes, dim), (8, 8), ("a",)).eval()

@@ -30,9 +30,9 @@ def one_step(module, training, batch):
 """
 MODELS = {
     "vqgan": """
-from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig
+from viper_pipeline.tokenizers.vqgan_training import VQGANConfig, VQGANTraining
 config = VQGANConfig.model_validate(dmc["tokenizer"])
-module = VQGAN(config, tasks, 64)
+module = VQGANTraining(config, tasks, 64)
 frames = rng.integers(0, 256, (16, 64, 64, 3), dtype=np.uint8)
 found = one_step(module, config.training, (frames, np.arange(16)))
 """,

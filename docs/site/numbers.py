@@ -12,18 +12,14 @@ import click
 import pandas as pd
 
 from viper_pipeline.commands import cli
-from viper_pipeline.reporting.paper_data import DATA
-from viper_pipeline.reporting.paper_data import NAMES
-from viper_pipeline.reporting.paper_data import paper_score
+from viper_pipeline.reporting.paper_data import DATA, NAMES, paper_score
 from viper_pipeline.reporting.summary import verdicts
-from viper_pipeline.rewards.pretrained import CARD
-from viper_pipeline.rewards.pretrained import PRETRAINED
-from viper_pipeline.rewards.pretrained import pretrained
+from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
 
 BLOCKS = {
     "frames": "viper_pipeline.envs.base.FrameSettings",
     "curation": "viper_pipeline.data.curation.CurationConfig",
-    "tokenizer": "viper_pipeline.tokenizers.vqgan.VQGANConfig",
+    "tokenizer": "viper_pipeline.tokenizers.vqgan_training.VQGANConfig",
     "videogpt": "viper_pipeline.video_models.videogpt.VideoGPTConfig",
     "reward": "viper_pipeline.rewards.viper.ViperConfig",
     "reward_evaluation": "viper_pipeline.rewards.evaluation.EvaluationConfig",

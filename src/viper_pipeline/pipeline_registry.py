@@ -11,10 +11,18 @@ from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.data.importers import IMPORTERS
 from viper_pipeline.envs import SUITES
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS
-from viper_pipeline.tokenizers import TOKENIZERS
+from viper_pipeline.tokenizers import TOKENIZERS, TRAINABLE_TOKENIZERS
 from viper_pipeline.video_models import VIDEO_MODELS
 
-PLUGS = {"suite": SUITES, "model": VIDEO_MODELS, "agent": AGENTS, "reward": REWARDS, "exploration": EXPLORATION}
+PLUGS = {
+    "suite": SUITES,
+    "tokenizer_kind": TOKENIZERS,
+    "tokenizer_training": TRAINABLE_TOKENIZERS,
+    "model": VIDEO_MODELS,
+    "agent": AGENTS,
+    "reward": REWARDS,
+    "exploration": EXPLORATION,
+}
 """Which registry a bound value of a node function is looked up in: a stage depends on the plug's code too."""
 OPEN_PLUGS = {"viper_pipeline.tokenizers": TOKENIZERS, "viper_pipeline.data.importers": IMPORTERS}
 """Registries whose choice is made at run time: who imports one depends on all that it holds."""

@@ -12,10 +12,7 @@ from viper_pipeline.data.hdf5 import Together
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.datasets import Recording
-from viper_pipeline.pipelines.models.encode_experts import encode_experts
-from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_tokenizer import train_shared_tokenizer
-from viper_pipeline.pipelines.models.train_video_model import train_shared_model
+from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
 from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.report.nodes import SHOWN, aggregate, draw_figures, write_report
 from viper_pipeline.reporting.summary import transfers
@@ -70,14 +67,14 @@ def files(root, shift=0):
 
 def models(root, inputs, held_out, model="videogpt"):
     """Tokenizer, codes and video model."""
-    tokenizer = train_shared_tokenizer(PARAMS["tokenizer"], held_out, 0, COMPUTE, None, suite="tabletop", **inputs)
+    tokenizer = train_tokenizer(PARAMS["tokenizer"], 0, COMPUTE, None, held_out, suite="tabletop", **inputs)
     codes = {}
     for task in TASKS:
         dataset = datasets.EpisodesDataset(filepath=str(root / f"codes-{task}.h5"))
         dataset.save(encode_experts(COMPUTE, tokenizer, inputs[f"experts__{task}"], suite="tabletop", task=task))
         codes[f"codes__{task}"] = dataset.load()
     here = {"suite": "tabletop", "model": model}
-    return tokenizer, codes, train_shared_model(MODELS[model], held_out, 0, COMPUTE, tokenizer, None, **here, **codes)
+    return tokenizer, codes, train_video_model(MODELS[model], 0, COMPUTE, tokenizer, None, held_out, **here, **codes)
 
 
 @pytest.fixture(scope="module")

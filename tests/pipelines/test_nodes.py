@@ -24,10 +24,13 @@ from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
 from viper_pipeline.pipelines.experts.record import record_baselines, record_episodes
 from viper_pipeline.pipelines.experts.train_oracle import train_oracle
-from viper_pipeline.pipelines.models.encode_experts import encode_experts
-from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
-from viper_pipeline.pipelines.models.train_video_model import rollouts, train_video_model
+from viper_pipeline.pipelines.models.nodes import (
+    encode_experts,
+    evaluate_reward,
+    rollouts,
+    train_tokenizer,
+    train_video_model,
+)
 from viper_pipeline.pipelines.report.commands import kept_run
 from viper_pipeline.pipelines.report.nodes import aggregate, costs, draw_figures, write_cards, write_report
 from viper_pipeline.rewards.viper import load_reward
@@ -158,7 +161,7 @@ def viper(made, seed=0, frames=None, scratch=None, train=train_agent, **more):
 
 SMALL = DMC["videogpt"]
 ZOO = {
-    "banded": SMALL | {"window": 6, "context": 2},
+    "videogpt_streaming": SMALL | {"window": 6, "context": 2},
     "maskgit": SMALL | {"passes": 4},
     "byol": {"window": 3, "width": 16, "horizon": 2, "training": SMALL["training"]},
 }
@@ -167,7 +170,7 @@ ZOO = {
 @pytest.mark.parametrize("name", ZOO)
 def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
     disk = Disk(tmp_path)
-    block = DMC["reward"] | {"model": name} | ({"scoring": "kv_cache"} if name == "banded" else {})
+    block = DMC["reward"] | {"model": name} | ({"scoring": "kv_cache"} if name == "videogpt_streaming" else {})
     codes = {f"codes__{TASK}": made["codes"]}
     here = {"suite": "dmc", "model": name}
     model = train_video_model(ZOO[name], 0, COMPUTE, made["tokenizer"], tmp_path, **here, **codes)
@@ -375,10 +378,11 @@ def test_an_ablation_changes_one_part_alone(made, tmp_path):
 
 
 def test_a_kv_cache_scores_the_same_model_with_a_little_more_context(made, tmp_path):
-    here = {"suite": "dmc", "model": "banded", "seed": 0, "compute": COMPUTE, "tokenizer": made["tokenizer"]}
+    here = {"suite": "dmc", "model": "videogpt_streaming", "seed": 0, "compute": COMPUTE}
+    here["tokenizer"] = made["tokenizer"]
     codes = {f"codes__{TASK}": made["codes"]}
     files = codes | {f"experts__{TASK}": made["experts"], f"baselines__{TASK}": made["baselines"]}
-    model = train_video_model(ZOO["banded"], scratch=tmp_path, **here, **codes)
+    model = train_video_model(ZOO["videogpt_streaming"], scratch=tmp_path, **here, **codes)
     judged = {"reward": DMC["reward"], "evaluation": DMC["reward_evaluation"], "video_model": model} | here | files
     exact, streaming = evaluate_reward(**judged), evaluate_scoring(scoring="kv_cache", **judged)
     assert (exact.config["reward"]["scoring"], streaming.config["reward"]["scoring"]) == ("full_window", "kv_cache")
@@ -398,23 +402,26 @@ def test_ablations_are_reported_beside_the_suites_own(made):
         agent="drq",
         run__own__own__0=own,
         reward__own__videogpt=made["reward"],
-        reward__model__banded=made["reward"],
+        reward__model__videogpt_streaming=made["reward"],
         reward__scoring__kv_cache=made["reward"],
-        **{"run__beta__0.0__0": none, "run__model__banded__0": own, "run__scoring__kv_cache__0": none},
+        **{"run__beta__0.0__0": none, "run__model__videogpt_streaming__0": own, "run__scoring__kv_cache__0": none},
         **HERE,
     )
     assert {axis: list(values) for axis, values in metrics["axes"].items()} == {
         "beta": ["1", "0.0"],
-        "model": ["videogpt", "banded"],
+        "model": ["videogpt", "videogpt_streaming"],
         "context": ["2"],
         "scoring": ["full_window", "kv_cache"],
     }
     assert metrics["axes"]["scoring"] == {
-        "full_window": metrics["axes"]["model"]["banded"],
+        "full_window": metrics["axes"]["model"]["videogpt_streaming"],
         "kv_cache": metrics["axes"]["beta"]["0.0"],
     }
     assert metrics["axes"]["beta"]["1"]["final_return"] == pytest.approx(np.mean(own.config["final_returns"]))
-    assert headline["scoring"] == {"full_window": headline["model"]["banded"], "kv_cache": headline["beta"]["0.0"]}
+    assert headline["scoring"] == {
+        "full_window": headline["model"]["videogpt_streaming"],
+        "kv_cache": headline["beta"]["0.0"],
+    }
     assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.png", "paper.png"}
     assert page.count("data:image/webp") == 2 and "0.0" in page
     json.dumps(metrics)

@@ -49,7 +49,11 @@ WRONG = {
     "typo at the top": ("sedes", [0], ["sedes", "did you mean 'seeds'"]),
     "typo in a block": ("suites.dmc.curation.topk", 3, ["suites.dmc.curation.topk", "did you mean 'top_k'"]),
     "typo in a component": ("suites.dmc.videogpt.windw", 3, ["windw", "did you mean 'window'"]),
-    "kv_cache without a cache": ("suites.dmc.reward.scoring", "kv_cache", ["suites.dmc.reward.scoring", "banded"]),
+    "kv_cache without a cache": (
+        "suites.dmc.reward.scoring",
+        "kv_cache",
+        ["suites.dmc.reward.scoring", "videogpt_streaming"],
+    ),
     "typo in a suite's block": (
         "suites.dmc.tokeniser",
         {},
@@ -165,7 +169,7 @@ WRONG = {
     "ablation of a scoring without its model": (
         "ablations.models",
         ["byol"],
-        ["ablations.scorings", "'banded'", "add it"],
+        ["ablations.scorings", "'videogpt_streaming'", "add it"],
     ),
     "ablation by kv_cache of what repeats": ("suites.dmc.reward.boundary", "repeat", ["ablations.scorings", "growing"]),
 }
@@ -193,7 +197,7 @@ def test_the_paper_profile_holds_the_papers_tables():
     dmc = read("profiles/paper.yaml")["suites"]["dmc"]
     tokenizer, gpt, drq, rnd = (dmc[k] for k in ("tokenizer", "videogpt", "drq", "exploration"))
     assert (tokenizer["channels"], tokenizer["multipliers"], tokenizer["blocks"]) == (128, [1, 1, 2, 2], 1)
-    assert (tokenizer["quantiser"]["size"], tokenizer["quantiser"]["dim"]) == (1024, 64)
+    assert (tokenizer["quantizer"]["size"], tokenizer["quantizer"]["dim"]) == (1024, 64)
     assert (tokenizer["training"]["batch_size"], tokenizer["training"]["steps"]) == (128, 200_000)
     assert (gpt["window"], gpt["width"], gpt["feedforward"], gpt["heads"], gpt["layers"]) == (
         16,

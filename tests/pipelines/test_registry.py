@@ -85,8 +85,9 @@ def test_an_ablation_changes_one_input_and_reads_the_suites_own_for_the_rest(sta
         for place in ("dmc/videogpt", "ablations/model_maskgit")
     }
     assert "maskgit.py" in names(model) and "videogpt.py" in names(context) and "maskgit.py" not in names(context)
-    full, cached = (stages[f"ablations.train_agent_{one}-0"] for one in ("model.banded", "scoring.kv_cache"))
-    read = {f"data/rewards/ablations/{which}" for which in ("model_banded", "scoring_kv_cache")}
+    kinds = ("model.videogpt_streaming", "scoring.kv_cache")
+    full, cached = (stages[f"ablations.train_agent_{one}-0"] for one in kinds)
+    read = {f"data/rewards/ablations/{which}" for which in ("model_videogpt_streaming", "scoring_kv_cache")}
     assert set(full.deps) ^ set(cached.deps) == read
     outside = [node for node, stage in stages.items() if any("ablations" in dep for dep in stage.deps)]
     assert all(node.startswith("ablations.") for node in outside)  # who leaves them out misses nothing

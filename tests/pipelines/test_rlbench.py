@@ -24,10 +24,7 @@ from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.experts.curate_experts import curate_experts
 from viper_pipeline.pipelines.experts.record import record_baselines, record_demos
 from viper_pipeline.pipelines.experts.train_oracle import train_planner
-from viper_pipeline.pipelines.models.encode_experts import encode_experts
-from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_tokenizer import train_shared_tokenizer
-from viper_pipeline.pipelines.models.train_video_model import train_shared_model
+from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
 from viper_pipeline.rewards.viper import load_reward
 from viper_pipeline.training.config import ONE_CPU
 
@@ -73,14 +70,14 @@ def made(tmp_path_factory):
         idle = [Episode(e.frames[[0] * len(e)], np.zeros(len(e), np.float32), kind="idle") for e in imported]
         floors = Recording({"episodes": random + idle}, "rlbench", task, spec)
         files[f"baselines__{task}"] = disk(datasets.EpisodesDataset, f"baselines/{task}.h5", floors)
-    tokenizer = train_shared_tokenizer(short("tokenizer"), [], 0, COMPUTE, None, suite="rlbench", **files)
+    tokenizer = train_tokenizer(short("tokenizer"), 0, COMPUTE, None, [], suite="rlbench", **files)
     tokenizer = disk(datasets.DirectoryDataset, "tokenizer", tokenizer)
     codes = {}
     for task in TASKS:
         encoded = encode_experts(COMPUTE, tokenizer, files[f"experts__{task}"], suite="rlbench", task=task)
         codes[f"codes__{task}"] = disk(datasets.EpisodesDataset, f"codes/{task}.h5", encoded)
     here = {"suite": "rlbench", "model": "videogpt"}
-    model = train_shared_model(short("videogpt"), [], 0, COMPUTE, tokenizer, None, **here, **codes)
+    model = train_video_model(short("videogpt"), 0, COMPUTE, tokenizer, None, [], **here, **codes)
     model = disk(datasets.DirectoryDataset, "video_model", model)
     evaluation = {"freeze_at": [0], "episodes": 2}
     reward = evaluate_reward(REWARD, evaluation, 0, COMPUTE, tokenizer, model, **here, **files, **codes)

@@ -34,7 +34,7 @@ def videos(tmp_path):
 
 def train(videos, out, **changes):
     steps = {"steps": 3, "batch_size": 4, "learning_rate": 1e-3}
-    sizes = {"quantiser": {"size": 8, "dim": 4, "kind": "ema"}, "channels": 8, "training": steps}
+    sizes = {"quantizer": {"size": 8, "dim": 4, "kind": "ema"}, "channels": 8, "training": steps}
     small = {"window": 3, "width": 8, "feedforward": 8, "heads": 1, "layers": 1, "training": steps}
     chosen = {"tokenizer": TOKENIZER | sizes, "video_model": small, "size": 16, "task": "push"}
     return viper_pipeline.train_reward(videos / "experts", videos / "others", out, **chosen | changes)

@@ -57,7 +57,7 @@ def evidence(tmp_path_factory):
         floors=[Floors("dmc", TASK, 100.0, 200.0, 900.0)],
         experts={("dmc", TASK): EpisodeFile(folder / "experts.h5")},
         baselines={("dmc", TASK): EpisodeFile(folder / "baselines.h5")},
-        tokenizers={("dmc",): Directory({"size": 8, "model": {"channels": 16, "quantiser": {"size": 256}}})},
+        tokenizers={("dmc",): Directory({"size": 8, "model": {"channels": 16, "quantizer": {"size": 256}}})},
         video_models={("dmc", "videogpt"): Directory({"model": {"window": 4}}, {}, {f"rollouts_{TASK}.png": picture})},
         rewards={
             ("dmc", "videogpt"): Directory(

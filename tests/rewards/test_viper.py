@@ -12,7 +12,7 @@ from viper_pipeline.rewards.evaluation import perturbed
 from viper_pipeline.rewards.viper import Scale, ScaleConfig, ViperConfig, ViperReward, fit_scale
 from viper_pipeline.training.config import LoopConfig
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
-from viper_pipeline.video_models.videogpt_streaming import BandedGPT, BandedGPTConfig
+from viper_pipeline.video_models.videogpt_streaming import StreamingVideoGPT, StreamingVideoGPTConfig
 
 
 class Quadrants:
@@ -178,13 +178,13 @@ def test_perturbed_videos_hold_the_right_frames():
 def rolling(stride=1) -> ViperReward:
     torch.manual_seed(0)
     loop = LoopConfig(steps=1, batch_size=1, learning_rate=1)
-    sizes = BandedGPTConfig(window=6, context=2, width=16, feedforward=16, heads=2, layers=2, training=loop)
-    model = BandedGPT(sizes, Quadrants.codebook, Quadrants.grid, ("swing", "catch")).eval()
+    sizes = StreamingVideoGPTConfig(window=6, context=2, width=16, feedforward=16, heads=2, layers=2, training=loop)
+    model = StreamingVideoGPT(sizes, Quadrants.codebook, Quadrants.grid, ("swing", "catch")).eval()
     with torch.no_grad():
         for p in model.parameters():
             p.normal_(std=0.5)
     return ViperReward(
-        Quadrants(), model, "catch", ViperConfig(model="banded", scoring="kv_cache"), spec(stride=stride)
+        Quadrants(), model, "catch", ViperConfig(model="videogpt_streaming", scoring="kv_cache"), spec(stride=stride)
     )
 
 

@@ -7,8 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from viper_pipeline.tokenizers.base import foreground_l1, picture, psnr, quality
-from viper_pipeline.tokenizers.vqgan import Foreground, median_background, median_backgrounds
+from viper_pipeline.tokenizers.quality import (
+    Foreground,
+    foreground_l1,
+    median_background,
+    median_backgrounds,
+    picture,
+    psnr,
+    quality,
+)
 
 
 def moving_dot(count=9, size=16):

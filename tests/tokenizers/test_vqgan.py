@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.tokenizers import TOKENIZERS, load_tokenizer
-from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig
+from viper_pipeline.tokenizers.vqgan import VQGAN
+from viper_pipeline.tokenizers.vqgan_training import VQGANConfig, VQGANTraining
 from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
 from viper_pipeline.training.loop import train
 
@@ -16,7 +17,7 @@ LIGHT = {
     "architecture": "light",
     "channels": 8,
     "multipliers": (1, 2),
-    "quantiser": {"size": 16, "dim": 8, "kind": "ema", "restart_below": 0.05},
+    "quantizer": {"size": 16, "dim": 8, "kind": "ema", "restart_below": 0.05},
     "discriminator": {"weight": 0},
     "training": TRAINING,
 }
@@ -24,7 +25,7 @@ TINY = {
     "channels": 8,
     "multipliers": (1, 2),
     "latent": 8,
-    "quantiser": {"size": 16, "dim": 8},
+    "quantizer": {"size": 16, "dim": 8},
     "discriminator": {"weight": 0.1, "width": 4, "max_width": 8, "r1_gamma": 0.1},
     "training": TRAINING,
 }
@@ -44,7 +45,7 @@ def build(settings=LIGHT, size=16, **more):
     torch.manual_seed(0)
     config = VQGANConfig.model_validate(settings | more)
     backgrounds = torch.full((2, size, size, 3), 40, dtype=torch.uint8)
-    return VQGAN(config, ("a", "b"), size, backgrounds)
+    return VQGANTraining(config, ("a", "b"), size, backgrounds)
 
 
 def batch(count=8, size=16, seed=0):
@@ -105,10 +106,10 @@ def test_a_nearly_tied_frame_is_decided_alone():
     frames = batch(20)[0]
     alone = {}
     with torch.no_grad():
-        model.quantiser.codebook.copy_(model.quantiser.codebook[:1] + 1e-7 * torch.randn(16, 8))
+        model.quantizer.codebook.copy_(model.quantizer.codebook[:1] + 1e-7 * torch.randn(16, 8))
     for i in range(20):
         alone[i] = model.encode(frames[i : i + 1])
-    assert model.quantiser.nearest(model.encoder(torch.zeros(1, 3, 16, 16)))[1].all()
+    assert model.quantizer.nearest(model.encoder(torch.zeros(1, 3, 16, 16)))[1].all()
     assert torch.equal(model.encode(frames), torch.cat(list(alone.values())))
 
 
@@ -177,7 +178,7 @@ class Features(torch.nn.Module):
 
 
 def test_the_perceptual_distance_is_weighted_felt_and_falls(monkeypatch, tmp_path):
-    monkeypatch.setattr("viper_pipeline.tokenizers.vqgan.VGG", Features)
+    monkeypatch.setattr("viper_pipeline.tokenizers.vqgan_training.VGG", Features)
     terms = {"kind": "vgg", "weights": tmp_path / "vgg.h5", "weight": 0.1}
     model = build(LIGHT | {"perceptual": terms}, foreground_weight=0)
     metrics = model.loss(batch(), "generator")[1]
@@ -247,9 +248,9 @@ def test_each_frame_counts_alike_however_much_of_it_moves():
 def test_foreground_weight_needs_backgrounds_of_the_right_shape():
     config = VQGANConfig.model_validate(LIGHT | {"foreground_weight": 5.0})
     with pytest.raises(BadParams, match="background"):
-        VQGAN(config, ("a",), 16)
+        VQGANTraining(config, ("a",), 16)
     with pytest.raises(BadData, match="backgrounds"):
-        VQGAN(config, ("a", "b"), 16, torch.zeros(1, 16, 16, 3, dtype=torch.uint8))
+        VQGANTraining(config, ("a", "b"), 16, torch.zeros(1, 16, 16, 3, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize(
@@ -259,7 +260,9 @@ def test_foreground_weight_needs_backgrounds_of_the_right_shape():
 )
 def test_table_1(multipliers, blocks, grid):
     with torch.device("meta"):
-        model = VQGAN(VQGANConfig.model_validate({"multipliers": multipliers, "blocks": blocks, "training": TRAINING}))
+        model = VQGANTraining(
+            VQGANConfig.model_validate({"multipliers": multipliers, "blocks": blocks, "training": TRAINING})
+        )
     assert model.grid == grid
     assert model.codebook.shape == (1024, 64)
     encoder, decoder = (sum(p.numel() for p in m.parameters()) for m in (model.encoder, model.decoder))
@@ -272,26 +275,26 @@ def test_table_1(multipliers, blocks, grid):
 def test_parameter_counts_follow_the_table():
     def count(**settings):
         with torch.device("meta"):
-            model = VQGAN(VQGANConfig.model_validate({"training": TRAINING} | settings), trainable=False)
+            model = VQGAN(VQGANConfig.model_validate({"training": TRAINING} | settings))
         return sum(p.numel() for p in model.parameters())
 
     dmc = count()
     assert count(multipliers=(1, 2, 2), blocks=2) > count(multipliers=(1, 2, 2), blocks=1)
     assert dmc > count(channels=64) > count(channels=32)
-    assert dmc - count(quantiser={"size": 256}) == (1024 - 256) * 64
+    assert dmc - count(quantizer={"size": 256}) == (1024 - 256) * 64
     assert count(architecture="light", channels=16, multipliers=(1, 2, 4)) < dmc / 50
 
 
 def test_default_settings_are_the_papers_for_dmc():
     config = VQGANConfig.model_validate({"training": TRAINING})
     assert (config.channels, config.multipliers, config.blocks) == (128, (1, 1, 2, 2), 1)
-    assert (config.quantiser.size, config.quantiser.dim, config.quantiser.kind) == (1024, 64, "learned")
-    assert (config.quantiser.commitment, config.perceptual.weight, config.discriminator.weight) == (
+    assert (config.quantizer.size, config.quantizer.dim, config.quantizer.kind) == (1024, 64, "learned")
+    assert (config.quantizer.commitment, config.perceptual.weight, config.discriminator.weight) == (
         0.25,
         0.1,
         0.1,
     )
-    assert config.quantiser.restart_below == 0 and config.foreground_weight == 0
+    assert config.quantizer.restart_below == 0 and config.foreground_weight == 0
 
 
 def test_a_folder_gives_back_the_same_tokenizer_bit_for_bit(tmp_path):
@@ -316,14 +319,14 @@ def test_wrong_folders_are_refused():
     for directory, words in [
         (Directory({"kind": "videogpt"}, good.tensors), "videogpt"),
         (Directory({}, {}), "None"),
-        (Directory(good.config, less), "quantiser.codebook"),
-        (Directory(good.config | {"model": {"colour": 1}}, good.tensors), "colour"),
+        (Directory(good.config, less), "quantizer.codebook"),
+        (Directory(good.config | {"model": {"channels": "many"}}, good.tensors), "channels"),
         (Directory({"kind": "vqgan"}, good.tensors), "model"),
     ]:
         with pytest.raises(BadData, match=words):
             load_tokenizer(directory)
     with pytest.raises(BadData, match="videogpt"):
-        VQGAN.from_directory(Directory({"kind": "videogpt"}, good.tensors))
+        VQGANTraining.from_directory(Directory({"kind": "videogpt"}, good.tensors))
     more = good.config | {"held_out": {"psnr": 30.0}}
     assert load_tokenizer(Directory(more, good.tensors)).grid == (4, 4)
 

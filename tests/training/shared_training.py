@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from viper_pipeline.tokenizers.quantizer import Quantiser, QuantiserConfig
-from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig
+from viper_pipeline.tokenizers.quantizer import Quantizer, QuantizerConfig
+from viper_pipeline.tokenizers.vqgan_training import VQGANConfig, VQGANTraining
 from viper_pipeline.training.config import ComputeConfig, LoopConfig
 from viper_pipeline.training.distributed import rank, share, world
 from viper_pipeline.training.loop import train
@@ -36,14 +36,14 @@ def frames(step: int) -> tuple[np.ndarray, np.ndarray]:
 def averaged_codebook() -> torch.Tensor:
     """The codebook after every process showed it its share of two batches."""
     torch.manual_seed(rank())
-    quantiser = Quantiser(QuantiserConfig(size=6, dim=4, kind="ema", decay=0.5, restart_below=1e-3)).train()
-    quantiser.codebook.copy_(torch.arange(24.0).view(6, 4) / 24)
-    quantiser.sums.copy_(quantiser.codebook)
-    quantiser.begun.fill_(True)
+    quantizer = Quantizer(QuantizerConfig(size=6, dim=4, kind="ema", decay=0.5, restart_below=1e-3)).train()
+    quantizer.codebook.copy_(torch.arange(24.0).view(6, 4) / 24)
+    quantizer.sums.copy_(quantizer.codebook)
+    quantizer.begun.fill_(True)
     for step in range(2):
         z = torch.rand(B, 4, 3, 3, generator=torch.Generator().manual_seed(step))
-        quantiser(share(z, rank(), world()))
-    return quantiser.codebook
+        quantizer(share(z, rank(), world()))
+    return quantizer.codebook
 
 
 def main(devices: int, accumulate: int, folder: Path) -> None:
@@ -52,10 +52,10 @@ def main(devices: int, accumulate: int, folder: Path) -> None:
     torch.save(averaged_codebook(), folder / f"codebook-{rank()}.pt")
     loop = {"batch_size": B, "learning_rate": 1e-2, "log_every": 1, "checkpoint_every": 3, "accumulate": accumulate}
     torch.manual_seed(0)
-    tokenizer = VQGAN(
+    tokenizer = VQGANTraining(
         VQGANConfig(
             architecture="light", channels=4, multipliers=(1, 2), blocks=0, latent=4,
-            quantiser={"size": 8, "dim": 4}, discriminator={"weight": 0.0},
+            quantizer={"size": 8, "dim": 4}, discriminator={"weight": 0.0},
             training=LoopConfig(steps=4, ema=0.9, grad_clip=1.0, **loop),
         ), ("a", "b"), 16, np.zeros((2, 16, 16, 3), np.uint8),
     )  # fmt: skip

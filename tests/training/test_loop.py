@@ -1,18 +1,20 @@
 """The training loop: resumed equals uninterrupted, cadence, averaging."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
 from viper_pipeline.training.checkpoints import derive, load_checkpoint, save_checkpoint
 from viper_pipeline.training.config import LoopConfig
-from viper_pipeline.training.loop import Ema, Every, learning_rate_at, train
-from viper_pipeline.training.progress import Report, clock
+from viper_pipeline.training.loop import Every, ema_with_warmup, learning_rate_at, train
+from viper_pipeline.training.progress import Report, duration
 
 
 class Two(nn.Module):
@@ -113,15 +115,15 @@ def test_the_learning_rate_rises_then_falls_and_never_passes_its_peak():
 
 def test_an_average_of_equal_weights_is_those_weights_and_else_lies_between():
     model = build()
-    ema = Ema(model, 0.9)
+    ema = AveragedModel(model, multi_avg_fn=ema_with_warmup(0.9))
     before = model.a.weight.detach().clone()
-    ema.update(model)
-    assert torch.equal(ema.average["a.weight"], before)
+    ema.update_parameters(model)
+    assert torch.equal(ema.module.a.weight, before)
     with torch.no_grad():
         model.a.weight.add_(1.0)
     for _ in range(3):
-        ema.update(model)
-    moved = ema.average["a.weight"] - before
+        ema.update_parameters(model)
+    moved = ema.module.a.weight - before
     assert (moved > 0).all() and (moved < 1).all()
 
 
@@ -175,10 +177,26 @@ def test_progress_reports_an_estimate_and_always_the_end():
         def flush(self):
             pass
 
+        def isatty(self):
+            return False
+
     lines = Stream()
     report = Report("train", every=1000, stream=lines)
     for done in range(0, 11):
         report(done, 10, {"loss": 0.5})
     assert len(lines) == 2
     assert "10/10" in lines[-1] and "loss 0.5" in lines[-1]
-    assert [clock(s) for s in (5, 65, 3700)] == ["0:05", "1:05", "1:01:40"]
+    assert [duration(s) for s in (5, 65, 3700)] == ["0:05", "1:05", "1:01:40"]
+
+
+def test_a_terminal_gets_a_bar():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    report = Report("train", stream=terminal)
+    for done in (3, 7, 10):  # resumed at 3
+        report(done, 10, {"loss": 0.5})
+    assert "10/10" in terminal.getvalue() and "loss 0.5" in terminal.getvalue()
+    assert terminal.getvalue().count("\x1b[?25l") == terminal.getvalue().count("\x1b[?25h")  # the cursor is back

@@ -13,7 +13,7 @@ import torch
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.training.distributed import share
-from viper_pipeline.training.loop import Feed
+from viper_pipeline.training.loop import Prefetcher
 
 LOSS = {"model": "nats_per_code", "tokenizer": "loss"}
 
@@ -81,9 +81,9 @@ def test_a_feed_gives_every_step_once_in_order_and_raises_where_the_maker_did():
             raise ValueError("no sixth")
         return step * step
 
-    with Feed(make, 3, 8) as feed:
-        assert [feed.take() for _ in range(3)] == [9, 16, 25]
+    with Prefetcher(make, 3, 8) as feed:
+        assert [feed.next_batch() for _ in range(3)] == [9, 16, 25]
         with pytest.raises(ValueError, match="no sixth"):
-            feed.take()
+            feed.next_batch()
     assert made == [3, 4, 5, 6]
     assert 0 <= feed.share_waited() <= 1

@@ -16,17 +16,17 @@ from viper_pipeline.training.loop import train
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.maskgit import groups
 from viper_pipeline.video_models.scoring import score_videos
-from viper_pipeline.video_models.videogpt_streaming import BandedGPTConfig
+from viper_pipeline.video_models.videogpt_streaming import StreamingVideoGPTConfig
 
 LOOP = LoopConfig(steps=400, batch_size=128, learning_rate=5e-3, schedule="onecycle", warmup=0.05, optimizer="adamw")
 SIZES = {"width": 24, "feedforward": 48, "heads": 2, "layers": 2}
 CONFIGS = {
     "videogpt": {"window": 4, **SIZES},
-    "banded": {"window": 8, "context": 3, **SIZES},
+    "videogpt_streaming": {"window": 8, "context": 3, **SIZES},
     "maskgit": {"window": 4, "passes": 3, **SIZES},
     "byol": {"window": 4, "width": 16, "horizon": 2},
 }
-WAYS = [*itertools.product(CONFIGS, ("full_window", "half_overlap")), ("banded", "kv_cache")]
+WAYS = [*itertools.product(CONFIGS, ("full_window", "half_overlap")), ("videogpt_streaming", "kv_cache")]
 each_way = pytest.mark.parametrize(("name", "way"), WAYS)
 
 
@@ -94,7 +94,7 @@ def test_every_way_is_exact_as_long_as_the_context_grows(name, way):
         close(score_videos(model, codes, task, scoring=way)[:, -1], exact[:, -1])
 
 
-@pytest.mark.parametrize("name", ["maskgit", "byol", "banded"])
+@pytest.mark.parametrize("name", ["maskgit", "byol", "videogpt_streaming"])
 def test_the_last_frame_alone_gets_the_score_of_the_full_pass(name):
     model, codes, task = make(name), random_codes(4, 3), torch.arange(4) % 2
     with torch.no_grad():
@@ -103,25 +103,25 @@ def test_the_last_frame_alone_gets_the_score_of_the_full_pass(name):
             close(model.log_prob_last(codes[:, :length], task, per_code=True), full)
 
 
-@pytest.mark.parametrize("name", ["videogpt", "banded", "maskgit"])
+@pytest.mark.parametrize("name", ["videogpt", "videogpt_streaming", "maskgit"])
 def test_the_probabilities_of_all_continuations_add_up_to_one(name):
     model = make(name, K=3, grid=(1, 2))
     frames = torch.cartesian_prod(torch.arange(3), torch.arange(3)).view(9, 1, 1, 2)
     before = random_codes(1, 4, K=3, grid=(1, 2)).expand(9, -1, -1, -1)
     videos, task = torch.cat([before, frames], 1), torch.zeros(9, dtype=torch.long)
-    for way in ("full_window", "half_overlap", "kv_cache")[: 3 if name == "banded" else 2]:
+    for way in ("full_window", "half_overlap", "kv_cache")[: 3 if name == "videogpt_streaming" else 2]:
         total = score_videos(model, videos, task, scoring=way)[:, -1].exp().sum()
         assert math.isclose(float(total), 1.0, rel_tol=1e-4)
 
 
 def test_streaming_is_the_band_in_one_pass():
-    model, codes, task = make("banded"), random_codes(3, 12), torch.tensor([0, 1, 1])
+    model, codes, task = make("videogpt_streaming"), random_codes(3, 12), torch.tensor([0, 1, 1])
     with torch.no_grad():
         close(score_videos(model, codes, task, scoring="kv_cache"), model.log_prob(codes, task))
 
 
 def test_a_session_does_not_care_how_a_video_is_cut_and_rows_begin_anew_alone():
-    model, codes, task = make("banded"), random_codes(3, 12), torch.tensor([0, 1, 0])
+    model, codes, task = make("videogpt_streaming"), random_codes(3, 12), torch.tensor([0, 1, 0])
     whole = score_videos(model, codes, task, scoring="kv_cache", per_code=True)
     first, second = model.session(task), model.session(task)
     for t in range(5):
@@ -135,7 +135,7 @@ def test_a_session_does_not_care_how_a_video_is_cut_and_rows_begin_anew_alone():
         close(new, torch.stack([whole[0, t], whole[1, t - 8], whole[2, t]]))
 
 
-@pytest.mark.parametrize(("name", "way"), [w for w in WAYS if w[0] in ("banded", "maskgit")])
+@pytest.mark.parametrize(("name", "way"), [w for w in WAYS if w[0] in ("videogpt_streaming", "maskgit")])
 def test_a_two_state_video_is_scored_with_its_true_likelihood(name, way, trained={}):  # noqa: B006
     stay = {0: 0.9, 1: 0.6}
     if name not in trained:
@@ -211,7 +211,7 @@ def test_maskgits_samples_follow_its_own_distribution():
     assert (found - expected).abs().max() < 4 * (0.25 / n) ** 0.5
 
 
-@pytest.mark.parametrize("name", ["banded", "maskgit", "byol"])
+@pytest.mark.parametrize("name", ["videogpt_streaming", "maskgit", "byol"])
 def test_a_model_survives_the_disk_and_continues_videos(name):
     model, codes, task = make(name), random_codes(2, 3), torch.tensor([0, 1])
     again = type(model).from_directory(model.to_directory())
@@ -223,7 +223,7 @@ def test_a_model_survives_the_disk_and_continues_videos(name):
 
 
 def test_what_cannot_stream_says_so():
-    with pytest.raises(BadParams, match="banded"):
+    with pytest.raises(BadParams, match="videogpt_streaming"):
         score_videos(make("videogpt"), random_codes(1, 4), torch.tensor([0]), scoring="kv_cache")
     with pytest.raises(ValueError, match="exceed context"):
-        BandedGPTConfig(window=4, context=3, training=LOOP)
+        StreamingVideoGPTConfig(window=4, context=3, training=LOOP)

@@ -25,7 +25,7 @@ from viper_pipeline.envs.base import FrameSpec
 KINDS = ("expert", "noisy", "random", "idle")
 DAMAGE = (KeyError, ValueError, OSError, IndexError, TypeError, AttributeError, RuntimeError)
 """What h5py raises on damaged files, by the place of the damage."""
-PAYLOADS = {"frames": np.uint8, "codes": np.int16}
+PAYLOADS = {"frames": np.uint8, "codes": np.int16, "latents": np.float32}
 
 
 def write_groups(
@@ -262,6 +262,8 @@ def _check_shape(shape: tuple[int, ...], file: EpisodeFile, place: str) -> None:
         raise BadData(f"{place}: frames are {shape}, the frame specification says {size} x {size} with colours")
     if file.payload == "codes" and shape and len(shape) != 2:
         raise BadData(f"{place}: codes are {shape}, not a grid (h, w)")
+    if file.payload == "latents" and shape and len(shape) != 3:
+        raise BadData(f"{place}: latents are {shape}, not a grid of vectors (h, w, D)")
 
 
 def _read_all(group: EpisodeGroup, payload: str, place: str, total: int) -> None:

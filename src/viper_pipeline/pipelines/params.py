@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
 from viper_pipeline.agents.base import AGENTS, RunConfig
 from viper_pipeline.core.config import Config, component
@@ -26,10 +26,11 @@ from viper_pipeline.rewards.base import EXPLORATION, REWARDS
 from viper_pipeline.rewards.config import BonusConfig, ExplorationConfig
 from viper_pipeline.rewards.evaluation import EvaluationConfig
 from viper_pipeline.rewards.viper import ViperConfig
-from viper_pipeline.tokenizers.vqgan import VQGANConfig
+from viper_pipeline.tokenizers import TOKENIZERS, trainable_tokenizer
+from viper_pipeline.tokenizers.base import TokenizerConfig
 from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.video_models.scoring import Scoring
+from viper_pipeline.video_models.base import Scoring, check_continuous
 
 
 def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
@@ -61,10 +62,19 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
         block = REWARDS.get(method).block
         if block and block not in spec.components:
             yield f"{here}.{block}: method {method} needs this block; `{block}: {{}}` takes the default settings"
+    tokenizer = TOKENIZERS.get(spec.tokenizer.kind)
+    for name in spec.video_models:
+        try:
+            check_continuous(name, VIDEO_MODELS.get(name).continuous, tokenizer.continuous)
+        except BadParams as error:
+            yield f"{here}.video_models: {error}"
     if spec.reward.model not in spec.video_models:
         yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"
-    elif spec.reward.scoring == "kv_cache" and not hasattr(VIDEO_MODELS.get(spec.reward.model), "session"):
-        yield f"{here}.reward.scoring: '{spec.reward.model}' has no KV cache; take model banded, or scoring full_window"
+    elif spec.reward.scoring not in (offered := VIDEO_MODELS.get(spec.reward.model).scorings):
+        yield (
+            f"{here}.reward.scoring: '{spec.reward.model}' cannot be scored by {spec.reward.scoring}; "
+            f"take model {STREAMED}, or one of {', '.join(sorted(offered))}"
+        )
     yield from _buttons(here, spec, simulator)
     yield from _processes(here, spec, simulator)
     yield from _held_out_tasks(here, spec, simulator)
@@ -181,7 +191,7 @@ def learned(spec: Mapping[str, Any]) -> dict[str, list[str]]:
     return {method: learned_tasks(spec) for method in spec["methods"]} | spec.get("more_methods", {})
 
 
-STREAMED = "banded"
+STREAMED = "videogpt_streaming"
 """The model that can be scored in every way."""
 
 
@@ -202,7 +212,8 @@ class AblationsConfig(Config):
         min_length=1, description="context frames k of the suite's video model, whose window is k + 1 (paper: 8, 2)"
     )
     scorings: list[Scoring] = Field(
-        default_factory=list, description="scoring of `banded`, which is one of models and has full_window there"
+        default_factory=list,
+        description="scoring of `videogpt_streaming`, which is one of models and has full_window there",
     )
     blocks: dict[str, Config] = Field(default_factory=dict, description="settings of `models`, by name")
 
@@ -248,8 +259,8 @@ def ablation_contradictions(spec: AblationsConfig, suites: Mapping[str, SuiteCon
     if suite.reward.scoring == "kv_cache":
         yield f"ablations.suite: its models have no KV cache; write suites.{spec.suite}.reward.scoring: full_window"
     window = getattr(suite.components.get(own), "window", None)
-    if own == "banded":
-        yield f"ablations.contexts: banded's context is not its window; take another suites.{spec.suite}.reward.model"
+    if own == STREAMED:
+        yield f"ablations.contexts: {own}'s context is not its window; take another suites.{spec.suite}.reward.model"
     elif window and window - 1 in spec.contexts:
         yield f"ablations.contexts: {window - 1} is the suite's own, with which the others are compared; remove it"
     if spec.scorings and STREAMED not in spec.models:
@@ -325,7 +336,7 @@ class SuiteConfig(Config):
     record: RecordConfig
     baselines: BaselinesConfig
     curation: CurationConfig
-    tokenizer: VQGANConfig
+    tokenizer: SerializeAsAny[TokenizerConfig]
     video_models: list[str] = Field(min_length=1, description="each has a block of its own name")
     reward: ViperConfig
     reward_evaluation: EvaluationConfig
@@ -368,6 +379,17 @@ class SuiteConfig(Config):
                 raise ValueError(f"exploration.kind: there is no {EXPLORATION.kind} '{kind}'{likely}")
             block["exploration"] = component(EXPLORATION.get(kind).Config, "exploration", bonus)
         return block | {"components": components}
+
+    @field_validator("tokenizer", mode="before")
+    @classmethod
+    def _tokenizer_of_its_kind(cls, block: Any) -> Any:
+        """The block read by the schema of its kind."""
+        if not isinstance(block, Mapping) or "kind" not in block:
+            return block
+        if block["kind"] not in TOKENIZERS.names():
+            likely = did_you_mean(str(block["kind"]), TOKENIZERS.names())
+            raise ValueError(f"kind: there is no tokenizer '{block['kind']}'{likely}")
+        return trainable_tokenizer(block["kind"]).Config.model_validate(block)
 
     @field_validator("methods", "more_methods")
     @classmethod
@@ -435,7 +457,7 @@ def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise BadParams(_explain(error, name)) from error
+        raise BadParams(_explain(error, name, raw)) from error
     wrong = [line for suite, spec in params.suites.items() for line in contradictions(suite, spec)]
     if params.ablations:
         wrong += ablation_contradictions(params.ablations, params.suites)
@@ -444,23 +466,24 @@ def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:
     return params
 
 
-def _explain(error: ValidationError, name: str) -> str:
+def _explain(error: ValidationError, name: str, raw: Mapping[str, Any]) -> str:
     lines = []
     for item in error.errors():
         field = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = f"unknown key{did_you_mean(str(item['loc'][-1]), _known(item['loc'][:-1]))}"
+            message = f"unknown key{did_you_mean(str(item['loc'][-1]), _known(item['loc'][:-1], raw))}"
         elif item["type"] == "missing":
             message = "missing"
         lines.append(f"{name}: {field}: {message}" if field else f"{name}: {message}")
     return "\n".join(lines)
 
 
-def _known(path: tuple[Any, ...]) -> set[str]:
-    """The keys that may stand in the block at `path`."""
+def _known(path: tuple[Any, ...], raw: Any) -> set[str]:
+    """The keys that may stand in the block at `path` of the values in `raw`."""
     kind: Any = Params
     for part in path:
+        raw = raw.get(part) if isinstance(raw, Mapping) else None
         fields = getattr(kind, "model_fields", None)
         plugs = {SuiteConfig: (VIDEO_MODELS, AGENTS), AblationsConfig: (VIDEO_MODELS,)}.get(kind, ())
         if (table := next((p for p in plugs if part in p.names()), None)) is not None:
@@ -476,6 +499,8 @@ def _known(path: tuple[Any, ...]) -> set[str]:
             continue
         kind = fields[part].annotation
         kind = _inner(kind) if type(None) in getattr(kind, "__args__", ()) else kind
+        if kind is TokenizerConfig and isinstance(raw, Mapping) and raw.get("kind") in TOKENIZERS.names():
+            kind = trainable_tokenizer(raw["kind"]).Config
     kind = _inner(kind)
     known = set(getattr(kind, "model_fields", {}))
     if kind is SuiteConfig:

@@ -20,10 +20,12 @@ from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
 from viper_pipeline.data.importers import kind_of, read
 from viper_pipeline.envs.base import FrameSpec
-from viper_pipeline.pipelines.models.encode_experts import encode_experts
-from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_tokenizer import train_tokenizer
-from viper_pipeline.pipelines.models.train_video_model import train_video_model
+from viper_pipeline.pipelines.models.nodes import (
+    encode_experts,
+    evaluate_reward,
+    train_tokenizer,
+    train_video_model,
+)
 from viper_pipeline.reporting.export import export_reward
 from viper_pipeline.rewards.pretrained import RewardModel, load_reward
 from viper_pipeline.training.artifacts import save_directory
@@ -32,9 +34,9 @@ from viper_pipeline.training.config import ONE_CPU
 SUITE = "own"
 COMPUTE = ONE_CPU.model_dump()
 TOKENIZER = {
-    "architecture": "light", "channels": 16, "multipliers": [1, 2, 4], "blocks": 1, "foreground_weight": 20.0,
-    "baseline_share": 0.125, "discriminator": {"weight": 0.0},
-    "quantiser": {"size": 256, "dim": 16, "kind": "ema", "decay": 0.97, "restart_below": 0.5},
+    "kind": "vqgan", "architecture": "light", "channels": 16, "multipliers": [1, 2, 4], "blocks": 1,
+    "foreground_weight": 20.0, "baseline_share": 0.125, "discriminator": {"weight": 0.0},
+    "quantizer": {"size": 256, "dim": 16, "kind": "ema", "decay": 0.97, "restart_below": 0.5},
     "training": {
         "steps": 1000, "batch_size": 64, "learning_rate": 0.002, "schedule": "onecycle", "warmup": 0.05,
         "betas": [0.9, 0.99],
@@ -78,7 +80,7 @@ def train_reward(
         scratch = root / "scratch"
         for name in ("tokenizer", "model"):
             (scratch / name).mkdir(parents=True)
-        sources = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
+        sources: dict[str, Any] = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
 
         frozen = train_tokenizer(tokenizer, seed, COMPUTE, scratch / "tokenizer", suite=SUITE, **sources)
         at = f"data/tokenizers/{SUITE}"
@@ -87,7 +89,7 @@ def train_reward(
 
         coded = encode_experts(COMPUTE, frozen, files["experts"], suite=SUITE, task=task)
         write_groups(root / "codes.h5", coded.groups, suite=SUITE, task=task, spec=coded.spec, payload="codes")
-        codes = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
+        codes: dict[str, Any] = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
 
         settings = dict(video_model)
         model = train_video_model(

@@ -21,16 +21,8 @@ from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.tokenizers.base import Tokenizer
 from viper_pipeline.training.artifacts import Directory
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.video_models.base import VideoModel
-from viper_pipeline.video_models.scoring import (
-    Boundary,
-    Scoring,
-    require_session,
-    score_joint,
-    score_videos,
-    score_window,
-)
-from viper_pipeline.video_models.videogpt_streaming import Session
+from viper_pipeline.video_models.base import Scoring, Session, VideoModel
+from viper_pipeline.video_models.scoring import Boundary, require_session, score_joint, score_videos, score_window
 
 
 class ScaleConfig(Config):
@@ -104,7 +96,7 @@ class CachedViperStream(StoredReward):
 
     def start(self, frames: np.ndarray) -> None:
         """Every environment begins an episode; frames (E, H, W, C) are its first."""
-        task = self.reward.task_ids(len(frames))
+        task = self.reward.conditions(len(frames))
         self._sessions, self._turn = [self._open(task) for _ in range(self.reward.spec.stride)], 0
         with self.reward.autocast():
             self._sessions[0].step(self.reward.encode(frames))
@@ -137,7 +129,7 @@ class CachedViperStream(StoredReward):
         """Go on in the middle of the episodes of `episode_state`."""
         self._turn, self._sessions = state["turn"], []
         for saved in state["sessions"]:
-            session = self._open(self.reward.task_ids(len(saved["seen"])))
+            session = self._open(self.reward.conditions(len(saved["seen"])))
             session.load_state_dict(saved)
             self._sessions.append(session)
 
@@ -168,7 +160,7 @@ class ViperConfig(Config):
     scoring: Scoring = Field(
         "full_window",
         description="full_window: one forward pass over a full window per frame. half_overlap: windows overlap by "
-        "half; each scores its second half. kv_cache: one frame of compute per frame (model banded)",
+        "half; each scores its second half. kv_cache: one frame of compute per frame (model videogpt_streaming)",
     )
     precision: Literal["32", "bf16"] = Field(
         "32", description="floating point precision of the video model while it scores"
@@ -217,7 +209,7 @@ class ViperReward:
             raise BadData(f"the video model was not trained on task '{task}', but on {', '.join(model.tasks)}")
         self.tokenizer, self.model, self.config, self.spec = tokenizer, model, config, spec
         self.task, self.scale, self.batch = task, scale, batch
-        self._task_id = model.tasks.index(task)
+        self._condition = model.conditions([task])
 
     @property
     def device(self) -> torch.device:
@@ -255,16 +247,16 @@ class ViperReward:
         """A context with the floating point precision of the configuration."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
-    def task_ids(self, count: int) -> Tensor:
-        """(count,): the task's id, for every video of a batch."""
-        return torch.full((count,), self._task_id, device=self.device)
+    def conditions(self, count: int) -> Tensor:
+        """(count, ...): what the model is conditioned on for this task, once per video of a batch."""
+        return self._condition.to(self.device).expand(count, *self._condition.shape[1:])
 
     def log_prob(self, codes: Tensor, per_code: bool = False) -> Tensor:
         """codes (N, T, h, w) of whole videos at the model's stride -> nats (N, T) of every frame, on the CPU.
 
         With per_code=True: (N, T, h, w), the conditional score of each code, also in mode joint.
         """
-        task, config, codes = self.task_ids(len(codes)), self.config, codes.to(self.device)
+        task, config, codes = self.conditions(len(codes)), self.config, codes.to(self.device)
         with self.autocast():
             if config.mode == "joint" and not per_code:
                 return score_joint(self.model, codes, task, batch=self.batch).cpu()
@@ -288,7 +280,7 @@ class ViperReward:
         missing = self.model.window - windows.shape[1]
         if missing and self.config.boundary == "repeat":
             windows = torch.cat([windows[:, :1].expand(-1, missing, -1, -1), windows], 1)
-        task = self.task_ids(len(windows))
+        task = self.conditions(len(windows))
         if self.config.mode == "joint":
             return score_window(self.model, windows, task)
         return self.model.log_prob_last(windows, task)

@@ -1,4 +1,6 @@
-"""The VQ-GAN's encoder and decoder at the paper's sizes (4.1, Table 1): residual, attention in the middle."""
+"""Encoders and decoders of the VQ-GAN: the paper's (4.1, Table 1: residual blocks, attention at the lowest resolution),
+and a light one for CPUs.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 
 def norm(channels: int, groups: int = 32) -> nn.GroupNorm:
-    """GroupNorm of `groups` groups, or fewer where the channels are few or do not divide."""
+    """GroupNorm with `groups` groups, or the largest smaller number that divides the channels."""
     groups = min(groups, channels)
     while channels % groups:
         groups -= 1
@@ -17,7 +19,7 @@ def norm(channels: int, groups: int = 32) -> nn.GroupNorm:
 
 
 class Residual(nn.Module):
-    """Norm, swish, 3x3 convolution, twice; a 1x1 shortcut where the width changes."""
+    """Twice norm, swish, 3x3 convolution; a 1x1 shortcut where the width changes."""
 
     def __init__(self, inputs: int, outputs: int, groups: int = 32) -> None:
         super().__init__()
@@ -53,7 +55,7 @@ class Attention(nn.Module):
 
 
 class Down(nn.Module):
-    """Halve height and width: a 3x3 convolution of stride 2, padded below and to the right."""
+    """Halves height and width: a 3x3 convolution of stride 2, padded below and to the right."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -65,7 +67,7 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Double height and width: nearest neighbour, then a 3x3 convolution."""
+    """Doubles height and width: nearest neighbor, then a 3x3 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class Up(nn.Module):
 
 
 def middle(width: int) -> list[nn.Module]:
-    """The only attention of the network, at the resolution of the codes."""
+    """Residual, attention, residual, at the resolution of the codes: the only attention of the network."""
     return [Residual(width, width), Attention(width), Residual(width, width)]
 
 
@@ -96,7 +98,7 @@ def paper_encoder(base: int, multipliers: Sequence[int], blocks: int, latent: in
 
 
 def paper_decoder(base: int, multipliers: Sequence[int], blocks: int, latent: int, code: int) -> nn.Sequential:
-    """(B, code, h, w) -> (B, 3, h*f, w*f): the encoder's mirror with one more block a level."""
+    """(B, code, h, w) -> (B, 3, h*f, w*f): the mirrored encoder with one more block per level."""
     width = base * multipliers[-1]
     layers: list[nn.Module] = [
         nn.Conv2d(code, latent, 1),
@@ -113,10 +115,11 @@ def paper_decoder(base: int, multipliers: Sequence[int], blocks: int, latent: in
 
 
 GROUPS = 8
+"""Groups of the light network's GroupNorm."""
 
 
 class Bottleneck(nn.Module):
-    """A residual block of two 3x3 convolutions that is half as wide inside: half the work of a full one."""
+    """A residual block of two 3x3 convolutions, half as wide inside: half the work of a full one."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -147,9 +150,9 @@ def light_encoder(base: int, multipliers: Sequence[int], blocks: int, code: int)
 
 
 def light_decoder(base: int, multipliers: Sequence[int], blocks: int, code: int) -> nn.Sequential:
-    """(B, code, h, w) -> (B, 3, h*f, w*f): transposed 4x4 convolutions of stride 2, the last two in one.
+    """(B, code, h, w) -> (B, 3, h*f, w*f): transposed 4x4 convolutions of stride 2.
 
-    That last convolution makes whole 4x4 patches of pixels: faster than two at higher resolution.
+    The last two levels are one convolution that makes 4x4 patches of pixels, faster than two at higher resolution.
     """
     width = base * multipliers[-1]
     layers: list[nn.Module] = [nn.Conv2d(code, width, 3, padding=1)]

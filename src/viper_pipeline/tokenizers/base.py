@@ -1,50 +1,100 @@
-"""What a tokenizer offers: codes for the video models, pictures for people, a loss for the training loop."""
+"""What a tokenizer offers: codes or latents for video models, frames for people, a loss for the training loop."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import torch
-from PIL import Image
+from pydantic import Field
 from torch import Tensor, nn
 
+from viper_pipeline.core.config import Config
 from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.config import LoopConfig
+
+
+class TokenizerConfig(Config):
+    """What the block of every tokenizer holds; each kind adds its own fields."""
+
+    kind: str = Field(description="name of a tokenizer in tokenizers/__init__.py")
+    baseline_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of each batch that shows random and idle behavior instead of experts (paper 0): a "
+        "tokenizer that has seen only experts may decode an unusual frame as a familiar one",
+    )
+    training: LoopConfig
+
+    def grid(self, size: int) -> tuple[int, int]:
+        """(h, w): codes per frame of `size` x `size` pixels."""
+        raise NotImplementedError
 
 
 class Tokenizer(Protocol):
-    """Frames (N, H, W, C) uint8 <-> codes (N, h, w) int64 in 0..K-1, for all tasks of a suite."""
+    """A frozen tokenizer: frames (N, H, W, C) uint8 <-> codes or latents, for all tasks of a suite.
+
+    Discrete (`continuous` False): codes (N, h, w) int64 in 0..K-1, and a codebook (K, D).
+    Continuous (`continuous` True): latents (N, h, w, D) float32, and an empty codebook (0, D). A video model learns
+    from the codebook's shape which of the two it is given, and how wide a vector is; models that predict codes accept
+    no continuous tokenizer (`VideoModel.continuous`), which is checked before anything is trained.
+    """
+
+    continuous: ClassVar[bool]
+    tasks: tuple[str, ...]
+    """Names of the tasks it was trained on."""
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(h, w): codes per frame."""
+        ...
+
+    @property
+    def codebook(self) -> Tensor:
+        """(K, D): the vector of each code; (0, D) if continuous. On the tokenizer's device."""
+        ...
+
+    def encode(self, frames: Tensor | np.ndarray) -> Tensor:
+        """uint8 (N, H, W, C) -> int64 (N, h, w) or float32 (N, h, w, D); each frame's by itself, whatever the batch."""
+        ...
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """What `encode` returns, of any integer or float type -> uint8 (N, H, W, C)."""
+        ...
+
+    def to(self, device: str) -> Self:
+        """Move to a device."""
+        ...
+
+    def to_directory(self) -> Directory:
+        """Weights and configuration, for the disk. `config["kind"]` is the name in the registry."""
+        ...
+
+    @classmethod
+    def from_directory(cls, directory: Directory) -> Tokenizer:
+        """The tokenizer that `to_directory` described, in evaluation mode. Raises BadData for anything else."""
+        ...
+
+
+class TrainableTokenizer(Tokenizer, Protocol):
+    """A tokenizer that the training loop can train (an `nn.Module`)."""
+
+    Config: ClassVar[type[TokenizerConfig]]
+    """The schema of the block `tokenizer` in params.yaml."""
+
+    def __init__(self, config: TokenizerConfig, tasks: Sequence[str], size: int, backgrounds: Tensor) -> None:
+        """tasks: names, by task id; size: height and width of frames; backgrounds: uint8 (tasks, H, W, 3)."""
 
     @property
     def parts(self) -> Mapping[str, list[nn.Parameter]]:
         """The parameters of each part, in the order of their updates."""
         ...
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(h, w): codes of a frame."""
-
-    @property
-    def codebook(self) -> Tensor:
-        """(K, D): the vectors that codes stand for."""
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """uint8 (N, H, W, C) -> int64 (N, h, w). A frame's codes never depend on the frames beside it."""
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Integers (N, h, w) -> uint8 (N, H, W, C)."""
-
     def loss(self, batch: tuple[Tensor, Tensor], part: str) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one part on (frames uint8 (B, H, W, C), task ids (B,)), and detached metrics."""
-
-    def to_directory(self) -> Directory:
-        """Weights and configuration, for the disk."""
-
-    @classmethod
-    def from_directory(cls, directory: Directory) -> Any:
-        """The tokenizer that `to_directory` described, ready to encode and decode."""
+        ...
 
 
 def to_float(frames: Tensor) -> Tensor:
@@ -55,40 +105,3 @@ def to_float(frames: Tensor) -> Tensor:
 def to_uint8(x: Tensor) -> Tensor:
     """float (N, C, H, W), clipped to [-1, 1] -> uint8 (N, H, W, C), rounded."""
     return ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-
-
-def reconstruct(tokenizer: Tokenizer, frames: np.ndarray | Tensor) -> np.ndarray:
-    """uint8 (N, H, W, C) -> what is left after encoding and decoding, uint8 (N, H, W, C)."""
-    return tokenizer.decode(tokenizer.encode(torch.as_tensor(frames))).cpu().numpy()
-
-
-def psnr(frames: np.ndarray, again: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB over uint8 (N, H, W, C); infinite where nothing differs."""
-    error = np.square(frames.astype(np.float64) - again).mean()
-    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
-
-
-def foreground_l1(frames: np.ndarray, again: np.ndarray, mask: np.ndarray) -> float:
-    """Mean absolute error in grey levels (0-255) where the bool mask (N, H, W) holds; NaN if nowhere."""
-    error = np.abs(frames.astype(np.float64) - again).mean(-1)[mask]
-    return float(error.mean()) if error.size else float("nan")
-
-
-def quality(frames: np.ndarray, again: np.ndarray, mask: np.ndarray | None = None) -> dict[str, float]:
-    """psnr (dB), and with a foreground mask (N, H, W) foreground_l1 and background_l1 (grey levels)."""
-    numbers = {"psnr": psnr(frames, again)}
-    if mask is not None:
-        numbers["foreground_l1"] = foreground_l1(frames, again, mask)
-        numbers["background_l1"] = foreground_l1(frames, again, ~mask)
-    return numbers
-
-
-def picture(rows: Sequence[tuple[np.ndarray, np.ndarray]], zoom: int = 2) -> bytes:
-    """A PNG: for each (frames, again), both uint8 (N, H, W, C), a row of frames above what came back."""
-    lines = [np.concatenate(list(images), 1) for pair in rows for images in pair]
-    width = max(line.shape[1] for line in lines)
-    page = np.concatenate([np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0))) for line in lines])
-    page = page.repeat(zoom, 0).repeat(zoom, 1)
-    buffer = io.BytesIO()
-    Image.fromarray(page.squeeze(-1) if page.shape[-1] == 1 else page).save(buffer, "png")
-    return buffer.getvalue()

@@ -13,24 +13,26 @@ from viper_pipeline.core.config import Config
 
 
 class DiscriminatorConfig(Config):
-    """The adversarial part; a weight of 0 leaves it out."""
+    """The adversarial loss; a weight of 0 leaves it out."""
 
     weight: float = Field(0.1, ge=0, description="of the adversarial loss (Table 1); 0: no discriminator")
     r1_gamma: float = Field(
         31.8,
         ge=0,
         description="R1: gamma * mean over samples of |dD/dx|^2. The paper's 1e8 multiplies the mean "
-        "square of the gradient of the batch's mean: gamma = 1e8 / (B^2 * H * W * C) for B samples a device, "
+        "square of the gradient of the batch's mean: gamma = 1e8 / (B^2 * H * W * C) for B samples per device, "
         "31.8 for B = 16 (batch 128 on 8 devices), 0.5 for B = 128",
     )
-    r1_every: int = Field(1, gt=0, description="updates between penalties, which are then so many times heavier")
+    r1_every: int = Field(
+        1, gt=0, description="updates between penalties (lazy regularization); each is scaled by this number"
+    )
     width: int = Field(32, gt=0, description="channels of the first layer (Table 1)")
-    max_width: int = Field(512, gt=0, description="channels at most (Table 1)")
-    group: int = Field(4, gt=0, description="samples a group of the minibatch deviation (Table 1)")
+    max_width: int = Field(512, gt=0, description="largest number of channels (Table 1)")
+    group: int = Field(4, gt=0, description="samples per group of the minibatch standard deviation (Table 1)")
 
 
 class Blur(nn.Module):
-    """The separable filter [1, 3, 3, 1] / 8 a channel; optionally keeps every second pixel."""
+    """The separable filter [1, 3, 3, 1] / 8, per channel; optionally keeps every second pixel."""
 
     kernel: Tensor
 
@@ -46,7 +48,7 @@ class Blur(nn.Module):
 
 
 class Block(nn.Module):
-    """Halve the resolution: 3x3, blurred 3x3 of stride 2, beside a blurred 1x1 shortcut; sum over sqrt 2."""
+    """Halves the resolution: 3x3, blurred 3x3 of stride 2, plus a blurred 1x1 shortcut; their sum over sqrt 2."""
 
     def __init__(self, inputs: int, inner: int, outputs: int) -> None:
         super().__init__()
@@ -63,7 +65,7 @@ class Block(nn.Module):
 
 
 def minibatch_deviation(x: Tensor, group: int) -> Tensor:
-    """Append one channel: the deviation over groups of samples, averaged over channels and positions.
+    """Append one channel: the standard deviation over groups of samples, averaged over channels and positions.
 
     (B, C, H, W) -> (B, C + 1, H, W). A group is the largest number up to `group` that divides B.
     """
@@ -82,7 +84,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         count = int(math.log2(size)) - 2
-        # at 64 px 64 128 256 512 512, as the reference; a block is as wide inside as the block after it
+        # at 64 px: 64 128 256 512 512, as in the reference; a block's inner width is the next block's input width
         widths = [min(config.max_width, config.width * 2 ** (i + 1)) for i in range(count + 1)]
         inputs = [config.width, *widths[:-2]]
         self.stem = nn.Conv2d(3, config.width, 1)
@@ -105,7 +107,7 @@ class Discriminator(nn.Module):
 def r1(logits: Tensor, real: Tensor) -> Tensor:
     """Mean over samples of |d D(x) / dx|^2, from logits (B,) of frames (B, 3, H, H) that require a gradient.
 
-    The sum of the logits is differentiated, not their mean: a sample's share must not depend on the batch.
+    The sum of the logits is differentiated, not their mean: a sample's penalty must not depend on the batch size.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
     return gradient.float().flatten(1).square().sum(1).mean()

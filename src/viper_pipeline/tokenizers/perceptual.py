@@ -1,13 +1,13 @@
-"""Distance in the features of a VGG-16 whose weights the user gives (paper 4.1: LPIPS); no downloads.
+"""Perceptual distance in the features of a VGG-16 whose weights the user provides (paper 4.1: LPIPS); no downloads.
 
-Differs from LPIPS in having no learned weights for the channels: each layer counts alike.
+Unlike LPIPS it has no learned channel weights: all layers count the same.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -26,7 +26,7 @@ WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 
 
 class PerceptualConfig(Config):
-    """The perceptual part."""
+    """The perceptual loss."""
 
     kind: Literal["none", "vgg"] = Field("none", description="vgg: needs `weights`")
     weight: float = Field(0.1, ge=0, description="of the perceptual loss (Table 1)")
@@ -36,7 +36,8 @@ class PerceptualConfig(Config):
     )
     inputs: Literal["torchvision", "caffe"] = Field(
         "torchvision",
-        description="what the weights expect: RGB over ImageNet's deviations, or BGR 0-255 less the mean",
+        description="input that the weights expect: RGB standardized by ImageNet's mean and deviation, or BGR 0-255 "
+        "minus the mean",
     )
 
     @model_validator(mode="after")
@@ -47,7 +48,7 @@ class PerceptualConfig(Config):
 
 
 class VGG(nn.Module):
-    """Frozen; not part of any checkpoint."""
+    """A frozen VGG-16; not part of any checkpoint."""
 
     mean: Tensor
     scale: Tensor
@@ -67,7 +68,7 @@ class VGG(nn.Module):
         self.register_buffer("scale", scale[:, None, None], persistent=False)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [-1, 1] -> the last activations of the five stages, of length 1 everywhere."""
+        """(B, 3, H, W) in [-1, 1] -> the last activations of the five stages, normalized to length 1 per position."""
         x = ((x + 1) / 2 - self.mean) / self.scale
         if self.inputs == "caffe":
             x = x.flip(1)
@@ -90,7 +91,7 @@ class VGG(nn.Module):
 def read_vgg(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """The 13 kernels (out, in, 3, 3) and biases (out,), first layer first; other layers are ignored.
 
-    Layers are taken in the natural order of their names (conv2 before conv10), each where its shape fits.
+    Layers are taken in the natural order of their names (conv2 before conv10) and assigned by shape.
     Raises BadData if the file cannot be read, or the 3x3 convolutions in it are not a VGG-16's.
     """
     layers = _layers(_arrays(Path(path)))
@@ -111,7 +112,7 @@ def read_vgg(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     return [found[shape].pop(0) for shape in expected]
 
 
-def _natural(name: str) -> list[Any]:
+def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
@@ -120,7 +121,7 @@ def _parent(name: str) -> str:
 
 
 def _layers(arrays: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """3x3 kernels, as (out, in, 3, 3), each with the one vector that shares its prefix and fits it."""
+    """3x3 kernels (out, in, 3, 3), each with the one vector (out,) that has the same name prefix."""
     layers = []
     for name in sorted(arrays, key=_natural):
         kernel = arrays[name]
@@ -143,7 +144,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             return dict(safetensors.numpy.load(path.read_bytes()))
         arrays: dict[str, np.ndarray] = {}
 
-        def visit(name: str, item: Any) -> None:
+        def visit(name: str, item: object) -> None:
             if isinstance(item, h5py.Dataset) and item.ndim:
                 arrays[name] = item[()]
 

@@ -1,4 +1,4 @@
-"""The codebook: nearest vector, straight-through gradient; learned (paper) or averaged, with restarts."""
+"""Vector quantizer: nearest codebook vector, straight-through gradient; codebook learned (paper) or averaged (EMA)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from viper_pipeline.core.config import Config
 from viper_pipeline.training.distributed import from_first, total
 
 
-class QuantiserConfig(Config):
+class QuantizerConfig(Config):
     """How the codebook learns."""
 
     size: int = Field(1024, gt=1, le=32767, description="codebook vectors K (Table 1)")
     dim: int = Field(64, gt=0, description="length of a codebook vector D (Table 1)")
     kind: Literal["learned", "ema"] = Field(
         "learned",
-        description="learned: by gradient (paper); ema: the mean of what each vector stood for",
+        description="learned: by gradient (paper); ema: moving average of the encodings assigned to each vector",
     )
-    commitment: float = Field(0.25, ge=0, description="beta: pull of the encoder towards its codes (Table 1)")
+    commitment: float = Field(0.25, ge=0, description="beta: weight of the commitment loss (Table 1)")
     decay: float = Field(0.99, gt=0, lt=1, description="per step; of the averages of `ema` and of the usage counts")
     restart_below: float = Field(
         0.0,
@@ -31,7 +31,7 @@ class QuantiserConfig(Config):
     )
 
 
-class Quantiser(nn.Module):
+class Quantizer(nn.Module):
     """(B, D, h, w) -> the nearest codebook vectors and their indices."""
 
     codebook: Tensor
@@ -39,7 +39,7 @@ class Quantiser(nn.Module):
     sums: Tensor
     begun: Tensor
 
-    def __init__(self, config: QuantiserConfig) -> None:
+    def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
         self.config = config
         K, D = config.size, config.dim
@@ -52,14 +52,14 @@ class Quantiser(nn.Module):
         self.register_buffer("usage", torch.ones(K))
         self.register_buffer("sums", vectors.clone())
         self.register_buffer("begun", torch.tensor(False))
-        self._twins: tuple[tuple[int, int], Tensor] | None = None
+        self._duplicates: tuple[tuple[int, int], Tensor] | None = None
 
     def forward(self, z: Tensor, update: bool = True) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """z (B, D, h, w) -> (quantised z, codes (B, h, w), loss, metrics); float32 whatever the autocast.
+        """z (B, D, h, w) -> (quantized z, codes (B, h, w), loss, metrics); float32 whatever the autocast.
 
-        The gradient of the quantised z goes straight through to z. While training (and `update`) this is also
-        where an averaged codebook moves and dead codes restart; both draw from torch's global generator. Where
-        several processes train, what they saw is counted together, and all keep one codebook.
+        The gradient of the quantized z goes straight through to z. In training mode, and with `update`, this call also
+        moves an averaged codebook and restarts unused codes; both draw from torch's global generator. With several
+        processes, counts are summed over all of them and all keep the same codebook.
         """
         with torch.autocast(z.device.type, enabled=False):
             rows = z.float().permute(0, 2, 3, 1)
@@ -91,31 +91,32 @@ class Quantiser(nn.Module):
 
     @torch.no_grad()
     def nearest(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z (N, D, h, w) -> codes (N, h, w), and whether rounding could have changed one of a frame's (N,).
+        """z (N, D, h, w) -> codes (N, h, w), and per frame whether rounding could have changed a code, bool (N,).
 
-        Of equal vectors the first is chosen. A frame is doubtful if another vector is nearly as near: within
-        some roundings of the terms of the distance. The caller decides such frames in one fixed way.
+        Of equal vectors the first is chosen. A frame is doubtful if for one of its positions a second vector is as
+        near as the first up to rounding error. The caller must encode such frames in a way that does not depend on
+        the batch.
         """
         flat = z.float().permute(0, 2, 3, 1).flatten(0, 2)
-        distances = self.distances(flat) + self._later_twins()
+        distances = self.distances(flat) + self._duplicate_penalty()
         best, codes = distances.min(1)
         scale = flat.square().sum(1) + F.embedding(codes, self.codebook).square().sum(1)
         doubtful = (distances <= (best + 2e-5 * scale)[:, None]).sum(1) > 1
         shape = (len(z), *z.shape[2:])
         return codes.view(shape), doubtful.view(len(z), -1).any(1)
 
-    def _later_twins(self) -> Tensor:
-        """(K,): infinity for vectors that repeat an earlier one, else 0: twins would make all doubtful."""
+    def _duplicate_penalty(self) -> Tensor:
+        """(K,): infinity for vectors equal to an earlier one, else 0; duplicates would make every frame doubtful."""
         known = (self.codebook.data_ptr(), self.codebook._version)
-        if self._twins is None or self._twins[0] != known:
+        if self._duplicates is None or self._duplicates[0] != known:
             _, group = torch.unique(self.codebook, dim=0, return_inverse=True)
             index = torch.arange(self.config.size, device=group.device)
             first = torch.full_like(index, self.config.size).scatter_reduce(0, group, index, "amin")
-            self._twins = known, torch.where(first[group] == index, 0.0, torch.inf)
-        return self._twins[1]
+            self._duplicates = known, torch.where(first[group] == index, 0.0, torch.inf)
+        return self._duplicates[1]
 
     def _begin(self, flat: Tensor) -> None:
-        """Start an averaged codebook at vectors of the first batch."""
+        """Initialize an averaged codebook with vectors of the first batch."""
         self.codebook.copy_(from_first(flat[torch.randint(len(flat), (self.config.size,), device=flat.device)]))
         self.sums.copy_(self.codebook)
         self.begun.fill_(True)
@@ -130,7 +131,7 @@ class Quantiser(nn.Module):
             self.codebook.copy_(self.sums / self.usage.clamp(min=1e-5)[:, None])
         dead = self.usage < self.config.restart_below
         if dead.any():
-            # where the codebook fits worst there is most to gain
+            # sample new vectors in proportion to their quantization error
             error = (flat - chosen).square().sum(1).clamp(min=1e-9)
             new = from_first(flat[torch.multinomial(error, int(dead.sum()), replacement=True)])
             self.codebook[dead] = new

@@ -96,7 +96,8 @@ def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict
     reward = REWARDS.get(method)()
     bonus = " with bonus" if reward.bonus and suite.exploration.explores else ""
     units[f"{agent} step{bonus}"] = runs * max(run.steps - run.random_steps, 0)
-    if model := reward.parts({"reward": suite.reward.model_dump()}).get("model"):
+    block = {"reward": suite.reward.model_dump(), "tokenizer": suite.tokenizer.model_dump()}
+    if model := reward.parts(block).get("model"):
         units |= {"frame encoded": runs * run.steps, f"frame scored by {model}": runs * run.steps}
     size = getattr(suite.components[agent], "pixels", suite.frames.size)
     return Work(name, f"train_agent_{method} {agent}", runs, units, min(run.capacity, run.steps) * size**2 * 3)
@@ -104,7 +105,8 @@ def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict
 
 def _codes(suite: SuiteConfig) -> int:
     """Codes of a frame."""
-    return (suite.frames.size // suite.tokenizer.factor) ** 2
+    h, w = suite.tokenizer.grid(suite.frames.size)
+    return h * w
 
 
 STORED = Path(__file__).with_name("measured.json")

@@ -22,11 +22,13 @@ from viper_pipeline.experts.sb3 import Learner, OracleConfig
 from viper_pipeline.experts.search import SearchConfig
 from viper_pipeline.pipelines.params import Params, SuiteConfig
 from viper_pipeline.rewards.base import EXPLORATION
-from viper_pipeline.tokenizers.vqgan import VQGAN
+from viper_pipeline.tokenizers import trainable_tokenizer
+from viper_pipeline.tokenizers.base import Tokenizer
 from viper_pipeline.training.config import ComputeConfig, LoopConfig
 from viper_pipeline.training.loop import train
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.video_models.scoring import Scoring, score_videos
+from viper_pipeline.video_models.base import Scoring
+from viper_pipeline.video_models.scoring import score_videos
 
 clock: Callable[[], float] = time.process_time
 STEPS = 3
@@ -69,7 +71,8 @@ def _seconds(name: str, suite: SuiteConfig, unit: str, device: str) -> tuple[flo
     if unit == "oracle step":
         return _oracle(name, suite), 1
     backgrounds = np.zeros((len(suite.learnable), suite.frames.size, suite.frames.size, 3), np.uint8)
-    tokenizer = VQGAN(suite.tokenizer, suite.learnable, suite.frames.size, backgrounds)
+    kind: Any = trainable_tokenizer(suite.tokenizer.kind)
+    tokenizer = kind(suite.tokenizer, suite.learnable, suite.frames.size, backgrounds)
     if unit == "image learned":
         batch = suite.tokenizer.training.batch_size if device == "cuda" else IMAGES
         frames = np.random.default_rng(0).integers(0, 256, (batch, *[suite.frames.size] * 2, 3), dtype=np.uint8)
@@ -152,7 +155,7 @@ def _learned(module: Any, batch: Any, training: LoopConfig, device: str) -> floa
     return median(np.diff(moments)[1:]) / len(batch[1])
 
 
-def _video_model(model: str, suite: SuiteConfig, tokenizer: VQGAN, unit: str, device: str) -> tuple[float, int]:
+def _video_model(model: str, suite: SuiteConfig, tokenizer: Tokenizer, unit: str, device: str) -> tuple[float, int]:
     config: Any = suite.components[model]
     module = VIDEO_MODELS.get(model)(config, tokenizer.codebook.detach(), tokenizer.grid, tuple(suite.learnable))
     codes = len(tokenizer.codebook)

@@ -1,4 +1,4 @@
-"""Video models: p(frame | earlier frames) over codes, by name."""
+"""Video models: p(frame | earlier frames) over the tokenizer's codes, by name."""
 
 from viper_pipeline.core.registry import Registry
 
@@ -6,8 +6,9 @@ VIDEO_MODELS = Registry(
     "video model",
     {
         "videogpt": "viper_pipeline.video_models.videogpt:VideoGPT",
-        "banded": "viper_pipeline.video_models.videogpt_streaming:BandedGPT",
+        "videogpt_streaming": "viper_pipeline.video_models.videogpt_streaming:StreamingVideoGPT",
         "maskgit": "viper_pipeline.video_models.maskgit:MaskGIT",
         "byol": "viper_pipeline.video_models.byol:BYOL",
     },
 )
+"""Implementations by name; a new one is a file with a class like `base.VideoModel` and a line here."""

@@ -7,8 +7,7 @@ from typing import Any
 
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.pipelines.agents.nodes import train_agent
-from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_video_model import train_video_model
+from viper_pipeline.pipelines.models.nodes import evaluate_reward, train_video_model
 from viper_pipeline.pipelines.params import STREAMED
 from viper_pipeline.pipelines.report.inputs import floor, named, result
 from viper_pipeline.reporting.metrics import reward_metrics
@@ -42,7 +41,8 @@ def report_ablations(
     """Make metrics, their headline, rows of curves, figures and the page of all ablations.
 
     inputs: run__<axis>__<value>__<seed> and reward__<axis>__<value>. settings: the block of the suite's own video
-    model. Its runs are `own`, the reference of every axis but `scoring`; there it is `banded` scored by full windows.
+    model. Its runs are `own`, the reference of every axis but `scoring`; there it is `videogpt_streaming`, scored by
+    full windows.
     """
     rewards = named("reward", inputs)
     ((_, model),) = [key for key in rewards if key[0] == "own"]

@@ -10,8 +10,7 @@ from kedro.pipeline import Node, Pipeline
 from viper_pipeline.pipelines.ablations.nodes import evaluate_scoring, report_ablations, train_agent_beta, train_context
 from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.agents.pipeline import agent_inputs, reward_inputs
-from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_video_model import train_video_model
+from viper_pipeline.pipelines.models.nodes import evaluate_reward, train_video_model
 from viper_pipeline.pipelines.params import STREAMED, learned_tasks
 from viper_pipeline.pipelines.wiring import bind, stage
 
@@ -39,6 +38,7 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
     videos = {f"experts__{t}": f"{suite}/{t}/experts" for t in learned_tasks(spec)}
     videos |= {f"baselines__{t}": f"{suite}/{t}/baseline_episodes" for t in learned_tasks(spec)}
     bound, read = reward_inputs(suite, spec, "viper", task)
+    tokenizer = {"tokenizer_kind": spec["tokenizer"]["kind"]}
     nodes: list[Node] = []
 
     def train(axis: str, value: Any, function: Callable, kind: str, video_model: str, reward: str, **more: Any) -> None:
@@ -63,7 +63,7 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
         """A video model, its reward, and the agents that it rewards."""
         video_model = f"{GROUP}/{axis}_{value}/video_model"
         learned = {"config": config, "scratch": f"{GROUP}/train_video_model_{axis}-{value}/scratch"}
-        trained = bind(function, suite=suite, model=kind, **more)
+        trained = bind(function, suite=suite, model=kind, **tokenizer, **more)
         nodes.append(stage(GROUP, f"train_video_model_{axis}", f"{value}", trained, learned | common, video_model))
         reward(axis, value, evaluate_reward, kind, video_model)
 
@@ -71,7 +71,7 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
         """The reward of this video model, and the agents that it rewards."""
         rewards[f"reward__{axis}__{value}"] = fitted = f"{GROUP}/{axis}_{value}/reward"
         scored = {"reward": f"{p}.reward", "evaluation": f"{p}.reward_evaluation", "video_model": video_model}
-        evaluated = bind(function, suite=suite, model=kind, **more)
+        evaluated = bind(function, suite=suite, model=kind, **tokenizer, **more)
         nodes.append(stage(GROUP, f"evaluate_reward_{axis}", f"{value}", evaluated, scored | common | videos, fitted))
         train(axis, value, train_agent, kind, video_model, fitted)
 

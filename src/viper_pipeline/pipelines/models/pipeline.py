@@ -1,4 +1,4 @@
-"""Who feeds whom, from expert sets to a reward (paper 3.1, 3.2 and 4.1)."""
+"""Who feeds whom, from expert sets to rewards (paper 4.1, 4.2)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,31 @@ from typing import Any
 from kedro.pipeline import Pipeline
 
 from viper_pipeline.envs import SUITES
-from viper_pipeline.pipelines.models.encode_experts import encode_experts
-from viper_pipeline.pipelines.models.evaluate_reward import evaluate_reward
-from viper_pipeline.pipelines.models.train_tokenizer import train_shared_tokenizer, train_tokenizer
-from viper_pipeline.pipelines.models.train_video_model import train_shared_model, train_video_model
+from viper_pipeline.pipelines.models.nodes import (
+    encode_experts,
+    evaluate_reward,
+    train_tokenizer,
+    train_video_model,
+)
 from viper_pipeline.pipelines.params import learned_tasks
 from viper_pipeline.pipelines.wiring import bind, stage
+from viper_pipeline.tokenizers import TRAINABLE_TOKENIZERS
 
 
 def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
-    """One tokenizer a suite, one set of codes a task, one reward a video model. Suites with arms hold pairs out."""
+    """One tokenizer per suite, one set of codes per task, one reward per video model.
+
+    Suites whose tasks belong to classes may hold tasks out of the training.
+    """
     p = f"params:suites.{suite}"
-    arms = hasattr(SUITES.get(suite), "class_of")
     tasks = learned_tasks(spec)
-    held_out = {"held_out_tasks": f"{p}.held_out_tasks"} if arms else {}
+    kind = {"tokenizer_kind": spec["tokenizer"]["kind"]}
+    trained_apart = spec["tokenizer"]["kind"] in TRAINABLE_TOKENIZERS.names()
+    training = kind | ({"tokenizer_training": spec["tokenizer"]["kind"]} if trained_apart else {})
+    classes = hasattr(SUITES.get(suite), "class_of")
+    held_out = {"held_out_tasks": f"{p}.held_out_tasks"} if classes else {}
+    common = {"seed": "params:seed", "compute": "params:runtime.compute"}
+    tokenizer = {"tokenizer": f"{suite}/tokenizer"}
     experts = {f"experts__{task}": f"{suite}/{task}/experts" for task in tasks}
     baselines = {f"baselines__{task}": f"{suite}/{task}/baseline_episodes" for task in tasks}
     codes = {f"codes__{task}": f"{suite}/{task}/codes" for task in tasks}
@@ -30,12 +41,11 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
             suite,
             "train_tokenizer",
             "all",
-            bind(train_shared_tokenizer if arms else train_tokenizer, suite=suite),
+            bind(train_tokenizer, suite=suite, **training),
             {
                 "config": f"{p}.tokenizer",
-                "seed": "params:seed",
-                "compute": "params:runtime.compute",
                 "scratch": f"{suite}/train_tokenizer/scratch",
+                **common,
                 **experts,
                 **baselines,
                 **held_out,
@@ -49,12 +59,8 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 suite,
                 "encode_experts",
                 task,
-                bind(encode_experts, suite=suite, task=task),
-                {
-                    "compute": "params:runtime.compute",
-                    "tokenizer": f"{suite}/tokenizer",
-                    "experts": f"{suite}/{task}/experts",
-                },
+                bind(encode_experts, suite=suite, task=task, **kind),
+                {"compute": "params:runtime.compute", "experts": f"{suite}/{task}/experts", **tokenizer},
                 f"{suite}/{task}/codes",
             )
         )
@@ -64,13 +70,12 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 suite,
                 "train_video_model",
                 model,
-                bind(train_shared_model if arms else train_video_model, suite=suite, model=model),
+                bind(train_video_model, suite=suite, model=model, **kind),
                 {
                     "config": f"{p}.{model}",
-                    "seed": "params:seed",
-                    "compute": "params:runtime.compute",
-                    "tokenizer": f"{suite}/tokenizer",
                     "scratch": f"{suite}/train_video_model-{model}/scratch",
+                    **common,
+                    **tokenizer,
                     **codes,
                     **held_out,
                 },
@@ -80,14 +85,13 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 suite,
                 "evaluate_reward",
                 model,
-                bind(evaluate_reward, suite=suite, model=model),
+                bind(evaluate_reward, suite=suite, model=model, **kind),
                 {
                     "reward": f"{p}.reward",
                     "evaluation": f"{p}.reward_evaluation",
-                    "seed": "params:seed",
-                    "compute": "params:runtime.compute",
-                    "tokenizer": f"{suite}/tokenizer",
                     "video_model": f"{suite}/{model}/video_model",
+                    **common,
+                    **tokenizer,
                     **experts,
                     **codes,
                     **baselines,

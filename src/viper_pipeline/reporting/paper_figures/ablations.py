@@ -137,7 +137,7 @@ PAGE_AXES = {
     "beta": "weight of the exploration bonus, as a share of the suite's own",
     "model": "video model that pays",
     "context": "context frames k of the video model",
-    "scoring": "how banded, a video model with a KV cache, is scored; the paper has no such comparison",
+    "scoring": "how videogpt_streaming, which has a KV cache, is scored; the paper has no such comparison",
 }
 PAGE = Path(__file__).parents[1] / "templates" / "ablations.html.jinja"
 PAGE_COLORS = ("#009E73", "#0072B2", "#E69F00", "#CC79A7", "#56B4E9")

@@ -27,8 +27,8 @@ class ViperMethod(RewardMethod):
         }
 
     def parts(self, block: Mapping[str, Any]) -> dict[str, str]:
-        """The video model."""
-        return {"model": block["reward"]["model"]}
+        """The tokenizer and the video model."""
+        return {"tokenizer_kind": block["tokenizer"]["kind"], "model": block["reward"]["model"]}
 
     def build(
         self, context: RewardContext, settings: Settings | None, inputs: Mapping[str, Any]
