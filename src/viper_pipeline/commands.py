@@ -79,7 +79,7 @@ def train_agent(
 ) -> None:
     """Train one agent in this process, without Kedro and DVC: for a debugger."""
     from viper_pipeline.graph.project import project_root
-    from viper_pipeline.pipelines.single_run import first_of, run_single
+    from viper_pipeline.tools.single_run import first_of, run_single
 
     root = project_root()
     agent = agent or first_of(root, f"suites.{suite}.agents")
@@ -94,7 +94,7 @@ def train_agent(
 def train_tokenizer(suite: str, out: Path | None, overrides: tuple[str]) -> None:
     """Train a suite's tokenizer in this process, without Kedro and DVC: for a debugger."""
     from viper_pipeline.graph.project import project_root
-    from viper_pipeline.pipelines.single_run import run_single
+    from viper_pipeline.tools.single_run import run_single
 
     click.echo(run_single(project_root(), suite, "train_tokenizer", "all", overrides, out))
 
@@ -107,7 +107,7 @@ def train_tokenizer(suite: str, out: Path | None, overrides: tuple[str]) -> None
 def train_video_model(suite: str, model: str, out: Path | None, overrides: tuple[str]) -> None:
     """Train one video model in this process, without Kedro and DVC: for a debugger."""
     from viper_pipeline.graph.project import project_root
-    from viper_pipeline.pipelines.single_run import run_single
+    from viper_pipeline.tools.single_run import run_single
 
     click.echo(run_single(project_root(), suite, "train_video_model", model, overrides, out))
 

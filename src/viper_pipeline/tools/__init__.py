@@ -1,1 +1,1 @@
-"""What the pipelines cost on a machine: timed probes and a table."""
+"""Beside the graph: what a profile costs on a machine, and single trainings for a debugger."""

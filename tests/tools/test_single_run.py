@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.pipelines import single_run
 from viper_pipeline.pipelines.profiles import read_profile, render
-from viper_pipeline.pipelines.single_run import overridden, run_single
+from viper_pipeline.tools import single_run
+from viper_pipeline.tools.single_run import overridden, run_single
 
 ROOT = Path(__file__).parents[2]
 
