@@ -23,8 +23,8 @@ BLOCKS = {
     "videogpt": "viper_pipeline.video_models.videogpt.VideoGPTConfig",
     "reward": "viper_pipeline.rewards.viper.ViperConfig",
     "reward_evaluation": "viper_pipeline.rewards.evaluation.EvaluationConfig",
-    "exploration": "viper_pipeline.rewards.rnd.RNDConfig",
-    "amp": "viper_pipeline.rewards.amp.AMPConfig",
+    "exploration": "viper_pipeline.rewards.config.RNDConfig",
+    "amp": "viper_pipeline.rewards.config.AMPConfig",
     "drq": "viper_pipeline.agents.drq.DrQConfig",
     "runs": "viper_pipeline.agents.base.RunConfig",
 }

@@ -1,7 +1,7 @@
 """`viper_pipeline.train_reward`: two folders of videos -> a reward, without a project, a suite or a simulator.
 
-The stages of the pipeline, one after the other, for one task. In a project, the same happens with versions and lineage
-down to the oracle; here, lineage begins with the folders.
+It runs the stages of the pipeline one by one, for one task. In a project the lineage of a reward begins with the
+expert; here it begins with the folders of videos.
 """
 
 from __future__ import annotations
@@ -65,15 +65,17 @@ def train_reward(
     video_model: Mapping[str, Any] = VIDEO_MODEL,
     seed: int = 0,
 ) -> RewardModel:
-    """Learn from the videos in `experts`, and write a folder that `load_reward` reads.
+    """Train a tokenizer and a video model on the videos in `experts`, and write a folder that `load_reward` reads.
 
-    others: videos of behaviour that is no expert's, such as random actions; they say what a reward of 0 is, and how
-    well the reward tells the two apart (see the card, README.md). Both: files or folders of .mp4, .gif, .npz.
-    size: of the square frames that the models see; videos are resized. held_out: expert videos kept for measuring.
-    Raises BadData for unreadable or too few videos, or if `out` exists.
+    experts, others: files or folders of .mp4, .gif or .npz. others: videos of behavior that is not an expert's, such as
+    random actions; they decide what a reward of 0 is, and measure how well the reward tells the two apart (see the
+    card, README.md). out: a folder that does not exist yet. task: the name of the task in the result.
+    size: of the square frames that the models see; videos are resized. held_out: number of expert videos that are only
+    used for evaluation. tokenizer, video_model: blocks as in params.yaml. Raises BadData for unreadable or too few
+    videos, or if `out` exists.
     """
     if Path(out).exists():
-        raise BadData(f"{out}: exists already; name a new folder")
+        raise BadData(f"{out}: exists already; give a new folder")
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         files, steps = _videos(Path(experts), Path(others), root, task, size, held_out)
@@ -115,14 +117,14 @@ def train_reward(
 def _videos(
     experts: Path, others: Path, root: Path, task: str, size: int, held_out: int
 ) -> tuple[dict[str, EpisodeFile], dict[str, Any]]:
-    """The stored expert set and the floors, and where they came from."""
+    """The stored expert set and baselines, and the first steps of their lineage."""
     spec = FrameSpec(size=size)
     good = list(read(kind_of(experts), experts, size))
     config = CurationConfig(top_k=len(good), held_out=held_out)
     train, kept = choose([e.ret for e in good], config, str(experts))
     groups: dict[str, dict[str, Any]] = {
         "experts": {"train": [good[i] for i in train], "held_out": [good[i] for i in kept]},
-        "baselines": {"episodes": _floors(others, size)},
+        "baselines": {"episodes": _baselines(others, size)},
     }
     files, steps = {}, {}
     for name, source in (("experts", experts), ("baselines", others)):
@@ -133,8 +135,8 @@ def _videos(
     return files, steps
 
 
-def _floors(others: Path, size: int) -> Iterator[Episode]:
-    """The other videos as random behaviour; their first frames, standing still, as idle behaviour."""
+def _baselines(others: Path, size: int) -> Iterator[Episode]:
+    """The other videos as random behavior; their first frames, repeated, as idle behavior."""
     for episode in read(kind_of(others), others, size):
         yield Episode(episode.frames, episode.rewards, kind="random")
         yield Episode(np.repeat(episode.frames[:1], len(episode), 0), episode.rewards, kind="idle")

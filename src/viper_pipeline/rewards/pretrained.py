@@ -1,4 +1,4 @@
-"""A finished reward for anybody's code: `viper_pipeline.load_reward(path_or_name)`."""
+"""A trained reward as a folder, for use in any program: `viper_pipeline.load_reward(path_or_name)`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from viper_pipeline.training.artifacts import CONFIG, LINEAGE, load_directory
 
 MANIFEST, CARD, FORMAT = "manifest.json", "README.md", 1
 PARTS = {"tokenizer": "train_tokenizer", "video_model": "train_video_model", "reward": "evaluate_reward"}
-"""Folder of a part, and the stage that makes it."""
+"""Folder of each part, and the stage that makes it."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """Where the parts of a reward lie, and what is known of it."""
+    """Where the parts of a reward are, and its lineage."""
 
     suite: str
     folders: Mapping[str, Path]
@@ -37,14 +37,14 @@ class Package:
 
 
 def open_package(folder: Path) -> Package:
-    """The parts of a reward, checked against the hashes that came with them. Raises BadData for anything amiss."""
+    """The parts of a reward, checked against the stored hashes. Raises BadData if any is missing or damaged."""
     folder = Path(folder)
     if (folder / MANIFEST).is_file():
         return _exported(folder)
     if (folder / CONFIG).is_file() and (folder / LINEAGE).is_file():
         return _in_project(folder)
     raise BadData(
-        f"{folder}: no reward; give a folder that `viper export-reward` wrote, or a project's data/rewards/SUITE/MODEL"
+        f"{folder}: not a reward; give a folder of `viper export-reward`, or data/rewards/SUITE/MODEL of a project"
     )
 
 
@@ -62,24 +62,28 @@ def _exported(folder: Path) -> Package:
         if not file.is_file():
             raise BadData(f"{file}: missing; export or copy the folder again")
         if sha256(file) != expected:
-            raise BadData(f"{file}: damaged, for {MANIFEST} has another SHA-256; export or copy the folder again")
+            raise BadData(f"{file}: damaged: {MANIFEST} has another SHA-256; export or copy the folder again")
     return Package(manifest["suite"], {part: folder / part for part in PARTS}, _json(folder / LINEAGE))
 
 
 def _in_project(folder: Path) -> Package:
-    """The reward's lineage names the tokenizer and the video model, and their hashes."""
+    """A reward in a project; its lineage names the tokenizer and the video model, with their hashes."""
     full, lineage = folder.resolve(), _json(folder / LINEAGE)
     steps = lineage.get("steps", {})
     own = next((p for p in steps if full.as_posix().endswith(f"/{p}") and _stage(steps[p]) == PARTS["reward"]), None)
     if own is None:
-        raise BadData(f"{folder}: its {LINEAGE} names no reward of this place; it was moved, or is no reward at all")
+        raise BadData(
+            f"{folder}: its {LINEAGE} names no reward with this path; the folder was moved, or is not a reward"
+        )
     root, folders = full.parents[len(PurePosixPath(own).parts) - 1], {"reward": full}
     for part in ("tokenizer", "video_model"):
         name = next(p for p in steps[own]["parents"] if p in steps and _stage(steps[p]) == PARTS[part])
         if not (root / name).is_dir():
-            raise BadData(f"{root / name}: missing; {folder} was made with it. `dvc pull` or `viper run` brings it")
+            raise BadData(
+                f"{root / name}: missing; {folder} was made with it; `dvc pull` or `viper run` brings it back"
+            )
         if md5_of(root / name) != steps[own]["parents"][name]:
-            raise BadData(f"{root / name}: not the one that {folder} was made with; `viper run` makes them fit")
+            raise BadData(f"{root / name}: not the one that {folder} was made with; `viper run` makes both again")
         folders[part] = root / name
     return Package(steps[own]["stage"].split(".")[0], folders, lineage)
 
@@ -102,77 +106,78 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
 def pretrained() -> tuple[str, ...]:
-    """Names of the rewards that come with the package."""
+    """Names of the rewards that are part of the package."""
     return tuple(sorted(path.name for path in PRETRAINED.glob("*") if path.is_dir()))
 
 
 def load_reward(source: str | Path) -> RewardModel:
-    """A trained reward, by the name of one that comes with the package, or from a folder.
+    """A trained reward: one of the package's, by name, or one from a folder.
 
-    Folders are those of `viper export-reward`, and `data/rewards/<suite>/<model>` of a project. Raises BadData if
-    there is none, or if a file is missing, damaged, or not the one that the reward was made with.
+    source: a name in `pretrained()`, a folder that `viper export-reward` wrote, or `data/rewards/<suite>/<model>` of a
+    project. Raises BadData if there is none, or if a file is missing, damaged, or not the one it was made with.
     """
     if str(source) in pretrained():
         return RewardModel(open_package(PRETRAINED / str(source)))
     if not Path(source).is_dir():
         raise BadData(
-            f"{source}: neither a folder nor a reward of the package{did_you_mean(str(source), pretrained())}"
+            f"{source}: neither a folder nor one of the package's rewards{did_you_mean(str(source), pretrained())}"
         )
     return RewardModel(open_package(Path(source)))
 
 
 class RewardModel:
-    """A tokenizer, a video model and a scale for each task: p(next frame given the last) as a reward."""
+    """A tokenizer, a video model and a scale per task: p(next frame | earlier frames) as a reward."""
 
     def __init__(self, package: Package) -> None:
         self.suite, self.lineage = package.suite, package.lineage
-        self._tokenizer, self._video_model, self._kept = (
+        self._tokenizer, self._video_model, self._reward = (
             load_directory(package.folders[part]) for part in ("tokenizer", "video_model", "reward")
         )
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that it can pay for."""
-        return tuple(self._kept.config["specs"])
+        """The tasks that it has rewards for."""
+        return tuple(self._reward.config["specs"])
 
     def known(self, task: str | None) -> str:
-        """`task`, or the only one there is. Raises BadData for another, or for none where there are several."""
+        """`task`, or the only task if None. Raises BadData for an unknown task, and for None if there are several."""
         if task is None and len(self.tasks) == 1:
             return self.tasks[0]
         if task is None:
-            raise BadData(f"this reward knows {len(self.tasks)} tasks: say which of {', '.join(self.tasks)}")
+            raise BadData(f"this reward has {len(self.tasks)} tasks; give one of {', '.join(self.tasks)}")
         if task not in self.tasks:
-            raise BadData(f"this reward knows no task '{task}'{did_you_mean(task, self.tasks)}")
+            raise BadData(f"this reward has no task '{task}'{did_you_mean(task, self.tasks)}")
         return task
 
     def spec(self, task: str | None = None) -> FrameSpec:
-        """How the frames were made that the models learned from."""
-        return FrameSpec.model_validate(self._kept.config["specs"][self.known(task)])
+        """How the frames were made that the models were trained on."""
+        return FrameSpec.model_validate(self._reward.config["specs"][self.known(task)])
 
     def of(self, task: str | None = None) -> ViperReward:
         """The reward of one task, as agents and wrappers use it."""
-        return assemble(self._tokenizer, self._video_model, self._kept, self.known(task))
+        return assemble(self._tokenizer, self._video_model, self._reward, self.known(task))
 
     def score(self, frames: np.ndarray, task: str | None = None) -> np.ndarray:
-        """A whole video, uint8 (T, H, W, 3) -> ln p of each frame given the last ones, nats (T,) float32.
+        """A whole video, uint8 (T, H, W, 3) -> ln p of each frame given the earlier ones, in nats (T,) float32.
 
-        The first frame has nothing before it: its number is no transition's. At stride s, frames s apart are compared.
+        The first number is that of a frame without a context and belongs to no transition. At stride s, the context of
+        a frame is every s-th frame before it.
         """
         reward = self.of(task)
-        shown = fitted(frames, reward.spec)
-        codes, stride = reward.encode(shown), reward.spec.stride
+        fitting = fitted(frames, reward.spec)
+        codes, stride = reward.encode(fitting), reward.spec.stride
         nats = np.empty(len(codes), np.float32)
         for first in range(min(stride, len(codes))):
             nats[first::stride] = reward.log_prob(codes[first::stride][None])[0].float().numpy()
-        return nats - reward.reconstruction_penalty(shown, codes)
+        return nats - reward.reconstruction_penalty(fitting, codes)
 
     def environment(self, task: str | None = None, seed: int = 0, pixels: bool = True) -> gymnasium.Env:
-        """A new environment of the task, with such frames as the models learned from.
+        """A new environment of the task, whose frames are made as those that the models were trained on.
 
-        Its observations are frames, or the simulator's state if not `pixels`; `render()` draws a frame in any case.
+        Its observations are frames, or the simulator's state if not `pixels`; `render()` returns a frame in both cases.
         """
         task = self.known(task)
-        suite, kept = SUITES.get(self.suite)(), self.spec(task).model_dump()
+        suite, frames = SUITES.get(self.suite)(), self.spec(task).model_dump()
         fields = getattr(suite, "Frames", FrameSettings).model_fields
-        settings = {name: kept[name] for name in fields if name in kept}
+        settings = {name: frames[name] for name in fields if name in frames}
         return suite.make(task, seed, suite.frame_spec(task, settings), pixels)

@@ -1,6 +1,6 @@
-"""VIPER rewards for any RL library: gymnasium environments that pay ln p(next frame given the last) (paper Eq 7).
+"""VIPER rewards for any RL library: gymnasium wrappers whose reward is ln p(next frame | earlier frames) (paper Eq 7).
 
-The environment's own reward is never used; it is handed on as `info["true_reward"]`, to judge the agent by.
+The environment's own reward is not used; it is passed on as `info["true_reward"]`, for evaluation.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from viper_pipeline.rewards.viper import ViperReward
 
 
 def fitted(frames: Any, spec: FrameSpec) -> np.ndarray:
-    """Frames uint8 (N, H, W, 3) at the size of the model: (N, size, size, 3). Raises BadData for all else.
+    """Frames uint8 (N, H, W, 3) at the model's size: (N, size, size, 3). Raises BadData for anything else.
 
-    Imported videos (library `unknown`) were resized by the importer, so frames beside them are resized likewise. What
-    a simulator drew at its size is refused at any other: a picture that was made smaller is another picture.
+    Imported videos (library `unknown`) were resized by the importer, and so are the frames of live environments then.
+    Otherwise resizing would change pixel statistics, so rendered frames must already have the model's size.
     """
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-        raise BadData(f"frames are {frames.dtype} of shape {frames.shape}; a reward reads uint8 of shape (T, H, W, 3)")
+        raise BadData(f"frames are {frames.dtype} of shape {frames.shape}; a reward needs uint8 of shape (T, H, W, 3)")
     if frames.shape[1:3] == (spec.size, spec.size):
         return frames
     if spec.library != "unknown":
         height, width = frames.shape[1:3]
         raise BadData(
-            f"frames are {height}x{width}; the reward was trained on {spec.size}x{spec.size}: draw them at that size"
+            f"frames are {height}x{width}; the reward was trained on {spec.size}x{spec.size}: render them at that size"
         )
     return resized(frames, spec.size)
 
 
 def require_spec(reward: ViperReward, live: FrameSpec | None) -> None:
-    """Refuse an environment whose frames are made in another way; warn if nobody can know, or of lesser matters."""
+    """Raise BadData for frames that are made in another way than the reward's; warn of unknown or minor differences."""
     if live is None:
         warnings.warn(
             "this environment does not say how its frames are made (attribute spec_of_frames), so only their size is "
@@ -48,25 +48,25 @@ def require_spec(reward: ViperReward, live: FrameSpec | None) -> None:
         return
     reward.check(live)
     if reward.spec.library != "unknown" and (lines := reward.spec.warnings(live)):
-        warnings.warn("pixels may differ a little from those of the videos: " + "; ".join(lines), stacklevel=4)
+        warnings.warn("pixels may differ slightly from those of the videos: " + "; ".join(lines), stacklevel=4)
 
 
 def observes_frames(space: gymnasium.Space, render_mode: str | None, size: int) -> bool:
-    """True: the observations are the frames. False: `render()` gives them. Raises BadEnvironment if neither does."""
+    """True: observations are frames. False: frames come from `render()`. Raises BadEnvironment if there are none."""
     if space.shape == (size, size, 3) and space.dtype == np.uint8:
         return True
     if render_mode == "rgb_array":
         return False
     raise BadEnvironment(
-        f"where are the frames? Observations ({space}) are no uint8 pictures of {size}x{size}x3, and render_mode is "
+        f"no frames: observations ({space}) are not uint8 images of {size}x{size}x3, and render_mode is "
         f"{render_mode!r}; make the environment with render_mode='rgb_array'"
     )
 
 
 class ViperWrapper(gymnasium.Wrapper):
-    """One environment, paid by a video model. Observations and actions are the environment's own.
+    """One environment, rewarded by a video model. Observations and actions are the environment's own.
 
-    Frames are the observations where those are pictures of the reward's size, else what `render()` draws. `info` has
+    Frames are the observations if these are images of the reward's size, else what `render()` returns. `info` has
     `log_prob` (nats) and `true_reward`.
     """
 
@@ -89,7 +89,7 @@ class ViperWrapper(gymnasium.Wrapper):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:  # type: ignore[override]
-        """The reward belongs to the frame that the action led to."""
+        """The reward is that of the frame that the action led to."""
         observation, true, terminated, truncated, info = self.env.step(action)
         reward = float(self._stream.step(self._frame(observation))[0])
         info = {**info, "true_reward": float(true), "log_prob": float(self._stream.log_prob[0])}
@@ -101,27 +101,27 @@ class ViperWrapper(gymnasium.Wrapper):
 
 
 class VectorViperWrapper(VectorWrapper):
-    """Several environments, whose frames are scored together: much faster than one after the other.
+    """Several environments, whose frames are scored in one batch, which is much faster than one by one.
 
-    As `ViperWrapper`; `info["log_prob"]` and `info["true_reward"]` are arrays (E,). Every autoreset mode is
-    understood, but SAME_STEP only where observations are frames: `render()` would show the next episode's first one.
+    As `ViperWrapper`; `info["log_prob"]` and `info["true_reward"]` are arrays (E,). All autoreset modes are supported,
+    but SAME_STEP only where observations are frames: `render()` would show the next episode's first one.
     """
 
     def __init__(self, env: VectorEnv, reward: ViperReward, spec: FrameSpec | None = None) -> None:
-        """As `ViperWrapper`; the specification of the first environment stands for all."""
+        """As `ViperWrapper`; the frame specification is that of the first environment."""
         super().__init__(env)
         self.viper, self._stream = reward, reward.stream()
         require_spec(reward, spec or _spec_of(env))
         self._observed = observes_frames(env.single_observation_space, env.render_mode, reward.spec.size)
         self._mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         if self._mode == AutoresetMode.SAME_STEP and not self._observed:
-            raise BadEnvironment("autoreset_mode SAME_STEP hides the last frame of an episode: take NEXT_STEP")
+            raise BadEnvironment("autoreset_mode SAME_STEP hides the last frame of an episode; use NEXT_STEP")
         self._ended = np.zeros(env.num_envs, bool)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode everywhere, or where options["reset_mask"] says so."""
+        """Begin episodes in all environments, or in those of options["reset_mask"]."""
         only = (options or {}).get("reset_mask")
         observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
         frames = self._frames(observations)
@@ -133,14 +133,14 @@ class VectorViperWrapper(VectorWrapper):
         return observations, infos
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:  # type: ignore[override]
-        """Rewards (E,) float64 of the frames that the actions led to; 0 for a step that only begins an episode."""
+        """Rewards (E,) float64 of the frames that the actions led to; 0 for a step that only resets an environment."""
         observations, true, terminated, truncated, infos = self.env.step(actions)
         done, frames = terminated | truncated, self._frames(observations)
-        arrived = frames
+        next_frames = frames
         if self._mode == AutoresetMode.SAME_STEP and done.any():
-            arrived = frames.copy()
-            arrived[done] = fitted(np.stack(list(infos["final_obs"][done])), self.viper.spec)
-        rewards = self._stream.step(arrived).astype(np.float64)
+            next_frames = frames.copy()
+            next_frames[done] = fitted(np.stack(list(infos["final_obs"][done])), self.viper.spec)
+        rewards = self._stream.step(next_frames).astype(np.float64)
         nats = self._stream.log_prob.copy()
         if self._mode == AutoresetMode.NEXT_STEP:
             rewards[self._ended] = 0.0
@@ -157,12 +157,12 @@ class VectorViperWrapper(VectorWrapper):
             self._stream.restart(int(i), frames[i])
 
     def _frames(self, observations: Any) -> np.ndarray:
-        shown = observations if self._observed else np.stack(list(self.env.render() or ()))
-        return fitted(shown, self.viper.spec)
+        frames = observations if self._observed else np.stack(list(self.env.render() or ()))
+        return fitted(frames, self.viper.spec)
 
 
 def _spec_of(env: VectorEnv) -> FrameSpec | None:
-    """What the first environment says of its frames, if it says anything."""
+    """The frame specification of the first environment, if it has one."""
     try:
         return env.get_attr("spec_of_frames")[0]  # type: ignore[attr-defined]
     except AttributeError:
