@@ -48,7 +48,7 @@ def train_agent(
     simulator, method, kind = SUITES.get(suite)(), REWARDS.get(reward)(), AGENTS.get(agent)
     spec = simulator.frame_spec(task, frames)
     agent_config = kind.Config.model_validate(config)
-    limits = getattr(agent_config, "runs", None) or RunConfig.model_validate(run)
+    limits = agent_config.runs or RunConfig.model_validate(run)
     context = RewardContext(suite, task, device, lambda name: simulator.frame_spec(name, frames))
     source = method.build(context, method.Config.model_validate(settings or {}) if method.Config else None, inputs)
     explorer = EXPLORATION.get(exploration or "none")
