@@ -1,4 +1,4 @@
-"""Checks of the contracts that parts keep, for the tests of a new part. Each raises AssertionError with what is wrong."""
+"""Checks of the contracts that parts keep, for the tests of a new part. Each raises AssertionError and says why."""
 
 from viper_pipeline.testing.rewards import check_exploration, check_reward, check_reward_source
 
