@@ -12,15 +12,18 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from tests.rewards.toy import BrightnessMethod, LastSeen
+from tests.rewards.test_viper import reward
+from tests.rewards.toy import BrightnessMethod
 from viper_pipeline import pipeline_registry
-from viper_pipeline.agents.base import Exploration, RewardSource
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.base import FrameSpec
-from viper_pipeline.pipelines.params import learned_tasks, validate
+from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.rewards.base import EXPLORATION, REWARDS, RewardContext, RewardMethod, StoredReward
+from viper_pipeline.rewards.amp import AMP
+from viper_pipeline.rewards.base import EXPLORATION, REWARDS, RewardContext
+from viper_pipeline.rewards.config import AMPConfig
+from viper_pipeline.testing import check_exploration, check_reward, check_reward_source
 
 ROOT = Path(__file__).parents[2]
 TASK = "cartpole_balance"
@@ -122,26 +125,12 @@ def test_an_agent_that_is_curious_by_itself_is_not_where_there_is_no_bonus(toys,
     assert told == [(True, False), (False, False), (False, True), (False, False)]
 
 
-@pytest.mark.parametrize("name", [*REWARDS.names(), "toy"])
-def test_every_reward_says_what_it_is_and_what_it_reads(name):
-    method = BrightnessMethod() if name == "toy" else REWARDS.get(name)()
-    assert isinstance(method, RewardMethod) and method.label and method.description and method.seed_label
-    assert len(method.color) == 7 and int(method.color.removeprefix("#"), 16) >= 0
-    assert (method.Config is None) == (not method.block)
-    if method.Config:
-        assert method.Config.model_validate({}).model_config["frozen"], "an empty block takes the defaults"
-    block = read_profile(ROOT / "profiles/tiny.yaml")["suites"]["dmc"]
-    inputs, parts = method.inputs(block, "dmc", TASK, learned_tasks(block)), method.parts(block)
-    assert all(inputs.values()) and not set(inputs) & {
-        "config",
-        "run",
-        "frames",
-        "compute",
-        "scratch",
-        "settings",
-        "bonus",
-    }
-    assert all(value in pipeline_registry.PLUGS[keyword].names() for keyword, value in parts.items())
+@pytest.mark.parametrize("name", [*REWARDS.names(), "brightness"])
+def test_every_reward_says_what_it_is_and_what_it_reads(toys, name):
+    block = params(amp={"channels": [4]})["suites"]["dmc"]
+    check_reward(REWARDS.get(name), block)
+    for keyword, part in REWARDS.get(name)().parts(block).items():
+        assert part in pipeline_registry.PLUGS[keyword].names()
 
 
 def test_seeds_of_runs_stay_what_they_were():
@@ -152,35 +141,39 @@ def test_seeds_of_runs_stay_what_they_were():
     assert [name for name in REWARDS.names() if REWARDS.get(name).bonus] == ["viper", "exploration"]
 
 
-@pytest.mark.parametrize("kind", ["rnd", "toy"])
-def test_a_bonus_weighs_learns_and_resumes(kind):
-    target = LastSeen if kind == "toy" else EXPLORATION.get(kind)
-    sizes = {} if kind == "toy" else {"channels": [4], "kernels": [3], "strides": [2], "hidden": [8], "outputs": 4}
+SMALL = {"channels": [4], "kernels": [3], "strides": [2], "hidden": [8]}
+
+
+@pytest.mark.parametrize("kind", [*EXPLORATION.names(), "last_seen"])
+def test_every_bonus_is_one_and_resumes(toys, kind):
+    target, sizes = EXPLORATION.get(kind), SMALL if kind == "rnd" else {}
+    check_exploration(target, target.Config.model_validate({"kind": kind, **sizes}))
+
+
+@pytest.mark.parametrize("kind", ["rnd", "last_seen"])
+def test_a_bonus_has_a_weight(toys, kind):
+    target, sizes = EXPLORATION.get(kind), SMALL if kind == "rnd" else {}
     config = target.Config.model_validate(sizes | {"kind": kind, "weight": 0.5, "final_weight": 0.0})
     frames = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8), dtype=np.uint8)
-    bonus: Exploration = target(config, (3, 8, 8)).to("cpu")
-    first = bonus.explore(frames, 0.0)
-    assert first.shape == (6,) and first.dtype == np.float32 and (first >= 0).all() and first.any()
-    again = target(config, (3, 8, 8))
-    again.load_state_dict(bonus.state_dict())
-    assert np.array_equal(again.explore(frames, 0.5), bonus.explore(frames, 0.5))
-    assert not bonus.explore(frames, 1.0).any(), "no weight is left"
+    bonus = target(config, (3, 8, 8))
+    assert bonus.explore(frames, 0.0).any() and not bonus.explore(frames, 1.0).any()
 
 
-def test_stored_rewards_are_rewards_of_frames():
-    spec = FrameSpec(size=8, action_repeat=4)
+def test_every_source_rewards_frames():
+    spec = FrameSpec(size=16, action_repeat=4)
     context = RewardContext("dmc", TASK, "cpu", lambda task: spec)
+    check_reward_source(REWARDS.get("task_reward")().build(context, None, {}))
+    check_reward_source(BrightnessMethod().build(context, BrightnessMethod.Config(), {}))
+    videos = [np.random.default_rng(1).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)]
+    check_reward_source(lambda shape: AMP(AMPConfig.model_validate(SMALL | {"window": 3}), shape, videos))
+    viper = reward(size=4).stream()  # frames of 4 x 4
+    check_reward_source(lambda shape: viper, size=4)
+
+
+def test_the_task_reward_is_the_mean_over_repeats_and_exploration_has_none():
+    context = RewardContext("dmc", TASK, "cpu", lambda task: FrameSpec(size=8, action_repeat=4))
     frames, true = np.full((2, 8, 8, 3), 51, np.uint8), np.array([4.0, 2.0])
-    expected = {"task_reward": [1.0, 0.5], "toy": [0.2, 0.2]}
-    for name, rewards in expected.items():
-        method = BrightnessMethod() if name == "toy" else REWARDS.get(name)()
-        settings = method.Config() if method.Config else None
-        source: RewardSource = method.build(context, settings, {})((3, 8, 8))
-        assert isinstance(source, StoredReward) and source.window == 0 and source.state_dict() == {}
-        source.start(frames)
-        source.restart(1, frames[0])
-        given = source.step(frames, true)
-        assert given.dtype == np.float32 and given.tolist() == pytest.approx(rewards)
+    assert REWARDS.get("task_reward")().build(context, None, {})((3, 8, 8)).step(frames, true).tolist() == [1.0, 0.5]
     assert REWARDS.get("exploration")().build(context, None, {}) is None
 
 

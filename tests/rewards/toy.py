@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from pydantic import Field
 
 from viper_pipeline.core.config import Config
@@ -51,7 +52,7 @@ class LastSeen:
         momentum: float = Field(0.9, ge=0, le=1, description="of the running mean")
 
     def __init__(self, config: Config, frame_shape: tuple[int, int, int]) -> None:
-        self.config, self.mean = config, np.zeros(frame_shape, np.float32)
+        self.config, self.mean = config, np.zeros(frame_shape)
 
     def to(self, device: str) -> LastSeen:
         return self
@@ -61,8 +62,8 @@ class LastSeen:
         self.mean = self.config.momentum * self.mean + (1 - self.config.momentum) * frames.mean(0)
         return (self.config.weight_at(progress) * bonus).astype(np.float32)
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        return {"mean": self.mean}
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {"mean": torch.from_numpy(self.mean)}
 
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        self.mean = state["mean"]
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        self.mean = state["mean"].numpy()

@@ -1,1 +1,1 @@
-"""Rewards: from frames to one number a transition."""
+"""Rewards: from frames to one number per transition; and the exploration bonuses that are added to it."""

@@ -1,1 +1,1 @@
-"""What VIPER owes to its parts (paper 4.4, Fig 9)."""
+"""Ablations of VIPER: agents whose reward has one part changed (paper 4.4, Fig 9)."""

@@ -1,0 +1,5 @@
+"""Checks of the contracts that parts keep, for the tests of a new part. Each raises AssertionError and says why."""
+
+from viper_pipeline.testing.rewards import check_exploration, check_reward, check_reward_source
+
+__all__ = ["check_exploration", "check_reward", "check_reward_source"]
