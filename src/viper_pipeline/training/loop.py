@@ -33,7 +33,6 @@ from viper_pipeline.training.config import ONE_CPU, ComputeConfig, LoopConfig
 from viper_pipeline.training.distributed import average_gradients, moved, rank, share, tensors, total, world
 from viper_pipeline.training.progress import Progress, silent
 
-
 Batch = Any
 History = list[dict[str, float]]
 
