@@ -59,7 +59,7 @@ def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(stages):
     viper = stages["dmc.train_agent_viper.cartpole_balance-drq-0"]
     rival = stages["dmc.train_agent_task_reward.cartpole_balance-drq-0"]
     curate = stages["dmc.curate_experts.cartpole_balance"]
-    assert {"discriminator.py", "quantizer.py", "loop.py", "train_tokenizer.py"} <= names(tokenizer)
+    assert {"discriminator.py", "quantizer.py", "loop.py", "nodes.py"} <= names(tokenizer)
     assert not {"videogpt.py", "drq.py", "sb3.py", "plots.py"} & names(tokenizer)
     assert {"sb3.py", "dmc.py"} <= names(oracle) and not {"vqgan.py", "videogpt.py", "drq.py"} & names(oracle)
     assert {"drq.py", "dmc.py", "videogpt.py", "vqgan.py", "viper.py", "rnd.py"} <= names(viper)

@@ -46,7 +46,7 @@ def score_episodes(reward: ViperReward, videos: Sequence[Tensor]) -> list[np.nda
     scores: list[np.ndarray] = [np.zeros(0)] * len(videos)
     for length in sorted({len(v) for v in videos}):
         rows = [i for i, v in enumerate(videos) if len(v) == length]
-        nats = reward.log_prob(torch.stack([videos[i] for i in rows]).long()).float().numpy()
+        nats = reward.log_prob(torch.stack([videos[i] for i in rows])).float().numpy()
         for i, row in zip(rows, nats, strict=True):
             scores[i] = row
     return scores

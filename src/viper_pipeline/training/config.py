@@ -1,4 +1,4 @@
-"""Where torch computes: threads, accelerator, devices. The same for every stage of a project (`runtime.compute`)."""
+"""Settings of a training: where torch computes (`runtime.compute`), and how a model learns (`LoopConfig`)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 class ComputeConfig(Config):
-    """The processor's side of a recipe: it changes the last bits of sums, so artifacts depend on it."""
+    """Compute settings. They affect floating-point rounding and are therefore part of every artifact's recipe."""
 
-    threads: int = Field(1, gt=0, description="torch threads a process")
+    threads: int = Field(1, gt=0, description="torch threads per process")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one, else cpu")
-    devices: int = Field(1, gt=0, description="that share a training's batches (cpu: processes); agents use one")
+    devices: int = Field(
+        1, gt=0, description="devices that share the batches of one training (cpu: processes); agents use one"
+    )
 
     def begin(self) -> str:
         """Set torch's threads; return the device to work on. Raises BadEnvironment if there are too few."""
@@ -35,8 +37,8 @@ class ComputeConfig(Config):
         return kind
 
     def fabric(self, precision: str) -> Fabric:
-        """What starts the other processes of a training and sets its arithmetic; precision: 32 or bf16."""
-        # Imported here: it takes two seconds, and most stages read these parameters without training anything.
+        """Lightning's Fabric, which starts the other processes of a training; precision: 32 or bf16."""
+        # Imported here: the import takes two seconds, and most stages read these parameters without training anything.
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.environments import LightningEnvironment
 
@@ -45,32 +47,36 @@ class ComputeConfig(Config):
             devices=self.devices,
             strategy="auto" if self.devices == 1 else "ddp",
             precision={"32": "32-true", "bf16": "bf16-mixed"}[precision],  # type: ignore[arg-type]
-            # One machine a stage, also inside a SLURM job, whose variables Fabric would else go by.
+            # One machine per stage, also inside a SLURM job, whose variables Fabric would otherwise follow.
             plugins=[LightningEnvironment()],
         )
 
 
 ONE_CPU = ComputeConfig(accelerator="cpu")
-"""One thread of one processor."""
+"""One thread of the CPU."""
 
 
 class LoopConfig(Config):
     """How long and how fast to learn."""
 
-    steps: int = Field(gt=0, description="optimiser steps")
-    batch_size: int = Field(gt=0, description="samples a step, over all tasks and devices")
+    steps: int = Field(gt=0, description="optimizer steps")
+    batch_size: int = Field(gt=0, description="samples per step, over all tasks and devices")
     learning_rate: float = Field(gt=0, description="peak learning rate")
     schedule: Literal["constant", "onecycle"] = Field(
-        "constant", description="constant (paper), or a warm-up and a cosine down to almost 0"
+        "constant", description="constant (paper); onecycle: a warm-up, then a cosine to nearly 0"
     )
-    warmup: float = Field(0.0, ge=0, description="steps of linear warm-up; below 1: a share of all steps")
+    warmup: float = Field(0.0, ge=0, description="steps of linear warm-up; below 1: a fraction of all steps")
     optimizer: Literal["adam", "adamw"] = "adam"
     betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moments (Table 2)")
     weight_decay: float = Field(0.0, ge=0, description="for matrices only; AdamW's decoupled form")
     grad_clip: float | None = Field(None, description="largest norm of the gradient; null: no clipping")
-    ema: float | None = Field(None, description="decay of the averaged weights that are kept; null: keep the raw")
+    ema: float | None = Field(
+        None, description="decay of averaged weights, which replace the raw ones at the end; null: no averaging"
+    )
     precision: Literal["32", "bf16"] = Field("32", description="arithmetic of the forward pass")
-    accumulate: int = Field(1, gt=0, description="parts a device's batch is worked on in, to save memory")
-    compile: bool = Field(False, description="torch.compile the loss: minutes at first, faster from then on")
+    accumulate: int = Field(
+        1, gt=0, description="parts into which a device's batch is cut, to save memory (gradient accumulation)"
+    )
+    compile: bool = Field(False, description="torch.compile the loss: minutes at the start, faster afterwards")
     log_every: int = Field(50, gt=0, description="steps between rows of the training curve")
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")

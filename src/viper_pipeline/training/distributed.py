@@ -1,4 +1,4 @@
-"""Several processes that train one model: each works on its share of every batch, and all agree on what follows."""
+"""Data-parallel training: each process works on its share of every batch, and gradients are averaged."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 
 def world() -> int:
-    """Processes of this training."""
+    """The number of processes of this training."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this is."""
+    """The number of this process, 0 for the first."""
     return dist.get_rank() if world() > 1 else 0
 
 
@@ -29,7 +29,7 @@ def total(x: Tensor) -> Tensor:
 
 
 def from_first(x: Tensor) -> Tensor:
-    """The first process's `x`, in all."""
+    """The first process's `x`, broadcast to all."""
     if world() > 1:
         x = x.contiguous().clone()
         dist.broadcast(x, 0)
