@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -183,11 +183,11 @@ class Probe:
             return module, lambda videos, frames: torch.randn(videos, frames, *tokenizer.grid, D)
         return module, lambda videos, frames: torch.randint(K, (videos, frames, *tokenizer.grid))
 
-    def _learned(self, module: Any, batch: tuple[Sequence, Sequence], training: LoopConfig) -> float:
+    def _learned(self, module: Any, batch: tuple[Any, Any], training: LoopConfig) -> float:
         """Seconds per sample: the loop asks for a batch at the beginning of each step."""
         moments = []
 
-        def batches(step: int) -> tuple[Sequence, Sequence]:
+        def batches(step: int) -> tuple[Any, Any]:
             if self.device == "cuda":
                 torch.cuda.synchronize()
             moments.append(self.now())
