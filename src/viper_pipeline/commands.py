@@ -216,6 +216,26 @@ def import_(kind: str, path: str, suite: str, task: str, out: str) -> None:
     click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec))
 
 
+@cli.command(name="import-checkpoint")
+@click.argument("kind", type=click.Choice(["vqgan", "videogpt", "reward"]))
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--vqgan", type=click.Path(path_type=Path), help="Folder of the VQ-GAN. Default: beside PATH.")
+@click.option("--suite", help="Whose tasks these are. Default: the first word of PATH's name, such as dmc.")
+@click.option("--mode", type=click.Choice(["joint", "conditional"]), default="joint", show_default=True)
+@click.option("--action-repeat", type=click.IntRange(1), help="Of its videos. Default: the suite's.")
+def import_checkpoint(
+    kind: str, path: Path, out: Path, vqgan: Path | None, suite: str | None, mode: str, action_repeat: int | None
+) -> None:
+    """Convert a checkpoint of VIPER's authors (flax) at PATH to the new folder OUT.
+
+    KIND vqgan and videogpt write a model's folder; reward writes both, and what `load_reward` needs beside them.
+    """
+    from viper_pipeline.rewards.released import Choices, import_checkpoint
+
+    click.echo(import_checkpoint(kind, path, out, Choices(vqgan, suite, mode, action_repeat)))
+
+
 @cli.command(name="check")
 @click.argument("file", type=click.Path())
 def check_file(file: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viper_pipeline.core.config import Config
+from viper_pipeline.training.initialization import initialize_as_flax
 
 
 class DiscriminatorConfig(Config):
@@ -96,6 +97,13 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(0.01),
             nn.Linear(config.max_width, 1),
         )
+
+    def initialize_as_reference(self) -> None:
+        """Weights as the reference code draws them: in the blocks small ones, elsewhere flax's."""
+        initialize_as_flax(self)
+        for layer in self.blocks.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.normal_(layer.weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, H) in [-1, 1] -> (B,)."""

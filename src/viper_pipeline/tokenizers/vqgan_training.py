@@ -23,6 +23,7 @@ from viper_pipeline.tokenizers.perceptual import VGG, PerceptualConfig
 from viper_pipeline.tokenizers.quality import Foreground
 from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANArchitecture
 from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.initialization import initialize_as_flax
 
 
 class VQGANConfig(VQGANArchitecture, TokenizerConfig):
@@ -31,6 +32,11 @@ class VQGANConfig(VQGANArchitecture, TokenizerConfig):
     kind: Literal["vqgan"] = "vqgan"
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     perceptual: PerceptualConfig = PerceptualConfig()
+    init: Literal["torch", "reference"] = Field(
+        "torch",
+        description="weights before training: PyTorch's, or as the reference code's, of variance 1 / inputs "
+        "(architecture paper)",
+    )
     foreground_weight: float = Field(
         0.0,
         ge=0,
@@ -41,6 +47,12 @@ class VQGANConfig(VQGANArchitecture, TokenizerConfig):
         description="what the weighted error is a mean of. batch: of all pixels, so that tasks in which everything "
         "moves leave little weight to others; frame: of the pixels of each frame, then of the frames",
     )
+
+    @model_validator(mode="after")
+    def _reference_has_one_architecture(self) -> VQGANConfig:
+        if self.init == "reference" and self.architecture != "paper":
+            raise ValueError(f"init reference is that of architecture paper: architecture {self.architecture} has none")
+        return self
 
     @model_validator(mode="after")
     def _averaged_once(self) -> VQGANConfig:
@@ -72,6 +84,9 @@ class VQGANTraining(VQGAN):
         Raises BadParams where sizes do not fit, BadData for wrong backgrounds or perceptual weights.
         """
         super().__init__(config, tasks, size)
+        if config.init == "reference":
+            initialize_as_flax(self.encoder)
+            initialize_as_flax(self.decoder)
         self.foreground = Foreground(self._checked(backgrounds)) if backgrounds is not None else None
         self.discriminator = self.perceptual = None
         self._fake: tuple[Tensor, Tensor] | None = None
@@ -81,6 +96,8 @@ class VQGANTraining(VQGAN):
             if size < 8 or size & (size - 1):
                 raise BadParams(f"tokenizer: the discriminator wants frames of 8, 16, 32, ... pixels, not {size}")
             self.discriminator = Discriminator(config.discriminator, size)
+            if config.init == "reference":
+                self.discriminator.initialize_as_reference()
             self.register_buffer("discriminator_updates", torch.zeros((), dtype=torch.int64))
         if config.perceptual.kind == "vgg" and config.perceptual.weight:
             assert config.perceptual.weights is not None

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from viper_pipeline.training.initialization import initialize_as_flax, lecun_normal
+
 
 class ConditionalNorm(nn.Module):
     """Layer normalization with one gain and one bias vector per condition id."""
@@ -23,6 +25,18 @@ class ConditionalNorm(nn.Module):
         """x (B, L, D), condition ids (B,) -> (B, L, D)."""
         x = F.layer_norm(x, (self.width,), eps=1e-6)
         return torch.addcmul(self.bias[condition].unsqueeze(1), x, 1 + self.gain[condition].unsqueeze(1))
+
+
+def initialize_as_reference(model: nn.Module) -> None:
+    """Give a new transformer the weights that the reference code would draw; tables of positions are left alone.
+
+    There a task's gains and biases are a linear layer of its one-hot code, and begin as such.
+    """
+    initialize_as_flax(model)
+    for module in model.modules():
+        if isinstance(module, ConditionalNorm):
+            for table in (module.gain, module.bias):
+                lecun_normal(table, len(table))
 
 
 class Cache:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from viper_pipeline.video_models.base import CodeModel, VideoModelConfig
-from viper_pipeline.video_models.transformer import Block, Cache, ConditionalNorm
+from viper_pipeline.video_models.transformer import Block, Cache, ConditionalNorm, initialize_as_reference
 
 
 class VideoGPTConfig(VideoModelConfig):
@@ -23,6 +23,11 @@ class VideoGPTConfig(VideoModelConfig):
     heads: int = Field(8, gt=0, description="attention heads")
     layers: int = Field(8, gt=0, description="blocks")
     dropout: float = Field(0.0, ge=0, lt=1, description="paper 0; the reference's DMC configuration 0.1")
+    init: Literal["torch", "reference"] = Field(
+        "torch",
+        description="weights before training. torch: PyTorch's, zeros in the head and no difference between tasks; "
+        "reference: the reference code's, of variance 1 / inputs, so that tasks differ from the first step",
+    )
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> VideoGPTConfig:
@@ -45,8 +50,8 @@ class VideoGPT(CodeModel):
         K, E = codebook.shape
         self.embed = nn.Linear(E, D)
         self.start = nn.Parameter(0.02 * torch.randn(D))
-        # one table per axis, concatenated: time gets the remainder when D is not a multiple of 3
-        sizes = (D - 2 * (D // 3), D // 3, D // 3)
+        # one table per axis, concatenated; where D is not a multiple of 3, the first ones are one wider
+        sizes = [D // 3 + (axis < D % 3) for axis in range(3)]
         self.positions = nn.ParameterList(
             [
                 nn.Parameter(0.02 * torch.randn(length, size))
@@ -62,6 +67,9 @@ class VideoGPT(CodeModel):
         self.head = nn.Linear(D, K)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        if config.init == "reference":
+            initialize_as_reference(self)
+        self.register_load_state_dict_pre_hook(_fit_positions)
 
     def loss(self, batch: tuple[Tensor, Tensor], part: str = "model") -> tuple[Tensor, dict[str, Tensor]]:
         """Mean nats per code of clips (B, window, h, w)."""
@@ -136,3 +144,16 @@ class VideoGPT(CodeModel):
                 else x
             )
         return torch.cat(drawn, 1).view(-1, *self.grid)
+
+
+def _fit_positions(model: VideoGPT, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Before weights are loaded: take over the widths of their position tables, if these add up.
+
+    Earlier versions gave the table of times all that D // 3 leaves over; for D = 3 n + 2 that is another split.
+    """
+    saved = [state.get(f"{prefix}positions.{axis}") for axis in range(len(model.positions))]
+    if any(table is None or table.ndim != 2 for table in saved):
+        return
+    if sum(table.shape[1] for table in saved) == model.config.width:
+        for ours, table in zip(model.positions, saved, strict=True):
+            ours.data = ours.new_empty(len(ours), table.shape[1])

@@ -17,7 +17,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from viper_pipeline.video_models.base import Scoring
-from viper_pipeline.video_models.transformer import Cache, MaskedBlock, Rotation, masked_blocks
+from viper_pipeline.video_models.transformer import (
+    Cache,
+    MaskedBlock,
+    Rotation,
+    initialize_as_reference,
+    masked_blocks,
+)
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
 
 
@@ -142,6 +148,8 @@ class StreamingVideoGPT(VideoGPT):
         self.blocks = nn.ModuleList(
             MaskedBlock(D, config.heads, config.feedforward, n, config.dropout) for _ in range(config.layers)
         )
+        if config.init == "reference":
+            initialize_as_reference(self)
 
     def _position(self, length: int, begin: int = 0) -> Tensor:
         index = torch.arange(begin, begin + length, device=self.start.device)
