@@ -56,6 +56,7 @@ def main(checkout: str) -> None:
     for name, sizes in VQGANS.items():
         vqgan(name, sizes)
     discriminator("discriminator")
+    beginnings("beginnings")
     released("released")
 
 
@@ -139,6 +140,28 @@ def discriminator(name: str) -> None:
     save(name, {"frames": 4}, shapes, logits=model.apply({"params": params}, real)[:, 0],
          generator=model.loss_G(params, {}, fake)["g_loss"], discriminator=losses["d_loss"],
          penalty=losses["d_grad_penalty"])  # fmt: skip
+
+
+def beginnings(name: str) -> None:
+    """Deviation and greatest size of every new weight of each network, by flax path."""
+    VideoGPT = importlib.import_module("viper_rl.videogpt.models.videogpt").VideoGPT
+    VQGAN = importlib.import_module("viper_rl.videogpt.models.vqgan").VQGAN
+    StyleGANDisc = importlib.import_module("viper_rl.videogpt.models.stylegan_disc").StyleGANDisc
+    transformer = {"embed_dim": 256, "mlp_dim": 512, "num_heads": 8, "num_layers": 2}
+    transformer |= {"dropout": 0.0, "attention_dropout": 0.0}
+    config = settings(seq_len=8, image_size=64, class_cond=True, n_classes=16, transformer=transformer)
+    gpt = VideoGPT(config, settings(latent_shape=lambda size: (8, 8), n_embed=512))
+    tokenizer = VQGAN(**autoencoder({"ch": 32, "ch_mult": [1, 2, 2], "num_res_blocks": 1, "n_embed": 256}))
+    picture, key = jnp.zeros((4, 64, 64, 3)), jax.random.PRNGKey(0)
+    found = {}
+    for kind, tree in {
+        "videogpt": gpt.init(key, jnp.zeros((1, 8, 8, 8, 64)), label=np.array([0])),
+        "vqgan": tokenizer.init(key, picture),
+        "discriminator": StyleGANDisc(32, 512, 4, 1, 1e8).init(key, picture),
+    }.items():
+        for path, value in drawn.flattened(tree["params"]).items():
+            found[f"{kind}/{path}"] = [float(jnp.std(value)), float(jnp.abs(value).max()), value.size]
+    (OUT / f"{name}.json").write_text(json.dumps(found, indent=0) + "\n")
 
 
 def released(name: str) -> None:
