@@ -121,8 +121,8 @@ def test_demonstrations_of_every_python_3_come_in_as_records(tmp_path, protocol,
     assert type(demo) is Demo and len(demo.state["_observations"]) == 3
     for t, moment in enumerate(demo.state["_observations"]):
         assert type(moment) is Observation and moment.state["gripper_open"] == 1
-        assert type(moment.state["joint_positions"]) is Array and type(moment.state["one"]) is Array, t
-    assert type(demo.state["random_seed"][1]) is Array
+        assert isinstance(moment.state["joint_positions"], Array) and isinstance(moment.state["one"], Array), t
+    assert isinstance(demo.state["random_seed"][1], Array)
 
 
 def test_plain_values_come_in_as_they_are(tmp_path):

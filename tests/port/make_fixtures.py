@@ -188,9 +188,12 @@ def released(name: str) -> None:
         shapes = shapes_of(vqgan, jnp.zeros((1, 32, 32, 3)))
         tx, _ = utils.get_optimizer(settings(**common))
         state = utils.TrainStateVQ.create(
-            vqgan_params=drawn.nested(drawn.weights(shapes)), disc_params={"Dense_0": {"bias": np.zeros(3, np.float32)}},
-            disc_model_state={}, lpips_variables={}, tx=tx,
-        )  # fmt: skip
+            vqgan_params=drawn.nested(drawn.weights(shapes)),
+            disc_params={"Dense_0": {"bias": np.zeros(3, np.float32)}},
+            disc_model_state={},
+            lpips_variables={},
+            tx=tx,
+        )
         checkpoints.save_checkpoint(str(tokenizer / "checkpoints"), state, 30, keep=1, overwrite=True)
 
         transformer = {"embed_dim": 32, "num_heads": 4, "num_layers": 2, "mlp_dim": 64}

@@ -120,7 +120,9 @@ def _fitting(folder: Path, make: Any) -> Any:
 def _part(tree: Mapping[str, Any], file: Path, name: str) -> Mapping[str, Any]:
     part = tree.get(name)
     if not isinstance(part, dict):
-        raise BadData(f"{file}: holds no {name} (but {', '.join(sorted(tree)) or 'nothing'}); is this the right folder?")
+        raise BadData(
+            f"{file}: holds no {name} (but {', '.join(sorted(tree)) or 'nothing'}); is this the right folder?"
+        )
     return part
 
 
@@ -155,7 +157,9 @@ def _masks(file: Path, size: int) -> dict[str, np.ndarray]:
         except ValueError:
             raise BadData(f"{file}: the mask of {task} has shape {mask.shape}, not ({size}, {size}, 3)") from None
         if seen.max() > 1 or (seen != seen[..., :1]).any():
-            raise BadData(f"{file}: the mask of {task} does more than hide pixels: it must be 0 or 1, alike in all colors")
+            raise BadData(
+                f"{file}: the mask of {task} does more than hide pixels: it must be 0 or 1, alike in all colors"
+            )
         masks[str(task)] = seen[..., 0] == 0
     return masks
 
