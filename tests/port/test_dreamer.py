@@ -15,8 +15,8 @@ from viper_pipeline.agents.dreamer.world_model import RSSM
 from viper_pipeline.agents.replay import Sequences
 
 CONFIG = DreamerConfig(
-    pixels=32, depth=8, deter=128, stoch=8, classes=8, units=128, layers=1, batch_size=8, batch_length=16,
-    model_rate=1e-3, policy_rate=3e-4, picture_scale=8.0, horizon=10, gamma=0.98, entropy=1e-3, slow_every=1,
+    pixels=32, depth=8, deter=128, stoch=8, classes=8, hidden=128, layers=1, batch_size=8, batch_length=16,
+    model_rate=1e-3, policy_rate=3e-4, image_loss_scale=8.0, horizon=10, gamma=0.98, entropy=1e-3, slow_every=1,
     slow_step=0.02,
 )  # fmt: skip
 SAME = {
@@ -36,7 +36,7 @@ def test_three_updates_give_a_peers_losses_gradients_and_percentiles(monkeypatch
 
     norms, clip = [], torch.nn.utils.clip_grad_norm_
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda w, most: norms.append(float(clip(w, most))))
-    monkeypatch.setattr(RSSM, "drawn", RSSM.likeliest)
+    monkeypatch.setattr(RSSM, "sample", RSSM.mode)
     worst = {}
     for i in range(3):
         batch = {k.removeprefix(f"batch{i}/"): kept[k] for k in kept.files if k.startswith(f"batch{i}/")}
@@ -44,7 +44,12 @@ def test_three_updates_give_a_peers_losses_gradients_and_percentiles(monkeypatch
         noise = iter(torch.from_numpy(kept["noise"]))
         with monkeypatch.context() as patch:
             patch.setattr(torch, "randn", lambda *shape, left=noise, **_: next(left))
-            metrics = agent.update(Sequences(**batch, windows=np.zeros((0,))))
+            metrics = agent.update(
+                Sequences(
+                    frames=batch["frames"], actions=batch["actions"], reward=batch["reward"],
+                    is_terminal=batch["terminal"], is_first=batch["first"], windows=np.zeros((0,)),
+                )
+            )  # fmt: skip
         found = {name: (float(metrics[name]), float(peer[theirs])) for name, theirs in SAME.items()}
         found |= {f"gradient norm {n}": pair for n, *pair in zip("mac", norms, peer["gradient_norms"], strict=True)}
         low, high = agent.behaviour.critics["reward"].percentiles.tolist()

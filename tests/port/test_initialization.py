@@ -9,14 +9,14 @@ import torch
 from tests.port.fixtures import FOLDER, TRAINING
 from viper_pipeline.tokenizers.discriminator import Discriminator, DiscriminatorConfig
 from viper_pipeline.tokenizers.released import vqgan
-from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANConfig
+from viper_pipeline.tokenizers.vqgan_training import VQGANConfig, VQGANTraining
 from viper_pipeline.video_models.released import videogpt
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
-from viper_pipeline.video_models.videogpt_streaming import BandedGPT, BandedGPTConfig
+from viper_pipeline.video_models.videogpt_streaming import StreamingVideoGPT, StreamingVideoGPTConfig
 
 CODEBOOK, GRID, TASKS = torch.zeros(512, 64), (8, 8), [f"t{i}" for i in range(16)]
 GPT = {"window": 8, "width": 256, "feedforward": 512, "heads": 8, "layers": 2, "training": TRAINING}
-VQ = {"channels": 32, "multipliers": (1, 2, 2), "quantiser": {"size": 256}, "training": TRAINING}
+VQ = {"channels": 32, "multipliers": (1, 2, 2), "quantizer": {"size": 256}, "training": TRAINING}
 """Sizes of the fixture's models."""
 
 
@@ -52,10 +52,10 @@ def alike(value, theirs, name):
         assert float(value.abs().max()) < 2.4 * deviation, name
 
 
-def compare(model, filled, numbered, kind):
-    """Every parameter of `model` beside the originals that `filled`, the same network, says it is made of."""
+def compare(parameters, filled, numbered, kind):
+    """Every parameter beside the originals that `filled`, the same network, says it is made of."""
     found, seen = beginnings(kind), set()
-    for name, value in model.named_parameters():
+    for name, value in parameters.items():
         for theirs in numbered.of(filled[name]):
             alike(value.detach(), found[theirs], name)
             seen.add(theirs)
@@ -66,16 +66,17 @@ def test_video_model_begins_as_the_originals():
     torch.manual_seed(0)
     config, numbered = VideoGPTConfig(**GPT, init="reference"), Numbered()
     filled = videogpt(config, numbered, CODEBOOK, GRID, {t: i for i, t in enumerate(TASKS)}, len(TASKS)).state_dict()
-    compare(VideoGPT(config, CODEBOOK, GRID, TASKS), filled, numbered, "videogpt")
+    compare(dict(VideoGPT(config, CODEBOOK, GRID, TASKS).named_parameters()), filled, numbered, "videogpt")
 
 
 def test_tokenizer_begins_as_the_originals():
     torch.manual_seed(0)
     config, numbered = VQGANConfig(**VQ, init="reference"), Numbered()
     filled = vqgan(config, numbered, (), 64).state_dict()
-    model = VQGAN(config, (), 64, trainable=False)
-    compare(model, filled, numbered, "vqgan")
-    assert len(model.codebook) == 256
+    model = VQGANTraining(config, (), 64)
+    seen = {name: value for name, value in model.named_parameters() if not name.startswith("discriminator.")}
+    compare(seen, filled, numbered, "vqgan")
+    assert float(model.discriminator.blocks[0].first.weight.detach().std()) == pytest.approx(0.01, rel=0.05)
 
 
 def test_discriminator_begins_as_the_originals():
@@ -99,11 +100,16 @@ def test_discriminator_begins_as_the_originals():
     assert len(found) == 2 * len(pairs)
 
 
-def test_without_the_option_weights_are_those_of_before():
-    """Nothing is drawn anew, so every recipe that does not name it keeps its results."""
-    for kind, config in ((VideoGPT, VideoGPTConfig(**GPT)), (BandedGPT, BandedGPTConfig(**GPT | {"context": 3}))):
+def test_the_option_is_off_by_default_and_holds_for_the_streaming_model_too():
+    streaming = StreamingVideoGPTConfig(**GPT | {"context": 3})
+    for kind, config in ((VideoGPT, VideoGPTConfig(**GPT)), (StreamingVideoGPT, streaming)):
         model = kind(config, CODEBOOK, GRID, TASKS)
         assert config.init == "torch" and not model.norm.gain.any() and not model.head.weight.any()
         again = kind(config.model_copy(update={"init": "reference"}), CODEBOOK, GRID, TASKS)
         for name, value in again.named_parameters():
             assert value.any() == (not name.endswith("bias") or "norm" in name), name
+
+
+def test_light_tokenizers_have_no_reference():
+    with pytest.raises(ValueError, match="architecture light has none"):
+        VQGANConfig(**VQ, architecture="light", init="reference")

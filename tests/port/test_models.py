@@ -76,7 +76,7 @@ def test_vqgan_encodes_quantizes_and_decodes_as_the_original(name):
     near = [gap(found.permute(0, 2, 3, 1), kept[key]) for found, key in ((hidden, "hidden"), (again, "reconstruction"))]
     found = {"vq_loss": loss, "perplexity": metrics["perplexity"], "l1": (x - again).abs().mean()}
     print(f"{name}: encoder {near[0][0]:.1e} of {near[0][1]:.1f}, reconstruction {near[1][0]:.1e} of {near[1][1]:.1f}")
-    for key, value in found.items():
+    for key, value in ((k, v.detach()) for k, v in found.items()):
         print(f"  {key} {float(value):.7g}, theirs {float(kept[key]):.7g}")
         assert float(value) == pytest.approx(float(kept[key]), rel=2e-6)
     assert np.array_equal(codes.numpy(), kept["codes"])
@@ -119,6 +119,6 @@ def test_discriminator_its_losses_and_its_penalty_are_the_originals():
     }
     print("logits", gap(logits, kept["logits"]))
     assert gap(logits, kept["logits"])[0] < 1e-6
-    for key, value in found.items():
+    for key, value in ((k, v.detach()) for k, v in found.items()):
         print(f"  {key} {float(value):.7g}, theirs {float(kept[key]):.7g}")
         assert float(value) == pytest.approx(float(kept[key]), rel=2e-5)

@@ -1,8 +1,8 @@
 """Pickles of somebody else, read as plain records: no name in them is ever imported, and nothing is called.
 
-A pickle is a program. RLBench keeps a demonstration's low-dimensional half in one, VIPER's authors keep settings, classes
-and masks of their models in three, and both read them with `pickle.load`. Here the few names that such a file needs stand
-for records that only keep what they are given; others are refused.
+A pickle is a program. RLBench keeps a demonstration's low-dimensional half in one, VIPER's authors keep settings,
+classes and masks of their models in three, and both read them with `pickle.load`. Here the few names that such a file
+needs stand for records that only keep what they are given; others are refused.
 """
 
 from __future__ import annotations
