@@ -152,8 +152,7 @@ def _fit_positions(model: VideoGPT, state: dict[str, Any], prefix: str, *_: obje
     Earlier versions gave the table of times all that D // 3 leaves over; for D = 3 n + 2 that is another split.
     """
     saved = [state.get(f"{prefix}positions.{axis}") for axis in range(len(model.positions))]
-    if any(table is None or table.ndim != 2 for table in saved):
-        return
-    if sum(table.shape[1] for table in saved) == model.config.width:
-        for ours, table in zip(model.positions, saved, strict=True):
-            ours.data = ours.new_empty(len(ours), table.shape[1])
+    widths = [table.shape[1] for table in saved if table is not None and table.ndim == 2]
+    if len(widths) == len(saved) and sum(widths) == model.config.width:
+        for table, width in zip(model.positions, widths, strict=True):
+            table.data = table.new_empty(len(table), width)
