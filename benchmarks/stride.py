@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from viper_pipeline.graph.machine import machine
+from viper_pipeline.dvc_bridge.usage import machine
 from viper_pipeline.reporting.metrics import auroc
 from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.rewards.evaluation import unpack

@@ -29,8 +29,8 @@ def dvc() -> None:
 @dvc.command()
 def sync() -> None:
     """Write the dvc.yaml files."""
-    from viper_pipeline.graph.project import project_root
-    from viper_pipeline.graph.sync import sync
+    from viper_pipeline.dvc_bridge.dvc_yaml import sync
+    from viper_pipeline.dvc_bridge.project import project_root
 
     for line in sync(project_root()):
         click.echo(line)
@@ -39,13 +39,22 @@ def sync() -> None:
 @dvc.command()
 def check() -> None:
     """Fail if a dvc.yaml differs from the pipelines."""
-    from viper_pipeline.graph import sync
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.dvc_yaml import check
+    from viper_pipeline.dvc_bridge.project import project_root
 
-    if text := sync.check(project_root()):
+    if text := check(project_root()):
         click.echo(text, nl=False)
         click.echo("run `viper dvc sync`", err=True)
         sys.exit(1)
+
+
+@dvc.command()
+def code() -> None:
+    """Write code.yaml: a digest of the code of each stage (the command that DVC runs first)."""
+    from viper_pipeline.dvc_bridge.code_yaml import write_code
+    from viper_pipeline.dvc_bridge.project import project_root
+
+    write_code(project_root())
 
 
 @cli.group()
@@ -78,7 +87,7 @@ def train_agent(
     suite: str, task: str, method: str, agent: str | None, seed: int | None, out: Path | None, overrides: tuple[str]
 ) -> None:
     """Train one agent in this process, without Kedro and DVC: for a debugger."""
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.tools.single_run import first_of, run_single
 
     root = project_root()
@@ -93,7 +102,7 @@ def train_agent(
 @OVERRIDES
 def train_tokenizer(suite: str, out: Path | None, overrides: tuple[str]) -> None:
     """Train a suite's tokenizer in this process, without Kedro and DVC: for a debugger."""
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.tools.single_run import run_single
 
     click.echo(run_single(project_root(), suite, "train_tokenizer", "all", overrides, out))
@@ -106,7 +115,7 @@ def train_tokenizer(suite: str, out: Path | None, overrides: tuple[str]) -> None
 @OVERRIDES
 def train_video_model(suite: str, model: str, out: Path | None, overrides: tuple[str]) -> None:
     """Train one video model in this process, without Kedro and DVC: for a debugger."""
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.tools.single_run import run_single
 
     click.echo(run_single(project_root(), suite, "train_video_model", model, overrides, out))
@@ -117,7 +126,7 @@ def train_video_model(suite: str, model: str, out: Path | None, overrides: tuple
 @click.option("--force", is_flag=True, help="Also if params.yaml has edits, which are lost.")
 def profile(name: str | None, force: bool) -> None:
     """Write params.yaml for the profile NAME and say what changed; without NAME, list the profiles."""
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.pipelines.profiles import names, read_profile, write_params
 
     root = project_root()
@@ -136,8 +145,8 @@ def profile(name: str | None, force: bool) -> None:
 @click.argument("nodes", metavar="NODE[,NODE]")
 def stage(pipeline: str, nodes: str) -> None:
     """Run a node of a pipeline (the command that DVC runs)."""
-    from viper_pipeline.graph.project import project_root
-    from viper_pipeline.graph.stage import run_stage
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.dvc_bridge.run_stage import run_stage
 
     run_stage(project_root(), pipeline, nodes.split(","))
 
@@ -150,20 +159,19 @@ def stage(pipeline: str, nodes: str) -> None:
     type=click.IntRange(1),
     help="Stages side by side. Default: cores, here or of the Ray cluster; 100 jobs of SLURM.",
 )
-@click.option("--engine", type=click.Choice(["local", "ray", "slurm"]), default="local", help="Where stages run.")
+@click.option("--executor", type=click.Choice(["local", "ray", "slurm"]), default="local", help="Where stages run.")
 @click.option("--address", help="Ray: the cluster. SLURM: submitit's executor; `local` does without SLURM.")
-def run(targets: tuple[str, ...], jobs: int | None, engine: str, address: str | None) -> None:
+def run(targets: tuple[str, ...], jobs: int | None, executor: str, address: str | None) -> None:
     """Run stale stages side by side, with the same result as `dvc repro`.
 
     TARGETS are DVC's: a dvc.yaml, or a stage such as pipelines/dmc/dvc.yaml:train_tokenizer. Default: all stages.
     """
-    from viper_pipeline.graph.engines import make_engine
-    from viper_pipeline.graph.project import project_root
-    from viper_pipeline.graph.run import run
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.dvc_bridge.scheduler import make_executor, run
 
     os.chdir(project_root())
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    sys.exit(run(Path.cwd(), make_engine(engine, Path.cwd(), jobs, address), targets))
+    sys.exit(run(Path.cwd(), make_executor(executor, Path.cwd(), jobs, address), targets))
 
 
 @cli.command()
@@ -174,7 +182,7 @@ def run(targets: tuple[str, ...], jobs: int | None, engine: str, address: str | 
 )
 def cost(profile: str | None, on: str | None, keep: str | None) -> None:
     """Say what a profile costs: hours, memory and disk, from a few timed steps of each kind of stage."""
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.tools.cost import cost_command
 
     cost_command(project_root(), profile, on, keep, click.echo)
@@ -187,14 +195,15 @@ def cost(profile: str | None, on: str | None, keep: str | None) -> None:
 def lineage(artifact: str, form: str | None) -> None:
     """Print the chain from ARTIFACT back to its sources."""
     from viper_pipeline.core.errors import BadParams
-    from viper_pipeline.graph.lineage import as_mermaid, as_text, trace
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.lineage import as_mermaid, as_text, trace
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.pipeline_registry import PROJECT
 
     try:
         root = project_root()
     except BadParams:
         root = Path.cwd()
-    traced = trace(Path(artifact), root)
+    traced = trace(Path(artifact), root, PROJECT.readers)
     forms = {None: as_text, "mermaid": as_mermaid, "json": lambda t: json.dumps(t, indent=1) + "\n"}
     click.echo(forms[form](traced), nl=False)
 
@@ -208,8 +217,8 @@ def lineage(artifact: str, form: str | None) -> None:
 def import_(kind: str, path: str, suite: str, task: str, out: str) -> None:
     """Convert videos at PATH (KIND: npz, video, rlbench, episodes) to an episodes file."""
     from viper_pipeline.data.importers import import_videos
+    from viper_pipeline.dvc_bridge.project import project_root, read_params
     from viper_pipeline.envs import SUITES
-    from viper_pipeline.graph.project import project_root, read_params
 
     frames = read_params(project_root() / "params.yaml")["suites"].get(suite, {}).get("frames", {})
     spec = SUITES.get(suite)().frame_spec(task, frames)
@@ -250,7 +259,7 @@ def check_file(file: str) -> None:
 @click.argument("out", type=click.Path())
 def export_reward(reward: str, out: str) -> None:
     """Copy REWARD (data/rewards/SUITE/MODEL) and its models to the new folder OUT, with a card."""
-    from viper_pipeline.graph.recorded import recorded_by
+    from viper_pipeline.dvc_bridge.status import recorded_by
     from viper_pipeline.reporting.export import export_reward
 
     click.echo(export_reward(Path(reward), Path(out), recorded_by(Path(reward))))
@@ -279,7 +288,7 @@ def score(videos: tuple[str, ...], model: str, task: str | None, as_json: bool, 
 @click.option("--draw", type=click.Path(path_type=Path), metavar="FOLDER", help="Draw them from what there is now.")
 def figures(suite: str | None, draw: Path | None) -> None:
     """List the paper's figures and tables: complete, partial, missing or stale."""
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.pipelines.report.commands import figures_command
 
     figures_command(project_root(), suite, draw)
@@ -288,7 +297,7 @@ def figures(suite: str | None, draw: Path | None) -> None:
 @cli.command()
 def keep() -> None:
     """Write the results of every finished run, without weights, to reports/runs: for Git, and for others' reports."""
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.pipelines.report.commands import keep_command
 
     for path in keep_command(project_root()):
@@ -300,7 +309,7 @@ def keep() -> None:
 def card(artifact: Path) -> None:
     """Print the card of a dataset or a model: what it is, how good, where from, and what it is not for."""
     from viper_pipeline.core.errors import BadParams
-    from viper_pipeline.graph.project import project_root
+    from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.pipelines.report.commands import card_command
 
     try:

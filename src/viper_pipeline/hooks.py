@@ -1,4 +1,4 @@
-"""What happens around every node: its recipe is set, its scratch folder locked, its cost noted.
+"""What happens around every node: its provenance, its private folder, its cost.
 
 Kept light, since every start of Kedro pays for it. The same under `viper stage` (DVC) and `kedro run`.
 """
@@ -7,34 +7,49 @@ from __future__ import annotations
 
 import json
 import resource
-import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
 from viper_pipeline.core.errors import BadParams
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+    from viper_pipeline.dvc_bridge.provenance import Provenance
+    from viper_pipeline.dvc_bridge.usage import GpuMonitor
+
+
+@dataclass
+class Running:
+    """A node at work."""
+
+    provenance: Provenance
+    lock: FileLock
+    unsaved: set[str]
+    begun: float
+    monitor: GpuMonitor
+
 
 class ProjectHooks:
-    """A node begins with the first dataset that it loads, since its scratch folder is one of them."""
+    """A node begins when its inputs are loaded, and ends when its last output is saved."""
 
     def __init__(self) -> None:
-        self.here = threading.local()  # kedro's ThreadRunner: one node a thread
+        self.running: dict[str, Running] = {}  # by node; kedro's ThreadRunner has several at a time
 
     @hook_impl
     def after_catalog_created(self, catalog: Any) -> None:
-        """Put in the files and folders of videos that params.yaml names."""
+        """Put in the files and folders that params.yaml names."""
         from kedro.io import AbstractDataset
 
-        from viper_pipeline.graph.code import Code
-        from viper_pipeline.graph.project import project_root, read_params, registry
+        from viper_pipeline.dvc_bridge.project import project_of, project_root, read_params
 
         self.catalog, self.root = catalog, project_root()
-        self.registry = registry(self.root)
-        self.code = Code.of(self.root)
-        for name, path in self.registry.sources(read_params(self.root / "params.yaml")).items():
+        self.project = project_of(self.root)
+        for name, path in self.project.sources(read_params(self.root / "params.yaml")).items():
             entry = catalog.config_resolver.resolve_pattern(name)
             catalog[name] = AbstractDataset.from_config(name, {**entry, "filepath": str(self.root / path)})
 
@@ -46,74 +61,92 @@ class ProjectHooks:
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Any) -> None:
-        """The first dataset of a node: begin."""
-        if getattr(self.here, "node", None) != node.name:
-            self._begin(node)
+        """Say which file is missing, and who makes it."""
+        from viper_pipeline.dvc_bridge.provenance import check_input
+
+        if path := self._path(dataset_name):
+            check_input(node.name, path, self.root)
+
+    @hook_impl
+    def before_node_run(self, node: Any) -> dict[str, Any]:
+        """Begin. Returns the inputs that only a running node has: its private folder, and its provenance."""
+        from viper_pipeline.dvc_bridge.provenance import make_provenance
+        from viper_pipeline.dvc_bridge.usage import GpuMonitor
+
+        names = {name.removeprefix("params:") for name in node.inputs if name.startswith("params:")}
+        names -= set(self.project.neutral)
+        params = {name: self.catalog.load(f"params:{name}") for name in sorted(names)}
+        provenance = make_provenance(
+            node.name,
+            params,
+            [path for name in node.inputs if (path := self._path(name))],
+            [path for name in node.outputs if (path := self._path(name))],
+            self._code(node),
+            self.root,
+            self.project.libraries,
+            self.project.readers,
+        )
+        begun, monitor = time.monotonic(), GpuMonitor()
+        self.running[node.name] = Running(provenance, provenance.lock(), set(node.outputs), begun, monitor)
+        own = {"scratch": provenance.scratch, "provenance": provenance}
+        return {name: own[kind] for name in node.inputs if (kind := self._kind(name)) in own}
+
+    @hook_impl
+    def before_dataset_saved(self, dataset_name: str, node: Any) -> None:
+        """Tell an output where it comes from, if it wants to know: it has an attribute `provenance`."""
+        if hasattr(entry := self.catalog.get(dataset_name), "provenance"):
+            entry.provenance = self.running[node.name].provenance
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Any) -> None:
-        """The last dataset of a node: end."""
-        self.here.unsaved.discard(dataset_name)
-        if not self.here.unsaved:
-            self._end(node)
+        """The last output of a node: end."""
+        running = self.running[node.name]
+        running.unsaved.discard(dataset_name)
+        if not running.unsaved:
+            self._end(self.running.pop(node.name))
 
     @hook_impl
     def on_node_error(self, node: Any) -> None:
         """The checkpoints stay, for the next try."""
-        self.here.lock.release()
-        self.here.busy.stop()
-        self._clear()
+        if running := self.running.pop(node.name, None):
+            running.lock.release()
+            running.monitor.stop()
 
-    def _begin(self, node: Any) -> None:
-        from viper_pipeline.graph.busy import Busy
-        from viper_pipeline.graph.code import code_files
-        from viper_pipeline.graph.project import neutral_params
-        from viper_pipeline.graph.recipe import make_recipe, set_current
-
-        names = {name.removeprefix("params:") for name in node.inputs if name.startswith("params:")}
-        names -= neutral_params(self.registry)
-        params = {name: self.catalog.load(f"params:{name}") for name in sorted(names)}
-        data = [name for name in node.inputs if not name.startswith("params:")]
-        recipe = make_recipe(
-            node.name,
-            params,
-            [path for name in data if (path := self._path(name))],
-            [path for name in node.outputs if (path := self._path(name))],
-            code_files(self.code, node.func, self.registry.PLUGS, lambda value: [str(value)]),
-            self.root,
-        )
-        self.here.lock, self.here.recipe = recipe.lock(), recipe
-        self.here.node, self.here.unsaved, self.here.begun = node.name, set(node.outputs), time.monotonic()
-        self.here.busy = Busy()
-        set_current(recipe)
-
-    def _end(self, node: Any) -> None:
+    def _end(self, running: Running) -> None:
         from viper_pipeline.core.files import atomic_write
-        from viper_pipeline.graph.machine import machine
+        from viper_pipeline.dvc_bridge.usage import machine
 
-        self.here.recipe.forget(self.here.lock)
+        running.provenance.remove_scratch(running.lock)
         kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         cost = {
-            "seconds": round(time.monotonic() - self.here.begun, 1),
+            "seconds": round(time.monotonic() - running.begun, 1),
             "peak_rss_mb": round(kilobytes / 1024),
             "machine": machine(),
         }
-        if (percent := self.here.busy.stop()) is not None:
+        if (percent := running.monitor.stop()) is not None:
             cost["gpu_percent"] = percent
-        atomic_write(self.root / ".viper" / "costs" / f"{node.name}.json", json.dumps(cost).encode())
-        self._clear()
+        path = self.root / ".viper" / "costs" / f"{running.provenance.node}.json"
+        atomic_write(path, json.dumps(cost).encode())
 
-    def _clear(self) -> None:
-        from viper_pipeline.graph.recipe import set_current
+    def _code(self, node: Any) -> str:
+        from viper_pipeline.dvc_bridge.code_yaml import digest_of
+        from viper_pipeline.dvc_bridge.templates import bound_values
 
-        self.here.node = None
-        set_current(None)
+        group, name, _ = node.name.split(".", 2)
+        return digest_of(self.root, self.project, group, name, bound_values(node.func))
+
+    def _kind(self, dataset: str) -> str:
+        if dataset.startswith("params:"):
+            return ""
+        metadata = getattr(self.catalog.get(dataset), "metadata", None) or {}
+        return str(metadata.get("dvc", {}).get("kind", ""))
 
     def _path(self, dataset: str) -> Path | None:
-        """Where a dataset lies; None for a scratch folder, and for what stays in memory."""
-        entry = self.catalog.get(dataset)
-        metadata = getattr(entry, "metadata", None) or {}
-        if metadata.get("dvc", {}).get("kind") == "scratch":
+        """Where a dataset lies; None for parameters, for what only the running node has, and for what is in memory."""
+        from viper_pipeline.dvc_bridge.templates import PRIVATE
+
+        if dataset.startswith("params:") or dataset == "parameters" or self._kind(dataset) in PRIVATE:
             return None
+        entry = self.catalog.get(dataset)
         path = getattr(entry, "path", None) or getattr(entry, "_filepath", None)
         return Path(path) if path else None

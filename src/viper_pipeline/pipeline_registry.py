@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from kedro.pipeline import Pipeline
+from viper_pipeline.dvc_bridge.project import Lookup, Params, Part, Project
 
-from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.data.importers import IMPORTERS
-from viper_pipeline.envs import SUITES
-from viper_pipeline.rewards.base import EXPLORATION, REWARDS
-from viper_pipeline.tokenizers import TOKENIZERS, TRAINABLE_TOKENIZERS
-from viper_pipeline.video_models import VIDEO_MODELS
-
-PLUGS = {
-    "suite": SUITES,
-    "tokenizer_kind": TOKENIZERS,
-    "tokenizer_training": TRAINABLE_TOKENIZERS,
-    "model": VIDEO_MODELS,
-    "agent": AGENTS,
-    "reward": REWARDS,
-    "exploration": EXPLORATION,
-}
-"""Which registry a bound value of a node function is looked up in: a stage depends on the plug's code too."""
-OPEN_PLUGS = {"viper_pipeline.tokenizers": TOKENIZERS, "viper_pipeline.data.importers": IMPORTERS}
-"""Registries whose choice is made at run time: who imports one depends on all that it holds."""
-
-NEUTRAL_PARAMS = {"runtime.workers"}
-"""Parameters that say how a stage runs and change nothing that it makes: no part of its recipe."""
+if TYPE_CHECKING:
+    from kedro.pipeline import Pipeline
 
 
-def build(params: Mapping[str, Any]) -> dict[str, Pipeline]:
+def build(params: Params) -> dict[str, Pipeline]:
     """One pipeline a suite, and `report` over the first one; the others end in a page of their own.
 
     So the first suite needs nothing of the others. A block `ablations` makes a pipeline beside them.
@@ -55,7 +37,7 @@ def build(params: Mapping[str, Any]) -> dict[str, Pipeline]:
     return built | {"report": report.create({first: suites[first]}, seeds)}
 
 
-def sources(params: Mapping[str, Any]) -> dict[str, str]:
+def sources(params: Params) -> dict[str, str]:
     """Dataset name -> the file or folder of videos that params.yaml names for a task."""
     return {
         f"{suite}/{task}/source": dataset["path"]
@@ -64,16 +46,85 @@ def sources(params: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def check(params: Mapping[str, Any]) -> None:
+def check(params: Params) -> None:
     """Raise BadParams with one line a mistake."""
     from viper_pipeline.pipelines.params import validate
 
     validate(params)
 
 
+def symbolic(params: Params, symbol: Callable[[str, str], str]) -> dict[str, Any]:
+    """The parameters with each axis' list replaced by one symbol; `every_task` says that all tasks are meant."""
+    out: dict[str, Any] = copy.deepcopy(dict(params))
+    out["seeds"] = [symbol("all", "seed")]
+    for suite, block in out["suites"].items():
+        task = symbol(suite, "task")
+        block["tasks"], block["every_task"] = [task], [symbol(suite, "everytask")]
+        block["datasets"] = {task: {"path": symbol(suite, "source")}}
+        if block.get("learned_tasks"):
+            block["learned_tasks"], block["every_task"] = [symbol(suite, "learned")], [symbol(suite, "everylearned")]
+        if more := block.get("more_methods"):
+            block["more_methods"] = {method: [symbol(suite, f"only_{method}")] for method in more}
+        for axis, key in (("model", "video_models"), ("agent", "agents")):
+            if key in block:
+                block[key] = [symbol(suite, axis)]
+    for axis, key in (("beta", "betas"), ("rival", "models"), ("context", "contexts"), ("scoring", "scorings")):
+        if out.get("ablations", {}).get(key):
+            out["ablations"][key] = [symbol("all", axis)]
+    return out
+
+
+def read_lineage(path: Path) -> str:
+    """The lineage that a file of episodes carries, as JSON."""
+    from viper_pipeline.data.hdf5 import read_lineage
+
+    return read_lineage(path)
+
+
+PROJECT = Project(
+    build=build,
+    symbolic=symbolic,
+    sources=sources,
+    check=check,
+    axes={
+        "only_*": "suites.{block}.more_methods.{*}",
+        "task": "suites.{block}.tasks",
+        "learned": "suites.{block}.learned_tasks",
+        "model": "suites.{block}.video_models",
+        "agent": "suites.{block}.agents",
+        "seed": "seeds",
+        "beta": "ablations.betas",
+        "rival": "ablations.models",
+        "context": "ablations.contexts",
+        "scoring": "ablations.scorings",
+    },
+    every={"everytask": "task", "everylearned": "learned"},
+    lookups={"source": Lookup("task", "suites.{block}.datasets", "path")},
+    at_root=("report",),
+    parts=(
+        Part("viper_pipeline.envs:SUITES", value="{suite}"),
+        Part("viper_pipeline.video_models:VIDEO_MODELS", value="{model}"),
+        Part("viper_pipeline.agents.base:AGENTS", value="{agent}"),
+        Part("viper_pipeline.tokenizers:TOKENIZERS", value="{tokenizer_kind}"),
+        Part("viper_pipeline.tokenizers:TOKENIZERS", path="suites.{suite}.tokenizer.kind", default="vqgan"),
+        Part("viper_pipeline.tokenizers:TRAINABLE_TOKENIZERS", path="suites.{suite}.tokenizer.kind", default="vqgan"),
+        Part("viper_pipeline.rewards.base:REWARDS", value="{reward}"),
+        Part("viper_pipeline.rewards.base:EXPLORATION", value="{exploration}"),
+        Part("viper_pipeline.rewards.base:EXPLORATION", value="none"),  # what a node does to which none is bound
+        Part("viper_pipeline.data.importers:IMPORTERS", path="suites.{suite}.datasets.{task}.kind"),
+    ),
+    neutral=("runtime.workers",),
+    libraries=(
+        "torch", "numpy", "scipy", "h5py", "pillow", "mujoco", "dm_control", "gymnasium", "stable-baselines3",
+        "ale-py", "robosuite", "rlbench",
+    ),
+    readers={".h5": read_lineage},
+)  # fmt: skip
+
+
 def register_pipelines() -> dict[str, Pipeline]:
     """What Kedro calls."""
-    from viper_pipeline.graph.project import project_root, read_params
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.dvc_bridge.run_stage import registered
 
-    built = build(read_params(project_root() / "params.yaml"))
-    return {"__default__": sum(built.values(), Pipeline([])), **built}
+    return registered(PROJECT, project_root())

@@ -150,7 +150,7 @@ def test_the_page_says_what_was_held_out(made, reward):
     inputs, tokenizer, _, model = made
     shown = {name.replace("__", "__tabletop__"): file for name, file in inputs.items()}
     rewards = {"reward__tabletop__videogpt": reward}
-    metrics, _, _ = aggregate({}, **shown, **rewards)
+    metrics, _, _ = aggregate({}, {}, **shown, **rewards)
     models = {"tokenizer__tabletop": tokenizer, "video_model__tabletop__videogpt": model}
     given = shown | rewards | models | {"settings__tabletop": PARAMS | {"tasks": list(TASKS)}}
     page = write_report(metrics, draw_figures({}, {}, **given), "tiny", {}, {}, **given)

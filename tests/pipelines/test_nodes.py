@@ -32,7 +32,7 @@ from viper_pipeline.pipelines.models.nodes import (
     train_video_model,
 )
 from viper_pipeline.pipelines.report.commands import kept_run
-from viper_pipeline.pipelines.report.nodes import aggregate, costs, draw_figures, write_cards, write_report
+from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
 from viper_pipeline.rewards.viper import load_reward
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import save_directory
@@ -295,8 +295,10 @@ def test_the_report_is_made_of_runs(made):
         f"baselines__dmc__{TASK}": made["baselines"],
         "reward__dmc__videogpt": made["reward"],
     }
-    metrics, headline, curves = aggregate({}, **runs, **files)
+    costs = {node: {"seconds": 1} for node in ("dmc.train_oracle.a", "atari.train_oracle.a", "report.aggregate.all")}
+    metrics, headline, curves = aggregate({}, costs, **runs, **files)
     json.dumps(metrics)
+    assert set(metrics["costs"]) == {"dmc.train_oracle.a"}  # a page counts what its own suites' stages cost
     table = metrics["agents"]["dmc"][TASK]["drq"]
     assert set(table) == {"viper", "task_reward", "exploration"}
     returns = runs[f"run__dmc__{TASK}__viper__drq__0"].config["final_returns"]
@@ -350,7 +352,7 @@ def test_kept_runs_stand_beside_the_graphs_own_where_their_settings_are_todays(m
         "reward__dmc__videogpt": made["reward"],
         "settings__dmc": DMC,
     }
-    metrics, _, curves = aggregate(files, **inputs)
+    metrics, _, curves = aggregate(files, {}, **inputs)
     table = metrics["agents"]["dmc"][TASK]["drq"]["viper"]
     assert (table["seeds"], table["kept"]) == (2, 1)
     assert {row["seed"] for row in curves} == {0, 7}
@@ -360,7 +362,7 @@ def test_kept_runs_stand_beside_the_graphs_own_where_their_settings_are_todays(m
     page = write_report(metrics, {}, "tiny", {}, {}, **inputs, tokenizer__dmc=made["tokenizer"])
     assert "2 (1 kept)" in page and where in page and "made with another value of runs" in page
     with pytest.raises(BadData, match=r"reports/runs/bad.json: budget"):
-        aggregate({"bad.json": files["7.json"].replace(b'"budget":', b'"budgets":')}, **inputs)
+        aggregate({"bad.json": files["7.json"].replace(b'"budget":', b'"budgets":')}, {}, **inputs)
 
 
 def test_an_ablation_changes_one_part_alone(made, tmp_path):
@@ -425,9 +427,3 @@ def test_ablations_are_reported_beside_the_suites_own(made):
     assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.png", "paper.png"}
     assert page.count("data:image/webp") == 2 and "0.0" in page
     json.dumps(metrics)
-
-
-def test_a_suites_page_counts_what_its_own_stages_cost(tmp_path):
-    for node in ("dmc.train_oracle.a", "atari.train_oracle.a", "report.aggregate.all"):
-        (tmp_path / f"{node}.json").write_text('{"seconds": 1}')
-    assert list(costs(tmp_path, {"dmc"})) == ["dmc.train_oracle.a"]

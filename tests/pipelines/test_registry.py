@@ -8,9 +8,11 @@ from click.testing import CliRunner
 
 from viper_pipeline import pipeline_registry
 from viper_pipeline.commands import cli
-from viper_pipeline.graph.project import read_params
-from viper_pipeline.graph.stages import Wiring
-from viper_pipeline.graph.write_yaml import generate
+from viper_pipeline.dvc_bridge.code_digest import Code
+from viper_pipeline.dvc_bridge.code_yaml import chosen, read_table
+from viper_pipeline.dvc_bridge.dvc_yaml import generate
+from viper_pipeline.dvc_bridge.project import read_params
+from viper_pipeline.dvc_bridge.templates import Wiring
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def stages():
     params = read_params(ROOT / "params.yaml")
-    return {stage.node: stage for stage in Wiring(ROOT).stages(params, params)}
+    return {stage.node: stage for stage in Wiring(ROOT).stages(params)}
 
 
 @pytest.mark.parametrize("profile", ["tiny", "laptop", "small", "paper"])
@@ -49,22 +51,24 @@ def test_the_committed_files_say_what_the_pipelines_say():
     assert CliRunner().invoke(cli, ["dvc", "check"], catch_exceptions=False).output == ""
 
 
-def names(stage):
-    return {Path(file).name for file in stage.code}
+def reached(node, **values):
+    """Names of the files that a stage takes definitions from."""
+    group, name = node.split(".")
+    entry, code, params = read_table(ROOT)[group][name], Code.of(ROOT), read_params(ROOT / "params.yaml")
+    used = {code.address(table): names for table, names in chosen(entry, values, params).items()}
+    return {module.rpartition(".")[2] for module, _ in code.reach(entry.function, used).units}
 
 
-def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(stages):
-    tokenizer = stages["dmc.train_tokenizer.all"]
-    oracle = stages["dmc.train_oracle.cartpole_balance"]
-    viper = stages["dmc.train_agent_viper.cartpole_balance-drq-0"]
-    rival = stages["dmc.train_agent_task_reward.cartpole_balance-drq-0"]
-    curate = stages["dmc.curate_experts.cartpole_balance"]
-    assert {"discriminator.py", "quantizer.py", "loop.py", "nodes.py"} <= names(tokenizer)
-    assert not {"videogpt.py", "drq.py", "sb3.py", "plots.py"} & names(tokenizer)
-    assert {"sb3.py", "dmc.py"} <= names(oracle) and not {"vqgan.py", "videogpt.py", "drq.py"} & names(oracle)
-    assert {"drq.py", "dmc.py", "videogpt.py", "vqgan.py", "viper.py", "rnd.py"} <= names(viper)
-    assert not {"videogpt.py", "vqgan.py", "viper.py", "amp.py", "rnd.py"} & names(rival)
-    assert {"npz.py", "video.py", "dmc.py"} <= names(curate)
+def test_a_stage_depends_on_the_code_it_runs_and_on_no_other():
+    tokenizer, oracle = reached("dmc.train_tokenizer"), reached("dmc.train_oracle")
+    viper, rival = (reached(f"dmc.train_agent_{name}", agent="drq") for name in ("viper", "task_reward"))
+    curate = reached("dmc.curate_experts", task="cartpole_balance")
+    assert {"discriminator", "quantizer", "loop"} <= tokenizer
+    assert not {"videogpt", "drq", "sb3", "plots"} & tokenizer
+    assert {"sb3", "dmc"} <= oracle and not {"vqgan", "videogpt", "drq"} & oracle
+    assert {"drq", "dmc", "videogpt", "vqgan", "viper", "rnd"} <= viper and not {"atari", "maskgit"} & viper
+    assert not {"videogpt", "vqgan", "amp", "rnd"} & rival
+    assert "dmc" in curate and not {"npz", "video", "atari"} & curate  # videos are the oracle's own
 
 
 def test_only_the_method_viper_reads_the_reward(stages):
@@ -77,14 +81,15 @@ def test_only_the_method_viper_reads_the_reward(stages):
 def test_an_ablation_changes_one_input_and_reads_the_suites_own_for_the_rest(stages):
     own = stages["dmc.train_agent_viper.cartpole_balance-drq-0"]
     beta = stages["ablations.train_agent_beta.0.5-0"]
-    model, context = (stages[f"ablations.train_agent_{one}-0"] for one in ("model.maskgit", "context.1"))
+    model = stages["ablations.train_agent_model.maskgit-0"]
     assert set(beta.deps) == set(own.deps) and set(model.params) == set(own.params)
     assert set(model.deps) ^ set(own.deps) == {
         f"data/{kind}/{place}"
         for kind in ("video_models", "rewards")
         for place in ("dmc/videogpt", "ablations/model_maskgit")
     }
-    assert "maskgit.py" in names(model) and "videogpt.py" in names(context) and "maskgit.py" not in names(context)
+    assert "maskgit" in reached("ablations.train_agent_model", rival="maskgit")
+    assert {"videogpt", "maskgit"} & reached("ablations.train_agent_context") == {"videogpt"}
     kinds = ("model.videogpt_streaming", "scoring.kv_cache")
     full, cached = (stages[f"ablations.train_agent_{one}-0"] for one in kinds)
     read = {f"data/rewards/ablations/{which}" for which in ("model_videogpt_streaming", "scoring_kv_cache")}
@@ -98,7 +103,7 @@ def test_amp_reads_the_videos_of_its_task_or_of_all():
     params["suites"]["dmc"]["methods"] = ["amp", "amp_multi"]
     shown = {
         stage.node: {dep for dep in stage.deps if dep.startswith("data/experts")}
-        for stage in Wiring(ROOT).stages(params, params)
+        for stage in Wiring(ROOT).stages(params)
         if ".train_agent_" in stage.node
     }
     all_files = {f"data/experts/dmc/{task}.h5" for task in params["suites"]["dmc"]["tasks"]}
@@ -109,9 +114,9 @@ def test_amp_reads_the_videos_of_its_task_or_of_all():
 
 def test_a_method_of_one_task_adds_its_runs_to_this_task_and_to_the_report():
     params = read_params(ROOT / "profiles" / "laptop.yaml")
-    before = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    before = {s.node: s for s in Wiring(ROOT).stages(params)}
     params["suites"]["dmc"]["more_methods"] = {method: ["cartpole_balance"] for method in ("amp", "amp_multi")}
-    after = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    after = {s.node: s for s in Wiring(ROOT).stages(params)}
     added = {f"dmc.train_agent_{method}.cartpole_balance-drq-0" for method in ("amp", "amp_multi")}
     assert after.keys() - before.keys() == added
     read = set(after["report.aggregate.all"].deps) - set(before["report.aggregate.all"].deps)
@@ -133,7 +138,7 @@ def test_a_task_that_nothing_learns_has_experts_and_floors_and_a_place_in_the_re
     params = read_params(ROOT / "profiles" / "laptop.yaml")
     learned, other = "cartpole_balance", "ball_in_cup_catch"
     params["suites"]["dmc"]["learned_tasks"] = [learned]
-    after = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    after = {s.node: s for s in Wiring(ROOT).stages(params)}
     made = {f"dmc.{stage}.{other}" for stage in ("train_oracle", "record_episodes", "record_baselines")}
     assert {node for node in after if other in node} == made | {f"dmc.curate_experts.{other}"}
     readers = {node for node, stage in after.items() if f"data/experts/dmc/{other}.h5" in stage.deps}
@@ -149,7 +154,7 @@ def test_a_task_that_nothing_learns_has_experts_and_floors_and_a_place_in_the_re
 def test_amp_of_all_tasks_is_not_shown_what_nothing_learns():
     params = read_params(ROOT / "profiles" / "laptop.yaml")
     params["suites"]["dmc"] |= {"learned_tasks": ["cartpole_balance"], "methods": ["amp_multi"]}
-    stages = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    stages = {s.node: s for s in Wiring(ROOT).stages(params)}
     agent = stages["dmc.train_agent_amp_multi.cartpole_balance-drq-0"]
     assert [dep for dep in agent.deps if dep.startswith("data/experts")] == ["data/experts/dmc/cartpole_balance.h5"]
     assert generate(ROOT, params)
@@ -160,12 +165,12 @@ def test_a_swapped_source_changes_one_dependency_and_no_file(stages):
     before = generate(ROOT, params)
     params["suites"]["dmc"]["datasets"]["cartpole_balance"] = {"kind": "npz", "path": "elsewhere/videos"}
     assert generate(ROOT, params) == before
-    swapped = {s.node: s for s in Wiring(ROOT).stages(params, params)}
+    swapped = {s.node: s for s in Wiring(ROOT).stages(params)}
     differing = {node for node, stage in swapped.items() if stage.deps != stages[node].deps}
     assert differing == {"dmc.curate_experts.cartpole_balance"}
 
 
-def test_how_many_processes_record_is_no_part_of_a_recipe(stages):
+def test_how_many_processes_record_is_no_part_of_the_provenance(stages):
     pipelines = pipeline_registry.build(read_params(ROOT / "params.yaml"))
     assert "params:runtime.workers" in {name for p in pipelines.values() for node in p.nodes for name in node.inputs}
     assert not [node for node, stage in stages.items() if "runtime.workers" in stage.params]

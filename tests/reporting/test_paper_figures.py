@@ -192,7 +192,7 @@ def test_tables_set_ours_beside_the_papers(files):
 
 def test_the_papers_profile_holds_the_papers_tables(root):
     """Where it sets a value, that is the table's; what differs in kind is named in docs/paper_and_code.md."""
-    from viper_pipeline.graph.project import read_params
+    from viper_pipeline.dvc_bridge.project import read_params
     from viper_pipeline.reporting.paper_figures.tables import DEFAULT, said
 
     paper = read_params(root / "profiles" / "paper.yaml")["suites"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.dvc_bridge.project import read_params
 from viper_pipeline.experts.search import SearchConfig
-from viper_pipeline.graph.project import read_params
 from viper_pipeline.pipelines.params import Params, validate
 from viper_pipeline.tools import cost as table
 from viper_pipeline.tools.cost import Work, work_of

@@ -18,7 +18,7 @@ import hdf5plugin
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import FORMAT, SEAL, atomic_path, check_seal, seal
+from viper_pipeline.core.files import FORMAT, SEAL, atomic_path, begins_as_episodes, check_seal, seal
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.envs.base import FrameSpec
 
@@ -331,3 +331,15 @@ class TogetherGroup:
             if begin < last and end > first
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def read_lineage(path: Path) -> str:
+    """The lineage that an HDF5 file carries, as JSON; empty for one that has none. Raises BadData if it is damaged."""
+    if begins_as_episodes(path):
+        check_seal(path)  # HDF5 may read without end where a file is damaged
+    try:
+        with h5py.File(path, "r") as file:
+            text = file["lineage"][()].tobytes() if "lineage" in file else file.attrs.get("lineage", "")
+            return text.decode() if isinstance(text, bytes) else str(text)
+    except (OSError, ValueError) as error:
+        raise BadData(f"{path}: its lineage cannot be read ({error})") from error

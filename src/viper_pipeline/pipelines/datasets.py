@@ -14,10 +14,10 @@ from kedro.io import AbstractDataset
 
 from viper_pipeline.core.files import atomic_dir, atomic_write
 from viper_pipeline.data.episode import Episode, png
-from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
+from viper_pipeline.data.hdf5 import EpisodeFile, read_lineage, write_groups
+from viper_pipeline.dvc_bridge.project import read_params
+from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.envs.base import FrameSpec
-from viper_pipeline.graph.project import read_params
-from viper_pipeline.graph.recipe import current_recipe
 from viper_pipeline.reporting.cards import PICTURE, as_markdown, dataset_card, model_card
 from viper_pipeline.training.artifacts import Directory, as_json, load_directory, save_directory
 
@@ -39,24 +39,24 @@ def by_task(prefix: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 CARD = "README.md"
+READERS = {".h5": read_lineage}
+"""Files that carry their lineage inside, beside folders: how it is read."""
 
 
-def with_card(directory: Directory, path: Path) -> Directory:
+def with_card(directory: Directory, path: Path, provenance: Provenance | None) -> Directory:
     """The model as the running stage is about to save it at `path`, with its card; without a stage, as it is."""
-    recipe = current_recipe()
-    if recipe is None:
+    if provenance is None:
         return directory
     pictures = {name: name for name in sorted(directory.files) if name.endswith((".png", ".gif"))}
-    text = as_markdown(model_card(recipe.name(path), directory, recipe.lineage["steps"]), pictures)
+    text = as_markdown(model_card(provenance.name(path), directory, provenance.lineage["steps"]), pictures)
     return replace(directory, files={**directory.files, CARD: text.encode()})
 
 
-def card_beside(path: Path, suffixes: Collection[str]) -> None:
+def card_beside(path: Path, suffixes: Collection[str], provenance: Provenance | None) -> None:
     """Write the card of the episodes that the running stage has saved at `path`: Markdown, and a picture for `.png`."""
-    recipe = current_recipe()
-    if recipe is None:
+    if provenance is None:
         return
-    card = dataset_card(recipe.name(path), EpisodeFile(path), recipe.lineage["steps"])
+    card = dataset_card(provenance.name(path), EpisodeFile(path), provenance.lineage["steps"])
     pictures = {}
     if ".png" in suffixes and card.picture is not None:
         picture = path.with_suffix(".png")
@@ -71,6 +71,11 @@ class _File(AbstractDataset):
     def __init__(self, *, filepath: str = "", metadata: dict[str, Any] | None = None) -> None:
         self._filepath = PurePosixPath(filepath)
         self.metadata = metadata
+        self.provenance: Provenance | None = None  # of the node that is about to save; the hooks set it
+
+    def lineage(self) -> dict[str, Any]:
+        """Where the artifact that is being saved comes from; empty outside of a stage."""
+        return self.provenance.lineage if self.provenance else {}
 
     @property
     def path(self) -> Path:
@@ -94,12 +99,24 @@ class SourcePath(_File):
     """A file or folder of videos that params.yaml names; loads as its path."""
 
 
-class Scratch(_File):
-    """The private folder of the stage that is running: its checkpoints live there until it has ended."""
+class Private(_File):
+    """What only a running node has, put in by the hooks: its private folder for checkpoints, or its provenance.
 
-    def load(self) -> Path | None:
-        recipe = current_recipe()
-        return recipe.scratch if recipe else None
+    metadata.dvc.kind says which of them; outside of a stage it is None.
+    """
+
+    def load(self) -> None:
+        return None
+
+    def _exists(self) -> bool:
+        return True
+
+
+class CostsDataset(_File):
+    """What stages took on this machine, by node: it differs from run to run, so DVC is not told of it."""
+
+    def load(self) -> dict[str, Any]:
+        return {path.stem: json.loads(path.read_text()) for path in sorted(self.path.glob("*.json"))}
 
     def _exists(self) -> bool:
         return True
@@ -112,7 +129,7 @@ class DirectoryDataset(_File):
         return load_directory(self.path)
 
     def save(self, data: Directory) -> None:
-        save_directory(self.path, with_card(data, self.path), lineage())
+        save_directory(self.path, with_card(data, self.path, self.provenance), self.lineage())
 
 
 class EpisodesDataset(_File):
@@ -128,11 +145,11 @@ class EpisodesDataset(_File):
             suite=data.suite,
             task=data.task,
             spec=data.spec,
-            lineage=lineage(),
+            lineage=self.lineage(),
             payload=data.payload,
         )
         if beside := ((self.metadata or {}).get("dvc") or {}).get("beside"):
-            card_beside(self.path, beside)
+            card_beside(self.path, beside, self.provenance)
 
 
 class JsonDataset(_File):
@@ -186,9 +203,3 @@ class TextDataset(_File):
 
     def save(self, data: str) -> None:
         atomic_write(self.path, data.encode())
-
-
-def lineage() -> dict[str, Any]:
-    """Where the artifact that is being saved comes from."""
-    recipe = current_recipe()
-    return recipe.lineage if recipe else {}

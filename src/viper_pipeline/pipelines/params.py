@@ -13,6 +13,7 @@ from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.data.curation import CurationConfig
 from viper_pipeline.data.importers import IMPORTERS
+from viper_pipeline.dvc_bridge.executors import Resources
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSettings, Rect
 from viper_pipeline.experts.behaviour import Behaviour
@@ -21,7 +22,6 @@ from viper_pipeline.experts.sb3 import OracleConfig
 from viper_pipeline.experts.scripts_arm import WAYPOINTS
 from viper_pipeline.experts.scripts_atari import SCRIPTS, ScriptConfig
 from viper_pipeline.experts.search import SearchConfig
-from viper_pipeline.graph.resources import Resources
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS
 from viper_pipeline.rewards.config import BonusConfig, ExplorationConfig
 from viper_pipeline.rewards.evaluation import EvaluationConfig
@@ -312,7 +312,7 @@ class RuntimeConfig(Config):
     workers: int = Field(2, gt=0, description="simulator processes while recording")
     resources: dict[str, Resources] = Field(
         default_factory=dict,
-        description="what `viper run --engine ray|slurm` asks for, by stage; `default` for all others",
+        description="what `viper run --executor ray|slurm` asks for, by stage; `default` for all others",
     )
 
 
@@ -522,7 +522,7 @@ def _inner(annotation: Any) -> Any:
 
 def check_command(paths: list[str]) -> None:
     """`viper params check [FILE...]`: print one line a file, or raise BadParams."""
-    from viper_pipeline.graph.project import project_root, read_params
+    from viper_pipeline.dvc_bridge.project import project_root, read_params
 
     for path in paths or [str(project_root() / "params.yaml")]:
         params = validate(read_params(path), path)

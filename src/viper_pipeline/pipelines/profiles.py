@@ -133,7 +133,7 @@ def _update(target: MutableMapping[str, Any], overlay: Mapping[str, Any]) -> Non
 
 
 def _load(path: Path, comments: bool) -> Any:
-    from viper_pipeline.graph.project import read_params
+    from viper_pipeline.dvc_bridge.project import read_params
 
     if not comments:
         return read_params(path)

@@ -215,7 +215,7 @@ def figure_lines(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -
 
 def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:
     """Measure this machine, or take what was measured on another; print the table."""
-    from viper_pipeline.graph.project import read_params
+    from viper_pipeline.dvc_bridge.project import read_params
 
     path = root / "profiles" / f"{profile}.yaml" if profile else root / "params.yaml"
     params = validate(read_params(path), str(path))

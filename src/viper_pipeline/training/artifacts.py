@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import safetensors
-import safetensors.torch
-import torch
+from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import atomic_dir
+
+if TYPE_CHECKING:
+    import torch
 
 CONFIG, WEIGHTS, LINEAGE = "config.json", "weights.safetensors", "lineage.json"
 
@@ -43,6 +42,8 @@ def save_directory(path: Path, directory: Directory, lineage: Mapping[str, Any] 
             (folder / LINEAGE).write_text(as_json(lineage))
         if directory.tensors:
             tensors = {name: t.detach().cpu().contiguous().clone() for name, t in directory.tensors.items()}
+            import safetensors.torch  # a second, which reading a table of numbers need not pay
+
             (folder / WEIGHTS).write_bytes(safetensors.torch.save(dict(sorted(tensors.items()))))
         for name, content in directory.files.items():
             (folder / name).write_bytes(content)
@@ -59,6 +60,8 @@ def load_directory(path: Path) -> Directory:
         raise BadData(f"{path / CONFIG}: not JSON ({error})") from error
     tensors = {}
     if (path / WEIGHTS).exists():
+        import safetensors.torch
+
         try:
             tensors = safetensors.torch.load((path / WEIGHTS).read_bytes())
         except safetensors.SafetensorError as error:

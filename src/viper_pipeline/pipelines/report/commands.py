@@ -14,12 +14,13 @@ import pandas as pd
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import atomic_write
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.graph.freshness import stale_outputs
-from viper_pipeline.graph.lineage import read_steps
-from viper_pipeline.graph.machine import machine
-from viper_pipeline.graph.project import read_params
-from viper_pipeline.graph.stages import Wiring
+from viper_pipeline.dvc_bridge.project import read_params
+from viper_pipeline.dvc_bridge.provenance import read_steps
+from viper_pipeline.dvc_bridge.status import stale_outputs
+from viper_pipeline.dvc_bridge.templates import Wiring
+from viper_pipeline.dvc_bridge.usage import machine
 from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
+from viper_pipeline.pipelines.datasets import READERS
 from viper_pipeline.pipelines.report.inputs import floor, kept_beside, named, run_results
 from viper_pipeline.pipelines.report.inputs import result as run_result
 from viper_pipeline.pipelines.report.pipeline import models_of, results_of
@@ -33,7 +34,7 @@ def card_command(artifact: Path, root: Path) -> str:
     """Markdown. Raises BadData if there is no such artifact, or it is none of ours."""
     if not artifact.exists():
         raise BadData(f"{artifact}: there is no such file or folder")
-    steps, full = read_steps(artifact), artifact.resolve()
+    steps, full = read_steps(artifact, READERS), artifact.resolve()
     name = full.relative_to(root.resolve()).as_posix() if full.is_relative_to(root.resolve()) else str(artifact)
     if steps and name not in steps:  # a stray copy: the step that feeds no other is its own
         parents = {parent for step in steps.values() for parent in step["parents"]}
@@ -154,7 +155,7 @@ def kept_run(name: str, root: Path, path: str, commit: str) -> KeptRun:
 
     name: `run__<suite>__<task>__<method>__<agent>__<seed>`, and of an ablation `__<axis>__<value>`.
     """
-    directory, steps = load(name, root / path), read_steps(root / path)
+    directory, steps = load(name, root / path), read_steps(root / path, READERS)
     (((suite, task, method, agent, seed, *changed), _),) = named("run", {name: directory}).items()
     result = run_result((suite, task, method, agent, seed), directory)
     params: dict[str, Any] = {}

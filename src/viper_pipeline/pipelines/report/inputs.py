@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.graph.project import value_at
+from viper_pipeline.dvc_bridge.project import value_at
 from viper_pipeline.reporting.cards import Card, dataset_card, model_card
 from viper_pipeline.reporting.paper_figures.base import shortened
 from viper_pipeline.reporting.results import AblationRun, Evidence, Floors, KeptRun, RunResult, kept_runs

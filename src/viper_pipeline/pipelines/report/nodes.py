@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence, Set
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from viper_pipeline.data.episode import png
-from viper_pipeline.graph.recipe import current_recipe
+from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.pipelines.report.inputs import (
     Kept,
     cards_of,
@@ -42,11 +40,14 @@ from viper_pipeline.training.artifacts import Directory
 SUMMARY = ("auroc_step", "auroc_episode", "spearman_return", "value_order_correlation")
 
 
-def aggregate(kept: Mapping[str, bytes], **inputs: Any) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+def aggregate(
+    kept: Mapping[str, bytes], costs: Mapping[str, Any], **inputs: Any
+) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """run__, experts__, baselines__, reward__, settings__... -> reports/metrics.json, the few of its numbers that
     `dvc metrics` shows, and a row a point of every curve.
 
-    kept: the files of reports/runs, by name.
+    kept: the files of reports/runs, by name. costs: what stages took on this machine, by node; of these, those of
+    the suites are shown.
     """
     own = run_results(inputs)
     more = kept_beside(own, kept, settings_of(inputs))
@@ -68,7 +69,8 @@ def aggregate(kept: Mapping[str, bytes], **inputs: Any) -> tuple[dict[str, Any],
         for step, value in zip(r.steps, r.returns, strict=True)
     ]
     levels = floors(inputs)
-    spent = costs(Path(".viper/costs"), {level.suite for level in levels})
+    suites = {level.suite for level in levels}
+    spent = {node: cost for node, cost in costs.items() if node.partition(".")[0] in suites}
     metrics = build_metrics(runs, levels, rewards, spent) | {"kept": kept_summary(more)}
     return metrics, headline(metrics), curves
 
@@ -89,19 +91,12 @@ def kept_summary(kept: Kept) -> dict[str, Any]:
     return {"shown": shown, "left_out": dict(kept.left_out)}
 
 
-def costs(folder: Path, suites: Set[str]) -> dict[str, Any]:
-    """Seconds and memory of the suites' stages on this machine; the one thing here that differs from run to run."""
-    stages = (path for path in sorted(folder.glob("*.json")) if path.stem.partition(".")[0] in suites)
-    return {path.stem: json.loads(path.read_text()) for path in stages}
-
-
-def write_cards(**inputs: Any) -> dict[str, bytes]:
+def write_cards(provenance: Provenance | None = None, **inputs: Any) -> dict[str, bytes]:
     """-> README.md, which lists the others; one file an artifact, and the sample pictures of those that have some.
 
     A stage of its own, so that no model is trained anew when the words of its card change.
     """
-    recipe = current_recipe()
-    return files_of(cards_of(inputs, recipe.lineage["steps"] if recipe else {}))
+    return files_of(cards_of(inputs, provenance.lineage["steps"] if provenance else {}))
 
 
 def files_of(cards: Sequence[Card]) -> dict[str, bytes]:
@@ -132,6 +127,7 @@ def write_report(
     profile: str,
     paper_profile: Mapping[str, Any],
     measured: Mapping[str, bytes],
+    provenance: Provenance | None = None,
     **inputs: Any,
 ) -> str:
     """metrics.json, figures, what models and agents carry, and reports/measured -> reports/index.html."""
@@ -160,9 +156,8 @@ def write_report(
         if key[1] == paying[key[0]] and ((key[0], key[2]) in shown or key[2] in held_out[key[:2]])
     }
     quality = {suite: directory.config["metrics"] for (suite,), directory in tokenizers.items()}
-    recipe = current_recipe()
-    steps = recipe.lineage["steps"] if recipe else {}
-    own = set(recipe.outs) if recipe else set()
+    steps = provenance.lineage["steps"] if provenance else {}
+    own = set(provenance.outs) if provenance else set()
     origins = Origins(
         cards=cards_of(inputs, steps),
         steps={path: step for path, step in steps.items() if path not in own},

@@ -21,7 +21,8 @@ def create(
     carded = judged | models_of(suites)
     shown = carded | settings | {"paper_profile": "paper_profile"}
     kept = {"kept": "kept_runs"}
-    counted = judged | settings | kept
+    origin = {"provenance": "provenance"}
+    counted = judged | settings | kept | {"costs": "costs"}
     made = {"metrics": f"{place}metrics", "figures": f"{place}figures"}
     numbers = [f"{place}metrics", f"{place}headline", f"{place}curves"]
     pages = made | {"profile": "params:profile", "measured": "measured"}
@@ -29,8 +30,8 @@ def create(
         [
             stage(group, "aggregate", "all", aggregate, counted, numbers),
             stage(group, "draw_figures", "all", draw_figures, shown | kept, f"{place}figures"),
-            stage(group, "write_cards", "all", write_cards, carded, f"{place}cards"),
-            stage(group, "write_report", "all", write_report, pages | shown, f"{place}page"),
+            stage(group, "write_cards", "all", write_cards, carded | origin, f"{place}cards"),
+            stage(group, "write_report", "all", write_report, pages | shown | origin, f"{place}page"),
         ]
     )
 

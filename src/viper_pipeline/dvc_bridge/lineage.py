@@ -1,0 +1,177 @@
+"""Where an artifact comes from: read from what it carries inside, and compared with what is there now.
+
+What carries nothing (a table, a page) is looked up in DVC's lock files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import md5_of
+from viper_pipeline.dvc_bridge import code_yaml
+from viper_pipeline.dvc_bridge.project import read_params, value_at
+from viper_pipeline.dvc_bridge.provenance import Readers, Steps, read_steps
+
+
+def locked_steps(root: Path) -> Steps:
+    """Steps by output, from the lock files."""
+    return {
+        out["path"]: {
+            "stage": str(stage.get("cmd", "")).rpartition(" ")[2],
+            "params": {
+                name: value
+                for file, values in stage.get("params", {}).items()
+                for name, value in values.items()
+                if file != code_yaml.FILE
+            },
+            "code": next(iter(stage.get("params", {}).get(code_yaml.FILE, {}).values()), ""),
+            "parents": {dep["path"]: dep.get("md5", "") for dep in stage.get("deps", [])},
+        }
+        for stage in locked_stages(root)
+        for out in stage.get("outs", [])
+    }
+
+
+def locked_hashes(root: Path) -> dict[str, str]:
+    """md5 of every output, as DVC last committed it."""
+    return {out["path"]: out["md5"] for stage in locked_stages(root) for out in stage.get("outs", []) if "md5" in out}
+
+
+def locked_stages(root: Path) -> Iterator[Mapping[str, Any]]:
+    """Every stage of every lock file."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for path in [root / "dvc.lock", *sorted(root.glob("pipelines/*/dvc.lock"))]:
+        if path.is_file():
+            yield from (yaml.load(path.read_text(), loader) or {}).get("stages", {}).values()
+
+
+def chain(artifact: str, steps: Steps) -> list[str]:
+    """The artifact and all it comes from, nearest first, each once."""
+    order, todo = [artifact], [artifact]
+    while todo:
+        new = [p for path in todo for p in sorted(steps.get(path, {}).get("parents", {})) if p not in order]
+        todo = list(dict.fromkeys(new))
+        order += todo
+    return order
+
+
+def trace(artifact: Path, root: Path, readers: Readers) -> dict[str, Any]:
+    """Everything `viper lineage` shows: {"artifact": path, "steps": [nearest first]}.
+
+    A stray file is known by its last own step, wherever it lies now. Each step is compared with the working tree:
+    whether the file is still the one that was read, which parameters have another value today, and whether the code
+    of its stage is another.
+    """
+    if not Path(artifact).exists():
+        raise BadData(f"{artifact}: there is no such file or folder")
+    full, root = Path(artifact).resolve(), root.resolve()
+    name = full.relative_to(root).as_posix() if full.is_relative_to(root) else str(artifact)
+    carried, hashes = read_steps(full, readers), locked_hashes(root)
+    recorded_as = name
+    if carried and name not in carried:
+        parents = {parent for step in carried.values() for parent in step["parents"]}
+        recorded_as = next(path for path in carried if path not in parents)
+        carried = {**carried, name: carried[recorded_as] | {"recorded_as": recorded_as}}
+    steps = {**locked_steps(root), **carried}
+    for path in chain(name, steps):  # what the lock file says of a folder, the folder itself may say in more detail
+        if path not in carried and (root / path).exists():
+            steps |= {key: step for key, step in read_steps(root / path, readers).items() if key not in carried}
+    order = chain(name, steps)
+    codes = code_yaml.known_digests(root)
+    read = {parent: md5 for path in reversed(order) for parent, md5 in steps.get(path, {}).get("parents", {}).items()}
+    return {
+        "artifact": name,
+        "steps": [
+            _row(
+                path,
+                steps,
+                read.get(path) or hashes.get(recorded_as),
+                full if path == name else root / path,
+                root,
+                codes,
+            )
+            for path in order
+        ],
+    }
+
+
+def _row(
+    path: str, steps: Steps, recorded: str | None, here: Path, root: Path, codes: Mapping[str, str]
+) -> dict[str, Any]:
+    step = steps.get(path, {})
+    present = md5_of(here) if here.exists() else None
+    row = {
+        "artifact": path,
+        "stage": step.get("stage", "source"),
+        "params": step.get("params", {}),
+        "changed_params": _changed(step.get("params", {}), root),
+        "code": step.get("code", ""),
+        "changed_code": _code_changed(step, codes),
+        "versions": step.get("versions", {}),
+        "md5": recorded or present,
+        "parents": step.get("parents", {}),
+        "state": _state(present, recorded),
+    }
+    return row | {key: step[key] for key in ("recorded_as",) if key in step}
+
+
+def _state(present: str | None, recorded: str | None) -> str:
+    """Whether what lies there now is what the artifact was made from."""
+    if present is None:
+        return "absent"
+    if recorded is None:
+        return "present"
+    return "up to date" if present == recorded else "changed since"
+
+
+def _changed(params: Mapping[str, Any], root: Path) -> list[str]:
+    """The parameters whose value in params.yaml is another today."""
+    if not (root / "params.yaml").is_file():
+        return []
+    today = read_params(root / "params.yaml")
+    return [dotted for dotted, value in params.items() if value_at(today, dotted) != value]
+
+
+def _code_changed(step: Mapping[str, Any], codes: Mapping[str, str]) -> bool:
+    """Whether the code of a step's stage is another today."""
+    name = ".".join(str(step.get("stage", "")).split(".")[:2])
+    today = {digest for known, digest in codes.items() if known == name or known.startswith(f"{name}.")}
+    return bool(step.get("code") and today) and step["code"] not in today
+
+
+def as_text(traced: Mapping[str, Any]) -> str:
+    """For people."""
+    return "\n".join(line for row in traced["steps"] for line in _lines(row)) + "\n"
+
+
+def _lines(row: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{row['artifact']}  [{row['state']}]"
+    if "recorded_as" in row:
+        yield f"  was written as {row['recorded_as']}"
+    yield f"  {'made by ' if row['parents'] or row['params'] else ''}{row['stage']}, md5 {row['md5'] or 'unknown'}"
+    if row["code"]:
+        yield f"  code {row['code']}{'  [another now]' if row['changed_code'] else ''}"
+    if row["versions"]:
+        yield f"  with {', '.join(f'{name} {version}' for name, version in row['versions'].items())}"
+    for name, value in row["params"].items():
+        now = "  [has another value now]" if name in row["changed_params"] else ""
+        yield f"  {name}: {json.dumps(value)}{now}"
+    for path in row["parents"]:
+        yield f"  from {path}"
+
+
+def as_mermaid(traced: Mapping[str, Any]) -> str:
+    """A flow chart; https://mermaid.js.org draws it, and so do many Git hosts."""
+    number = {row["artifact"]: f"n{i}" for i, row in enumerate(traced["steps"])}
+    lines = ["flowchart TD"]
+    lines += [f'  {number[row["artifact"]]}["{row["artifact"]}<br/>{row["stage"]}"]' for row in traced["steps"]]
+    lines += [
+        f"  {number[parent]} --> {number[row['artifact']]}" for row in traced["steps"] for parent in row["parents"]
+    ]
+    return "\n".join(lines) + "\n"

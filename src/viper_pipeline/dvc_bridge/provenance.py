@@ -1,0 +1,152 @@
+"""The provenance of what a stage makes (parameters, code, parents), and the private folder that goes with it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from viper_pipeline.core.errors import BadData, ViperError
+from viper_pipeline.core.files import md5_of
+
+Steps = dict[str, dict[str, Any]]
+"""path -> {stage, params, code, versions, parents: {path: md5}}, in no particular order"""
+Readers = Mapping[str, Callable[[Path], str]]
+"""Suffix of a file -> what reads the provenance (JSON) that it carries"""
+CARRIED = "lineage.json"
+"""The file of a folder that says where the folder comes from."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What makes an artifact. Of equal provenance, artifacts are equal."""
+
+    node: str
+    params: Mapping[str, Any]
+    parents: Mapping[str, str]  # path -> md5
+    outs: tuple[str, ...]
+    code: str  # the digest of what its function can reach
+    root: Path
+    versions: Mapping[str, str] = field(default_factory=dict)  # of libraries that shape results
+    readers: Readers = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that decides the result."""
+        whole = [self.node, self.params, self.parents, self.code]
+        return hashlib.md5(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def scratch(self) -> Path:
+        """The stage's private folder, for checkpoints; other settings, code or inputs have another."""
+        folder = self.root / ".viper" / "scratch" / self.key
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """{"steps": {path: {stage, params, code, versions, parents}}} of the outputs and of all that they come from."""
+        steps: Steps = {}
+        for path in self.parents:
+            steps |= read_steps(self.root / path, self.readers)
+        own = {
+            "stage": self.node,
+            "params": dict(self.params),
+            "code": self.code,
+            "versions": dict(self.versions),
+            "parents": dict(self.parents),
+        }
+        return {"steps": steps | {path: own for path in self.outs}}
+
+    def name(self, path: Path) -> str:
+        """A path as lineage calls it: from the project's root, if it is in there."""
+        return name_in(self.root, path)
+
+    def lock(self) -> FileLock:
+        """Hold the scratch folder. Raises ViperError if a living process holds it; a dead one's lock is free."""
+        lock = FileLock(f"{self.scratch}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ViperError(
+                f"{self.node}: another process is running this stage with the same inputs; wait for it, or stop it"
+            ) from error
+        return lock
+
+    def remove_scratch(self, lock: FileLock) -> None:
+        """The outputs are saved: remove the private folder."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        Path(str(lock.lock_file)).unlink(missing_ok=True)
+        lock.release()
+
+
+def make_provenance(
+    node: str,
+    params: Mapping[str, Any],
+    parents: Collection[Path],
+    outs: Collection[Path],
+    code: str,
+    root: Path,
+    libraries: Collection[str] = (),
+    readers: Readers | None = None,
+) -> Provenance:
+    """Hash what there is to hash. Raises BadData naming an input that is missing."""
+    for path in parents:
+        check_input(node, path, root)
+    return Provenance(
+        node,
+        params,
+        {name_in(root, path): md5_of(path) for path in sorted(parents)},
+        tuple(name_in(root, path) for path in sorted(outs)),
+        code,
+        root,
+        versions_of(libraries),
+        readers or {},
+    )
+
+
+def check_input(node: str, path: Path, root: Path) -> None:
+    """Raise BadData if a file or folder that a node reads is missing."""
+    if not path.exists():
+        missing = name_in(root, path)
+        raise BadData(f"{node} reads {missing}, which is not there: `viper run` makes it, or `dvc pull` gets it")
+
+
+def read_steps(path: Path, readers: Readers) -> Steps:
+    """The provenance that a file or folder carries inside; empty for sources, which have none."""
+    path = Path(path)
+    if path.is_dir():
+        carried = path / CARRIED
+        text = carried.read_text() if carried.exists() else ""
+    else:
+        reader = readers.get(path.suffix)
+        text = reader(path) if reader and path.exists() else ""
+    try:
+        return json.loads(text or "{}").get("steps", {})
+    except ValueError as error:
+        raise BadData(f"{path}: its lineage cannot be read ({error})") from error
+
+
+def versions_of(libraries: Collection[str]) -> dict[str, str]:
+    """Distribution -> version, of those that are installed."""
+    found = {}
+    for name in sorted(libraries):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def name_in(root: Path, path: Path) -> str:
+    """A path from the root, or whole if it lies outside."""
+    absolute = Path(os.path.abspath(path))
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)

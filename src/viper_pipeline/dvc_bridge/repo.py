@@ -1,0 +1,284 @@
+"""DVC, as `viper run` uses it: which stages are there, which are stale, and committing what they made.
+
+Everything here that is not in DVC's documentation stands in this file; NEEDED names it, and a test tries each.
+Only one process talks to DVC, and holds its lock for moments only. Written against dvc 3.67; see requirements.lock.
+
+Two shortcuts make a run quick that has nothing to do. DVC parses params.yaml, hashes every dependency and rewrites its
+table of locks anew for each stage: `StatusCache` looks once at a file that many stages read. At a thousand stages DVC
+takes half a minute to read its own files: `NoopCache` notes, as git's index does, the time, size and inode of every
+file that stages read and make, of DVC's files, and of its copies in the cache; whatever differs sends `viper run` to
+DVC.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from viper_pipeline.core.errors import BadEnvironment, BadParams
+from viper_pipeline.core.files import atomic_write
+from viper_pipeline.dvc_bridge import code_yaml
+from viper_pipeline.dvc_bridge.project import value_at
+
+State = tuple[int, int, int]
+
+
+class NoopCache:
+    """What a project looked like when everything was up to date, for one choice of targets."""
+
+    def __init__(self, root: Path, targets: Sequence[str]) -> None:
+        self.root, self.targets, self.path = root, list(targets), root / ".viper" / "up_to_date.json"
+
+    def holds(self) -> int | None:
+        """The number of stages, if nothing has changed since all of them were up to date; else None."""
+        try:
+            kept = json.loads(self.path.read_text())
+            same = kept["targets"] == self.targets and all(
+                state_of(path) == (tuple(state) if state else None) for path, state in kept["files"].items()
+            )
+            return int(kept["stages"]) if same else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def write(self, stages: Sequence[Any], begun: int) -> None:
+        """Note that `stages` are up to date, unless something they read was touched since `begun` (ns of the clock)."""
+        made = {out.fs_path for stage in stages for out in stage.outs}
+        read = {dep.fs_path for stage in stages for dep in stage.deps} - made
+        files = {path for stage in stages for path in (stage.path, *self._around(Path(stage.path)))}
+        sources = [*files, *(self.root / ".dvc" / name for name in ("config", "config.local")), *everything(read)]
+        if any(os.stat(path).st_ctime_ns >= begun for path in sources if os.path.exists(path)):
+            return
+        locks = {str(Path(stage.path).parent / "dvc.lock") for stage in stages}
+        cached = {str(out.cache_path) for stage in stages for out in stage.outs if out.use_cache and out.hash_info}
+        watched = {str(path) for path in [*sources, *everything(made), *locks, *cached]}
+        states = {path: state_of(path) for path in sorted(watched)}
+        kept = {"targets": self.targets, "stages": len(stages), "files": states}
+        atomic_write(self.path, json.dumps(kept).encode())
+
+    def _around(self, pipeline: Path) -> Iterator[str]:
+        """The folders in which another dvc.yaml would appear."""
+        yield from (str(folder) for folder in list(pipeline.parents)[:2] if folder.is_relative_to(self.root))
+
+
+def everything(paths: Iterable[str]) -> Iterator[str]:
+    """Files, and folders with all that lies in them."""
+    for path in paths:
+        yield path
+        for folder, folders, files in os.walk(path):
+            yield from (os.path.join(folder, name) for name in (*folders, *files))
+
+
+def state_of(path: str | os.PathLike[str]) -> State | None:
+    """Another, if the file is another; None if there is none."""
+    try:
+        now = os.stat(path)
+    except OSError:
+        return None
+    return now.st_mtime_ns, now.st_size, now.st_ino
+
+
+class StatusCache:
+    """What lies in the workspace, as far as it has been looked at."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[str, str], tuple[State, Any]] = {}  # what was found (hash, values) of a file, and when
+
+    def up_to_date(self, stage: Any) -> bool:
+        """Whether everything the stage reads and makes is as its lock file says. False may also mean: ask DVC."""
+        if not stage.deps or stage.always_changed or stage.changed_stage():
+            return False
+        return all(map(self._same, stage.deps)) and not any(out.status() for out in stage.outs)
+
+    def _same(self, dep: Any) -> bool:
+        from dvc.utils.serialize import load_yaml  # `on` is no text to other readers of YAML
+
+        if (state := state_of(dep.fs_path)) is None:
+            return False
+        known = dep.hash_info.value if dep.hash_info else None
+        if isinstance(known, dict):  # parameters, by name
+            values = self._once("values", dep.fs_path, state, lambda: load_yaml(dep.fs_path))
+            return set(known) == set(dep.params) and all(value_at(values, name) == v for name, v in known.items())
+        if os.path.isdir(dep.fs_path):
+            return not dep.status()
+        return bool(known) and self._once("hash", dep.fs_path, state, dep.get_hash) == dep.hash_info
+
+    def _once(self, what: str, path: str, state: State, look: Callable[[], Any]) -> Any:
+        """What `look` finds of a file; it looks again only when the file is another."""
+        seen = self.seen.get((what, path))
+        if seen is None or seen[0] != state:
+            seen = self.seen[what, path] = state, look()
+        return seen[1]
+
+
+NEEDED = {
+    "dvc.repo:Repo": ("index", "lock", "stage", "stage_cache", "status"),
+    "dvc.stage:PipelineStage": (
+        "addressing", "changed", "changed_stage", "cmd", "commit", "dump", "remove_outs", "save", "save_deps", "wdir",
+    ),
+    "dvc.stage.cache:StageCache": ("restore",),
+    "dvc.stage.cache:RunCacheNotFoundError": (),
+    "dvc.output:Output": ("cache_path", "fs_path", "status"),
+    "dvc.dependency.param:ParamsDependency": ("get_hash", "status"),
+    "dvc.lock:LockError": (),
+    "dvc.utils.serialize:load_yaml": (),
+}  # fmt: skip
+"""What this file uses of DVC beyond its documentation: object -> attributes of it."""
+
+PATIENCE = 120.0
+"""Seconds to wait for another DVC command; a result that took hours is not thrown away for a `dvc status`."""
+
+
+class Status(Enum):
+    """What is the matter with a stage."""
+
+    UP_TO_DATE = "up to date"
+    RESTORED = "restored"
+    STALE = "stale"
+
+
+class Repository:
+    """The DVC repository of a project."""
+
+    def __init__(self, root: Path) -> None:
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        logging.getLogger("dvc").setLevel(logging.WARNING)
+        try:
+            self.repo = Repo(str(root))
+        except DvcException as error:
+            raise BadEnvironment(f"{root}: {error}") from error
+        self.root, self.code_state = root, ""
+        self.inputs: dict[str, dict[str, Any]] = {}  # of the stages that run: what they read, by hash
+        self.cache = StatusCache()
+
+    def needs(self, targets: Sequence[str]) -> dict[Any, set[Any]]:
+        """The stages that `targets` take (all, if there are none), each with the stages that it reads from."""
+        import networkx
+        from dvc.exceptions import DvcException
+
+        with self.locked():
+            try:
+                graph = self.repo.index.graph
+                picked = [s for target in targets for s in self.repo.stage.collect(target)] or list(graph)
+            except DvcException as error:
+                raise BadParams(f"{error}") from error
+            wanted = set(picked).union(*(networkx.descendants(graph, stage) for stage in picked))
+            return {stage: set(graph.successors(stage)) for stage in wanted}
+
+    def refresh_code(self) -> None:
+        """Bring code.yaml up to date, if a source file has changed since the last call."""
+        if (state := code_yaml.source_state(self.root)) != self.code_state:
+            code_yaml.write_code(self.root)
+            self.code_state = state
+
+    def stages(self) -> list[Any]:
+        """Every stage of every dvc.yaml."""
+        return [stage for stage in self.repo.index.stages if stage.cmd]
+
+    def status(self, stage: Any) -> Status:
+        """Whether a stage must run; if its result was computed before, it is put back instead.
+
+        What lies in its outputs' place is removed, as `dvc repro` does; a stale stage's inputs are noted for `commit`.
+        """
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        with self.locked():
+            if stage.always_changed and stage.name == code_yaml.STAGE:  # it has just been done
+                if not stage.outs[0].hash_info or stage.outs[0].status():
+                    self._record(stage, run_cache=False)
+                return Status.UP_TO_DATE
+            if not stage.cmd or self.cache.up_to_date(stage) or not stage.changed():
+                return Status.UP_TO_DATE
+            stage.remove_outs(ignore_remove=False, force=False)  # what restore meets and DVC has no copy of stops it
+            try:
+                # before save_deps: afterwards DVC would take the outputs in the lock file for those of the new inputs
+                self.repo.stage_cache.restore(stage)
+            except RunCacheNotFoundError:
+                self.refresh_code()  # what is about to run is the code of this moment
+                stage.save_deps()
+                self.inputs[stage.addressing] = _inputs(stage)
+                return Status.STALE
+            self._record(stage, run_cache=False)  # restore has filled the workspace, and told `stage` nothing of it
+            return Status.RESTORED
+
+    def commit(self, stage: Any) -> list[str]:
+        """Record what a stage has made. Returns the inputs that changed while it ran: then nothing is recorded."""
+        from dvc.exceptions import DvcException
+
+        self.refresh_code()
+        with self.locked():
+            try:
+                stage.save_deps()
+                before, after = self.inputs.pop(stage.addressing), _inputs(stage)
+                if changed := sorted(name for name in {*before, *after} if before.get(name) != after.get(name)):
+                    return changed
+                self._record(stage)
+            except (DvcException, OSError) as error:
+                return [str(error)]
+        return []
+
+    @staticmethod
+    def _record(stage: Any, run_cache: bool = True) -> None:
+        """Hash what lies there, put it into the cache, and write the lock file."""
+        stage.save(run_cache=run_cache)
+        stage.commit()
+        stage.dump(update_pipeline=False)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold DVC's lock, and wait for whoever else does. Raises BadEnvironment after PATIENCE."""
+        from dvc.lock import LockError
+
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.repo.lock.lock()
+                break
+            except LockError as error:
+                if time.monotonic() > end:
+                    raise BadEnvironment("another DVC command holds the repository; let it end, then again") from error
+        try:
+            yield
+        finally:
+            self.repo.lock.unlock()
+
+
+def missing_in_dvc() -> list[str]:
+    """What NEEDED names and the installed DVC does not have."""
+    missing = []
+    for target, attributes in NEEDED.items():
+        module, _, name = target.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            missing.append(target)
+            continue
+        missing += [f"{target}.{attribute}" for attribute in attributes if not _has(found, attribute)]
+    return missing
+
+
+def _has(kind: Any, attribute: str) -> bool:
+    """Whether objects of a class have an attribute; one that `__init__` sets is named in its code."""
+    made = [getattr(one.__init__, "__code__", None) for one in kind.__mro__]
+    return hasattr(kind, attribute) or any(attribute in code.co_names for code in made if code)
+
+
+def _inputs(stage: Any) -> dict[str, Any]:
+    """Everything that a stage reads: name -> hash, or value for parameters."""
+    found: dict[str, Any] = {}
+    for dep in stage.deps:
+        value = dep.hash_info.value if dep.hash_info else None
+        if isinstance(value, dict):
+            found |= {f"{dep.def_path}: {name}": one for name, one in value.items()}
+        else:
+            found[str(dep.def_path)] = value
+    return found
