@@ -166,7 +166,11 @@ def test_ablations_stand_beside_the_suites_own_runs():
 
 def test_our_values_have_the_papers_ink_or_one_of_their_own():
     green, blue, orange, pink = ablation.INKS[:4]
-    assert ablation.inks("model", ["maskgit", "banded", "byol"]) == {"maskgit": orange, "banded": pink, "byol": blue}
+    assert ablation.inks("model", ["maskgit", "videogpt_streaming", "byol"]) == {
+        "maskgit": orange,
+        "videogpt_streaming": pink,
+        "byol": blue,
+    }
     assert ablation.inks("beta", ["0.0", "0.5"]) == {"0.0": orange, "0.5": blue}
     assert ablation.inks("context", ["1", "2"]) == {"1": orange, "2": blue}  # in the places of 2 and 8
     assert green not in ablation.inks("model", ["a", "b", "c", "d"]).values()
