@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.reporting.test_paper_figures import BY_NAME, run
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
 from viper_pipeline.envs.base import Rect
 from viper_pipeline.reporting.results import Evidence
-from viper_pipeline.reporting.run_records import RunRecord, match_records
+from viper_pipeline.reporting.run_records import RunRecord, match_records, read_run_records
 
 FIG6 = BY_NAME["fig06"]
 DATASET = {"kind": "oracle", "path": "boxing.h5", "mask": True}
@@ -94,3 +95,9 @@ def test_a_record_of_an_ablation_is_a_curve_of_fig_9_only():
     assert [r.seed for r in found.shown] == [0]
     assert [(a.axis, a.value, a.task, a.agent) for a in found.ablations] == [("beta", "0.5", "boxing", "dreamer")]
     assert found.left_out == {"another value of runs": 1}
+
+
+def test_the_committed_records_can_be_read_and_are_named_after_their_runs():
+    for path in (Path(__file__).parents[2] / "reports" / "runs").glob("*.json"):
+        (run,) = read_run_records({path.name: path.read_bytes()})
+        assert path.name.startswith(run.file.removesuffix(".json"))
