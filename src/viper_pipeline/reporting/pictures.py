@@ -26,14 +26,16 @@ def decode_picture(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
-def figure_webp(figure: Figure, dpi: int = DPI) -> bytes:
-    """A figure as WebP; equal figures give equal bytes. The figure is closed."""
+def figure_webp(figure: Figure, dpi: int = DPI, lossless: bool = True) -> bytes:
+    """A figure as WebP; equal figures give equal bytes. The figure is closed. lossless: no, if it shows frames."""
     import matplotlib.pyplot as plt
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
     plt.close(figure)
-    return compact(buffer.getvalue())
+    settings = {"lossless": True} if lossless else {"quality": QUALITY}
+    Image.open(drawn).convert("RGB").save(small, "WEBP", **settings)
+    return small.getvalue()
 
 
 def figure_svg(figure: Figure) -> bytes:

@@ -174,4 +174,5 @@ def drawn_files(name: str, drawn: Drawn) -> dict[str, bytes]:
         csv.writer(buffer, lineterminator="\n").writerows(drawn.rows)
         return {f"{name}.csv": buffer.getvalue().encode()}
     svg = {f"{name}.svg": figure_svg(drawn.figure)} if drawn.vector else {}
-    return svg | {f"{name}.webp": figure_webp(drawn.figure) if drawn.vector else figure_webp(drawn.figure, 75)}
+    picture = figure_webp(drawn.figure) if drawn.vector else figure_webp(drawn.figure, 75, lossless=False)
+    return svg | {f"{name}.webp": picture}
