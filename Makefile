@@ -48,15 +48,16 @@ gl: .venv/ready
 	  $(CAN_DRAW) || { \
 	    echo "No OpenGL to draw with. As root: apt-get install $(GL_PACKAGES)"; exit 1; }; }
 
-repro: setup  ## the DeepMind Control suite, from oracle to agent, and the report page
+repro: setup  ## the DeepMind Control suite, from experts to agents, and its page: reports/dmc/index.html
 	$(BIN)/viper params check
-	$(BIN)/viper run -j $(JOBS) pipelines/dmc/dvc.yaml dvc.yaml
-	@echo "Now open reports/index.html"
+	$(BIN)/viper run -j $(JOBS) pipelines/dmc/dvc.yaml
+	@$(BIN)/viper overview >/dev/null
+	@echo "Now open reports/dmc/index.html; reports/index.html is the overview over all suites"
 
-repro-all: repro  ## every suite; each but the first has a page of its own, reports/SUITE/index.html
+repro-all: repro  ## every suite, each with its page reports/SUITE/index.html, and the overview reports/index.html
 	$(BIN)/viper run -j $(JOBS) $(filter-out pipelines/ablations/dvc.yaml,$(wildcard pipelines/*/dvc.yaml)) dvc.yaml
 
-ablations: setup  ## what VIPER owes to its parts, Fig 9: reports/ablations
+ablations: setup  ## one part of VIPER changed at a time, Fig 9: reports/ablations
 	$(BIN)/viper run -j $(JOBS) pipelines/ablations/dvc.yaml
 
 test: setup  ## all tests but the slow ones, with coverage

@@ -83,7 +83,7 @@ def sweep(folder: Path, runs: int, name: str) -> tuple[float, dict[str, str]]:
 
 
 def main() -> None:
-    """Print a line a sweep."""
+    """Print one line per sweep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=24)
     parser.add_argument("--sweeps", nargs="+", choices=SWEEPS, default=list(SWEEPS))

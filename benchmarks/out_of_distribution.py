@@ -7,8 +7,8 @@ python benchmarks/out_of_distribution.py --rows reports/out_of_distribution.json
 
 Remedies: baseline_share, random and idle frames among those the tokenizer learns from; and reconstruction, the weight
 of the decoding error in the reward. Shares are compared between tokenizers and video models of --steps steps each that
-differ in nothing else. A kind's reward is on the scale of `reward.scale` (0: the better floor, 1: held-out experts; not
-clipped); its AUROC is the chance that a held-out expert's frame scores above one of its own.
+differ in nothing else. The reward of a kind is on the scale of `reward.scale` (0: the better baseline, 1: held-out
+experts; not clipped); its AUROC is the chance that a held-out expert's frame scores above one of the kind.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import torch
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.envs.dmc import DMC
 from viper_pipeline.pipelines.models.nodes import baseline_frames, tokenizer_batches
-from viper_pipeline.reporting.metrics import auroc
 from viper_pipeline.reporting.page import Measurement
+from viper_pipeline.reporting.statistics import auroc
 from viper_pipeline.rewards.viper import reconstruction_error
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.tokenizers.quality import median_backgrounds
@@ -52,7 +52,7 @@ TOKENIZER = {
 MODEL = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3}
 OWN = "the suite's own"
 TEXT = (
-    "Reward of cartpole_balance, not clipped: 0 is the better floor (idle), 1 the held-out experts; in brackets the "
+    "Reward of cartpole_balance, not clipped: 0 is the better baseline (idle), 1 the held-out experts; in brackets the "
     "chance that a held-out expert's frame scores above one of that kind (AUROC). Columns: the weight of the "
     "reconstruction error, reward.reconstruction; the profile's is 0. One seed. benchmarks/out_of_distribution.py; "
     "what follows, and how the tokenizer's share of baseline frames was chosen: docs/out-of-distribution.md."
@@ -63,14 +63,14 @@ WEIGHTS = (0.0, 0.25, 1.0)
 
 
 def trained(folder: Path, share: float, steps: int, data: Path) -> tuple[Any, Any]:
-    """Tokenizer and video model of this share of floors' frames; from `folder` if they are there already."""
+    """Tokenizer and video model for this share of baseline frames; from `folder` if they are there already."""
     experts = EpisodeFile(data / f"experts/dmc/{TASK}.h5")
-    floors = EpisodeFile(data / f"episodes/dmc/baselines/{TASK}.h5")
+    baselines = EpisodeFile(data / f"episodes/dmc/baselines/{TASK}.h5")
     here = folder / f"share_{share}-{steps}"
     train_set = experts.group("train")
     videos = [train_set[i].frames for i in range(len(train_set))]
     if not (here / "tokenizer").exists():
-        strange = baseline_frames(experts, floors)
+        strange = baseline_frames(experts, baselines)
         loop = LOOP | {"steps": steps, "batch_size": 64, "betas": (0.9, 0.99)}
         settings = VQGANConfig.model_validate(TOKENIZER | {"baseline_share": share, "training": loop})
         seed_everything(0)
@@ -99,14 +99,14 @@ def trained(folder: Path, share: float, steps: int, data: Path) -> tuple[Any, An
 
 
 def strange_videos(data: Path) -> dict[str, np.ndarray]:
-    """Kind -> frames (N, T, H, W, C) uint8: held-out experts, the floors, and what neither shows."""
+    """Kind -> frames (N, T, H, W, C) uint8: held-out experts, baselines, and what neither shows."""
     experts = EpisodeFile(data / f"experts/dmc/{TASK}.h5")
-    floors = EpisodeFile(data / f"episodes/dmc/baselines/{TASK}.h5").group("episodes")
+    baselines = EpisodeFile(data / f"episodes/dmc/baselines/{TASK}.h5").group("episodes")
     held_out = experts.group("held_out")
     kinds = {"held_out": np.stack([held_out[i].frames[50 : 50 + FRAMES] for i in range(len(held_out))])}
     for kind in ("random", "idle"):
-        rows = [i for i, k in enumerate(floors.kinds) if k == kind][:6]
-        kinds[kind] = np.stack([floors[i].frames[50 : 50 + FRAMES] for i in rows])
+        rows = [i for i, k in enumerate(baselines.kinds) if k == kind][:6]
+        kinds[kind] = np.stack([baselines[i].frames[50 : 50 + FRAMES] for i in rows])
     poses = {
         "balanced, 1.0 m to the left": [(-1.0, 0.0)],
         "balanced, 1.0 m to the right": [(1.0, 0.0)],
@@ -119,7 +119,7 @@ def strange_videos(data: Path) -> dict[str, np.ndarray]:
     expert = kinds["held_out"][:3]
     kinds["frozen expert"] = np.repeat(expert[:, :1], FRAMES, 1)
     kinds["the empty scene"] = np.repeat(np.median(kinds["random"], (0, 1)).astype(np.uint8)[None, None], FRAMES, 1)
-    kinds["expert, colours inverted"] = 255 - expert
+    kinds["expert, colors inverted"] = 255 - expert
     kinds["expert and pixel noise"] = np.clip(expert + rng.normal(0, 25, expert.shape), 0, 255).astype(np.uint8)
     kinds["noise alone"] = rng.integers(0, 256, expert.shape, dtype=np.uint8)
     return kinds
@@ -170,7 +170,7 @@ def rows_of(
 
 
 def by_kind(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """A row a kind, a column a remedy: reward (AUROC)."""
+    """One row per kind of video, one column per remedy: reward (AUROC)."""
     found: dict[str, dict[str, str]] = {}
     for r in rows:
         remedy = f"{r['models']}, weight {r['reconstruction']:g}"

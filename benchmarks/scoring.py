@@ -1,11 +1,11 @@
-"""How fast, and how like `exact`, each way of scoring is: frames per second of one core's time.
+"""Speed of each way of scoring, in frames per second of one core, and its agreement with `full_window`.
 
-python benchmarks/scoring.py                          speeds, with random weights
+python benchmarks/scoring.py                          speeds with random weights
 python benchmarks/scoring.py --data data              correlation and AUROC too, of trained laptop models in data/
 python benchmarks/scoring.py --json reports/scoring.json
 python benchmarks/scoring.py --rows reports/scoring.json --page reports/measured/scoring.json    for the suite's page
 
-AUROC tells held-out experts from random behaviour, frame by frame; correlation and max_abs_diff (nats) are of the same
+AUROC tells held-out experts from random behavior, frame by frame; correlation and max_abs_diff (nats) are of the same
 frames with `exact` of the same model. Episodes are scored together, as an agent's environments are.
 """
 
@@ -24,8 +24,8 @@ from torch import Tensor
 
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.envs.base import blacken
-from viper_pipeline.reporting.metrics import auroc
 from viper_pipeline.reporting.page import Measurement
+from viper_pipeline.reporting.statistics import auroc
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import load_directory
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -37,7 +37,7 @@ LAPTOP = {"window": 4, "width": 64, "feedforward": 256, "heads": 2, "layers": 3,
 PAPER = {"window": 16, "width": 256, "feedforward": 1024, "heads": 8, "layers": 8, "training": LOOP}
 SIZES = {"laptop": (LAPTOP, 128, 16), "paper_dmc": (PAPER, 1024, 64)}
 TEXT = (
-    "Frames a second of one core's CPU time, random weights, one episode at a time. Agreement with `full_window`: "
+    "Frames per second of one core's CPU time, random weights, one episode at a time. Agreement with `full_window`: "
     "trained laptop models, held-out expert and random episodes; AUROC tells the two apart frame by frame. MaskGIT's "
     "rewards are 8 times slower in the paper. benchmarks/scoring.py; machine and conditions: docs/scoring.md."
 )
@@ -96,7 +96,7 @@ def speeds(size: str, episodes: int, frames: int, times: int) -> list[dict[str, 
 
 
 def videos(data: Path, task: str, tokenizer: Any, kind: str, most: int) -> Tensor:
-    """Codes (N, T, h, w) of held-out experts, or of random behaviour."""
+    """Codes (N, T, h, w) of held-out experts, or of random behavior."""
     codes = EpisodeFile(data / f"codes/dmc/{task}.h5").group("held_out")
     if kind == "held_out":
         return torch.stack([torch.as_tensor(codes[i].frames).long() for i in range(min(most, len(codes)))])
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="what --json wrote before; nothing is measured")
     parser.add_argument("--page", type=Path, help="a table for reports/measured")
     parser.add_argument("--episodes", type=int, default=4, help="scored at once")
-    parser.add_argument("--videos", type=int, default=4, help="of a kind and task, whose scores are compared")
+    parser.add_argument("--videos", type=int, default=4, help="how many of each kind and task are compared")
     parser.add_argument("--times", type=int, default=3)
     arguments = parser.parse_args()
     rows = json.loads(arguments.rows.read_text()) if arguments.rows else measured(arguments)

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from viper_pipeline.dvc_bridge.usage import machine
-from viper_pipeline.reporting.metrics import auroc
 from viper_pipeline.reporting.page import Measurement
+from viper_pipeline.reporting.statistics import auroc
 from viper_pipeline.rewards.evaluation import unpack
 from viper_pipeline.training.artifacts import load_directory
 
 TEXT = (
-    "Videos of held-out experts against the same that stop at a moment and stand still. Nats a frame after that "
-    "moment; AUROC: the chance that a frame of the moving video scores above one of the still one; below 0.5 standing "
-    "still pays better."
+    "Videos of held-out experts against the same videos frozen at a moment. Nats per frame after that "
+    "moment; AUROC: the chance that a frame of the moving video scores above one of the frozen one; below 0.5 the "
+    "frozen video scores higher."
 )
 
 

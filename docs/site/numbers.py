@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pydoc
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,9 @@ import click
 import pandas as pd
 
 from viper_pipeline.commands import cli
-from viper_pipeline.reporting.paper_data import DATA, NAMES, paper_score
+from viper_pipeline.envs.dmc import PAPER_NAMES
+from viper_pipeline.reporting.overview import read_metrics
+from viper_pipeline.reporting.paper_data import DATA, paper_score
 from viper_pipeline.reporting.summary import verdicts
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
 
@@ -49,8 +50,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def metrics() -> dict[str, Any]:
-    """The numbers of the committed report."""
-    return json.loads((ROOT / "reports" / "metrics.json").read_text())
+    """The numbers of the committed reports, all suites together."""
+    suites = sorted(path.name for path in (ROOT / "reports").iterdir() if (path / "cards").is_dir())
+    found = read_metrics(ROOT, suites).values()
+    parts = ("agents", "baselines", "rewards")
+    return {part: {suite: block for m in found for suite, block in m[part].items()} for part in parts}
 
 
 def reproduced() -> Iterator[str]:
@@ -58,7 +62,7 @@ def reproduced() -> Iterator[str]:
     found = metrics()
     for suite, tasks in found["agents"].items():
         for task, agents in tasks.items():
-            floors = found["oracles"][suite][task]
+            baselines = found["baselines"][suite][task]
             for agent, methods in agents.items():
                 yield f"### {task} ({suite}, {agent})\n"
                 yield "| who | true return | 95 % interval | seeds | agent steps |\n|---|---|---|---|---|"
@@ -66,12 +70,12 @@ def reproduced() -> Iterator[str]:
                     between = f"{m['ci95_low']:.0f} to {m['ci95_high']:.0f}"
                     yield f"| {method} | {m['final_return']:.0f} | {between} | {m['seeds']} | {m['steps']} |"
                 for who in ("random", "idle", "expert"):
-                    if (value := floors.get(f"{who}_return")) is not None:
+                    if (value := baselines.get(f"{who}_return")) is not None:
                         yield f"| {who} | {value:.0f} | | | |"
                 if (theirs := paper_score(suite, task, "viper")) is not None:
                     yield f"| the paper's VIPER, DreamerV3, a far larger budget | {theirs:.0f} | | 3 | |"
                 yield ""
-                yield from (f"- {sentence}" for sentence in verdicts(methods, floors))
+                yield from (f"- {sentence}" for sentence in verdicts(methods, baselines))
                 yield ""
 
 
@@ -82,9 +86,9 @@ def coverage() -> Iterator[str]:
     yield "|---|---|---|---|"
     for suite, (figure, shown) in PAPER.items():
         theirs = sorted(set(scores[(scores.figure == figure) & (scores.method == "viper")].task) - {"aggregate"})
-        ours = {NAMES.get(task, task) for task in found["agents"].get(suite, {})}
+        ours = {PAPER_NAMES.get(task, task) for task in found["agents"].get(suite, {})}
         models = found["rewards"].get(suite, {}).values()
-        rewards = {NAMES.get(task, task) for model in models for task in model["tasks"]}
+        rewards = {PAPER_NAMES.get(task, task) for model in models for task in model["tasks"]}
         both = [", ".join(sorted(names)) or "none" for names in (ours, rewards - ours)]
         yield f"| {suite} | {len(theirs)} ({shown}) | {both[0]} | {both[1]} |"
 

@@ -273,14 +273,14 @@ def export_reward(reward: str, out: str) -> None:
 @click.option("--plot", type=click.Path(), help="Write a picture, such as scores.png.")
 def score(videos: tuple[str, ...], model: str, task: str | None, as_json: bool, plot: str | None) -> None:
     """How likely is each frame of VIDEOS (.mp4, .gif, .npz, .h5, or folders of them) given the last ones?"""
-    from viper_pipeline.reporting.score import draw, score_videos, table
+    from viper_pipeline.reporting.score import draw_scores, score_files, scores_table
     from viper_pipeline.rewards.pretrained import load_reward
 
     reward = load_reward(model)
-    scored = score_videos(reward, [Path(video) for video in videos], task)
+    scored = score_files(reward, [Path(video) for video in videos], task)
     if plot:
-        draw(scored, reward.of(task), Path(plot))
-    click.echo(json.dumps([video.as_dict() for video in scored], indent=1) if as_json else table(scored))
+        draw_scores(scored, reward.of(task), Path(plot))
+    click.echo(json.dumps([video.as_dict() for video in scored], indent=1) if as_json else scores_table(scored))
 
 
 @cli.command()
@@ -295,12 +295,21 @@ def figures(suite: str | None, draw: Path | None) -> None:
 
 
 @cli.command()
-def keep() -> None:
+def overview() -> None:
+    """Write reports/index.html, the page over all suites, from the metrics that they have now."""
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.pipelines.report.commands import overview_command
+
+    click.echo(overview_command(project_root()))
+
+
+@cli.command(name="export-runs")
+def export_runs() -> None:
     """Write the results of every finished run, without weights, to reports/runs: for Git, and for others' reports."""
     from viper_pipeline.dvc_bridge.project import project_root
-    from viper_pipeline.pipelines.report.commands import keep_command
+    from viper_pipeline.pipelines.report.commands import export_runs_command
 
-    for path in keep_command(project_root()):
+    for path in export_runs_command(project_root()):
         click.echo(path)
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def build(params: Params) -> dict[str, Pipeline]:
-    """One pipeline a suite, and `report` over the first one; the others end in a page of their own.
+    """One pipeline per suite, from experts to the suite's page, and `report`, the overview over all suites.
 
-    So the first suite needs nothing of the others. A block `ablations` makes a pipeline beside them.
+    No suite needs anything of another. A block `ablations` makes a pipeline beside them.
     """
     from viper_pipeline.pipelines.ablations import pipeline as ablations
     from viper_pipeline.pipelines.agents import pipeline as agents
@@ -26,15 +26,15 @@ def build(params: Params) -> dict[str, Pipeline]:
 
     suites, seeds = params["suites"], params["seeds"]
     built = {
-        name: experts.create(name, spec) + models.create(name, spec) + agents.create(name, spec, seeds)
+        name: experts.create(name, spec)
+        + models.create(name, spec)
+        + agents.create(name, spec, seeds)
+        + report.create(name, spec, seeds)
         for name, spec in suites.items()
     }
-    first, *others = suites
-    for name in others:
-        built[name] += report.create({name: suites[name]}, seeds, group=name, place=f"{name}/")
     if block := params.get("ablations"):
         built["ablations"] = ablations.create(block, suites[block["suite"]], seeds)
-    return built | {"report": report.create({first: suites[first]}, seeds)}
+    return built | {"report": report.create_overview(suites)}
 
 
 def sources(params: Params) -> dict[str, str]:

@@ -14,7 +14,7 @@ from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
 from viper_pipeline.pipelines.params import validate
-from viper_pipeline.pipelines.report.nodes import SHOWN, aggregate, draw_figures, write_report
+from viper_pipeline.pipelines.report.nodes import FILMED_TASKS, aggregate, draw_figures, write_report
 from viper_pipeline.reporting.summary import transfers
 from viper_pipeline.rewards.viper import load_reward
 from viper_pipeline.training.config import ONE_CPU
@@ -149,15 +149,17 @@ def test_frames_in_between_pay_nothing_and_every_fourth_pays_what_the_strided_vi
 def test_the_page_says_what_was_held_out(made, reward):
     inputs, tokenizer, _, model = made
     shown = {name.replace("__", "__tabletop__"): file for name, file in inputs.items()}
-    rewards = {"reward__tabletop__videogpt": reward}
-    metrics, _, _ = aggregate({}, {}, **shown, **rewards)
-    models = {"tokenizer__tabletop": tokenizer, "video_model__tabletop__videogpt": model}
-    given = shown | rewards | models | {"settings__tabletop": PARAMS | {"tasks": list(TASKS)}}
+    shown = {name.replace("baselines", "baseline_episodes"): file for name, file in shown.items()}
+    rewards = {"rewards__tabletop__videogpt": reward}
+    settings = {"settings__tabletop": PARAMS | {"tasks": list(TASKS)}}
+    metrics, _, _ = aggregate({}, {}, **shown, **rewards, **settings)
+    models = {"tokenizers__tabletop": tokenizer, "video_models__tabletop__videogpt": model}
+    given = shown | rewards | models | settings
     page = write_report(metrics, draw_figures({}, {}, **given), "tiny", {}, {}, **given)
     assert "<td>panda_stack</td><td>no</td>" in page and "<td>panda_lift</td><td>yes</td>" in page
     assert page.count("of a task that it was not trained on") == len(HELD_OUT)
     continued = {task for task in TASKS if f'alt="rollouts of {task}"' in page}
-    assert continued == {*list(TASKS)[:SHOWN], *HELD_OUT}
+    assert continued == {*list(TASKS)[:FILMED_TASKS], *HELD_OUT}
     assert all(f'alt="reward of {task}"' in page for task in TASKS)
 
 

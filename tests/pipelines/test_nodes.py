@@ -31,8 +31,10 @@ from viper_pipeline.pipelines.models.nodes import (
     train_tokenizer,
     train_video_model,
 )
-from viper_pipeline.pipelines.report.commands import kept_run
+from viper_pipeline.pipelines.report.commands import FinishedRun, record_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
+from viper_pipeline.pipelines.wiring import argument
+from viper_pipeline.reporting.results import RunKey
 from viper_pipeline.rewards.viper import load_reward
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import save_directory
@@ -274,10 +276,14 @@ def test_amp_learns_from_videos_and_refuses_those_made_otherwise(made):
         amp(made, DMC["frames"] | {"action_repeat": 2})
 
 
+def run_argument(method):
+    return argument("agents", RunKey("dmc", TASK, method, "drq", 0))
+
+
 def test_the_report_is_made_of_runs(made):
-    runs = {f"run__dmc__{TASK}__viper__drq__0": viper(made)}
+    runs = {run_argument("viper"): viper(made)}
     for method in ("task_reward", "exploration"):
-        runs[f"run__dmc__{TASK}__{method}__drq__0"] = train_agent(
+        runs[run_argument(method)] = train_agent(
             DMC["drq"],
             DMC["runs"],
             DMC["frames"],
@@ -292,8 +298,8 @@ def test_the_report_is_made_of_runs(made):
         )
     files = {
         f"experts__dmc__{TASK}": made["experts"],
-        f"baselines__dmc__{TASK}": made["baselines"],
-        "reward__dmc__videogpt": made["reward"],
+        f"baseline_episodes__dmc__{TASK}": made["baselines"],
+        "rewards__dmc__videogpt": made["reward"],
     }
     costs = {node: {"seconds": 1} for node in ("dmc.train_oracle.a", "atari.train_oracle.a", "report.aggregate.all")}
     metrics, headline, curves = aggregate({}, costs, **runs, **files)
@@ -301,7 +307,7 @@ def test_the_report_is_made_of_runs(made):
     assert set(metrics["costs"]) == {"dmc.train_oracle.a"}  # a page counts what its own suites' stages cost
     table = metrics["agents"]["dmc"][TASK]["drq"]
     assert set(table) == {"viper", "task_reward", "exploration"}
-    returns = runs[f"run__dmc__{TASK}__viper__drq__0"].config["final_returns"]
+    returns = runs[run_argument("viper")].config["final_returns"]
     assert table["viper"]["final_return"] == pytest.approx(np.mean(returns))
     assert set(headline) == {TASK, "videogpt"} and set(headline[TASK]) == {"expert", "random", "idle", "drq"}
     assert headline[TASK]["drq"]["viper"] == pytest.approx(np.mean(returns), abs=0.06)
@@ -309,15 +315,15 @@ def test_the_report_is_made_of_runs(made):
     shown = {
         **runs,
         **files,
-        "tokenizer__dmc": made["tokenizer"],
-        "video_model__dmc__videogpt": made["video_model"],
+        "tokenizers__dmc": made["tokenizer"],
+        "video_models__dmc__videogpt": made["video_model"],
         "settings__dmc": DMC,
     }
     paper = datasets.YamlDataset(filepath=str(PROFILES / "paper.yaml")).load()
     figures = draw_figures(paper, {}, **shown)
     page = write_report(metrics, figures, "tiny", paper, {}, **shown)
-    assert page.count("data:image/gif") == 2 and f"curves-dmc-{TASK}.png" in figures
-    assert {"fig05.png", "fig12.svg", "fig17.png", "table1.csv", "paper.json"} <= set(figures)
+    assert page.count("an episode of") == 2 and f"curves-dmc-{TASK}.webp" in figures
+    assert {"fig05.webp", "fig12.svg", "fig17.webp", "table1.csv", "paper.json"} <= set(figures)
     assert "Settings that differ" in page and "Does VIPER work here?" in page
     disk = made["disk"]
     assert disk(datasets.JsonDataset, "m.json", metrics) == json.loads(json.dumps(metrics))
@@ -328,39 +334,39 @@ def test_the_report_is_made_of_runs(made):
     listed = re.findall(r"\((.+?\.md)\)", cards["README.md"].decode())
     assert sorted(listed) == sorted(name for name in cards if name.endswith(".md") and name != "README.md")
     pictures = [name for name in listed for name in re.findall(r"\((.+?\.png)\)", cards[name].decode())]
-    assert len(pictures) == 2 and set(pictures) <= set(cards)  # experts and floors
+    assert len(pictures) == 2 and set(pictures) <= set(cards)  # experts and baselines
 
 
-def test_kept_runs_stand_beside_the_graphs_own_where_their_settings_are_todays(made, tmp_path):
+def test_run_records_stand_beside_the_graphs_own_if_their_settings_are_todays(made, tmp_path):
     own = viper(made)
-    place = f"dmc__{TASK}__viper__drq"
+    key = RunKey("dmc", TASK, "viper", "drq", 0)
     path = f"data/agents/dmc/{TASK}/viper-drq/0"
     read = {"suites.dmc.drq": DMC["drq"], "suites.dmc.runs": DMC["runs"], "seed": 0}
     steps = {path: {"stage": "dmc.train_agent_viper.x", "params": read, "parents": {}}}
     save_directory(tmp_path / path, own, {"steps": steps})
-    run = kept_run(f"run__{place}__0", tmp_path, path, "abc")
+    run = record_of(FinishedRun(key, path), tmp_path, "abc")
     assert run.final_returns == pytest.approx(own.config["final_returns"], abs=1e-3) and run.params == read
-    less = kept_run(f"run__{place}__0__beta__0.5", tmp_path, path, "abc")
+    less = record_of(FinishedRun(key, path, "beta", "0.5"), tmp_path, "abc")
     assert (less.axis, less.value, less.key) == ("beta", "0.5", run.key) and less.file != run.file
     ours = run.model_copy(update={"seed": 7})
     elsewhere = run.model_copy(update={"seed": 8, "params": read | {"suites.dmc.runs": DMC["runs"] | {"steps": 1}}})
     files = {f"{r.seed}.json": r.model_dump_json().encode() for r in (run, ours, elsewhere)} | {"README.md": b"-"}
     inputs = {
-        f"run__{place}__0": own,
+        run_argument("viper"): own,
         f"experts__dmc__{TASK}": made["experts"],
-        f"baselines__dmc__{TASK}": made["baselines"],
-        "reward__dmc__videogpt": made["reward"],
+        f"baseline_episodes__dmc__{TASK}": made["baselines"],
+        "rewards__dmc__videogpt": made["reward"],
         "settings__dmc": DMC,
     }
     metrics, _, curves = aggregate(files, {}, **inputs)
     table = metrics["agents"]["dmc"][TASK]["drq"]["viper"]
-    assert (table["seeds"], table["kept"]) == (2, 1)
+    assert (table["seeds"], table["from_records"]) == (2, 1)
     assert {row["seed"] for row in curves} == {0, 7}
-    assert metrics["kept"]["left_out"] == {"another value of runs": 1}
-    (where,) = metrics["kept"]["shown"]
+    assert metrics["run_records"]["left_out"] == {"another value of runs": 1}
+    (where,) = metrics["run_records"]["shown"]
     assert where == f"dmc {TASK} viper drq: commit abc, {run.machine}"
-    page = write_report(metrics, {}, "tiny", {}, {}, **inputs, tokenizer__dmc=made["tokenizer"])
-    assert "2 (1 kept)" in page and where in page and "made with another value of runs" in page
+    page = write_report(metrics, {}, "tiny", {}, {}, **inputs, tokenizers__dmc=made["tokenizer"])
+    assert "2 (1 from records)" in page and where in page and "made with another value of runs" in page
     with pytest.raises(BadData, match=r"reports/runs/bad.json: budget"):
         aggregate({"bad.json": files["7.json"].replace(b'"budget":', b'"budgets":')}, {}, **inputs)
 
@@ -400,7 +406,7 @@ def test_ablations_are_reported_beside_the_suites_own(made):
         settings=DMC["videogpt"],
         profile="tiny",
         experts=made["experts"],
-        baselines=made["baselines"],
+        baseline_episodes=made["baselines"],
         agent="drq",
         run__own__own__0=own,
         reward__own__videogpt=made["reward"],
@@ -424,6 +430,6 @@ def test_ablations_are_reported_beside_the_suites_own(made):
         "full_window": headline["model"]["videogpt_streaming"],
         "kv_cache": headline["beta"]["0.0"],
     }
-    assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.png", "paper.png"}
-    assert page.count("data:image/webp") == 2 and "0.0" in page
+    assert {row["axis"] for row in rows} == set(metrics["axes"]) and set(figures) == {"ablations.webp"}
+    assert page.count("data:image/webp") == 1 and "0.0" in page
     json.dumps(metrics)

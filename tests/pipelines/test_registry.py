@@ -36,15 +36,27 @@ def test_every_profile_gives_a_graph_of_the_promised_size(profile):
             len(built["ablations"].nodes)
             == 2 * models + scorings + (models + scorings + len(block["betas"])) * seeds + 1
         )
-    for number, (name, suite) in enumerate(params["suites"].items()):
+    assert [node.name for node in built["report"].nodes] == ["report.write_overview.all"]
+    for name, suite in params["suites"].items():
         some = sum(map(len, suite.get("more_methods", {}).values()))
         learnable = len(suite.get("learned_tasks") or suite["tasks"])
         learned = learnable * len(suite["methods"]) + some
         runs = learned * len(suite["agents"]) * len(params["seeds"])
-        page = 4 if number else 0  # the first suite's is the report
+        page = 4
         each = 4 * len(suite["tasks"]) + learnable
         assert len(built[name].nodes) == each + 1 + 2 * len(suite["video_models"]) + runs + page
     assert generate(ROOT, params)
+
+
+def test_the_order_of_suites_decides_nothing():
+    params = read_params(ROOT / "profiles" / "tiny.yaml")
+    turned = params | {"suites": dict(reversed(params["suites"].items()))}
+
+    def wired(params):
+        built = pipeline_registry.build(params)
+        return {node.name: (set(node.inputs), set(node.outputs)) for name in built for node in built[name].nodes}
+
+    assert wired(params) == wired(turned)
 
 
 def test_the_committed_files_say_what_the_pipelines_say():
@@ -119,7 +131,7 @@ def test_a_method_of_one_task_adds_its_runs_to_this_task_and_to_the_report():
     after = {s.node: s for s in Wiring(ROOT).stages(params)}
     added = {f"dmc.train_agent_{method}.cartpole_balance-drq-0" for method in ("amp", "amp_multi")}
     assert after.keys() - before.keys() == added
-    read = set(after["report.aggregate.all"].deps) - set(before["report.aggregate.all"].deps)
+    read = set(after["dmc.aggregate.all"].deps) - set(before["dmc.aggregate.all"].deps)
     assert read == {f"data/agents/dmc/cartpole_balance/{method}-drq/0" for method in ("amp", "amp_multi")}
 
 
@@ -134,7 +146,7 @@ def test_dvc_runs_a_method_of_some_tasks_over_these_tasks():
     assert "train_agent_viper" not in said and "data/experts/dmc/ball_in_cup_catch.h5" in stage["deps"]
 
 
-def test_a_task_that_nothing_learns_has_experts_and_floors_and_a_place_in_the_report():
+def test_a_task_that_nothing_learns_has_experts_and_baselines_and_a_place_in_the_report():
     params = read_params(ROOT / "profiles" / "laptop.yaml")
     learned, other = "cartpole_balance", "ball_in_cup_catch"
     params["suites"]["dmc"]["learned_tasks"] = [learned]
@@ -142,7 +154,7 @@ def test_a_task_that_nothing_learns_has_experts_and_floors_and_a_place_in_the_re
     made = {f"dmc.{stage}.{other}" for stage in ("train_oracle", "record_episodes", "record_baselines")}
     assert {node for node in after if other in node} == made | {f"dmc.curate_experts.{other}"}
     readers = {node for node, stage in after.items() if f"data/experts/dmc/{other}.h5" in stage.deps}
-    assert readers == {f"report.{stage}.all" for stage in ("aggregate", "draw_figures", "write_cards", "write_report")}
+    assert readers == {f"dmc.{stage}.all" for stage in ("aggregate", "draw_figures", "write_cards", "write_report")}
     said = yaml.safe_load(generate(ROOT, params)[ROOT / "pipelines/dmc/dvc.yaml"])["stages"]
     lists = {name: stage.get("matrix", {}).get("learned") for name, stage in said.items()}
     assert {name for name, path in lists.items() if path == "${suites.dmc.learned_tasks}"} == {

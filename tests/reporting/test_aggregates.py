@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from viper_pipeline.reporting import metrics as a
-from viper_pipeline.reporting.metrics import normalised, score_tables, suite_metrics
+from viper_pipeline.reporting import statistics as a
+from viper_pipeline.reporting.metrics import normalized, score_tables, suite_metrics
 from viper_pipeline.reporting.results import RunResult
 
 scores = st.lists(st.floats(-2, 2), min_size=2, max_size=6).map(np.array)
@@ -21,7 +21,7 @@ def test_nothing_depends_on_the_order_of_tasks_or_seeds(table, random):
     random.shuffle(shuffled)
     for statistic in a.STATISTICS.values():
         assert statistic(shuffled) == pytest.approx(statistic(table), abs=1e-9)
-    assert a.spread(shuffled) == pytest.approx(a.spread(table), abs=1e-9)
+    assert a.std_over_tasks(shuffled) == pytest.approx(a.std_over_tasks(table), abs=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -29,7 +29,7 @@ def test_nothing_depends_on_the_order_of_tasks_or_seeds(table, random):
 def test_averages_move_with_the_scores_and_stay_among_them(table, shift, scale):
     moved = [scale * s + shift for s in table]
     everything = np.concatenate(table)
-    for statistic in (a.mean, a.median, a.interquartile_mean):
+    for statistic in (a.task_mean, a.task_median, a.interquartile_mean):
         assert statistic(moved) == pytest.approx(scale * statistic(table) + shift, abs=1e-9)
         assert everything.min() - 1e-9 <= statistic(table) <= everything.max() + 1e-9
 
@@ -71,11 +71,11 @@ def test_intervals_are_repeatable_and_hold_the_statistic_s_range(table):
         low, high = a.stratified_interval(statistic, table)
         assert (low, high) == a.stratified_interval(statistic, table)
         assert low <= high
-    low, high = a.stratified_interval(a.mean, table)
+    low, high = a.stratified_interval(a.task_mean, table)
     assert min(s.min() for s in table) - 1e-9 <= low and high <= max(s.max() for s in table) + 1e-9
 
 
-@pytest.mark.parametrize("statistic", [a.mean, a.interquartile_mean])
+@pytest.mark.parametrize("statistic", [a.task_mean, a.interquartile_mean])
 def test_one_task_s_interval_is_scipy_s(statistic):
     sample = np.random.default_rng(0).normal(size=25)
     ours = a.stratified_interval(statistic, [sample])
@@ -87,13 +87,13 @@ def test_one_task_s_interval_is_scipy_s(statistic):
 
 def test_strata_keep_their_tasks_so_that_tasks_that_differ_widen_nothing():
     noise = [np.random.default_rng(i).normal(0, 0.1, 5) for i in range(4)]
-    alike = a.stratified_interval(a.mean, noise)
-    apart = a.stratified_interval(a.mean, [n + 10 * i for i, n in enumerate(noise)])
+    alike = a.stratified_interval(a.task_mean, noise)
+    apart = a.stratified_interval(a.task_mean, [n + 10 * i for i, n in enumerate(noise)])
     assert apart[1] - apart[0] == pytest.approx(alike[1] - alike[0])
 
 
 def test_one_seed_has_no_interval():
-    assert a.stratified_interval(a.mean, [np.array([0.5]), np.array([0.7])]) is None
+    assert a.stratified_interval(a.task_mean, [np.array([0.5]), np.array([0.7])]) is None
     assert a.profile_band([np.array([0.5])], np.zeros(3)) is None
     assert a.improvement([np.array([0.5])], [np.array([0.1])])["ci95_low"] is None
 
@@ -111,5 +111,5 @@ def test_a_suite_is_compared_on_the_tasks_that_both_methods_have():
 
 
 def test_scales_put_random_play_at_zero_and_people_at_one():
-    assert normalised("atari", "pong", -20.7) == 0 and normalised("atari", "pong", 14.6) == 1
-    assert normalised("dmc", "cartpole_balance", 1000) == 1 and normalised("rlbench", "lamp_on", 0.4) == 0.4
+    assert normalized("atari", "pong", -20.7) == 0 and normalized("atari", "pong", 14.6) == 1
+    assert normalized("dmc", "cartpole_balance", 1000) == 1 and normalized("rlbench", "lamp_on", 0.4) == 0.4

@@ -11,11 +11,14 @@ import pytest
 from PIL import Image
 
 from viper_pipeline.data.episode import gif, png
-from viper_pipeline.reporting.metrics import build_metrics, reward_metrics
-from viper_pipeline.reporting.page import render
+from viper_pipeline.reporting.metrics import build_metrics
+from viper_pipeline.reporting.page import render_page
 from viper_pipeline.reporting.paper_data import paper_lines, paper_score, paper_trajectories
+from viper_pipeline.reporting.paper_figures.frames import StripKey
+from viper_pipeline.reporting.pictures import short_film
 from viper_pipeline.reporting.plots import draw_learning_curves, draw_reward_figure, on_common_steps
-from viper_pipeline.reporting.results import Floors, RunResult
+from viper_pipeline.reporting.results import Baselines, RunKey, RunResult, TaskKey
+from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.reporting.summary import verdicts
 
 
@@ -36,7 +39,7 @@ def run(method, level, seed=0, task="cartpole_balance", episodes=30):
     )
 
 
-FLOORS = Floors("dmc", "cartpole_balance", random=280.0, idle=765.0, expert=995.0)
+BASELINES = Baselines("dmc", "cartpole_balance", random=280.0, idle=765.0, expert=995.0)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def metrics(scores):
     runs = [run("viper", 900, s) for s in range(3)] + [run("oracle", 950)]
     return build_metrics(
         runs,
-        [FLOORS],
+        [BASELINES],
         {"dmc": {"videogpt": {**reward_metrics(*scores), "tasks": {"cartpole_balance": reward_metrics(*scores)}}}},
         {"dmc.train_tokenizer.all": {"seconds": 12.5, "peak_rss_mb": 800}},
     )
@@ -64,7 +67,7 @@ def test_metrics_have_the_promised_shape(metrics):
     assert {"final_return", "ci95_low", "ci95_high", "seeds", "steps"} <= set(viper)
     assert viper["seeds"] == 3 and viper["steps"] == 5000 and viper["episodes"] == 90
     assert viper["ci95_low"] < viper["final_return"] < viper["ci95_high"]
-    assert metrics["oracles"]["dmc"]["cartpole_balance"] == {
+    assert metrics["baselines"]["dmc"]["cartpole_balance"] == {
         "expert_return": 995.0,
         "random_return": 280.0,
         "idle_return": 765.0,
@@ -123,63 +126,70 @@ def test_seeds_meet_on_common_steps_and_nothing_is_carried_forward():
 
 def test_a_new_method_and_a_second_agent_need_no_change_here():
     runs = [run("viper", 900), replace(run("viper", 100), agent="dreamer"), run("a_new_method", 400)]
-    numbers = build_metrics(runs, [FLOORS], {}, {})
-    picture = draw_learning_curves("cartpole_balance", runs, FLOORS)
-    assert picture != draw_learning_curves("cartpole_balance", [runs[0], runs[2]], FLOORS)
-    page = render("laptop", numbers, {}, {}, {}, {}, {})
+    numbers = build_metrics(runs, [BASELINES], {}, {})
+    picture = draw_learning_curves("cartpole_balance", runs, BASELINES)
+    assert picture != draw_learning_curves("cartpole_balance", [runs[0], runs[2]], BASELINES)
+    page = render_page("dmc", "laptop", numbers, {}, {}, {}, {}, {})
     assert "a_new_method" in page and "dreamer" in page
 
 
-def test_unknown_floors_are_null_and_too_few_seeds_are_named():
-    unknown = Floors("dmc", "cartpole_balance", random=float("nan"), idle=765.0, expert=None)
+def test_unknown_baselines_are_null_and_too_few_seeds_are_named():
+    unknown = Baselines("dmc", "cartpole_balance", random=float("nan"), idle=765.0, expert=None)
     numbers = build_metrics([run("viper", 900)], [unknown], {}, {})
     json.dumps(numbers, allow_nan=False)
-    assert numbers["oracles"]["dmc"]["cartpole_balance"]["random_return"] is None
+    assert numbers["baselines"]["dmc"]["cartpole_balance"]["random_return"] is None
     assert draw_learning_curves("cartpole_balance", [run("viper", 900)], unknown)
-    assert "1 of the paper&#39;s 3 seeds of viper, drq" in render("laptop", numbers, {}, {}, {}, {}, {})
+    assert "1 of the paper&#39;s 3 seeds of viper, drq" in render_page("dmc", "laptop", numbers, {}, {}, {}, {}, {})
 
 
 def test_the_page_holds_everything_and_loads_nothing(metrics, scores):
     runs = [run("viper", 900, s) for s in range(3)]
     figures = {
-        "curves-dmc-cartpole_balance.png": draw_learning_curves("cartpole_balance", runs, FLOORS),
-        "reward-dmc-videogpt-cartpole_balance.png": draw_reward_figure("cartpole_balance", *scores),
-        "scores-dmc.png": draw_reward_figure("cartpole_balance", *scores),
+        "curves-dmc-cartpole_balance.webp": draw_learning_curves("cartpole_balance", runs, BASELINES),
+        "reward-dmc-videogpt-cartpole_balance.webp": draw_reward_figure("cartpole_balance", *scores),
+        "scores-dmc.webp": draw_reward_figure("cartpole_balance", *scores),
     }
     frames = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
     quality = {"dmc": {"cartpole_balance": {"held_out": {"psnr": 30.0, "foreground_l1": 7.0}}}}
-    page = render(
+    page = render_page(
+        "dmc",
         "laptop",
         metrics,
         figures,
-        {("dmc", "cartpole_balance", "viper", "drq", "0"): gif(frames)},
-        {("dmc", "cartpole_balance"): png(frames[0])},
-        {("dmc", "videogpt", "cartpole_balance"): png(frames[1])},
+        {RunKey("dmc", "cartpole_balance", "viper", "drq", 0): short_film(gif(frames))},
+        {TaskKey("dmc", "cartpole_balance"): png(frames[0])},
+        {StripKey("dmc", "videogpt", "cartpole_balance"): png(frames[1])},
         quality,
     )
     # without the pictures, whose letters may spell anything
     words_only = re.sub(r"data:image/(?:webp|gif);base64,[A-Za-z0-9+/=]+", "", page)
-    assert not re.search(r"(src|href)=[\"'](?!data:|#)", page)
+    assert not re.search(r"(src|href)=[\"'](?!data:|#|\.\./index\.html)", page)
     assert not re.search(r"https?:|url\(|@import", words_only)
     pictures = re.findall(r"data:image/(?:webp|gif);base64,([A-Za-z0-9+/=]+)", page)
     assert len(pictures) == 6
     for picture in pictures:
         Image.open(io.BytesIO(base64.b64decode(picture))).load()
-    for words in ("idle", "random", "exploration", "VIPER beats idle", "dmc.train_tokenizer.all", "852"):
+    for words in ("idle", "random", "VIPER beats idle", "dmc.train_tokenizer.all", "852"):
         assert words in page
-    assert "no run of method exploration" in page
+    assert "no run of method amp" in page
 
 
 def test_equal_figures_have_equal_bytes():
     runs = [run("viper", 900)]
-    first, second = (draw_learning_curves("cartpole_balance", runs, FLOORS) for _ in range(2))
+    first, second = (draw_learning_curves("cartpole_balance", runs, BASELINES) for _ in range(2))
     assert first == second
+
+
+def score_of(game):
+    """Human-normalized, at the end of the paper's curve."""
+    return paper_lines("fig11", game)["viper"]["mean"].iloc[-4:].mean()
 
 
 def test_the_papers_curves_are_found_by_our_names():
     lines = paper_lines("fig12", "ball_in_cup_catch")["viper"]
     assert len(lines) > 20 and lines.step.iloc[-1] > 10e6 and (lines.low <= lines["mean"]).all()
     assert paper_score("dmc", "cartpole_balance", "viper") == pytest.approx(852, abs=2)
+    assert paper_score("atari", "pong", "viper") == pytest.approx(-20.7 + 35.3 * score_of("pong"), abs=0.1)
     assert set(paper_lines("fig12", "cartpole_balance")) == {"oracle", "viper", "amp", "amp_multi"}
     assert paper_lines("fig12", "acrobot_swingup") == {} and paper_lines("fig9", panel="exploration")
     assert {kind: len(true) > 30 for kind, (true, _) in paper_trajectories().items()} == {

@@ -16,14 +16,24 @@ from tests.data.makers import SPEC, episode
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.data.episode import strip
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
-from viper_pipeline.reporting.paper_data import TASKS
+from viper_pipeline.reporting.cards import words
+from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.paper_figures import ablations as ablation
 from viper_pipeline.reporting.paper_figures import curves
 from viper_pipeline.reporting.paper_figures import curves as overall
 from viper_pipeline.reporting.paper_figures.base import Part
-from viper_pipeline.reporting.paper_figures.index import FIGURES, INDEX, entries, of_suites, paper_files
-from viper_pipeline.reporting.paper_figures.tables import TABLES, same, words
-from viper_pipeline.reporting.results import AblationRun, Evidence, Floors, RunResult
+from viper_pipeline.reporting.paper_figures.index import FIGURES, INDEX, entries, entries_of_suites, paper_files
+from viper_pipeline.reporting.paper_figures.tables import SETTINGS_TABLES, same
+from viper_pipeline.reporting.results import (
+    AblationRun,
+    Baselines,
+    Evidence,
+    ModelKey,
+    Row,
+    RunKey,
+    RunResult,
+    TaskKey,
+)
 from viper_pipeline.rewards.evaluation import pack
 from viper_pipeline.training.artifacts import Directory
 
@@ -41,8 +51,8 @@ def evidence(tmp_path_factory):
     """One task of one suite, one seed of two methods."""
     folder = tmp_path_factory.mktemp("evidence")
     expert = {"train": [episode(30, 1)], "held_out": [episode(30, 2), episode(30, 3)]}
-    floors = {"episodes": [episode(30, 4, "random"), episode(30, 5, "idle")]}
-    for name, groups in (("experts", expert), ("baselines", floors)):
+    baselines = {"episodes": [episode(30, 4, "random"), episode(30, 5, "idle")]}
+    for name, groups in (("experts", expert), ("baselines", baselines)):
         write_groups(folder / f"{name}.h5", groups, suite="dmc", task=TASK, spec=SPEC, clip=4)
     rng = np.random.default_rng(0)
     scores = {
@@ -51,20 +61,16 @@ def evidence(tmp_path_factory):
     returns = {k: np.arange(2.0) for k in scores}
     picture = strip([rng.integers(0, 255, (4, 8, 8, 3), dtype=np.uint8) for _ in range(4)])
     suite = {"tasks": [TASK], "reward": {"model": "videogpt"}, "videogpt": {"window": 4}, "frames": {"size": 8}}
-    key = ("dmc", TASK, "viper", "drq", "0")
+    task, model = TaskKey("dmc", TASK), ModelKey("dmc", "videogpt")
     return Evidence(
         runs=[run("viper"), run("oracle", level=700.0)],
-        floors=[Floors("dmc", TASK, 100.0, 200.0, 900.0)],
-        experts={("dmc", TASK): EpisodeFile(folder / "experts.h5")},
-        baselines={("dmc", TASK): EpisodeFile(folder / "baselines.h5")},
-        tokenizers={("dmc",): Directory({"size": 8, "model": {"channels": 16, "quantizer": {"size": 256}}})},
-        video_models={("dmc", "videogpt"): Directory({"model": {"window": 4}}, {}, {f"rollouts_{TASK}.png": picture})},
-        rewards={
-            ("dmc", "videogpt"): Directory(
-                {"scales": {TASK: {}}}, pack(TASK, scores, returns), {f"maps_{TASK}.png": picture}
-            )
-        },
-        run_configs={key: {"agent": {"hidden": [128, 128]}}},
+        baselines=[Baselines("dmc", TASK, 100.0, 200.0, 900.0)],
+        experts={task: EpisodeFile(folder / "experts.h5")},
+        baseline_episodes={task: EpisodeFile(folder / "baselines.h5")},
+        tokenizers={"dmc": Directory({"size": 8, "model": {"channels": 16, "quantizer": {"size": 256}}})},
+        video_models={model: Directory({"model": {"window": 4}}, {}, {f"rollouts_{TASK}.png": picture})},
+        rewards={model: Directory({"scales": {TASK: {}}}, pack(TASK, scores, returns), {f"maps_{TASK}.png": picture})},
+        agents={RunKey("dmc", TASK, "viper", "drq", 0): Directory({"agent": {"hidden": [128, 128]}})},
         settings={"dmc": suite},
         paper={"dmc": {"tokenizer": {"channels": 128}, "videogpt": {"window": 16}, "drq": {"hidden": [256, 256]}}},
     )
@@ -99,7 +105,7 @@ def test_what_there_is_is_drawn_and_opens(evidence, files):
     named = {file for entry in index.values() for file in entry["files"]}
     assert named == set(files) - {INDEX}
     for name, content in files.items():
-        if name.endswith(".png"):
+        if name.endswith(".webp"):
             Image.open(io.BytesIO(content)).load()
         if name.endswith(".svg"):
             assert content.lstrip().startswith(b"<?xml") and b"</svg>" in content
@@ -119,32 +125,34 @@ def test_equal_evidence_gives_equal_bytes(evidence, files):
 
 
 def test_a_stale_source_makes_a_figure_stale_and_no_other(evidence):
-    stale = {"reward__dmc__videogpt"}
+    stale = {Row("rewards", ModelKey("dmc", "videogpt"))}
     states = {entry.name: entry.state(evidence, stale) for entry in FIGURES}
     assert {name for name, state in states.items() if state == "stale"} == {"fig05", "fig17"}
-    assert BY_NAME["fig08"].state(evidence, {"anything"}) == "missing"
+    assert BY_NAME["fig08"].state(evidence, {Row("tokenizers", "other")}) == "missing"
 
 
 def test_a_figure_is_complete_with_the_papers_agent_and_seeds_only():
-    methods = curves.METHODS["rlbench"]
-    runs = [run(m, s, t, "dreamer", "rlbench", 0.5) for t in TASKS["rlbench"] for m in methods for s in range(3)]
+    methods = curves.methods_of_suite("rlbench")
+    runs = [run(m, s, t, "dreamer", "rlbench", 0.5) for t in PAPER_TASKS["rlbench"] for m in methods for s in range(3)]
     assert BY_NAME["fig10"].state(Evidence(runs=runs)) == "complete"
     assert BY_NAME["fig10"].state(Evidence(runs=runs[1:])) == "partial"
-    other = [run(m, s, t, "drq", "rlbench", 0.5) for t in TASKS["rlbench"] for m in methods for s in range(3)]
+    other = [run(m, s, t, "drq", "rlbench", 0.5) for t in PAPER_TASKS["rlbench"] for m in methods for s in range(3)]
     assert BY_NAME["fig10"].state(Evidence(runs=other)) == "partial"
     assert "in the place of the paper's agent" in " ".join(BY_NAME["fig10"].missing(Evidence(runs=other)))
 
 
-def test_a_part_is_whole_with_enough_seeds_and_nothing_to_note():
-    assert Part("a", 3, 3).whole and not Part("a", 2, 3).whole and not Part("a", 3, 3, "of another agent").whole
+def test_a_part_is_complete_with_enough_seeds_and_nothing_to_note():
+    assert (
+        Part("a", 3, 3).complete and not Part("a", 2, 3).complete and not Part("a", 3, 3, "of another agent").complete
+    )
 
 
 def test_means_over_tasks_are_taken_where_all_runs_are():
     runs = [run(task="a", level=400.0), run(task="b", level=800.0, seed=1)]
-    frames, means, band = overall.curve(runs)
+    frames, means, band = overall.curve_over_tasks(runs)
     assert frames[0] == pytest.approx(400) and frames[-1] == pytest.approx(1600) and band is None
     assert means[-1] == pytest.approx(600)
-    _, _, band = overall.curve([run(task="a", seed=s, level=400.0 + s) for s in range(3)])
+    _, _, band = overall.curve_over_tasks([run(task="a", seed=s, level=400.0 + s) for s in range(3)])
     assert (band[0] <= band[1]).all()
 
 
@@ -154,26 +162,26 @@ def test_ablations_stand_beside_the_suites_own_runs():
     changed = [*(AblationRun("beta", "0.0", *curve) for _ in range(3)), AblationRun("context", "1", *curve)]
     others = [run(task="other"), run(agent="dreamer")]  # not what the ablations are compared with
     evidence = Evidence(runs=[*own, *others], ablations=changed)
-    assert ablation.own(evidence)[0] == own
-    assert ablation.own(dataclasses.replace(evidence, ablations=()))[0] == [*own, others[0]]
-    have = {part.name: part for part in ablation.parts(evidence)}
-    assert have["beta 1.0"].whole and have["beta 0.0"].whole and have["beta 0.5"].have == 0
+    assert ablation.own_runs(evidence)[0] == own
+    assert ablation.own_runs(dataclasses.replace(evidence, ablations=()))[0] == [*own, others[0]]
+    have = {part.name: part for part in ablation.ablation_parts(evidence)}
+    assert have["beta 1.0"].complete and have["beta 0.0"].complete and have["beta 0.5"].have == 0
     assert have["context 8"].have == 1 and have["context 8"].note == "1 in its place"
-    assert ablation.draw(evidence).figure is not None
+    assert ablation.draw_ablation_figure(evidence).figure is not None
     _frames, returns = ablation.mean_over_tasks([*own, run(task="other", seed=0, level=100.0)])
     assert len(returns) == 1 and returns[0, -1] == pytest.approx(300)
 
 
 def test_our_values_have_the_papers_ink_or_one_of_their_own():
     green, blue, orange, pink = ablation.INKS[:4]
-    assert ablation.inks("model", ["maskgit", "videogpt_streaming", "byol"]) == {
+    assert ablation.inks_of("model", ["maskgit", "videogpt_streaming", "byol"]) == {
         "maskgit": orange,
         "videogpt_streaming": pink,
         "byol": blue,
     }
-    assert ablation.inks("beta", ["0.0", "0.5"]) == {"0.0": orange, "0.5": blue}
-    assert ablation.inks("context", ["1", "2"]) == {"1": orange, "2": blue}  # in the places of 2 and 8
-    assert green not in ablation.inks("model", ["a", "b", "c", "d"]).values()
+    assert ablation.inks_of("beta", ["0.0", "0.5"]) == {"0.0": orange, "0.5": blue}
+    assert ablation.inks_of("context", ["1", "2"]) == {"1": orange, "2": blue}  # in the places of 2 and 8
+    assert green not in ablation.inks_of("model", ["a", "b", "c", "d"]).values()
 
 
 def test_a_mean_over_fewer_tasks_than_the_others_says_so():
@@ -197,16 +205,16 @@ def test_tables_set_ours_beside_the_papers(files):
 def test_the_papers_profile_holds_the_papers_tables(root):
     """Where it sets a value, that is the table's; what differs in kind is named in docs/paper_and_code.md."""
     from viper_pipeline.dvc_bridge.project import read_params
-    from viper_pipeline.reporting.paper_figures.tables import DEFAULT, said
+    from viper_pipeline.reporting.paper_figures.tables import DEFAULT, setting_text
 
     paper = read_params(root / "profiles" / "paper.yaml")["suites"]
     differs = {"grid", "discriminator.r1_gamma", "perceptual.weight", "tasks", "shift"}
     checked = 0
     for name in ("table1", "table2", "table3", "table4"):
-        table = TABLES[name]
+        table = SETTINGS_TABLES[name]
         for number, suite in enumerate(table.columns):
-            for _, field, values in table.rows if suite in paper and table.block in paper[suite] else ():
-                ours = said(paper[suite], paper[suite][table.block], field)
+            for _, field, values in table.settings() if suite in paper and table.block in paper[suite] else ():
+                ours = setting_text(paper[suite], paper[suite][table.block], field)
                 if field not in differs and ours != DEFAULT:
                     many = re.search(r"multi-task (\d+)", values[number])  # the profile's RLBench is multi-task
                     assert same(ours, many[1] if many else values[number]), (name, suite, field)
@@ -227,4 +235,4 @@ def test_values_are_printed_alike_whatever_their_type():
 def test_a_suite_without_figures_is_refused_with_a_hint():
     with pytest.raises(BadParams, match="did you mean 'dmc'"):
         entries("dcm")
-    assert of_suites(["no suite"]) == [] and of_suites(["tabletop"]) == of_suites(["rlbench"])
+    assert entries_of_suites(["no suite"]) == [] and entries_of_suites(["tabletop"]) == entries_of_suites(["rlbench"])

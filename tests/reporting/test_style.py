@@ -1,59 +1,38 @@
-"""Small pictures: lines by steps go where the lines through points went."""
+"""Figures as bytes."""
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
+import io
 
 import matplotlib.pyplot as plt
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
+from PIL import Image
 
-from viper_pipeline.reporting.plots import _steps, as_svg
-
-TENTHS = st.integers(-9999, 9999).map(lambda n: n / 10)
-PARTS = st.lists(st.tuples(st.lists(st.tuples(TENTHS, TENTHS), min_size=1), st.booleans()), min_size=1, max_size=4)
-
-
-def walked(path: str) -> list[tuple[float, float]]:
-    """The points of a path of steps."""
-    here, begin, points = np.zeros(2), np.zeros(2), []
-    for command, numbers in re.findall(r"([mlz])([^mlz]*)", path):
-        if command == "z":
-            here = begin
-            continue
-        here = here + np.array([float(n) for n in numbers.split()])
-        begin = here if command == "m" else begin
-        points.append((round(float(here[0]), 1), round(float(here[1]), 1)))
-    return points
+from viper_pipeline.reporting.pictures import figure_svg, figure_webp
+from viper_pipeline.reporting.plots import color_of, method_of, method_style
+from viper_pipeline.rewards.base import REWARDS
 
 
-@settings(max_examples=50, deadline=None)
-@given(PARTS)
-def test_steps_lead_through_the_same_points(parts) -> None:
-    words, expected = [], []
-    for points, closed in parts:
-        for i, (x, y) in enumerate(points):
-            words.append(f"{'L' if i else 'M'} {x} {y} ")
-            expected.append((x, y))
-        words += ["z"] if closed else []
-    path = "\n".join(words).encode()
-    found = re.fullmatch(rb' d="(.*)"', _steps(re.fullmatch(rb' d="([^"]*)"', b' d="' + path + b'"')))
-    assert walked(found[1].decode()) == expected
+def drawn():
+    figure, panel = plt.subplots(figsize=(3, 2))
+    panel.plot(np.linspace(0, 1, 200), np.linspace(0, 1, 200) ** 2)
+    panel.set_title("a title")
+    return figure
 
 
-def test_a_drawing_is_whole_and_the_same_again() -> None:
-    def drawn() -> bytes:
-        figure, panel = plt.subplots(figsize=(3, 2))
-        panel.plot(np.linspace(0, 1, 200), np.linspace(0, 1, 200) ** 2)
-        panel.set_title("a title")
-        svg = as_svg(figure)
-        plt.close(figure)
-        return svg
+@pytest.mark.parametrize("encode", [figure_webp, figure_svg])
+def test_equal_figures_give_equal_bytes(encode) -> None:
+    one, two = encode(drawn()), encode(drawn())
+    plt.close("all")
+    assert one == two
+    if encode is figure_svg:
+        assert b"a title" in one and one.rstrip().endswith(b"</svg>")
+    else:
+        assert Image.open(io.BytesIO(one)).size == (270, 180)
 
-    svg = drawn()
-    assert svg == drawn() and b"a title" in svg and svg.rstrip().endswith(b"</svg>")
-    lines = [walked(d.decode()) for d in re.findall(rb' d="(m[^"]*)"', svg)]
-    curve = max(lines, key=len)
-    assert len(curve) > 20 and all(a <= b for (a, _), (b, _) in pairwise(curve))
+
+def test_every_method_has_a_label_and_a_color_and_unknown_ones_are_shown_under_their_name() -> None:
+    assert all(method_of(method_style(name).label) == name for name in REWARDS.names())
+    assert method_style("newcomer").label == "newcomer" and color_of("newcomer") == color_of("newcomer")
+    assert color_of("viper") == method_style("viper").color != color_of("random")

@@ -7,8 +7,8 @@ import pytest
 
 from tests.reporting.test_paper_figures import BY_NAME, run
 from viper_pipeline.data.episode import strip
-from viper_pipeline.reporting.paper_figures.frames import unseen
-from viper_pipeline.reporting.results import Evidence
+from viper_pipeline.reporting.paper_figures.frames import held_out_pair
+from viper_pipeline.reporting.results import Evidence, ModelKey, TaskKey
 from viper_pipeline.rewards.evaluation import pack
 from viper_pipeline.training.artifacts import Directory
 
@@ -24,19 +24,19 @@ def evidence():
     tensors = {name: value for pair in PAIRS for name, value in pack(pair, scores, {}).items()}
     model = Directory({"held_out_tasks": ["sawyer_lift"]}, {}, {f"rollouts_{pair}.png": picture for pair in PAIRS})
     return Evidence(
-        experts={("tabletop", pair): None for pair in PAIRS},
-        tokenizers={("tabletop",): Directory({"size": 8})},
-        video_models={("tabletop", "videogpt"): model},
-        rewards={("tabletop", "videogpt"): Directory({"scales": {pair: {} for pair in PAIRS}}, tensors)},
+        experts={TaskKey("tabletop", pair): None for pair in PAIRS},
+        tokenizers={"tabletop": Directory({"size": 8})},
+        video_models={ModelKey("tabletop", "videogpt"): model},
+        rewards={ModelKey("tabletop", "videogpt"): Directory({"scales": {pair: {} for pair in PAIRS}}, tensors)},
         settings={"tabletop": {"tasks": PAIRS}},
     )
 
 
 def test_pairs_of_the_same_arm_or_task_stand_beside_the_unseen_one(evidence):
-    assert unseen(evidence).tasks == ("panda_lift", "sawyer_stack", "sawyer_lift")
+    assert held_out_pair(evidence).tasks == ("panda_lift", "sawyer_stack", "sawyer_lift")
 
 
-def test_predictions_have_a_row_a_pair_and_say_which_is_new(evidence):
+def test_predictions_have_one_row_per_pair_and_say_which_is_new(evidence):
     entry = BY_NAME["fig07"]
     assert entry.state(evidence) == "partial"
     titles = [panel.get_title() for panel in entry.draw(evidence).figure.axes]
@@ -62,6 +62,6 @@ def test_the_unseen_pairs_reward_is_drawn_with_its_agents_where_there_are_any(ev
 
 
 def test_a_model_that_saw_all_pairs_feeds_neither(evidence):
-    models = {("tabletop", "videogpt"): Directory({})}
+    models = {ModelKey("tabletop", "videogpt"): Directory({})}
     seen = dataclasses.replace(evidence, video_models=models)
     assert {BY_NAME[name].state(seen) for name in ("fig07", "fig08")} == {"missing"}

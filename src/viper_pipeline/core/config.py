@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,3 +26,11 @@ def component(kind: type[Config], name: str | tuple[str, ...], block: Any) -> Co
             for e in error.errors()
         ]
         raise ValidationError.from_exception_data(place[-1], details) from error
+
+
+def value_at(block: Mapping[str, Any], dotted: str, missing: Any = None) -> Any:
+    """The value at a dotted path such as `frames.size`, or `missing`."""
+    value: Any = block
+    for key in dotted.split("."):
+        value = value.get(key, missing) if isinstance(value, Mapping) else missing
+    return value

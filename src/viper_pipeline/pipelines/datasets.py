@@ -18,6 +18,7 @@ from viper_pipeline.data.hdf5 import EpisodeFile, read_lineage, write_groups
 from viper_pipeline.dvc_bridge.project import read_params
 from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.envs.base import FrameSpec
+from viper_pipeline.pipelines.wiring import by_key
 from viper_pipeline.reporting.cards import PICTURE, as_markdown, dataset_card, model_card
 from viper_pipeline.training.artifacts import Directory, as_json, load_directory, save_directory
 
@@ -35,7 +36,7 @@ class Recording:
 
 def by_task(prefix: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs called `<prefix>__<task>`, by task, in the order of the task list."""
-    return {name.partition("__")[2]: value for name, value in inputs.items() if name.startswith(f"{prefix}__")}
+    return {task: value for (task,), value in by_key(prefix, inputs).items()}
 
 
 CARD = "README.md"

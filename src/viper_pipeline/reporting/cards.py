@@ -1,6 +1,6 @@
 """Cards: what an artifact is, how it was made, how good it is, where it comes from, and what it is not for.
 
-They are made from what artifacts carry inside; their words are no input of any stage.
+They are written from what artifacts carry inside. Rewording a card makes no model stale.
 """
 
 from __future__ import annotations
@@ -11,85 +11,106 @@ from typing import Any
 
 import numpy as np
 
+from viper_pipeline.data.episode import png
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.reporting.paper_figures.tables import flat, words
+from viper_pipeline.reporting.results import RunTable, StageName, Steps
 from viper_pipeline.training.artifacts import Directory
 
 SAMPLES = 8
 """Frames of a dataset's sample picture."""
 LONG = 12
-"""Numbers from which on a list is told by its mean."""
+"""Longer lists of numbers are shown by their mean and range."""
 
 WHAT = {
-    "train_oracle": "An oracle: learns on true state and true reward, and makes the expert behaviour.",
-    "record_episodes": "Every rollout of the oracle, and of the oracle under noise, with true rewards.",
-    "record_baselines": "Random and idle episodes: what the task returns to one who has learned nothing.",
+    "train_expert": "An expert policy: trained on true state and true reward, it makes the expert videos.",
+    "train_oracle": "An expert policy: trained on true state and true reward, it makes the expert videos.",
+    "record_episodes": "Every rollout of the expert policy, with and without noise, with true rewards.",
+    "record_baselines": "Random and idle episodes: the returns of a task without any learning.",
     "curate_experts": "An expert set: the videos that the models read, some of them held out.",
     "train_tokenizer": "A tokenizer: a frame becomes a grid of discrete codes, and back.",
     "encode_experts": "An expert set as codes.",
     "train_video_model": "A video model: p(frame given earlier frames), over codes.",
     "evaluate_reward": "A reward: the scale of a video model's log-likelihoods, and its scores of many kinds of video.",
-    "train_agent": "An agent: weights of the end of training, its learning curve, and a film.",
+    "train_agent": "An agent: its last weights, its learning curve, and a video of an episode.",
 }
 LIMITS = {
-    "record_episodes": "Made by one oracle, with its habits; noisy episodes only test rewards.",
-    "curate_experts": "Few tasks, one camera, one behaviour a task; too few videos to learn the task's whole variety.",
-    "train_tokenizer": "Knows frames of its own suite, size, camera and shadows; shows strange ones as familiar.",
-    "train_video_model": "Scores videos of its own frame specification only; likelihood is not progress: a still "
-    "picture of an expert can look better than an expert.",
-    "evaluate_reward": "Refuses frames of another specification. A high value says `looks expert`, nothing more.",
-    "train_agent": "Trained on one task and one seed; say nothing of the method by it alone.",
+    "record_episodes": "Made by one expert policy, with its habits. Noisy episodes only test rewards.",
+    "curate_experts": "Few tasks, one camera, one behavior per task, too few videos to show every way to solve it.",
+    "train_tokenizer": "For frames of its own suite, size, camera and shadows. Unfamiliar frames are reconstructed as "
+    "familiar ones.",
+    "train_video_model": "Scores videos of its own frame specification only. Likelihood is not progress: a still "
+    "picture of an expert can score higher than an expert.",
+    "evaluate_reward": "Refuses frames of another specification. A high value means `looks like an expert`, no more.",
+    "train_agent": "Trained on one task with one seed: not enough to judge the method.",
 }
-LICENCES = {
-    "dmc": "Frames drawn by dm_control and MuJoCo (Apache 2.0); this file: the project's licence (MIT).",
+SIMULATOR_LICENSES = {
+    "dmc": "Frames drawn by dm_control and MuJoCo (Apache 2.0); this file: the project's license (MIT).",
     "atari": "Frames show commercial games, whose owners keep their rights; use for research only.",
 }
 PICTURE = "frames of one episode"
-"""What a dataset's sample picture shows."""
-OWN = "Made by this project; its licence (MIT)."
-IMPORTED = "Imported videos: the licence is that of their owner, and is to be filled in by whoever passes this on."
+"""Caption of a dataset's sample picture."""
+OWN_KINDS = ("expert", "oracle")
+"""Kinds of datasets that this project recorded itself; `oracle` in artifacts of earlier versions."""
+OWN = "Made by this project; its license (MIT)."
+IMPORTED = "Imported videos: their owner's license applies; it is to be filled in by whoever passes this on."
+
+
+def words(value: Any) -> str:
+    """A value as tables print it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(words(v) for v in value)
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".") if value < 1e4 else f"{value:g}"
+    return str(value)
+
+
+def flat(block: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as (dotted name, printed value)."""
+    if isinstance(block, Mapping):
+        for key, value in block.items():
+            yield from flat(value, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, words(block)
 
 
 @dataclass(frozen=True)
 class Card:
-    """One artifact's."""
+    """What is told of one artifact."""
 
     name: str  # its path, or what is known of it
     what: str
     facts: Sequence[tuple[str, str]]
     stage: str = ""
     parents: Sequence[str] = ()
-    licence: str = OWN
+    license: str = OWN
     limits: str = ""
     picture: np.ndarray | None = None  # (H, W, 3) uint8
     settings: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 
-def stage_name(step: Mapping[str, Any]) -> str:
-    """`dmc.train_agent_viper.cartpole...` -> `train_agent_viper`."""
-    parts = str(step.get("stage", "")).split(".")
-    return parts[1] if len(parts) > 1 else parts[0]
-
-
-def said_of(table: Mapping[str, str], stage: str) -> str:
-    """The words for a stage; for those of one kind, of the kind."""
+def text_for(table: Mapping[str, str], stage: str) -> str:
+    """The text for a stage; `train_agent` stands for every `train_agent_<method>`."""
     return table.get(stage) or next((text for name, text in table.items() if stage.startswith(name)), "")
 
 
-def dataset_card(path: str, file: EpisodeFile, steps: Mapping[str, Mapping[str, Any]]) -> Card:
+def dataset_card(path: str, file: EpisodeFile, steps: Steps) -> Card:
     """steps: lineage, path -> {stage, params, parents}."""
     step = steps.get(path, {})
-    stage = stage_name(step)
+    stage = StageName.parse(str(step.get("stage", ""))).stage
     return Card(
         path,
-        said_of(WHAT, stage) or "Episodes of one task.",
+        text_for(WHAT, stage) or "Episodes of one task.",
         list(dataset_facts(file)),
         stage=str(step.get("stage", "")),
         parents=list(step.get("parents", {})),
-        licence=licence_of(file.suite, path, steps),
-        limits=said_of(LIMITS, stage),
-        picture=sample(file) if file.payload == "frames" else None,
-        settings=settings_of(step),
+        license=license_of(file.suite, path, steps),
+        limits=text_for(LIMITS, stage),
+        picture=sample_frames(file) if file.payload == "frames" else None,
+        settings=read_settings(step),
     )
 
 
@@ -112,25 +133,25 @@ def dataset_facts(file: EpisodeFile) -> Iterator[tuple[str, str]]:
     yield "frame specification", ", ".join(f"{k} {words(v)}" for k, v in flat(file.spec.model_dump(mode="json")) if v)
 
 
-def model_card(path: str, directory: Directory, steps: Mapping[str, Mapping[str, Any]]) -> Card:
+def model_card(path: str, directory: Directory, steps: Steps) -> Card:
     """Of a tokenizer, video model, reward, oracle or agent."""
     step = steps.get(path, {})
-    stage = stage_name(step)
-    suite = str(directory.config.get("suite") or str(step.get("stage", "")).partition(".")[0])
+    name = StageName.parse(str(step.get("stage", "")))
+    stage, suite = name.stage, str(directory.config.get("suite") or name.suite)
     return Card(
         path,
-        said_of(WHAT, stage) or "A model.",
+        text_for(WHAT, stage) or "A model.",
         list(model_facts(directory)),
         stage=str(step.get("stage", "")),
         parents=list(step.get("parents", {})),
-        licence=licence_of(suite, path, steps),
-        limits=said_of(LIMITS, stage),
-        settings=settings_of(step),
+        license=license_of(suite, path, steps),
+        limits=text_for(LIMITS, stage),
+        settings=read_settings(step),
     )
 
 
 def model_facts(directory: Directory) -> Iterator[tuple[str, str]]:
-    """Sizes, and every number that the stage measured, in the order of config.json; its settings stand apart."""
+    """Sizes, and every number that the stage measured, in the order of config.json, without settings."""
     if directory.tensors:
         yield "weights", f"{sum(t.numel() for t in directory.tensors.values()):,} numbers"
     for key, value in sorted(directory.config.items()):
@@ -141,7 +162,7 @@ def model_facts(directory: Directory) -> Iterator[tuple[str, str]]:
 
 
 def flat_facts(value: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Nested values by dotted names; long lists of numbers by their mean."""
+    """Nested values by dotted names; long lists of numbers by their mean and range."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from flat_facts(inner, f"{name}.{key}")
@@ -153,27 +174,27 @@ def flat_facts(value: Any, name: str) -> Iterator[tuple[str, str]]:
         yield name, words(value)
 
 
-def settings_of(step: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The parameters that the stage read."""
+def read_settings(step: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The parameters that the stage read, as (dotted name, printed value)."""
     return [row for name, value in step.get("params", {}).items() for row in flat(value, name)]
 
 
-def licence_of(suite: str, path: str, steps: Mapping[str, Mapping[str, Any]]) -> str:
-    """Of simulated frames the simulator's; of imported videos, anywhere up the lineage, their owner's."""
+def license_of(suite: str, path: str, steps: Steps) -> str:
+    """Of simulated frames: the simulator's. Of imported videos, anywhere in the lineage: their owner's."""
     todo = [path]
     seen: set[str] = set()
     while todo:
         step = steps.get(todo.pop(), {})
         for name, value in step.get("params", {}).items():
-            if ".datasets." in name and isinstance(value, Mapping) and value.get("kind", "oracle") != "oracle":
+            if ".datasets." in name and isinstance(value, Mapping) and value.get("kind", "expert") not in OWN_KINDS:
                 return IMPORTED
         new = [p for p in step.get("parents", {}) if p not in seen]
         seen |= set(new)
         todo += new
-    return LICENCES.get(suite, OWN)
+    return SIMULATOR_LICENSES.get(suite, OWN)
 
 
-def sample(file: EpisodeFile) -> np.ndarray | None:
+def sample_frames(file: EpisodeFile) -> np.ndarray | None:
     """Frames of one episode, side by side: (H, SAMPLES W, 3)."""
     names = [n for n in ("held_out", "train", *file.groups) if n in file.groups and len(file.group(n))]
     if not names:
@@ -185,7 +206,7 @@ def sample(file: EpisodeFile) -> np.ndarray | None:
 
 
 def as_markdown(card: Card, pictures: Mapping[str, str] | None = None) -> str:
-    """For a README.md beside the artifact, or to be read. pictures: file that lies beside it -> what it shows."""
+    """The card as Markdown. pictures: file beside the card -> what it shows."""
     lines = [f"# {card.name}", "", card.what, "", "| fact | value |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in card.facts]
     lines += ["", "## Where it comes from", "", f"Made by stage `{card.stage or 'unknown'}`"]
@@ -193,8 +214,49 @@ def as_markdown(card: Card, pictures: Mapping[str, str] | None = None) -> str:
     lines += [f"- `{parent}`" for parent in card.parents]
     if card.settings:
         lines += ["", "| setting | value |", "|---|---|", *(f"| {name} | {text} |" for name, text in card.settings)]
-    lines += ["", "## Licence", "", card.licence]
+    lines += ["", "## License", "", card.license]
     if card.limits:
         lines += ["", "## Limits", "", card.limits]
     lines += [line for name, shows in (pictures or {}).items() for line in ("", f"![{shows}]({name})")]
     return "\n".join(lines) + "\n"
+
+
+def cards_of(table: RunTable, steps: Steps) -> list[Card]:
+    """Cards of expert sets, baselines, tokenizers, video models and rewards, and of one agent per task and method.
+
+    steps: lineage; the step of the stage that made an artifact knows its path.
+    """
+    path_of = {step["stage"]: path for path, step in steps.items()}
+    cards = []
+    for (suite, task), file in table.experts.items():
+        cards.append(dataset_card(path_of.get(f"{suite}.curate_experts.{task}", f"expert set {task}"), file, steps))
+    for (suite, task), file in table.baseline_episodes.items():
+        cards.append(dataset_card(path_of.get(f"{suite}.record_baselines.{task}", f"baselines {task}"), file, steps))
+    for suite, directory in table.tokenizers.items():
+        cards.append(model_card(path_of.get(f"{suite}.train_tokenizer.all", f"tokenizer {suite}"), directory, steps))
+    for (suite, model), directory in table.video_models.items():
+        node = f"{suite}.train_video_model.{model}"
+        cards.append(model_card(path_of.get(node, f"video_model {model}"), directory, steps))
+    for (suite, model), directory in table.rewards.items():
+        cards.append(model_card(path_of.get(f"{suite}.evaluate_reward.{model}", f"reward {model}"), directory, steps))
+    for key, directory in table.agents.items():
+        suite, task, method, agent, seed = key
+        if seed == min(other.seed for other in table.agents if other[:4] == key[:4]):
+            node = f"{suite}.train_agent_{method}.{task}-{agent}-{seed}"
+            cards.append(model_card(path_of.get(node, f"agent {task} {method} {agent} {seed}"), directory, steps))
+    return cards
+
+
+def card_files(cards: Sequence[Card]) -> dict[str, bytes]:
+    """Every card as Markdown, named after its artifact's path, its sample picture, and a README.md that lists them."""
+    files, rows = {}, []
+    for card in cards:
+        name = card.name.removeprefix("data/").removesuffix(".h5").replace("/", "-").replace(" ", "-")
+        pictures = {}
+        if card.picture is not None:
+            files[f"{name}.png"] = png(card.picture)
+            pictures[f"{name}.png"] = PICTURE
+        files[f"{name}.md"] = as_markdown(card, pictures).encode()
+        rows.append(f"| [{card.name}]({name}.md) | {card.what} |")
+    files["README.md"] = "\n".join(["# Cards", "", "| artifact | what it is |", "|---|---|", *rows, ""]).encode()
+    return files

@@ -1,4 +1,4 @@
-"""`viper export-reward`: a project's reward as one folder that stands alone, with a card. Equal data, equal bytes."""
+"""`viper export-reward`: a project's reward as one self-contained folder with a card. Equal data give equal bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import jinja2
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import atomic_dir
-from viper_pipeline.reporting.metrics import reward_metrics
+from viper_pipeline.reporting.cards import OWN_KINDS
+from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.rewards.evaluation import unpack
 from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
 from viper_pipeline.training.artifacts import CONFIG, LINEAGE, WEIGHTS, as_json, load_directory
@@ -19,10 +20,10 @@ TEMPLATE = Path(__file__).parent / "templates" / "reward_card.md.jinja"
 
 
 def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
-    """Write the reward at `source` (data/rewards/SUITE/MODEL of a project) to a new folder; says so in one line.
+    """Write the reward at `source` (data/rewards/SUITE/MODEL of a project) to a new folder; return one line about it.
 
     commit: the one that recorded this reward, for the card. Raises BadData if parts are missing or do not belong
-    together, or if `out` exists. Scores of the evaluation are summed up in the card and left out.
+    together, or if `out` exists. Scores of the evaluation are summarized in the card and left out.
     """
     out = Path(out)
     if out.exists():
@@ -38,7 +39,7 @@ def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
         steps = package.lineage["steps"]
         facts = {"name": out.name, "commit": commit, "steps": steps, "simulated": _simulated(steps)}
         facts |= _measured(package.folders)
-        (folder / CARD).write_text(card(facts, _bytes(folder)))
+        (folder / CARD).write_text(reward_card(facts, _bytes(folder)))
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         manifest = {"format": FORMAT, "suite": package.suite, "commit": commit}
         hashes = {name: sha256(folder / name) for name in files if name != CARD}
@@ -47,7 +48,7 @@ def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
     return f"{out}: the reward of {', '.join(facts['tasks'])}, {size / 1e6:.1f} MB"
 
 
-def card(facts: Mapping[str, Any], size: int) -> str:
+def reward_card(facts: Mapping[str, Any], size: int) -> str:
     """The card of an exported reward, Markdown; size: bytes of the other files."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -75,7 +76,7 @@ def _measured(folders: Mapping[str, Path]) -> dict[str, Any]:
 def _simulated(steps: Mapping[str, Any]) -> bool:
     """Whether every expert video was recorded by the pipeline itself."""
     chosen = [value for step in steps.values() for name, value in step["params"].items() if ".datasets." in name]
-    return all(dataset["kind"] == "oracle" for dataset in chosen)
+    return all(dataset["kind"] in OWN_KINDS for dataset in chosen)
 
 
 def _bytes(folder: Path) -> int:

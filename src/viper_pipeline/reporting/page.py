@@ -1,4 +1,4 @@
-"""The report: one self-contained page that says in words what the numbers say."""
+"""A suite's page, reports/<suite>/index.html: self-contained, with what the numbers say in words beside them."""
 
 from __future__ import annotations
 
@@ -18,33 +18,41 @@ from viper_pipeline.core.config import Config
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import png
 from viper_pipeline.reporting.cards import Card
-from viper_pipeline.reporting.paper_data import paper_score
+from viper_pipeline.reporting.paper_data import PAPER_SEEDS, paper_methods, paper_score
+from viper_pipeline.reporting.paper_figures.ablations import AXIS_TEXTS
+from viper_pipeline.reporting.paper_figures.frames import StripKey
 from viper_pipeline.reporting.paper_figures.index import INDEX
 from viper_pipeline.reporting.paper_figures.tables import Difference, differences
-from viper_pipeline.reporting.plots import embed, in_words
-from viper_pipeline.reporting.summary import HeldOut, answers, by_stage, duration, transfers, verdicts
+from viper_pipeline.reporting.pictures import embed
+from viper_pipeline.reporting.plots import BASELINES, TRUE_REWARD, method_of, method_style
+from viper_pipeline.reporting.results import Metrics, RunKey, Settings, StageName, Steps, TaskKey
+from viper_pipeline.reporting.summary import (
+    HeldOut,
+    answers,
+    by_stage,
+    duration,
+    expert_set_text,
+    transfers,
+    verdicts,
+)
+from viper_pipeline.rewards.base import REWARDS
 
 WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 178, 40, 226, 58, 8
 """Of a box, and from one to the next, in pixels."""
 
 
-def stage_of(step: Mapping[str, Any]) -> str:
-    """`dmc.train_agent_viper.cartpole_balance-drq-0` -> `dmc.train_agent_viper`."""
-    return str(step["stage"]).rpartition(".")[0] or str(step["stage"])
+def stage_graph(steps: Steps) -> tuple[dict[str, int], set[tuple[str, str]]]:
+    """steps: path -> {stage, parents} -> how many artifacts each stage made, and which stage feeds which.
 
-
-def stages(steps: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, int], set[tuple[str, str]]]:
-    """steps: path -> {stage, parents} -> artifacts that each stage made, and which stage feeds which.
-
-    Parents that no stage made are sources, under their own path.
+    A parent that no stage made is a source, under its own path.
     """
     counts: dict[str, int] = {}
     edges: set[tuple[str, str]] = set()
     for step in steps.values():
-        name = stage_of(step)
+        name = StageName.parse(step["stage"]).title
         counts[name] = counts.get(name, 0) + 1
         for parent in step.get("parents", {}):
-            source = stage_of(steps[parent]) if parent in steps else parent
+            source = StageName.parse(steps[parent]["stage"]).title if parent in steps else parent
             if source not in counts and parent not in steps:
                 counts[source] = 1
             if source != name:
@@ -63,12 +71,12 @@ def depths(names: Mapping[str, int], edges: set[tuple[str, str]]) -> dict[str, i
     return found
 
 
-def draw_lineage(steps: Mapping[str, Mapping[str, Any]]) -> str:
-    """SVG, in the colours of the page around it; empty if nothing is known."""
-    counts, edges = stages(steps)
+def draw_lineage(steps: Steps) -> str:
+    """SVG in the colors of the page around it; empty if nothing is known."""
+    counts, edges = stage_graph(steps)
     if not counts:
         return ""
-    depth, made = depths(counts, edges), {stage_of(step) for step in steps.values()}
+    depth, made = depths(counts, edges), {StageName.parse(step["stage"]).title for step in steps.values()}
     columns: dict[int, list[str]] = {}
     for name in counts:
         columns.setdefault(depth[name], []).append(name)
@@ -96,7 +104,7 @@ def draw_lineage(steps: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 class Measurement(Config):
-    """A table. Its rows have equal keys; numbers are shown as they stand."""
+    """What a benchmark found, as a table. Its rows have equal keys; numbers are shown as they are."""
 
     suite: str = Field(description="on whose page it is shown")
     title: str = Field(description="what is compared")
@@ -105,100 +113,107 @@ class Measurement(Config):
 
 
 def measurements(files: Mapping[str, bytes], suites: Container[str]) -> list[Measurement]:
-    """Those of the JSON files, name -> content, that speak of these suites."""
-    found = [read(name, content) for name, content in sorted(files.items()) if name.endswith(".json")]
+    """The measurements of these suites among JSON files, name -> content."""
+    found = [read_measurement(name, content) for name, content in sorted(files.items()) if name.endswith(".json")]
     return [m for m in found if m.suite in suites]
 
 
-def read(name: str, content: bytes) -> Measurement:
-    """One file, or one clear message."""
+def read_measurement(name: str, content: bytes) -> Measurement:
+    """One file. Raises BadData naming the file and the field."""
     try:
         return Measurement.model_validate_json(content)
     except ValidationError as problem:
         where = ".".join(str(part) for part in problem.errors()[0]["loc"])
-        raise BadData(f"reports/measured/{name}: {where}: {problem.errors()[0]['msg']}; mend or delete it") from None
+        raise BadData(f"reports/measured/{name}: {where}: {problem.errors()[0]['msg']}; correct or delete it") from None
 
 
 TEMPLATES = Path(__file__).parent / "templates"
-SEEDS = 3  # of each run in the paper
-METHODS = {
-    "viper": "paid by the video model",
-    "oracle": "the same agent, paid the true reward",
-    "exploration": "the same agent, paid for novelty alone",
-    "amp": "adversarial motion prior of the task's videos",
-    "amp_multi": "adversarial motion prior of every task's videos",
-    "random": "random actions",
-    "idle": "zero action",
-    "expert": "the expert videos",
-}
 
 
 @dataclass(frozen=True)
 class Origins:
-    """Where results come from; empty where the report is made outside of the pipeline."""
+    """Where results come from; empty if the page is made outside of the pipeline."""
 
     cards: Sequence[Card] = ()
-    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # lineage: path -> {stage, params, parents}
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # suite -> its block of params.yaml
-    paper: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # suite -> its block of the paper's profile
+    steps: Steps = field(default_factory=dict)  # lineage: path -> {stage, params, parents}
+    settings: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of params.yaml
+    paper: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of the paper's profile
 
     def differences(self) -> dict[str, list[Difference]]:
         """Suite -> settings that differ from the paper's profile, where that has the suite."""
         return {s: differences(block, self.paper[s]) for s, block in self.settings.items() if s in self.paper}
 
 
-NOWHERE = Origins()
+UNKNOWN_ORIGINS = Origins()
 
 
-def render(
-    profile: str,
-    metrics: Mapping[str, Any],
-    figures: Mapping[str, bytes],
-    episodes: Mapping[tuple[str, ...], bytes],
-    reconstructions: Mapping[tuple[str, ...], bytes],
-    rollouts: Mapping[tuple[str, ...], bytes],
-    quality: Mapping[str, Any],
-    origins: Origins = NOWHERE,
-    held_out: HeldOut | None = None,
-    beside: Sequence[Measurement] = (),
-) -> str:
-    """The page as HTML text; every picture is inside it, and nothing is loaded from elsewhere.
-
-    episodes: (suite, task, method, agent, seed) -> GIF; reconstructions: (suite, task) -> PNG;
-    rollouts: (suite, model, task) -> PNG; quality: suite -> task -> kind of frame -> metrics of the tokenizer;
-    held_out: tasks that a model was not trained on; beside: what benchmarks found.
-    """
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """The templates, with the filters that they use."""
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["embed"] = embed
-    environment.filters["number"] = lambda x: "n/a" if x is None else f"{x:.0f}"
-    environment.filters["duration"] = duration
-    environment.filters["png"] = png
+    found.filters["embed"] = embed
+    found.filters["number"] = lambda x: "n/a" if x is None else f"{x:.0f}"
+    found.filters["duration"] = duration
+    found.filters["png"] = png
+    found.filters["label"] = lambda name: name if name in BASELINES else method_style(name).label
+    found.filters["described"] = lambda name: BASELINES.get(name) or method_style(name).text
+    return found
+
+
+def render_page(
+    suite: str,
+    profile: str,
+    metrics: Metrics,
+    figures: Mapping[str, bytes],
+    episodes: Mapping[RunKey, bytes],
+    reconstructions: Mapping[TaskKey, bytes],
+    rollouts: Mapping[StripKey, bytes],
+    quality: Mapping[str, Any],
+    origins: Origins = UNKNOWN_ORIGINS,
+    held_out: HeldOut | None = None,
+    measured: Sequence[Measurement] = (),
+) -> str:
+    """The page as HTML. All pictures are inside it; nothing is loaded from elsewhere.
+
+    episodes: WebP films; reconstructions and rollouts: PNG strips; quality: suite -> task -> kind of frame -> metrics
+    of the tokenizer; held_out: tasks that a model was not trained on; measured: what benchmarks found.
+    """
     differing = origins.differences()
     index = json.loads(figures.get(INDEX, b"[]"))
-    return environment.get_template("index.html.jinja").render(
-        profile=profile,
-        metrics=metrics,
-        figures=figures,
-        episodes=episodes,
-        reconstructions=reconstructions,
-        rollouts=rollouts,
-        quality=quality,
-        held_out=held_out or {},
-        beside=beside,
-        transfers=list(transfers(metrics["rewards"], held_out or {})),
-        tasks=list(task_tables(metrics)),
-        methods=METHODS | {name: "" for name in named_methods(metrics) - METHODS.keys()},
-        missing=list(missing(metrics)),
-        answers=answers(metrics, sum(map(len, differing.values())) if origins.paper else None),
-        index=index,
-        tables={entry["name"]: table_rows(figures, entry["files"]) for entry in index},
-        cards=origins.cards,
-        lineage=draw_lineage(origins.steps),
-        differing=differing,
-        stages=by_stage(metrics["costs"]),
+    return (
+        environment()
+        .get_template("suite.html.jinja")
+        .render(
+            suite=suite,
+            profile=profile,
+            metrics=metrics,
+            figures=figures,
+            episodes=episodes,
+            reconstructions=reconstructions,
+            rollouts=rollouts,
+            quality=quality,
+            held_out=held_out or {},
+            measured=measured,
+            transfers=list(transfers(metrics["rewards"], held_out or {})),
+            tasks=list(task_tables(metrics)),
+            true_reward=TRUE_REWARD,
+            missing=list(missing_runs(metrics)),
+            answers=answers(metrics, sum(map(len, differing.values())) if origins.paper else None),
+            index=index,
+            tables={entry["name"]: table_rows(figures, entry["files"]) for entry in index},
+            cards=origins.cards,
+            lineage=draw_lineage(origins.steps),
+            differing=differing,
+            stages=by_stage(metrics["costs"]),
+        )
     )
+
+
+def render_ablations(profile: str, metrics: Metrics, figures: Mapping[str, bytes]) -> str:
+    """The page of the ablations, reports/ablations/index.html."""
+    page = environment().get_template("ablations.html.jinja")
+    return page.render(profile=profile, metrics=metrics, figures=figures, axes=AXIS_TEXTS)
 
 
 def table_rows(figures: Mapping[str, bytes], names: Sequence[str]) -> list[list[str]]:
@@ -207,42 +222,39 @@ def table_rows(figures: Mapping[str, bytes], names: Sequence[str]) -> list[list[
     return [row for text in texts for row in csv.reader(io.StringIO(text))]
 
 
-def named_methods(metrics: Mapping[str, Any]) -> set[str]:
-    """Every method that has a run."""
-    agents = [a for tasks in metrics["agents"].values() for t in tasks.values() for a in t.values()]
-    return {method for methods in agents for method in methods}
-
-
-def task_tables(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """One table a task: methods and floors, ours and the paper's, and what they say in words."""
-    for suite, tasks in metrics["oracles"].items():
-        for task, floors in tasks.items():
+def task_tables(metrics: Metrics) -> Iterator[dict[str, Any]]:
+    """One table per task: methods and baselines, ours and the paper's, and what they say in words."""
+    for suite, tasks in metrics["baselines"].items():
+        for task, levels in tasks.items():
             agents = metrics["agents"].get(suite, {}).get(task, {})
             for agent, methods in agents.items() or [("", {})]:
                 rows = [
-                    {"name": name, "paper": paper_score(suite, task, name), **values}
+                    {"name": name, "paper": paper_score(suite, task, method_style(name).label), **values}
                     for name, values in methods.items()
                 ]
-                for kind in ("random", "idle", "expert"):
-                    rows.append({"name": kind, "final_return": floors[f"{kind}_return"], "seeds": None, "paper": None})
+                for kind in BASELINES:
+                    rows.append({"name": kind, "final_return": levels[f"{kind}_return"], "seeds": None, "paper": None})
                 yield {
                     "suite": suite,
                     "task": task,
                     "agent": agent,
                     "rows": rows,
-                    "verdicts": [*in_words(suite, task, floors), *verdicts(methods, floors)],
+                    "verdicts": [*expert_set_text(suite, task, levels), *verdicts(methods, levels)],
                 }
 
 
-def missing(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """What the paper shows and this report does not."""
-    for suite, tasks in metrics["oracles"].items():
+def missing_runs(metrics: Metrics) -> Iterator[str]:
+    """Methods that the paper has on a task and this report has not, and those with fewer seeds than in the paper."""
+    for suite, tasks in metrics["baselines"].items():
         for task in tasks:
-            found = {m for methods in metrics["agents"].get(suite, {}).get(task, {}).values() for m in methods}
-            for method in ("viper", "oracle", "exploration", "amp", "amp_multi"):
+            agents = metrics["agents"].get(suite, {}).get(task, {})
+            found = {method for methods in agents.values() for method in methods}
+            wanted = [method_of(label) for label in paper_methods(suite, task)] or REWARDS.names()
+            for method in wanted:
                 if method not in found:
-                    yield f"{suite} {task}: no run of method {method}"
-            for agent, methods in metrics["agents"].get(suite, {}).get(task, {}).items():
+                    yield f"{suite} {task}: no run of method {method_style(method).label}"
+            for agent, methods in agents.items():
                 for method, values in methods.items():
-                    if values["seeds"] < SEEDS:
-                        yield f"{suite} {task}: {values['seeds']} of the paper's {SEEDS} seeds of {method}, {agent}"
+                    if values["seeds"] < PAPER_SEEDS:
+                        count = f"{values['seeds']} of the paper's {PAPER_SEEDS} seeds"
+                        yield f"{suite} {task}: {count} of {method_style(method).label}, {agent}"

@@ -1,52 +1,187 @@
-"""Everything that has been made and can be shown; figures draw what is there and say what is not."""
+"""The typed table of what a report reads, and what is taken from it: runs, baselines, curves of ablations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from pydantic import Field, ValidationError
+import pandas as pd
 
-from viper_pipeline.core.config import Config
-from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.training.artifacts import Directory
 
+Settings: TypeAlias = Mapping[str, Any]
+"""A block of params.yaml."""
+Metrics: TypeAlias = Mapping[str, Any]
+"""The content of a metrics.json, or a part of it."""
+Steps: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Lineage: path of an artifact -> {stage, params, parents}."""
 
-@dataclass(frozen=True)
-class RunResult:
-    """One agent run: suite x task x method x agent x seed."""
+
+class TaskKey(NamedTuple):
+    """Where an expert set or the baseline episodes of a task stand in the grid."""
+
+    suite: str
+    task: str
+
+
+class ModelKey(NamedTuple):
+    """Where a video model, or the reward made of it, stands in the grid."""
+
+    suite: str
+    model: str
+
+
+class RunKey(NamedTuple):
+    """Where an agent's run stands in the grid."""
 
     suite: str
     task: str
     method: str
     agent: str
     seed: int
-    steps: np.ndarray  # agent steps of the evaluations on the way
-    returns: np.ndarray  # their mean true returns
-    final_returns: tuple[float, ...]  # of fresh episodes at the end; of some kept runs their mean alone
-    budget: int  # agent steps of training
-    action_repeat: int
-    episodes: int = 0  # how many fresh episodes there were, where `final_returns` does not tell
-    origin: str = ""  # of a kept run: the commit and the machine that made it
 
-    @property
-    def judged(self) -> int:
-        """The number of fresh episodes at the end."""
-        return self.episodes or len(self.final_returns)
+
+Key: TypeAlias = str | TaskKey | ModelKey | RunKey
+"""A plain string is the name of a suite."""
+
+
+class Row(NamedTuple):
+    """One line of the table: which kind of artifact (a field of RunTable), and its place in the grid."""
+
+    kind: str
+    key: Key
+
+
+KEY_TYPES: Mapping[str, type] = {
+    "agents": RunKey,
+    "experts": TaskKey,
+    "baseline_episodes": TaskKey,
+    "rewards": ModelKey,
+    "tokenizers": str,
+    "video_models": ModelKey,
+    "settings": str,
+}
+"""Kind of artifact -> type of its key."""
+
+
+def row(kind: str, parts: Sequence[str]) -> Row:
+    """A row from the texts of its key; seeds become numbers."""
+    kind_of_key = KEY_TYPES[kind]
+    if kind_of_key is str:
+        (suite,) = parts
+        return Row(kind, suite)
+    if kind_of_key is RunKey:
+        suite, task, method, agent, seed = parts
+        return Row(kind, RunKey(suite, task, method, agent, int(seed)))
+    return Row(kind, kind_of_key(*parts))
 
 
 @dataclass(frozen=True)
-class Floors:
-    """What a task returns to those who have learned nothing, and to its expert videos; None where unknown."""
+class RunTable:
+    """The artifacts that a report reads, by kind and by place in the grid, in the order of params.yaml."""
+
+    agents: Mapping[RunKey, Directory] = field(default_factory=dict)
+    experts: Mapping[TaskKey, EpisodeFile] = field(default_factory=dict)
+    baseline_episodes: Mapping[TaskKey, EpisodeFile] = field(default_factory=dict)
+    rewards: Mapping[ModelKey, Directory] = field(default_factory=dict)
+    tokenizers: Mapping[str, Directory] = field(default_factory=dict)  # by suite
+    video_models: Mapping[ModelKey, Directory] = field(default_factory=dict)
+    settings: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of params.yaml
+
+    @classmethod
+    def of(cls, artifacts: Mapping[Row, Any]) -> RunTable:
+        """The table of these rows."""
+        columns: dict[str, dict[Key, Any]] = {kind: {} for kind in KEY_TYPES}
+        for (kind, key), artifact in artifacts.items():
+            columns[kind][key] = artifact
+        return cls(**columns)  # type: ignore[arg-type]
+
+    def run_results(self) -> list[RunResult]:
+        """Curve and final returns of every run."""
+        return [run_result(key, directory) for key, directory in self.agents.items()]
+
+    def baseline_levels(self) -> list[Baselines]:
+        """Baselines of every task that has an expert set and baseline episodes."""
+        return [
+            baselines(key, experts, self.baseline_episodes[key])
+            for key, experts in self.experts.items()
+            if key in self.baseline_episodes
+        ]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Curve and final returns of one agent run."""
+
+    suite: str
+    task: str
+    method: str
+    agent: str
+    seed: int
+    steps: np.ndarray  # (S,) agent steps of the evaluations during training
+    returns: np.ndarray  # (S,) their mean true returns
+    final_returns: tuple[float, ...]  # of fresh episodes after training; of some run records their mean alone
+    budget: int  # agent steps of training
+    action_repeat: int  # environment steps per agent step
+    episodes: int = 0  # how many fresh episodes there were, where `final_returns` does not tell
+    origin: str = ""  # of a run record: the commit and the machine that made it
+
+    @property
+    def key(self) -> RunKey:
+        """Its place in the grid."""
+        return RunKey(self.suite, self.task, self.method, self.agent, self.seed)
+
+    @property
+    def final_episodes(self) -> int:
+        """The number of fresh episodes after training."""
+        return self.episodes or len(self.final_returns)
+
+    @property
+    def final_return(self) -> float:
+        """Mean of `final_returns`."""
+        return float(np.mean(self.final_returns))
+
+
+def run_result(key: RunKey, directory: Directory) -> RunResult:
+    """Curve and final returns, from the agent's folder."""
+    table, config = pd.read_csv(io.BytesIO(directory.files["curve.csv"])), directory.config
+    return RunResult(
+        *key,
+        table["step"].to_numpy(),
+        table["eval_return"].to_numpy(),
+        tuple(config["final_returns"]),
+        config["run"]["steps"],
+        config["action_repeat"],
+    )
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Mean returns of random and idle behavior and of the expert videos on a task; None where unknown."""
 
     suite: str
     task: str
     random: float
     idle: float
     expert: float | None
+
+
+def baselines(key: TaskKey, experts: EpisodeFile, episodes: EpisodeFile) -> Baselines:
+    """Means over episodes."""
+    everything = episodes.group("episodes")
+    kinds = np.array(everything.kinds)
+    shown = np.concatenate([experts.group("train").returns, experts.group("held_out").returns])
+    known = shown[~np.isnan(shown)]
+    return Baselines(
+        *key,
+        random=float(everything.returns[kinds == "random"].mean()),
+        idle=float(everything.returns[kinds == "idle"].mean()),
+        expert=float(known.mean()) if len(known) else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -57,29 +192,22 @@ class AblationRun:
     value: str
     task: str
     agent: str
-    steps: np.ndarray  # agent steps
-    returns: np.ndarray
+    steps: np.ndarray  # (S,) agent steps
+    returns: np.ndarray  # (S,) mean true returns
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Artifacts by their places in the grid. Mappings hold what exists, in the order of params.yaml."""
+class Evidence(RunTable):
+    """Everything that figures draw: the table, and what was computed from it and from run records."""
 
     runs: Sequence[RunResult] = ()
-    other_mask: Sequence[RunResult] = ()  # of the same grid, paid by models that saw what today's do not, or vice versa
-    floors: Sequence[Floors] = ()
-    experts: Mapping[tuple[str, ...], EpisodeFile] = field(default_factory=dict)  # suite, task
-    baselines: Mapping[tuple[str, ...], EpisodeFile] = field(default_factory=dict)  # suite, task
-    tokenizers: Mapping[tuple[str, ...], Directory] = field(default_factory=dict)  # suite
-    video_models: Mapping[tuple[str, ...], Directory] = field(default_factory=dict)  # suite, model
-    rewards: Mapping[tuple[str, ...], Directory] = field(default_factory=dict)  # suite, model
-    run_configs: Mapping[tuple[str, ...], Mapping[str, Any]] = field(default_factory=dict)  # suite, task, method...
+    other_mask: Sequence[RunResult] = ()  # rewards of models that saw other masks than params.yaml has today (Fig 6)
+    baselines: Sequence[Baselines] = ()
     ablations: Sequence[AblationRun] = ()
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # suite -> its block of params.yaml
-    paper: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the same of profiles/paper.yaml
+    paper: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of profiles/paper.yaml
 
     def runs_of(self, suite: str, task: str, method: str, agents: Sequence[str] = ()) -> list[RunResult]:
-        """Seeds of one method on one task, by the first of `agents` that has any; all agents if none are named."""
+        """Seeds of one method on one task, by the first of `agents` that has any; by any agent if none are named."""
         mine = [r for r in self.runs if (r.suite, r.task, r.method) == (suite, task, method)]
         for agent in agents or sorted({r.agent for r in mine}):
             if found := [r for r in mine if r.agent == agent]:
@@ -88,68 +216,25 @@ class Evidence:
 
     @property
     def manipulation(self) -> str:
-        """The suite that stands for the paper's RLBench: itself, or the table top where only that has been recorded."""
+        """The suite shown where the paper has RLBench: rlbench, or tabletop where only that has expert videos."""
         suites = {suite for suite, _ in self.experts}
         return "tabletop" if "tabletop" in suites and "rlbench" not in suites else "rlbench"
 
 
-class KeptRun(Config):
-    """One agent run, without its weights."""
+class StageName(NamedTuple):
+    """The parts of a node's name: `dmc.train_tokenizer.all`."""
 
-    suite: str = Field(description="whose page shows it")
-    task: str = Field(description="of the suite")
-    method: str = Field(description="who paid the agent")
-    agent: str = Field(description="which agent")
-    seed: int = Field(description="of the run")
-    budget: int = Field(gt=0, description="agent steps of training")
-    action_repeat: int = Field(gt=0, description="control steps a frame")
-    steps: list[int] = Field(description="agent steps of the evaluations on the way")
-    returns: list[float] = Field(description="their mean true returns")
-    final_returns: list[float] = Field(min_length=1, description="of fresh episodes at the end, or their mean alone")
-    episodes: int = Field(gt=0, description="how many fresh episodes there were")
-    params: dict[str, Any] = Field(description="what the run and all that it comes from read in params.yaml")
-    axis: str = Field("", description="of an ablation: the part of VIPER that was changed")
-    value: str = Field("", description="of an ablation: what it was changed to")
-    commit: str = Field(description="of the code")
-    machine: str = Field(description="what it ran on")
-    seconds: float | None = Field(None, description="how long it took there, where that was noted")
+    suite: str
+    stage: str
+    item: str
+
+    @classmethod
+    def parse(cls, node: str) -> StageName:
+        """Items may have dots; a name without dots is a stage of no suite."""
+        parts = node.split(".", 2)
+        return cls(*parts, *[""] * (3 - len(parts))) if len(parts) > 1 else cls("", node, "")
 
     @property
-    def key(self) -> tuple[str, str, str, str, int]:
-        """Its place in the grid."""
-        return self.suite, self.task, self.method, self.agent, self.seed
-
-    @property
-    def file(self) -> str:
-        """The name of its file."""
-        changed = [f"{self.axis}_{self.value}"] if self.axis else []
-        return "-".join([*map(str, self.key), *changed]) + ".json"
-
-    def ablation(self) -> AblationRun:
-        """As Fig 9 takes runs."""
-        return AblationRun(self.axis, self.value, self.task, self.agent, np.array(self.steps), np.array(self.returns))
-
-    def result(self) -> RunResult:
-        """As reports take runs."""
-        return RunResult(
-            *self.key,
-            np.array(self.steps),
-            np.array(self.returns),
-            tuple(self.final_returns),
-            self.budget,
-            self.action_repeat,
-            episodes=self.episodes,
-            origin=f"commit {self.commit}, {self.machine}",
-        )
-
-
-def kept_runs(files: Mapping[str, bytes]) -> Iterator[KeptRun]:
-    """Those of the JSON files, name -> content. Raises BadData naming the file and the field."""
-    for name, content in sorted(files.items()):
-        if name.endswith(".json"):
-            try:
-                yield KeptRun.model_validate_json(content)
-            except ValidationError as problem:
-                first = problem.errors()[0]
-                where = ".".join(str(part) for part in first["loc"])
-                raise BadData(f"reports/runs/{name}: {where}: {first['msg']}; mend or delete it") from None
+    def title(self) -> str:
+        """`dmc.train_tokenizer`."""
+        return f"{self.suite}.{self.stage}" if self.suite else self.stage

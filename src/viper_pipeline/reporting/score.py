@@ -1,4 +1,4 @@
-"""`viper score`: how likely a reward finds each frame of somebody's videos, as a table, JSON, or a picture."""
+"""`viper score`: the log-likelihood of each frame of given videos, as a table, JSON, or a picture."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from viper_pipeline.core.files import atomic_path
 from viper_pipeline.data.importers import kind_of, read
-from viper_pipeline.reporting.plots import axes
+from viper_pipeline.reporting.plots import COLORS, panels_of
 from viper_pipeline.rewards.pretrained import RewardModel
 from viper_pipeline.rewards.viper import ViperReward
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredVideo:
     """A video's scores. nats (T,): ln p of each frame; rewards (T - 1,): of the transitions that lead to frames 1.."""
 
     name: str
@@ -31,17 +31,17 @@ class Scored:
         return {"video": self.name, "task": self.task, **numbers}
 
 
-def score_videos(model: RewardModel, paths: Sequence[Path], task: str | None) -> list[Scored]:
-    """Every video at `paths`, each a file or a folder of videos. Raises BadData for what is no video.
+def score_files(model: RewardModel, paths: Sequence[Path], task: str | None) -> list[ScoredVideo]:
+    """Every video at `paths`, each a file or a folder of videos. Raises BadData for anything else.
 
-    Frames are resized to the model's. Nobody can know how the frames of a film were made: see the model's card.
+    Frames are resized to the model's size. How the frames of a file were made cannot be checked: see the model's card.
     """
     task = model.known(task)
     reward, scored = model.of(task), []
     for path in paths:
         for name, frames in _videos(path, reward.spec.size):
             nats = model.score(frames, task)
-            scored.append(Scored(name, task, nats, reward.scaled(nats[1:])))
+            scored.append(ScoredVideo(name, task, nats, reward.scaled(nats[1:])))
     return scored
 
 
@@ -52,7 +52,7 @@ def _videos(path: Path, size: int) -> Iterator[tuple[str, np.ndarray]]:
         yield f"{path}" if path.is_file() and kind != "episodes" else f"{path} #{number}", episode.frames
 
 
-def table(scored: Sequence[Scored]) -> str:
+def scores_table(scored: Sequence[ScoredVideo]) -> str:
     """A line for each video, and one for each of its frames."""
     lines = []
     for video in scored:
@@ -67,15 +67,15 @@ def table(scored: Sequence[Scored]) -> str:
     return "\n".join(lines)
 
 
-def draw(scored: Sequence[Scored], reward: ViperReward, path: Path) -> None:
-    """Nats of each frame, a line for each video, between the levels of experts and of the better floor -> a picture."""
+def draw_scores(scored: Sequence[ScoredVideo], reward: ViperReward, path: Path) -> None:
+    """Nats of each frame, one line per video, with the levels of experts and of the better baseline -> a picture."""
     scale = reward.scale if reward.config.scale.kind == "range" else None  # other scales know no such levels
-    figure, (panel,) = axes(1, width=8)
+    figure, (panel,) = panels_of(1, width=8)
     for video in scored:
         panel.plot(np.arange(1, len(video.nats)), video.nats[1:], label=Path(video.name).name, lw=1.2)
     if scale is not None:
-        panel.axhline(scale.zero + scale.unit, color="#000000", ls="--", lw=1, label="held-out experts")
-        panel.axhline(scale.zero, color="#D55E00", ls=":", lw=1, label="better of random and idle")
+        panel.axhline(scale.zero + scale.unit, color=COLORS["expert"], ls="--", lw=1, label="held-out experts")
+        panel.axhline(scale.zero, color=COLORS["random"], ls=":", lw=1, label="better of random and idle")
     panel.set_xlabel("frame")
     panel.set_ylabel("ln p(frame given the last), nats")
     panel.set_title(scored[0].task)

@@ -9,17 +9,18 @@ from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.models.nodes import evaluate_reward, train_video_model
 from viper_pipeline.pipelines.params import STREAMED
-from viper_pipeline.pipelines.report.inputs import floor, named, result
-from viper_pipeline.reporting.metrics import reward_metrics
+from viper_pipeline.pipelines.wiring import by_key
+from viper_pipeline.reporting.page import render_ablations
 from viper_pipeline.reporting.paper_figures.ablations import (
     Variant,
+    ablation_headline,
     ablation_metrics,
-    curve_rows,
-    draw_ablations,
-    draw_paper,
-    headline,
-    render,
+    ablation_points,
+    draw_variants,
 )
+from viper_pipeline.reporting.pictures import figure_webp
+from viper_pipeline.reporting.results import RunKey, TaskKey, baselines, run_result
+from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.rewards.base import EXPLORATION
 from viper_pipeline.rewards.evaluation import unpack
 from viper_pipeline.training.artifacts import Directory
@@ -31,7 +32,7 @@ def report_ablations(
     settings: Mapping[str, Any],
     profile: str,
     experts: EpisodeFile,
-    baselines: EpisodeFile,
+    baseline_episodes: EpisodeFile,
     *,
     suite: str,
     task: str,
@@ -44,11 +45,12 @@ def report_ablations(
     model. Its runs are `own`, the reference of every axis but `scoring`; there it is `videogpt_streaming`, scored by
     full windows.
     """
-    rewards = named("reward", inputs)
+    rewards = by_key("reward", inputs)
     ((_, model),) = [key for key in rewards if key[0] == "own"]
     runs: dict[tuple[str, str], list[Any]] = {}
-    for (axis, value, seed), directory in named("run", inputs).items():
-        runs.setdefault((axis, value), []).append(result((suite, task, "viper", agent, seed), directory))
+    for (axis, value, seed), directory in by_key("run", inputs).items():
+        key = RunKey(suite, task, "viper", agent, int(seed))
+        runs.setdefault((axis, value), []).append(run_result(key, directory))
 
     def separation(axis: str, value: str) -> dict[str, Any]:
         directory = rewards.get((axis, value), rewards["own", model])
@@ -66,10 +68,11 @@ def report_ablations(
         axis: [base, *(Variant(value, mine, separation(axis, value)) for (a, value), mine in runs.items() if a == axis)]
         for axis, base in first.items()
     }
-    floors = floor((suite, task), experts, baselines)
-    metrics = ablation_metrics(task, variants, floors)
-    figures = {"ablations.png": draw_ablations(task, variants, floors), "paper.png": draw_paper()}
-    return metrics, headline(metrics), curve_rows(variants), figures, render(profile, metrics, figures)
+    levels = baselines(TaskKey(suite, task), experts, baseline_episodes)
+    metrics = ablation_metrics(task, variants, levels)
+    figures = {"ablations.webp": figure_webp(draw_variants(variants, levels))}
+    page = render_ablations(profile, metrics, figures)
+    return metrics, ablation_headline(metrics), ablation_points(variants), figures, page
 
 
 def train_context(config: Mapping[str, Any], *, context: int, **rest: Any) -> Directory:

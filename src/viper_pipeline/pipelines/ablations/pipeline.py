@@ -12,7 +12,7 @@ from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.agents.pipeline import agent_inputs, reward_inputs
 from viper_pipeline.pipelines.models.nodes import evaluate_reward, train_video_model
 from viper_pipeline.pipelines.params import STREAMED, learned_tasks
-from viper_pipeline.pipelines.wiring import bind, stage
+from viper_pipeline.pipelines.wiring import argument, bind, stage
 
 GROUP = "ablations"
 
@@ -32,11 +32,11 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
     """block: `ablations` of params.yaml; spec: its suite's block. Axes: beta, model, context, scoring."""
     suite, task, agent, own = block["suite"], block["task"], block["agent"], spec["reward"]["model"]
     p = f"params:suites.{suite}"
-    runs = {f"run__own__own__{seed}": f"{suite}/{task}/viper/{agent}/{seed}/run" for seed in seeds}
-    rewards = {f"reward__own__{own}": f"{suite}/{own}/reward"}
-    codes = {f"codes__{t}": f"{suite}/{t}/codes" for t in learned_tasks(spec)}
-    videos = {f"experts__{t}": f"{suite}/{t}/experts" for t in learned_tasks(spec)}
-    videos |= {f"baselines__{t}": f"{suite}/{t}/baseline_episodes" for t in learned_tasks(spec)}
+    runs = {argument("run", ("own", "own", seed)): f"{suite}/{task}/viper/{agent}/{seed}/run" for seed in seeds}
+    rewards = {argument("reward", ("own", own)): f"{suite}/{own}/reward"}
+    codes = {argument("codes", t): f"{suite}/{t}/codes" for t in learned_tasks(spec)}
+    videos = {argument("experts", t): f"{suite}/{t}/experts" for t in learned_tasks(spec)}
+    videos |= {argument("baselines", t): f"{suite}/{t}/baseline_episodes" for t in learned_tasks(spec)}
     bound, read = reward_inputs(suite, spec, "viper", task)
     tokenizer = {"tokenizer_kind": spec["tokenizer"]["kind"]}
     nodes: list[Node] = []
@@ -45,7 +45,7 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
         """One agent per seed, rewarded by this video model."""
         for seed in seeds:
             run = run_of(block, axis, value, seed)
-            runs[f"run__{axis}__{value}__{seed}"] = run
+            runs[argument("run", (axis, value, seed))] = run
             inputs = {
                 **agent_inputs(suite, agent),
                 **read,
@@ -69,7 +69,7 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
 
     def reward(axis: str, value: Any, function: Callable, kind: str, video_model: str, **more: Any) -> None:
         """The reward of this video model, and the agents that it rewards."""
-        rewards[f"reward__{axis}__{value}"] = fitted = f"{GROUP}/{axis}_{value}/reward"
+        rewards[argument("reward", (axis, value))] = fitted = f"{GROUP}/{axis}_{value}/reward"
         scored = {"reward": f"{p}.reward", "evaluation": f"{p}.reward_evaluation", "video_model": video_model}
         evaluated = bind(function, suite=suite, model=kind, **tokenizer, **more)
         nodes.append(stage(GROUP, f"evaluate_reward_{axis}", f"{value}", evaluated, scored | common | videos, fitted))
@@ -84,9 +84,9 @@ def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[in
         model("context", context, train_context, own, f"{p}.{own}", context=context)
     for scoring in block.get("scorings", ()):
         reward("scoring", scoring, evaluate_scoring, STREAMED, f"{GROUP}/model_{STREAMED}/video_model", scoring=scoring)
-    floors = {"baselines": f"{suite}/{task}/baseline_episodes", "experts": f"{suite}/{task}/experts"}
+    levels = {"baseline_episodes": f"{suite}/{task}/baseline_episodes", "experts": f"{suite}/{task}/experts"}
     made = [f"{GROUP}/{name}" for name in ("metrics", "headline", "curves", "figures", "page")]
     settings = {"settings": f"{p}.{own}", "profile": "params:profile"}
     function = bind(report_ablations, suite=suite, task=task, agent=agent)
-    nodes.append(stage(GROUP, "report", "all", function, runs | rewards | floors | settings, made))
+    nodes.append(stage(GROUP, "report", "all", function, runs | rewards | levels | settings, made))
     return Pipeline(nodes)

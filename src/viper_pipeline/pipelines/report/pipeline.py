@@ -1,62 +1,64 @@
-"""Who feeds whom, from the runs of a suite to its report (paper 4 and A.4)."""
+"""Who feeds whom, from the runs of a suite to its page, and from all suites to the overview (paper 4 and A.4)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from kedro.pipeline import Pipeline
 
 from viper_pipeline.pipelines.params import learned
-from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
-from viper_pipeline.pipelines.wiring import stage
+from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_overview, write_report
+from viper_pipeline.pipelines.wiring import argument, arguments, stage
+from viper_pipeline.reporting.results import ModelKey, Row, RunKey, Settings, TaskKey
 
 
-def create(
-    suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], group: str = "report", place: str = ""
-) -> Pipeline:
-    """Four stages over `suites`; place: what stands before the names of what they make."""
-    judged = results_of(suites, seeds)
-    settings = {f"settings__{suite}": f"params:suites.{suite}" for suite in suites}
-    carded = judged | models_of(suites)
-    shown = carded | settings | {"paper_profile": "paper_profile"}
-    kept = {"kept": "kept_runs"}
-    origin = {"provenance": "provenance"}
-    counted = judged | settings | kept | {"costs": "costs"}
-    made = {"metrics": f"{place}metrics", "figures": f"{place}figures"}
-    numbers = [f"{place}metrics", f"{place}headline", f"{place}curves"]
-    pages = made | {"profile": "params:profile", "measured": "measured"}
+def create(suite: str, spec: Settings, seeds: Sequence[int]) -> Pipeline:
+    """Four stages that end in reports/<suite>."""
+    results, models = result_datasets(suite, spec, seeds), model_datasets(suite, spec)
+    settings = {Row("settings", suite): f"params:suites.{suite}"}
+    records, paper = {"run_records": "run_records"}, {"paper_profile": "paper_profile"}
+    everything = arguments(results | models | settings) | paper
+    provenance = {"provenance": "provenance"}
+    made = {"metrics": f"{suite}/metrics", "figures": f"{suite}/figures"}
+    shown = {"profile": "params:profile", "measured": "measured"}
+    measured = arguments(results | settings) | records | {"costs": "costs"}
+    numbers = [f"{suite}/metrics", f"{suite}/headline", f"{suite}/curves"]
     return Pipeline(
         [
-            stage(group, "aggregate", "all", aggregate, counted, numbers),
-            stage(group, "draw_figures", "all", draw_figures, shown | kept, f"{place}figures"),
-            stage(group, "write_cards", "all", write_cards, carded | origin, f"{place}cards"),
-            stage(group, "write_report", "all", write_report, pages | shown | origin, f"{place}page"),
+            stage(suite, "aggregate", "all", aggregate, measured, numbers),
+            stage(suite, "draw_figures", "all", draw_figures, everything | records, f"{suite}/figures"),
+            stage(suite, "write_cards", "all", write_cards, arguments(results | models) | provenance, f"{suite}/cards"),
+            stage(suite, "write_report", "all", write_report, everything | made | shown | provenance, f"{suite}/page"),
         ]
     )
 
 
-def results_of(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> dict[str, str]:
-    """What is measured: name of an input -> dataset, of every run, expert set, floor and reward."""
-    runs, experts, rewards = {}, {}, {}
-    for suite, spec in suites.items():
-        for task in spec["tasks"]:
-            experts[f"experts__{suite}__{task}"] = f"{suite}/{task}/experts"
-            experts[f"baselines__{suite}__{task}"] = f"{suite}/{task}/baseline_episodes"
-        for method, tasks in learned(spec).items():
-            for task in tasks:
-                for agent in spec["agents"]:
-                    for seed in seeds:
-                        key = f"run__{suite}__{task}__{method}__{agent}__{seed}"
-                        runs[key] = f"{suite}/{task}/{method}/{agent}/{seed}/run"
-        for model in spec["video_models"]:
-            rewards[f"reward__{suite}__{model}"] = f"{suite}/{model}/reward"
-    return runs | experts | rewards
+def create_overview(suites: Iterable[str]) -> Pipeline:
+    """The root page, from the metrics of every suite; their order makes no difference."""
+    metrics = {argument("metrics", suite): f"{suite}/metrics" for suite in sorted(suites)}
+    return Pipeline([stage("report", "write_overview", "all", write_overview, metrics, "overview")])
 
 
-def models_of(suites: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """What is shown besides: name of an input -> dataset, of every tokenizer and video model."""
-    models = {f"tokenizer__{suite}": f"{suite}/tokenizer" for suite in suites}
-    for suite, spec in suites.items():
-        models |= {f"video_model__{suite}__{model}": f"{suite}/{model}/video_model" for model in spec["video_models"]}
-    return models
+def result_datasets(suite: str, spec: Settings, seeds: Sequence[int]) -> dict[Row, str]:
+    """What is measured: row -> dataset, of every run, expert set, baseline and reward. spec: the suite's block."""
+    found: dict[Row, str] = {}
+    for method, tasks in learned(spec).items():
+        for task in tasks:
+            for agent in spec["agents"]:
+                for seed in seeds:
+                    run = Row("agents", RunKey(suite, task, method, agent, seed))
+                    found[run] = f"{suite}/{task}/{method}/{agent}/{seed}/run"
+    for task in spec["tasks"]:
+        found[Row("experts", TaskKey(suite, task))] = f"{suite}/{task}/experts"
+        found[Row("baseline_episodes", TaskKey(suite, task))] = f"{suite}/{task}/baseline_episodes"
+    for model in spec["video_models"]:
+        found[Row("rewards", ModelKey(suite, model))] = f"{suite}/{model}/reward"
+    return found
+
+
+def model_datasets(suite: str, spec: Settings) -> dict[Row, str]:
+    """What is shown besides: row -> dataset, of the tokenizer and every video model."""
+    models = {
+        Row("video_models", ModelKey(suite, model)): f"{suite}/{model}/video_model" for model in spec["video_models"]
+    }
+    return {Row("tokenizers", suite): f"{suite}/tokenizer"} | models

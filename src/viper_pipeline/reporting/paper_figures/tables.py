@@ -6,26 +6,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from viper_pipeline.core.config import value_at
+from viper_pipeline.reporting.cards import flat, words
 from viper_pipeline.reporting.paper_figures.base import Drawn, Part
-from viper_pipeline.reporting.results import Evidence
+from viper_pipeline.reporting.results import Evidence, ModelKey, Row, Settings
 
-Row = tuple[str, str, tuple[str, ...]]
-"""The paper's words, our field in the component's block, and the paper's values by suite."""
+
+class SettingRow(NamedTuple):
+    """One setting: the paper's words, our field in the component's block, and the paper's values by suite."""
+
+    words: str
+    field: str
+    paper: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One table: the component whose settings it lists, and the suites that the paper's columns are of."""
+class SettingsTable:
+    """One table: the component whose settings it lists, and the suites of the paper's columns."""
 
     name: str
     component: str  # tokenizer, video_model, agent
     block: str  # of a suite in params.yaml
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...]  # SettingRow
+
+    def settings(self) -> Iterator[SettingRow]:
+        """The rows with names."""
+        return (SettingRow(*one) for one in self.rows)
 
 
-TABLES = {
-    "table1": Setting(
+SETTINGS_TABLES = {
+    "table1": SettingsTable(
         "VQ-GAN",
         "tokenizer",
         "tokenizer",
@@ -51,7 +62,7 @@ TABLES = {
             ("Discriminator loss weight", "discriminator.weight", ("0.1",) * 3),
         ),
     ),
-    "table2": Setting(
+    "table2": SettingsTable(
         "VideoGPT and MaskGIT",
         "video_model",
         "videogpt",
@@ -73,7 +84,7 @@ TABLES = {
             ("Dropout", "dropout", ("0",) * 3),
         ),
     ),
-    "table3": Setting(
+    "table3": SettingsTable(
         "DreamerV3",
         "agent",
         "dreamer",
@@ -98,7 +109,7 @@ TABLES = {
             ("Plan2Explore ensemble size", "ensemble_size", ("10",) * 3),
         ),
     ),
-    "table4": Setting(
+    "table4": SettingsTable(
         "DrQ with RND",
         "agent",
         "drq",
@@ -122,110 +133,92 @@ TABLES = {
     ),
 }
 OUTSIDE = ("frames", "curation", "runs", "exploration")
-"""Blocks of a suite that a row may name in the place of the component's own."""
+"""Blocks of a suite whose fields a row may name; other fields are the component's own."""
 DEFAULT = "default"
 
 
-def artifact_configs(evidence: Evidence, table: Setting, suite: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """The settings that the artifact itself carries, defaults and all; and the name of the input that it is."""
-    if table.component == "tokenizer" and (suite,) in evidence.tokenizers:
-        config = evidence.tokenizers[suite,].config
-        return {**config.get("model", {}), "grid": config.get("grid")}, (f"tokenizer__{suite}",)
+def artifact_settings(
+    evidence: Evidence, table: SettingsTable, suite: str
+) -> tuple[Mapping[str, Any], tuple[Row, ...]]:
+    """The settings that the artifact itself carries, with defaults, and its row; empty if there is none."""
+    if table.component == "tokenizer" and suite in evidence.tokenizers:
+        config = evidence.tokenizers[suite].config
+        return {**config.get("model", {}), "grid": config.get("grid")}, (Row("tokenizers", suite),)
     if table.component == "video_model":
-        for (s, model), directory in evidence.video_models.items():
-            if s == suite and model == paying(evidence, suite):
-                more = {"grid": directory.config.get("grid"), "tasks": len(directory.config.get("tasks", []))}
-                return {**directory.config.get("model", {}), **more}, (f"video_model__{s}__{model}",)
+        key = ModelKey(suite, reward_model(evidence, suite))
+        if key in evidence.video_models:
+            config = evidence.video_models[key].config
+            more = {"grid": config.get("grid"), "tasks": len(config.get("tasks", []))}
+            return {**config.get("model", {}), **more}, (Row("video_models", key),)
     if table.component == "agent":
-        for key, kept in evidence.run_configs.items():
-            if key[0] == suite and key[3] == table.block:
-                return kept.get("agent", {}), ("__".join(("run", *key)),)
+        for run, directory in evidence.agents.items():
+            if run[0] == suite and run[3] == table.block:
+                return directory.config.get("agent", {}), (Row("agents", run),)
     return {}, ()
 
 
-def paying(evidence: Evidence, suite: str) -> str:
+def reward_model(evidence: Evidence, suite: str) -> str:
     """The video model that the suite's reward is made of."""
     return str(evidence.settings.get(suite, {}).get("reward", {}).get("model", "videogpt"))
 
 
-def lookup(block: Mapping[str, Any], dotted: str) -> Any:
-    """The value at `a.b`, or None."""
-    value: Any = block
-    for key in dotted.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def words(value: Any) -> str:
-    """A value as the tables print it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(words(v) for v in value)
-    if isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".") if value < 1e4 else f"{value:g}"
-    return str(value)
-
-
 def same(a: str, b: str) -> bool:
-    """Whether two printed values are one: 0 and 0.0 are."""
+    """Whether two printed values are equal; 0 and 0.0 are."""
     try:
         return float(a) == float(b)
     except ValueError:
         return a == b
 
 
-def said(block: Mapping[str, Any], component: Mapping[str, Any], field: str) -> str:
-    """A field's value: of the suite's block where it names one, else of the component's."""
+def setting_text(block: Settings, component: Settings, field: str) -> str:
+    """A field's printed value: from the suite's block for OUTSIDE fields, else from the component's."""
     if field.split(".")[0] in OUTSIDE:
-        return words(lookup(block, field)) or (DEFAULT if block else "")
+        return words(value_at(block, field)) or (DEFAULT if block else "")
     if field == "grid" and "grid" not in component:
         return ""  # it follows from the frames and the multipliers
     if field == "tasks" and "tasks" not in component:
         return words(len(block.get("tasks", []))) if block else ""
-    if field == "perceptual.weight" and lookup(component, "perceptual.kind") == "none":
+    if field == "perceptual.weight" and value_at(component, "perceptual.kind") == "none":
         return "off"
-    return words(lookup(component, field)) or (DEFAULT if component else "")
+    return words(value_at(component, field)) or (DEFAULT if component else "")
 
 
-def parts(evidence: Evidence, name: str) -> list[Part]:
-    """Three columns a suite of the paper: its own values, its profile, and what has been run."""
-    table = TABLES[name]
+def table_parts(evidence: Evidence, name: str) -> list[Part]:
+    """Three columns per suite: the paper's values, profiles/paper.yaml, and what has been run."""
+    table = SETTINGS_TABLES[name]
     made = [Part("the paper's values", 1)]
     for suite in table.columns:
-        _, sources = artifact_configs(evidence, table, suite)
+        _, sources = artifact_settings(evidence, table, suite)
         profile = table.block in evidence.paper.get(suite, {})
-        said = "" if profile else f"profiles/paper.yaml has no block suites.{suite}.{table.block}"
-        made.append(Part(f"paper profile, {suite}", int(profile), 1, said))
+        note = "" if profile else f"profiles/paper.yaml has no block suites.{suite}.{table.block}"
+        made.append(Part(f"paper profile, {suite}", int(profile), 1, note))
         made.append(
             Part(f"run, {suite}", int(bool(sources)), 1, "" if sources else f"no {table.name} trained", sources)
         )
     return made
 
 
-def draw(evidence: Evidence, name: str) -> Drawn:
-    """Three columns a suite: the paper, the paper's profile, and the run; suites without a run keep the first two."""
-    table = TABLES[name]
+def draw_table(evidence: Evidence, name: str) -> Drawn:
+    """Three columns per suite: the paper's values, profiles/paper.yaml, and the run if there is one."""
+    table = SETTINGS_TABLES[name]
     header, columns = ["setting", "field"], []
     for number, suite in enumerate(table.columns):
-        ours, sources = artifact_configs(evidence, table, suite)
+        ours, sources = artifact_settings(evidence, table, suite)
         profile = evidence.paper.get(suite, {})
         header += [f"{suite}: paper"]
-        columns.append([row[2][number] for row in table.rows])
+        columns.append([row.paper[number] for row in table.settings()])
         if table.block in profile:
             header.append(f"{suite}: paper profile")
             component = profile[table.block]
-            columns.append([said(profile, component, row[1]) for row in table.rows])
+            columns.append([setting_text(profile, component, row.field) for row in table.settings()])
         if sources:
             header.append(f"{suite}: this run")
             block = evidence.settings.get(suite, {})
-            columns.append([said(block, ours, row[1]) for row in table.rows])
+            columns.append([setting_text(block, ours, row.field) for row in table.settings()])
     rows: list[Sequence[str]] = [header]
-    for number, row in enumerate(table.rows):
-        rows.append([row[0], row[1], *(column[number] for column in columns)])
-    trained = [s for s in table.columns if artifact_configs(evidence, table, s)[1]]
+    for number, row in enumerate(table.settings()):
+        rows.append([row.words, row.field, *(column[number] for column in columns)])
+    trained = [s for s in table.columns if artifact_settings(evidence, table, s)[1]]
     return Drawn(
         None,
         f"{table.name}. What was run is read from the artifact itself ({', '.join(trained) or 'none'}); `default`: not "
@@ -234,29 +227,20 @@ def draw(evidence: Evidence, name: str) -> Drawn:
     )
 
 
-BY_TASK = ("datasets", "oracles")
-"""Blocks with a part for each task; tasks that were not run are no difference of settings."""
+BY_TASK = ("datasets", "experts", "oracles")
+"""Blocks with one entry per task; entries of tasks that were not run do not count as differences."""
 UNSET = "not set"
 
 
 class Difference(NamedTuple):
-    """One setting."""
+    """A setting with another value than the paper's profile."""
 
     field: str
     ours: str
     paper: str
 
 
-def flat(block: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as (dotted name, printed value)."""
-    if isinstance(block, Mapping):
-        for key, value in block.items():
-            yield from flat(value, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, words(block)
-
-
-def differences(ours: Mapping[str, Any], paper: Mapping[str, Any]) -> list[Difference]:
+def differences(ours: Settings, paper: Settings) -> list[Difference]:
     """Two blocks of a suite -> the settings whose printed values differ, in the order of ours, then the paper's."""
     tasks = set(ours.get("tasks", []))
     mine, theirs = dict(flat(ours)), dict(flat(paper))
