@@ -21,9 +21,7 @@ from viper_pipeline.pipelines.ablations.nodes import (
     weighted,
 )
 from viper_pipeline.pipelines.agents.nodes import train_agent
-from viper_pipeline.pipelines.experts.curate_experts import curate_experts
-from viper_pipeline.pipelines.experts.record import record_baselines, record_episodes
-from viper_pipeline.pipelines.experts.train_oracle import train_oracle
+from viper_pipeline.pipelines.experts.nodes import curate_experts, record_baselines, record_episodes, train_expert
 from viper_pipeline.pipelines.models.nodes import (
     encode_experts,
     evaluate_reward,
@@ -68,25 +66,25 @@ def made(tmp_path_factory):
         (root / "scratch" / name).mkdir(parents=True)
         return root / "scratch" / name
 
-    oracle = disk(
+    expert = disk(
         datasets.DirectoryDataset,
-        "oracle",
-        train_oracle(DMC["oracles"][TASK], DMC["frames"]["action_repeat"], seed, scratch("oracle"), **HERE),
+        "expert",
+        train_expert(DMC["experts"][TASK], DMC["env"], seed, scratch("expert"), **HERE),
     )
     recorded = disk(
         datasets.EpisodesDataset,
         "recorded.h5",
-        record_episodes(oracle, DMC["frames"], DMC["record"], seed, 0, scratch("recorded"), **HERE),
+        record_episodes(expert, DMC["env"], DMC["frames"], DMC["record"], seed, 0, scratch("recorded"), **HERE),
     )
     baselines = disk(
         datasets.EpisodesDataset,
         "baselines.h5",
-        record_baselines(DMC["frames"], DMC["baselines"], seed, 0, scratch("baselines"), **HERE),
+        record_baselines(DMC["env"], DMC["frames"], DMC["baselines"], seed, 0, scratch("baselines"), **HERE),
     )
     experts = disk(
         datasets.EpisodesDataset,
         "experts.h5",
-        curate_experts(root / "recorded.h5", {"kind": "oracle"}, DMC["frames"], DMC["curation"], **HERE),
+        curate_experts(root / "recorded.h5", {"kind": "expert"}, DMC["env"], DMC["frames"], DMC["curation"], **HERE),
     )
     files = {f"experts__{TASK}": experts, f"baselines__{TASK}": baselines}
     tokenizer = disk(
@@ -140,6 +138,7 @@ def made(tmp_path_factory):
 
 def viper(made, seed=0, frames=None, scratch=None, train=train_agent, **more):
     return train(
+        env=DMC["env"],
         frames=frames or DMC["frames"],
         tokenizer=made["tokenizer"],
         video_model=made["video_model"],
@@ -219,7 +218,9 @@ def test_a_rollout_of_a_short_video_is_drawn_beside_the_longer_ones(made):
 
 
 def test_a_stage_run_twice_makes_the_same_bytes(made, tmp_path):
-    again = curate_experts(made["root"] / "recorded.h5", {"kind": "oracle"}, DMC["frames"], DMC["curation"], **HERE)
+    again = curate_experts(
+        made["root"] / "recorded.h5", {"kind": "expert"}, DMC["env"], DMC["frames"], DMC["curation"], **HERE
+    )
     Disk(tmp_path)(datasets.EpisodesDataset, "experts.h5", again)
     assert (tmp_path / "experts.h5").read_bytes() == (made["root"] / "experts.h5").read_bytes()
     first, second = viper(made), viper(made)
@@ -253,6 +254,7 @@ def test_somebodys_videos_take_the_oracles_place(made, tmp_path):
 
 def amp(made, frames=None):
     return train_agent(
+        env=DMC["env"],
         frames=frames or DMC["frames"],
         settings=DMC["amp"],
         config=DMC["drq"],
@@ -295,10 +297,10 @@ def test_the_report_is_made_of_runs(made):
         f"baselines__dmc__{TASK}": made["baselines"],
         "reward__dmc__videogpt": made["reward"],
     }
-    costs = {node: {"seconds": 1} for node in ("dmc.train_oracle.a", "atari.train_oracle.a", "report.aggregate.all")}
+    costs = {node: {"seconds": 1} for node in ("dmc.train_expert.a", "atari.train_expert.a", "report.aggregate.all")}
     metrics, headline, curves = aggregate({}, costs, **runs, **files)
     json.dumps(metrics)
-    assert set(metrics["costs"]) == {"dmc.train_oracle.a"}  # a page counts what its own suites' stages cost
+    assert set(metrics["costs"]) == {"dmc.train_expert.a"}  # a page counts what its own suites' stages cost
     table = metrics["agents"]["dmc"][TASK]["drq"]
     assert set(table) == {"viper", "task_reward", "exploration"}
     returns = runs[f"run__dmc__{TASK}__viper__drq__0"].config["final_returns"]

@@ -121,8 +121,8 @@ def test_a_strip_in_few_colours_is_smaller_and_nearly_the_same():
 
 
 def test_equal_settings_do_not_differ_and_tasks_that_were_not_run_do_not_count():
-    ours = {"tasks": ["a"], "runs": {"steps": 5, "envs": 1.0}, "oracles": {"a": {"steps": 3}}}
-    paper = {"tasks": ["a", "b"], "runs": {"steps": 7, "envs": 1}, "oracles": {"a": {"steps": 3}, "b": {"steps": 9}}}
+    ours = {"tasks": ["a"], "runs": {"steps": 5, "envs": 1.0}, "experts": {"a": {"steps": 3}}}
+    paper = {"tasks": ["a", "b"], "runs": {"steps": 7, "envs": 1}, "experts": {"a": {"steps": 3}, "b": {"steps": 9}}}
     found = {d.field: (d.ours, d.paper) for d in differences(ours, paper)}
     assert found == {"tasks": ("a", "a, b"), "runs.steps": ("5", "7")}
     assert differences(paper, paper) == []

@@ -5,9 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
+
+Kind = Literal["expert", "noisy", "random", "idle"]
+"""Who acted: an expert, an expert under noise, uniformly random actions, or the action that does nothing."""
+KINDS: tuple[Kind, ...] = ("expert", "noisy", "random", "idle")
+"""Their order is the code in which files store them."""
 
 
 @dataclass(frozen=True)

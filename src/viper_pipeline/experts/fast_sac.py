@@ -36,7 +36,7 @@ class FastSAC(SAC):
         linear = [module for module in self.actor.latent_pi if isinstance(module, nn.Linear)]
         self.actor_layers = [(m.weight, m.bias) for m in linear]
         self.actor_heads = [(m.weight, m.bias) for m in (self.actor.mu, self.actor.log_std)]
-        # Told twice a step, through every layer, and none of these layers cares.
+        # No dropout or batch norm here, so skip SB3's switch between train and eval mode (called twice per step).
         self.policy.set_training_mode = lambda mode: None  # type: ignore[method-assign]
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:

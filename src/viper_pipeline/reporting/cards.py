@@ -21,8 +21,8 @@ LONG = 12
 """Numbers from which on a list is told by its mean."""
 
 WHAT = {
-    "train_oracle": "An oracle: learns on true state and true reward, and makes the expert behaviour.",
-    "record_episodes": "Every rollout of the oracle, and of the oracle under noise, with true rewards.",
+    "train_expert": "An expert: plays well on true state, and makes the expert episodes.",
+    "record_episodes": "Every rollout of the expert, and of the expert under noise, with true rewards.",
     "record_baselines": "Random and idle episodes: what the task returns to one who has learned nothing.",
     "curate_experts": "An expert set: the videos that the models read, some of them held out.",
     "train_tokenizer": "A tokenizer: a frame becomes a grid of discrete codes, and back.",
@@ -32,7 +32,7 @@ WHAT = {
     "train_agent": "An agent: weights of the end of training, its learning curve, and a film.",
 }
 LIMITS = {
-    "record_episodes": "Made by one oracle, with its habits; noisy episodes only test rewards.",
+    "record_episodes": "Made by one expert, with its habits; noisy episodes only test rewards.",
     "curate_experts": "Few tasks, one camera, one behaviour a task; too few videos to learn the task's whole variety.",
     "train_tokenizer": "Knows frames of its own suite, size, camera and shadows; shows strange ones as familiar.",
     "train_video_model": "Scores videos of its own frame specification only; likelihood is not progress: a still "
@@ -113,7 +113,7 @@ def dataset_facts(file: EpisodeFile) -> Iterator[tuple[str, str]]:
 
 
 def model_card(path: str, directory: Directory, steps: Mapping[str, Mapping[str, Any]]) -> Card:
-    """Of a tokenizer, video model, reward, oracle or agent."""
+    """Of a tokenizer, video model, reward, expert or agent."""
     step = steps.get(path, {})
     stage = stage_name(step)
     suite = str(directory.config.get("suite") or str(step.get("stage", "")).partition(".")[0])
@@ -165,7 +165,11 @@ def licence_of(suite: str, path: str, steps: Mapping[str, Mapping[str, Any]]) ->
     while todo:
         step = steps.get(todo.pop(), {})
         for name, value in step.get("params", {}).items():
-            if ".datasets." in name and isinstance(value, Mapping) and value.get("kind", "oracle") != "oracle":
+            if (
+                ".datasets." in name
+                and isinstance(value, Mapping)
+                and value.get("kind", "expert") not in ("expert", "oracle")
+            ):
                 return IMPORTED
         new = [p for p in step.get("parents", {}) if p not in seen]
         seen |= set(new)

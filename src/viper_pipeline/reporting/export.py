@@ -75,7 +75,7 @@ def _measured(folders: Mapping[str, Path]) -> dict[str, Any]:
 def _simulated(steps: Mapping[str, Any]) -> bool:
     """Whether every expert video was recorded by the pipeline itself."""
     chosen = [value for step in steps.values() for name, value in step["params"].items() if ".datasets." in name]
-    return all(dataset["kind"] == "oracle" for dataset in chosen)
+    return all(dataset["kind"] in ("expert", "oracle") for dataset in chosen)
 
 
 def _bytes(folder: Path) -> int:

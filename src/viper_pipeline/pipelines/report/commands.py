@@ -89,7 +89,7 @@ def input_paths(root: Path, suites: Mapping[str, Any], seeds: list[int]) -> dict
 def load(name: str, path: Path) -> Any:
     """Episodes without reading frames; folders without weights, but for the scores of a reward."""
     if path.suffix == ".h5":
-        return EpisodeFile(path, sealed=False)
+        return EpisodeFile(path, verify_checksum=False)
     if name.startswith("reward__"):
         return load_directory(path)
     files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.suffix in (".png", ".csv")}

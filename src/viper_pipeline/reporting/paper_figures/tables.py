@@ -121,7 +121,7 @@ TABLES = {
         ),
     ),
 }
-OUTSIDE = ("frames", "curation", "runs", "exploration")
+OUTSIDE = ("env", "frames", "curation", "runs", "exploration")
 """Blocks of a suite that a row may name in the place of the component's own."""
 DEFAULT = "default"
 
@@ -234,7 +234,7 @@ def draw(evidence: Evidence, name: str) -> Drawn:
     )
 
 
-BY_TASK = ("datasets", "oracles")
+BY_TASK = ("datasets", "experts")
 """Blocks with a part for each task; tasks that were not run are no difference of settings."""
 UNSET = "not set"
 
