@@ -48,7 +48,7 @@ gl: .venv/ready
 	  $(CAN_DRAW) || { \
 	    echo "No OpenGL to draw with. As root: apt-get install $(GL_PACKAGES)"; exit 1; }; }
 
-repro: setup  ## the DeepMind Control suite, from oracle to agent, and the report page
+repro: setup  ## the DeepMind Control suite, from expert to agent, and the report page
 	$(BIN)/viper params check
 	$(BIN)/viper run -j $(JOBS) pipelines/dmc/dvc.yaml dvc.yaml
 	@echo "Now open reports/index.html"

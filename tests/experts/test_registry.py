@@ -14,6 +14,7 @@ from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Suit
 from viper_pipeline.experts.base import EXPERTS, Expert, ExpertConfig, expert_algorithms, load_expert, make_expert
 from viper_pipeline.pipelines.experts.nodes import record_baselines, record_episodes, train_expert
 from viper_pipeline.pipelines.params import validate
+from viper_pipeline.testing import check_expert, check_suite
 
 HERE = {"suite": "dots", "task": "right"}
 
@@ -61,7 +62,12 @@ class DotEnv(SuiteEnv):
     def __init__(self, rules, spec, pixels):
         self.rules, self.spec_of_frames, self.pixels = rules, spec, pixels
         self.action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+        shape = (spec.size, spec.size, 3)
+        self.observation_space = (
+            gymnasium.spaces.Box(0, 255, shape, np.uint8)
+            if pixels
+            else gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+        )
 
     def _observe(self):
         state = np.array([self.place], np.float32)
@@ -174,31 +180,49 @@ def test_params_yaml_knows_a_new_expert_and_what_it_needs(registered):
         validate(put(tiny, "suites.dmc.experts.cartpole_balance", {"algorithm": "push"}))
 
 
+FIT = {
+    "dmc": {"sac", "ppo"},
+    "atari": {"ppo", "script", "search"},
+    "tabletop": {"script"},
+    "rlbench": {"planner"},
+}
+
+
 @pytest.mark.parametrize("suite", SUITES.names())
 def test_every_suite_keeps_its_contract_and_has_an_expert_for_some_task(suite):
     simulator = SUITES.get(suite)()
-    assert isinstance(simulator, Suite) and simulator.name == suite
-    task = simulator.tasks()[0]
-    labels = {simulator.task_label(name) for name in simulator.tasks()}
-    assert (len(labels) < len(simulator.tasks())) == simulator.shared_labels
-    spec = simulator.frame_spec(task, {}, {})
-    assert type(spec) is FrameSpec and spec.action_repeat == simulator.Env().action_repeat
-    assert simulator.episode_steps(task, {}) >= simulator.episode_steps(task, simulator.Env()) > 0
+    check_suite(simulator, simulate=suite != "rlbench")
     fitting = {
         name
         for name in EXPERTS.names()
         for task in simulator.tasks()
         if EXPERTS.get(name)(simulator, task, None).problem() is None
     }
-    assert (
-        fitting
-        == {
-            "dmc": {"sac", "ppo"},
-            "atari": {"ppo", "script", "search"},
-            "tabletop": {"script"},
-            "rlbench": {"planner"},
-        }[suite]
-    )
+    assert fitting == FIT[suite]
+
+
+TRAINED = {"steps": 40, "batch_size": 8, "net_arch": [8], "eval_every": 40, "eval_episodes": 1}
+RECIPES = {
+    "sac": ("dmc", "cartpole_balance", {"action_repeat": 100}, {**TRAINED, "learning_starts": 20}),
+    "ppo": ("atari", "pong", {"max_frames": 80}, {**TRAINED, "rollout_steps": 20}),
+    "script": ("atari", "pong", {}, {}),
+    "search": ("atari", "zaxxon", {}, {"futures": 2, "horizon": 4, "follow": 2}),
+}
+
+
+@pytest.mark.parametrize("algorithm", RECIPES)
+def test_every_expert_keeps_its_contract(algorithm):
+    suite, task, env, recipe = RECIPES[algorithm]
+    check_expert(make_expert(SUITES.get(suite)(), task, {"algorithm": algorithm, **recipe}), env)
+
+
+def test_the_toys_keep_the_contracts_and_what_does_not_is_told(registered):
+    check_suite(Dots(), env={"max_steps": 4})
+    check_expert(make_expert(Dots(), "right", {"algorithm": "push"}))
+    strange = Dots()
+    strange.idle_action = lambda task: np.zeros(2, np.float32)
+    with pytest.raises(AssertionError, match="idle_action"):
+        check_suite(strange)
 
 
 def test_a_suite_without_a_planner_says_so():

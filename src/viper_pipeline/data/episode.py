@@ -21,7 +21,7 @@ class Episode:
     """A video with its true rewards.
 
     frames: uint8 (T, H, W, C), or int16 codes (T, h, w).
-    rewards: float32 (T,); rewards[t] was paid on arriving at frame t, rewards[0] is 0; all NaN where nobody knows.
+    rewards: float32 (T,); rewards[t] belongs to the transition into frame t, rewards[0] is 0; all NaN if unknown.
     """
 
     frames: np.ndarray
@@ -39,7 +39,7 @@ class Episode:
 
 
 def unknown_rewards(length: int) -> np.ndarray:
-    """Rewards of a video that came without any, (T,)."""
+    """Rewards of a video that has none, (T,): NaN."""
     return np.full(length, np.nan, np.float32)
 
 
@@ -51,7 +51,7 @@ def png(image: np.ndarray, zoom: int = 1) -> bytes:
 
 
 def strip(rows: Sequence[np.ndarray], zoom: int = 1) -> bytes:
-    """Videos uint8 (T, H, W, 3), one a row, their frames side by side -> PNG."""
+    """Videos uint8 (T, H, W, 3), one per row, their frames side by side -> PNG."""
     lines = [np.concatenate(list(np.asarray(row)), 1) for row in rows]
     width = max(line.shape[1] for line in lines)
     return png(np.concatenate([np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0))) for line in lines]), zoom)

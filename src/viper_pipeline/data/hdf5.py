@@ -1,4 +1,4 @@
-"""Episodes in HDF5: fast to read clips from, whole or absent, and byte for byte the same for the same episodes.
+"""Episodes in HDF5: fast to read clips from, written atomically, and byte-equal for equal episodes.
 
 A file has named groups of episodes. In each, all frames lie end to end in one dataset whose chunks are as long as
 a training clip (LZ4 and a checksum per chunk); `starts` (N + 1) says where episodes begin. LZ4 alone would hide most
@@ -127,7 +127,7 @@ def _write_group(group: h5py.Group, episodes: Iterable[Episode], payload: str, c
 
 
 class EpisodeFile:
-    """A reader. Nothing but tables is read before an episode or a clip is asked for."""
+    """A reader. Only tables are read until an episode or a clip is asked for."""
 
     def __init__(self, path: Path | str, verify_checksum: bool = True) -> None:
         """verify_checksum: read the file once to see that it is as it was written (about 1 GB/s).
@@ -159,7 +159,7 @@ class EpisodeFile:
         return EpisodeGroup(group, f"{self.path}: {name}", self.payload)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 

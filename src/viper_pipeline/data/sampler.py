@@ -22,7 +22,7 @@ class ClipSampler:
         seed: int,
         ram_limit: int = 2 * 1024**3,
     ) -> None:
-        """groups: one a task, by task id; length: frames of a clip; ram_limit: bytes that may be held in memory.
+        """groups: one per task, by task id; length: frames of a clip; ram_limit: bytes that may be held in memory.
 
         Raises BadData if a task has no episode of `length` frames.
         """

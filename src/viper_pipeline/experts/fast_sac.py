@@ -116,7 +116,7 @@ def forward(x: Tensor, layers: Layers, last_linear: bool = True) -> tuple[Tensor
 
 
 def backward(slope: Tensor, inner: list[Tensor], layers: Layers, into_layers: bool = True) -> Tensor:
-    """From the slope of the last linear output to all layers' gradients; returns the slope of the input."""
+    """Backpropagate `slope`, the gradient of the last linear output, into the layers; returns that of the input."""
     for i in reversed(range(len(layers))):
         weight, bias = layers[i]
         if into_layers:

@@ -1,4 +1,4 @@
-"""Record episodes in parallel processes; what comes out does not depend on how many there are (paper 4.1)."""
+"""Record episodes in parallel processes; the result does not depend on their number (paper 4.1)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from viper_pipeline.training.progress import Progress, silent
 
 @dataclass(frozen=True)
 class Work:
-    """Everything needed to record any episode of one kind; sent once to each process."""
+    """What a process needs to record any episode of one kind; sent to it once."""
 
     make_env: Callable[[int], gymnasium.Env]
     policy: Policy | None
@@ -75,7 +75,7 @@ _recorder: Recorder | None = None
 
 
 def begin(work: Work) -> None:
-    """Prepare a recording process: one recorder for its whole life; the parent handles Ctrl-C."""
+    """Prepare a recording process: it has one recorder; the parent handles Ctrl-C."""
     global _recorder
     _recorder = Recorder(work)
     atexit.register(_recorder.close)

@@ -1,6 +1,6 @@
 """Experts for arms, written by hand: where the hand should go next, from where it and the things are (paper 4.1).
 
-They remember nothing: a push, a slip or a random action only makes them begin again where things then stand.
+They have no memory: after a push, a slip or a random action they go on from the present state.
 """
 
 from __future__ import annotations
