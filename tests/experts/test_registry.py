@@ -54,6 +54,14 @@ class Dots(Suite):
         return checked(DotRules, env).max_steps
 
 
+class TwoActions(Dots):
+    """Not a suite: its idle action does not fit."""
+
+    def idle_action(self, task):
+        """Two numbers where environments take one."""
+        return np.zeros(2, np.float32)
+
+
 class DotEnv(SuiteEnv):
     """The state is the dot's place. Lengths of all episodes of all environments are noted."""
 
@@ -219,10 +227,8 @@ def test_every_expert_keeps_its_contract(algorithm):
 def test_the_toys_keep_the_contracts_and_what_does_not_is_told(registered):
     check_suite(Dots(), env={"max_steps": 4})
     check_expert(make_expert(Dots(), "right", {"algorithm": "push"}))
-    strange = Dots()
-    strange.idle_action = lambda task: np.zeros(2, np.float32)
     with pytest.raises(AssertionError, match="idle_action"):
-        check_suite(strange)
+        check_suite(TwoActions())
 
 
 def test_a_suite_without_a_planner_says_so():

@@ -136,10 +136,10 @@ def made(tmp_path_factory):
     }
 
 
-def viper(made, seed=0, frames=None, scratch=None, train=train_agent, **more):
+def viper(made, seed=0, env=None, scratch=None, train=train_agent, **more):
     return train(
-        env=DMC["env"],
-        frames=frames or DMC["frames"],
+        env=env or DMC["env"],
+        frames=DMC["frames"],
         tokenizer=made["tokenizer"],
         video_model=made["video_model"],
         fitted_reward=made["reward"],
@@ -230,32 +230,32 @@ def test_a_stage_run_twice_makes_the_same_bytes(made, tmp_path):
 
 def test_an_environment_of_other_frames_is_refused(made):
     with pytest.raises(BadData, match="action_repeat"):
-        viper(made, frames=DMC["frames"] | {"action_repeat": 10})
+        viper(made, env={"action_repeat": 10})
 
 
 def test_frames_of_another_kind_are_not_curated(made):
     other = DMC["frames"] | {"shadows": True}
     with pytest.raises(BadData, match="shadows"):
-        curate_experts(made["root"] / "recorded.h5", {"kind": "oracle"}, other, DMC["curation"], **HERE)
+        curate_experts(made["root"] / "recorded.h5", {"kind": "expert"}, DMC["env"], other, DMC["curation"], **HERE)
 
 
-def test_somebodys_videos_take_the_oracles_place(made, tmp_path):
+def test_somebodys_videos_take_the_experts_place(made, tmp_path):
     """A folder of npz files with the same frames gives the same frames to the models."""
     group = made["recorded"].group("episodes")
     for i, episode in enumerate(group):
         if episode.kind == "expert":
             np.savez_compressed(tmp_path / f"{i:03d}-rew{episode.ret:.3f}.npz", episode.frames)
-    swapped = curate_experts(tmp_path, {"kind": "npz"}, DMC["frames"], DMC["curation"], **HERE)
+    swapped = curate_experts(tmp_path, {"kind": "npz"}, DMC["env"], DMC["frames"], DMC["curation"], **HERE)
     file = Disk(tmp_path)(datasets.EpisodesDataset, "out/experts.h5", swapped)
     ours, theirs = made["experts"].group("train"), file.group("train")
     assert [e.frames.tobytes() for e in ours] == [e.frames.tobytes() for e in theirs]
     assert len(read_source("npz", tmp_path, 64)[0]) == DMC["record"]["expert"]
 
 
-def amp(made, frames=None):
+def amp(made, env=None):
     return train_agent(
-        env=DMC["env"],
-        frames=frames or DMC["frames"],
+        env=env or DMC["env"],
+        frames=DMC["frames"],
         settings=DMC["amp"],
         config=DMC["drq"],
         run=DMC["runs"],
@@ -273,7 +273,7 @@ def test_amp_learns_from_videos_and_refuses_those_made_otherwise(made):
     run = amp(made)
     assert run.config["method"] == "amp" and b"amp_experts" in run.files["curve.csv"]
     with pytest.raises(BadParams, match=r"experts\.h5.*action_repeat.*suites\.dmc\.frames"):
-        amp(made, DMC["frames"] | {"action_repeat": 2})
+        amp(made, {"action_repeat": 2})
 
 
 def test_the_report_is_made_of_runs(made):
@@ -282,6 +282,7 @@ def test_the_report_is_made_of_runs(made):
         runs[f"run__dmc__{TASK}__{method}__drq__0"] = train_agent(
             DMC["drq"],
             DMC["runs"],
+            DMC["env"],
             DMC["frames"],
             COMPUTE,
             None,

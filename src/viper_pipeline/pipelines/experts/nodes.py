@@ -154,7 +154,7 @@ def curate_experts(
     kind = "episodes" if dataset["kind"] == "expert" else dataset["kind"]
     videos, made = read_source(kind, source, spec.size, camera=spec.camera, task=task)
     if made is not None and (differences := spec.differences(made)):
-        raise BadData(f"{source}: made otherwise than suites.{suite}.frames says: " + "; ".join(differences))
+        raise BadData(f"{source}: made otherwise than suites.{suite}.env and frames say: " + "; ".join(differences))
     wanted = dataset.get("mask", True)
     mask = simulator.masks(task) if wanted is True else [Rect.model_validate(r) for r in wanted or []]
     experts = [i for i, k in enumerate(videos.kinds) if k == "expert"]
