@@ -192,7 +192,7 @@ def test_the_best_episodes_become_the_expert_set(made):
     kept = np.concatenate([experts.group("train").returns, experts.group("held_out").returns])
     np.testing.assert_allclose(np.sort(kept), np.sort(returns)[-DMC["curation"]["top_k"] :], rtol=1e-5)
     assert len(experts.group("contrast")) == DMC["record"]["noisy"]
-    assert experts.spec.size == 64 and experts.spec.action_repeat == DMC["frames"]["action_repeat"]
+    assert experts.spec.size == 64 and experts.spec.action_repeat == DMC["env"]["action_repeat"]
 
 
 def test_codes_are_the_experts_frames(made):
