@@ -12,9 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from viper_pipeline.envs.atari import ACTIONS, GAMES, Atari
+from viper_pipeline.experts.policies import ZeroPolicy
 from viper_pipeline.experts.sb3 import play
-from viper_pipeline.experts.scripts_atari import SCRIPTS, script_for
-from viper_pipeline.experts.search import SearchConfig, Searcher, Searching
+from viper_pipeline.experts.scripts import script_for
+from viper_pipeline.experts.scripts_atari import ATARI_SCRIPTS
+from viper_pipeline.experts.search import SearchConfig, Searching
 
 KINDS = ("random", "script", "search")
 
@@ -27,11 +29,11 @@ def uniform(states, deterministic, rng):
 def games(kind: str, task: str, frames: int, n: int, search: SearchConfig) -> Iterator[float]:
     """The score of each of n games."""
     suite = Atari()
-    rules = {"max_frames": frames} | ({"action_set": "minimal"} if kind == "search" else {})
-    env = suite.make(task, 0, suite.frame_spec(task, rules), pixels=False)
+    rules = {"max_frames": frames}
+    env = suite.make(task, 0, rules, suite.frame_spec(task, rules, {}), pixels=False)
     if kind == "search":
         env = Searching(env, search)
-    policy = Searcher(search) if kind == "search" else script_for(task, 0.02) if kind == "script" else uniform
+    policy = ZeroPolicy(ACTIONS) if kind == "search" else script_for(task, 0.02) if kind == "script" else uniform
     for seed in range(1000, 1000 + n):
         yield play(env, policy, seed)
 
@@ -47,7 +49,7 @@ def main() -> None:
     search = SearchConfig(**args.search)
     for task in [game for game in GAMES if game in args.words] or GAMES:
         for kind in [kind for kind in KINDS if kind in args.words] or KINDS:
-            if kind == "script" and task not in SCRIPTS:
+            if kind == "script" and task not in ATARI_SCRIPTS:
                 continue
             begun = time.process_time()
             scores = list(games(kind, task, args.frames, args.games, search))

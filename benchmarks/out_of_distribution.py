@@ -127,7 +127,7 @@ def strange_videos(data: Path) -> dict[str, np.ndarray]:
 
 def posed(spec: Any, place: float, angle: float) -> np.ndarray:
     """The cart at `place` (m) and the pole at `angle` from upright, trembling: (T, H, W, C)."""
-    env = DMC().make(TASK, 0, spec)
+    env = DMC().make(TASK, 0, {"action_repeat": spec.action_repeat}, spec)
     env.reset(seed=0)
     rng = np.random.default_rng(0)
     shown = []

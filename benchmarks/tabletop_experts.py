@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from viper_pipeline.envs.robosuite import TASKS, Tabletop
-from viper_pipeline.experts.scripts_arm import Waypoints
+from viper_pipeline.experts.scripts_arm import ArmScript
 
 EPISODES, NOISE, STEPS = 20, 0.05, 150
 KINDS = ("script", "idle")
@@ -27,9 +27,10 @@ def main(kinds: list[str], tasks: list[str]) -> None:
     suite = Tabletop()
     for kind in kinds:
         for task in tasks:
-            env = suite.make(task, 0, suite.frame_spec(task, {"control_steps": STEPS}), pixels=False)
+            rules = {"control_steps": STEPS}
+            env = suite.make(task, 0, rules, suite.frame_spec(task, rules, {}), pixels=False)
             idle = suite.idle_action(task)[None]
-            policy = Waypoints(task, NOISE) if kind == "script" else lambda states, *_, idle=idle: idle
+            policy = ArmScript(task, NOISE) if kind == "script" else lambda states, *_, idle=idle: idle
             begun = time.process_time()
             moments = [moment_of_success(env, policy, 1000 + i) for i in range(EPISODES)]
             spent = (time.process_time() - begun) / EPISODES

@@ -220,8 +220,8 @@ def import_(kind: str, path: str, suite: str, task: str, out: str) -> None:
     from viper_pipeline.dvc_bridge.project import project_root, read_params
     from viper_pipeline.envs import SUITES
 
-    frames = read_params(project_root() / "params.yaml")["suites"].get(suite, {}).get("frames", {})
-    spec = SUITES.get(suite)().frame_spec(task, frames)
+    block = read_params(project_root() / "params.yaml")["suites"].get(suite, {})
+    spec = SUITES.get(suite)().frame_spec(task, block.get("env", {}), block.get("frames", {}))
     click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec))
 
 

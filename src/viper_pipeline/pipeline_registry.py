@@ -111,6 +111,7 @@ PROJECT = Project(
         Part("viper_pipeline.rewards.base:REWARDS", value="{reward}"),
         Part("viper_pipeline.rewards.base:EXPLORATION", value="{exploration}"),
         Part("viper_pipeline.rewards.base:EXPLORATION", value="none"),  # what a node does to which none is bound
+        Part("viper_pipeline.experts.base:EXPERTS", path="suites.{suite}.experts.{task}.algorithm", default="sac"),
         Part("viper_pipeline.data.importers:IMPORTERS", path="suites.{suite}.datasets.{task}.kind"),
     ),
     neutral=("runtime.workers",),

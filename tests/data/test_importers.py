@@ -16,7 +16,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.data.importers import import_videos, read, read_source
-from viper_pipeline.data.importers.video import cut_short
+from viper_pipeline.data.importers.video import is_truncated
 from viper_pipeline.envs.base import FrameSpec
 
 SPEC = FrameSpec(size=16, library="toy 2", gl_backend="egl")
@@ -108,8 +108,8 @@ def gif_of(frames, mode="P"):
 def test_a_gif_is_whole_only_with_its_last_byte(seed, length, size, share):
     frames = np.random.default_rng(seed).integers(0, 256, (length, size, size, 3), dtype=np.uint8)
     content = gif_of(frames)
-    assert not cut_short(content, ".gif")
-    assert cut_short(content[: int(len(content) * share)], ".gif")
+    assert not is_truncated(content, ".gif")
+    assert is_truncated(content[: int(len(content) * share)], ".gif")
 
 
 @pytest.mark.parametrize("options", [[], ["-movflags", "faststart"], ["-movflags", "frag_keyframe+empty_moov"]])

@@ -76,9 +76,9 @@ def test_the_command_writes_an_episodes_file(demos, tmp_path):
     result = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert "4 episodes, 61 frames of 64x64" in result.output
     file = EpisodeFile(out)
-    spec = RLBench().frame_spec(TASK, {})
+    spec = RLBench().frame_spec(TASK, {}, {})
     assert file.task == TASK and not spec.differences(file.spec) and file.spec.camera == "front"
-    assert RLBench().frame_spec(TASK, {"camera": "wrist"}).differences(file.spec)
+    assert RLBench().frame_spec(TASK, {}, {"camera": "wrist"}).differences(file.spec)
     file.close()
 
 
@@ -165,7 +165,7 @@ def test_broken_folders_are_refused_with_path_and_reason(case, copy, tmp_path):
     spoil, reason = BAD[case]
     spoil(copy)
     with pytest.raises(BadData) as error:
-        import_videos("rlbench", copy, "rlbench", TASK, tmp_path / "out.h5", RLBench().frame_spec(TASK, {}))
+        import_videos("rlbench", copy, "rlbench", TASK, tmp_path / "out.h5", RLBench().frame_spec(TASK, {}, {}))
     assert reason in str(error.value) and str(error.value).startswith(str(copy))
     assert not (tmp_path / "out.h5").exists()
 

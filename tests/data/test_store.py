@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.makers import SPEC, episode, file
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import seal
+from viper_pipeline.core.files import write_checksum
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile, verify
 
@@ -70,7 +70,7 @@ def resealed(path, change):
     """A file that is as it was written, by somebody who wrote nonsense."""
     with h5py.File(path, "r+") as f:
         change(f)
-    seal(path)
+    write_checksum(path)
     return path
 
 
@@ -131,7 +131,7 @@ def test_a_flipped_bit_in_a_frame_is_found_by_whoever_reads_it(tmp_path):
     with pytest.raises(BadData, match=r"a\.h5: damaged"):
         EpisodeFile(path)
     with pytest.raises(BadData, match="episodes: frames 0 to 19 are damaged"):  # by the checksum of its chunk alone
-        EpisodeFile(path, sealed=False).group("episodes")[0]
+        EpisodeFile(path, verify_checksum=False).group("episodes")[0]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.99, 0.9999])

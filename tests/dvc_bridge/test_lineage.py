@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from tests.dvc_bridge.toy import Toy
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import SEAL, md5_of, seal
+from viper_pipeline.core.files import CHECKSUM_BYTES, md5_of, write_checksum
 from viper_pipeline.data.hdf5 import read_lineage
 from viper_pipeline.dvc_bridge.lineage import as_mermaid, trace
 from viper_pipeline.dvc_bridge.provenance import read_steps
@@ -117,12 +117,12 @@ def test_a_file_that_is_no_hdf5_is_named(tmp_path: Path) -> None:
 
 def test_a_damaged_episodes_file_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
     stray = tmp_path / "x.h5"
-    with h5py.File(stray, "w", userblock_size=SEAL) as file:
+    with h5py.File(stray, "w", userblock_size=CHECKSUM_BYTES) as file:
         file.attrs["lineage"] = json.dumps({"steps": {"data/a.h5": {"params": {}, "parents": {}}}})
-    seal(stray)
+    write_checksum(stray)
     assert list(read_steps(stray, READERS)) == ["data/a.h5"]
     whole = bytearray(stray.read_bytes())
-    whole[SEAL + 40] ^= 1
+    whole[CHECKSUM_BYTES + 40] ^= 1
     stray.write_bytes(whole)
     with pytest.raises(BadData, match=r"x\.h5: damaged"):
         read_steps(stray, READERS)

@@ -9,7 +9,8 @@ from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.dmc import ALIASES, DMC, TASKS, canonical, paper_name
 
-FAST = {"action_repeat": 4, "shadows": False, "antialiasing": False}
+ENV = {"action_repeat": 4}
+FAST = {"shadows": False, "antialiasing": False}
 PAPER = [
     "cartpole_balance",
     "cartpole_swingup",
@@ -59,15 +60,15 @@ def test_unknown_names_get_a_suggestion():
     with pytest.raises(BadParams, match="did you mean 'cartpole_balance'"):
         canonical("cartpole_balence")
     with pytest.raises(BadParams):
-        suite.make("walker_wlk", 0, suite.frame_spec("walker_walk", FAST))
+        suite.make("walker_wlk", 0, ENV, suite.frame_spec("walker_walk", ENV, FAST))
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_state_is_a_function_of_the_seed_alone(task):
-    spec = suite.frame_spec(task, {"action_repeat": 2})
-    old = suite.make(task, 5, spec, pixels=False)
+    spec = suite.frame_spec(task, {}, {})
+    old = suite.make(task, 5, {}, spec, pixels=False)
     play(old, 1, 7)
-    new = suite.make(task, 6, spec, pixels=False)
+    new = suite.make(task, 6, {}, spec, pixels=False)
     first, rewards, state = play(old, 11, 5)
     second, rewards_again, _ = play(new, 11, 5)
     assert np.array_equal(first, second) and np.array_equal(rewards, rewards_again)
@@ -79,23 +80,24 @@ def test_state_is_a_function_of_the_seed_alone(task):
 
 
 def test_make_seeds_the_first_episode():
-    spec = suite.frame_spec("reacher_easy", FAST)
-    a, b, c = (suite.make("reacher_easy", seed, spec, pixels=False).reset()[0] for seed in (1, 1, 2))
+    spec = suite.frame_spec("reacher_easy", ENV, FAST)
+    a, b, c = (suite.make("reacher_easy", seed, ENV, spec, pixels=False).reset()[0] for seed in (1, 1, 2))
     assert np.array_equal(a, b) and not np.array_equal(a, c)
 
 
 @pytest.mark.parametrize("repeat", [1, 4, 7])
 def test_an_episode_is_1000_control_steps_and_its_reward_is_summed(repeat):
-    spec = suite.frame_spec("cartpole_balance", {"action_repeat": repeat})
-    env = suite.make("cartpole_balance", 0, spec, pixels=False)
+    rules = {"action_repeat": repeat}
+    spec = suite.frame_spec("cartpole_balance", rules, {})
+    env = suite.make("cartpole_balance", 0, rules, spec, pixels=False)
     env.reset(seed=0)
     steps, total, truncated = 0, 0.0, False
     while not truncated:
         _, reward, terminated, truncated, _ = env.step(np.zeros(1, np.float32))
         assert not terminated and 0 <= reward <= repeat
         steps, total = steps + 1, total + reward
-    assert steps == suite.episode_steps("cartpole_balance", spec)
-    once = suite.make("cartpole_balance", 0, suite.frame_spec("cartpole_balance", {"action_repeat": 1}), False)
+    assert steps == suite.episode_steps("cartpole_balance", rules)
+    once = suite.make("cartpole_balance", 0, {"action_repeat": 1}, spec, pixels=False)
     assert total == pytest.approx(sum(play_idle(once)), abs=1e-6)
 
 
@@ -109,9 +111,9 @@ def play_idle(env):
 
 
 def test_pixels_are_plain_arrays_and_repeat_themselves():
-    spec = suite.frame_spec("ball_in_cup_catch", FAST)
-    a = suite.make("cup_catch", 0, spec)
-    b = suite.make("ball_in_cup_catch", 1, spec)
+    spec = suite.frame_spec("ball_in_cup_catch", ENV, FAST)
+    a = suite.make("cup_catch", 0, ENV, spec)
+    b = suite.make("ball_in_cup_catch", 1, ENV, spec)
     frames = play(a, 3, 4)[0]
     assert frames.shape == (5, 64, 64, 3) and frames.dtype == np.uint8
     assert a.render().flags.c_contiguous and a.observation_space.contains(frames[0])
@@ -120,10 +122,10 @@ def test_pixels_are_plain_arrays_and_repeat_themselves():
 
 
 def test_another_environment_may_be_closed_without_harm():
-    spec = suite.frame_spec("cartpole_balance", FAST)
-    env = suite.make("cartpole_balance", 0, spec)
+    spec = suite.frame_spec("cartpole_balance", ENV, FAST)
+    env = suite.make("cartpole_balance", 0, ENV, spec)
     before = env.reset(seed=1)[0]
-    other = suite.make("cheetah_run", 0, suite.frame_spec("cheetah_run", FAST))
+    other = suite.make("cheetah_run", 0, ENV, suite.frame_spec("cheetah_run", ENV, FAST))
     other.reset(seed=1)
     other.close()
     del other
@@ -134,8 +136,8 @@ def test_another_environment_may_be_closed_without_harm():
 @pytest.mark.parametrize("task", ["ball_in_cup_catch", "reacher_easy", "quadruped_walk"])
 def test_a_kept_camera_sees_what_a_new_one_sees(task):
     """Also after a reset, which moves reacher's target in the model itself."""
-    spec = suite.frame_spec(task, FAST)
-    env = suite.make(task, 0, spec)
+    spec = suite.frame_spec(task, ENV, FAST)
+    env = suite.make(task, 0, ENV, spec)
     for seed in (1, 2):
         pictures = [env.reset(seed=seed)[0]]
         new = [env.simulator.physics.render(64, 64, camera_id=spec.camera, render_flag_overrides=env.flags).copy()]
@@ -150,8 +152,8 @@ def test_a_kept_camera_sees_what_a_new_one_sees(task):
 
 def test_a_frame_shows_what_its_specification_says():
     def frame(**changes):
-        spec = suite.frame_spec("walker_walk", {**FAST, **changes})
-        return suite.make("walker_walk", 0, spec).reset(seed=2)[0]
+        spec = suite.frame_spec("walker_walk", ENV, {**FAST, **changes})
+        return suite.make("walker_walk", 0, ENV, spec).reset(seed=2)[0]
 
     plain = frame()
     assert (frame(shadows=True) != plain).any()
@@ -161,19 +163,19 @@ def test_a_frame_shows_what_its_specification_says():
 
 
 def test_cameras_are_the_papers():
-    assert suite.frame_spec("quadruped_walk", FAST).camera == 2
-    assert suite.frame_spec("walker_walk", FAST).camera == 0
-    assert suite.frame_spec("walker_walk", {**FAST, "camera": 1}).camera == 1
+    assert suite.frame_spec("quadruped_walk", ENV, FAST).camera == 2
+    assert suite.frame_spec("walker_walk", ENV, FAST).camera == 0
+    assert suite.frame_spec("walker_walk", ENV, {**FAST, "camera": 1}).camera == 1
 
 
 def frame_elsewhere(spec):
     """A frame drawn in another process."""
-    return suite.make("hopper_stand", 0, spec).reset(seed=4)[0]
+    return suite.make("hopper_stand", 0, ENV, spec).reset(seed=4)[0]
 
 
 def test_a_spawned_process_draws_the_same_frame():
-    spec = suite.frame_spec("hopper_stand", FAST)
-    here = suite.make("hopper_stand", 0, spec).reset(seed=4)[0]
+    spec = suite.frame_spec("hopper_stand", ENV, FAST)
+    here = suite.make("hopper_stand", 0, ENV, spec).reset(seed=4)[0]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         there = pool.apply(frame_elsewhere, (spec,))
     assert np.array_equal(here, there)

@@ -26,8 +26,9 @@ def made(monkeypatch):
     opened = []
 
     def make(task=TASK, pixels=True, demos=False, **frames):
-        spec = suite.frame_spec(task, frames)
-        opened.append(suite.make_demos(task, 0, spec) if demos else suite.make(task, 0, spec, pixels))
+        env = {"max_steps": frames.pop("max_steps", 250)}
+        spec = suite.frame_spec(task, env, frames)
+        opened.append(suite.make_demos(task, 0, env, spec) if demos else suite.make(task, 0, env, spec, pixels))
         return opened[-1]
 
     yield make
@@ -83,7 +84,7 @@ def test_success_is_kept_and_ends_nothing(made):
     assert [a[1] for a in answers] == [0, 1, 1, 1, 1, 1, 1, 1, 1, 1]
     assert [a[2] for a in answers] == [False] * 10
     assert [a[3] for a in answers] == [False] * 9 + [True]
-    assert suite.episode_steps(TASK, suite.frame_spec(TASK, {"max_steps": 10})) == 10
+    assert suite.episode_steps(TASK, {"max_steps": 10}) == 10
     env.reset(seed=1)
     assert env.step(suite.idle_action(TASK))[1] == 0
 
@@ -146,7 +147,7 @@ def test_a_demonstration_is_an_episode_that_ends_in_success(made):
 def test_a_second_simulator_in_a_process_is_refused(made):
     made()
     with pytest.raises(BadEnvironment, match="runs 'panda reach_target' in this process already"):
-        suite.make("sawyer_lamp_on", 0, suite.frame_spec("sawyer_lamp_on", {}))
+        suite.make("sawyer_lamp_on", 0, {}, suite.frame_spec("sawyer_lamp_on", {}, {}))
 
 
 @pytest.mark.parametrize("name", ["make", "make_demos"])
@@ -154,7 +155,7 @@ def test_without_rlbench_one_message_says_how_to_install_it(name, monkeypatch):
     for module in ("rlbench", "pyrep"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(BadEnvironment) as error:
-        getattr(suite, name)(TASK, 0, suite.frame_spec(TASK, {}))
+        getattr(suite, name)(TASK, 0, {}, suite.frame_spec(TASK, {}, {}))
     for word in ("CoppeliaSim", "COPPELIASIM_ROOT", "PyRep.git", "RLBench.git", "kind rlbench"):
         assert word in str(error.value)
 
@@ -164,7 +165,7 @@ def test_the_suite_is_known_without_rlbench():
     assert not any(module.split(".")[0] in ("rlbench", "pyrep") for module in sys.modules)
     with pytest.raises(BadParams, match="did you mean 'panda_reach_target'"):
         suite.canonical("panda_reach_taget")
-    spec = suite.frame_spec(TASK, {"max_steps": 7})
+    spec = suite.frame_spec(TASK, {"max_steps": 7}, {})
     assert not spec.differences(FrameSpec.model_validate(spec.model_dump(mode="json")))
     assert suite.masks(TASK) == []
 
@@ -182,7 +183,7 @@ def test_lists_of_the_experiment_with_two_arms():
 def remote(seed):
     """An environment on the stand-in, in whichever process this is called."""
     stub.install(pytest.MonkeyPatch())
-    return suite.make(TASK, seed, suite.frame_spec(TASK, {"max_steps": 12}))
+    return suite.make(TASK, seed, {"max_steps": 12}, suite.frame_spec(TASK, {}, {}))
 
 
 def test_an_agent_learns_in_several_environments_each_in_a_process_of_its_own(made):

@@ -12,7 +12,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.envs.dmc import DMC
 from viper_pipeline.envs.robosuite import SCENES, TASKS, Tabletop, looking
-from viper_pipeline.experts.scripts_arm import BIN, HANDLE, Waypoints
+from viper_pipeline.experts.scripts_arm import BIN, HANDLE, ArmScript
 
 suite = Tabletop()
 FAST = {"shadows": False, "antialiasing": False}
@@ -21,7 +21,7 @@ FAST = {"shadows": False, "antialiasing": False}
 @cache
 def scene(task):
     """One environment a pair for all tests, since making one takes seconds."""
-    return suite.make(task, 9, suite.frame_spec(task, FAST))
+    return suite.make(task, 9, {}, suite.frame_spec(task, {}, FAST))
 
 
 def play(env, seed, steps, pixels=True):
@@ -55,11 +55,11 @@ def idle(task):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_script_does_the_task_and_doing_nothing_does_not(task):
     env = scene(task)
-    assert returned(env, Waypoints(task, 0.05), 1, enough=5) >= 5
+    assert returned(env, ArmScript(task, 0.05), 1, enough=5) >= 5
     env.length = 30
     assert returned(env, idle(task), 3, enough=np.inf) == 0
     assert env.steps == 30
-    env.length = suite.episode_steps(task, env.spec_of_frames)
+    env.length = suite.episode_steps(task, {})
 
 
 @pytest.mark.slow
@@ -104,8 +104,8 @@ def test_the_two_arms_look_different_and_stand_before_equal_cubes():
 
 def test_freeing_a_scene_spoils_no_frame_of_another():
     """Freed into the wrong context, what the others draw would be noise from then on, without an error."""
-    kept, gone = scene("panda_lift"), suite.make("panda_lift", 5, suite.frame_spec("panda_lift", FAST))
-    control = DMC().make("cartpole_balance", 0, DMC().frame_spec("cartpole_balance", FAST))
+    kept, gone = scene("panda_lift"), suite.make("panda_lift", 5, {}, suite.frame_spec("panda_lift", {}, FAST))
+    control = DMC().make("cartpole_balance", 0, {}, DMC().frame_spec("cartpole_balance", {}, FAST))
     kept.pixels = True
     before = [kept.reset(seed=1)[0], control.reset(seed=1)[0]]
     assert before[0].std() > 10 and before[1].std() > 10
@@ -123,22 +123,22 @@ def test_freeing_a_scene_spoils_no_frame_of_another():
 def test_action_repeat_adds_up_and_the_length_is_in_no_file():
     env = scene("panda_lift")
     one = play(env, 8, 0, pixels=False)[0]
-    env.spec_of_frames = suite.frame_spec("panda_lift", FAST | {"action_repeat": 7, "control_steps": 10})
-    env.length = 10
+    rules = {"action_repeat": 7, "control_steps": 10}
+    env.action_repeat, env.length = 7, 10
     env.reset(seed=8)
     down = np.array([0, 0, -1, -1])
     ends = [env.step(down)[3] for _ in range(2)]
     assert ends == [False, True] and env.steps == 10
-    assert suite.episode_steps("panda_lift", env.spec_of_frames) == 2
+    assert suite.episode_steps("panda_lift", rules) == 2
     assert env._state(env.simulator._get_observations(force_update=True))[2] < one[0, 2] - 0.02
-    stored = FrameSpec.model_validate(env.spec_of_frames.model_dump(mode="json"))
-    assert not env.spec_of_frames.differences(stored)
-    env.spec_of_frames, env.length = suite.frame_spec("panda_lift", FAST), 150
+    assert type(env.spec_of_frames) is FrameSpec and env.spec_of_frames.action_repeat == 1
+    assert suite.frame_spec("panda_lift", rules, FAST).action_repeat == 7
+    env.action_repeat, env.length = 1, 150
 
 
 def test_names():
     assert isinstance(SUITES.get("tabletop")(), Tabletop)
-    assert {suite.class_of(task) for task in suite.tasks()} == set(SCENES)
+    assert {suite.task_label(task) for task in suite.tasks()} == set(SCENES)
     with pytest.raises(BadParams, match="did you mean 'panda_lift'"):
         suite.canonical("panda_lft")
     with pytest.raises(BadParams, match="did you mean 'sawyer_door'"):

@@ -11,12 +11,12 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.experts.oracle_toy import STEPS, Fatal, Toy, homing_policy
+from tests.experts.expert_toy import STEPS, Fatal, Toy, homing_policy
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.envs.dmc import DMC
 from viper_pipeline.experts import record as recording
 from viper_pipeline.experts import record as rollout
-from viper_pipeline.experts.behaviour import Behaviour, is_deterministic
+from viper_pipeline.experts.policies import Variation, is_deterministic
 from viper_pipeline.experts.record import record
 
 
@@ -37,8 +37,9 @@ def episodes(n, kind, seed=0, **more):
 
 def test_the_number_of_processes_changes_nothing():
     suite = DMC()
-    spec = suite.frame_spec("ball_in_cup_catch", {"action_repeat": 100, "shadows": False, "antialiasing": False})
-    make = partial(suite.make, "ball_in_cup_catch", spec=spec)
+    rules = {"action_repeat": 100}
+    spec = suite.frame_spec("ball_in_cup_catch", rules, {"shadows": False, "antialiasing": False})
+    make = partial(suite.make, "ball_in_cup_catch", env=rules, frames=spec)
     none, one, two = (list(record(make, None, 3, "random", 7, workers=workers)) for workers in (0, 1, 2))
     assert same(none, one) and same(one, two)
     assert one[0].frames.shape == (11, 64, 64, 3)
@@ -74,28 +75,28 @@ def test_idle_takes_the_suites_action():
 def test_a_share_of_expert_episodes_is_deterministic():
     assert sum(is_deterministic(i, 0.25) for i in range(40)) == 10
     assert all(is_deterministic(i, 1.0) for i in range(9)) and not any(is_deterministic(i, 0) for i in range(9))
-    mean, sampled = (episodes(1, "expert", behaviour=Behaviour(deterministic=share)) for share in (1, 0))
+    mean, sampled = (episodes(1, "expert", variation=Variation(deterministic=share)) for share in (1, 0))
     assert np.array_equal(mean[0].frames[0], sampled[0].frames[0]) and not same(mean, sampled)
 
 
 def test_more_noise_is_worse():
     def mean(noise, replace):
-        level = Behaviour(noise=(noise,), replace=(replace,))
-        return np.mean([e.ret for e in episodes(30, "noisy", behaviour=level)])
+        level = Variation(noise=(noise,), replace=(replace,))
+        return np.mean([e.ret for e in episodes(30, "noisy", variation=level)])
 
     assert mean(0.0, 0.0) > mean(2.0, 0.0) and mean(0.0, 0.0) > mean(0.0, 0.9)
     with pytest.raises(ValueError, match="give as many"):
-        Behaviour(noise=(1.0,), replace=(0.1, 0.2))
+        Variation(noise=(1.0,), replace=(0.1, 0.2))
 
 
 def test_experts_under_noise_take_its_levels_in_turn_and_are_pushed_further_from_home():
     plain, pushed = (
-        episodes(20, "expert", behaviour=Behaviour(deterministic=1, expert_noise=levels)) for levels in ((0,), (0, 1))
+        episodes(20, "expert", variation=Variation(deterministic=1, expert_noise=levels)) for levels in ((0,), (0, 1))
     )
     assert same(plain[::2], pushed[::2]) and not same(plain, pushed)
     assert np.mean([e.ret for e in plain[1::2]]) > np.mean([e.ret for e in pushed[1::2]])
-    assert same(plain, episodes(20, "expert", behaviour=Behaviour(deterministic=1)))
-    assert same(episodes(2, "noisy"), episodes(2, "noisy", behaviour=Behaviour(expert_noise=(1,)))), "experts alone"
+    assert same(plain, episodes(20, "expert", variation=Variation(deterministic=1)))
+    assert same(episodes(2, "noisy"), episodes(2, "noisy", variation=Variation(expert_noise=(1,)))), "experts alone"
 
 
 def test_a_stopped_recording_resumes(tmp_path, monkeypatch):
@@ -129,7 +130,7 @@ def test_two_recordings_side_by_side_do_not_meet():
 def test_impossible_requests():
     with pytest.raises(BadParams, match="did you mean 'expert'"):
         record(Toy, None, 1, "exprt", 0)
-    with pytest.raises(BadParams, match="oracle"):
+    with pytest.raises(BadParams, match="need an expert's policy"):
         record(Toy, None, 1, "expert", 0)
 
 
@@ -161,7 +162,7 @@ def test_a_recording_process_imports_no_torch():
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_or_killed_no_process_is_left(how):
-    code = "import oracle_toy; oracle_toy.record_slowly()"
+    code = "import expert_toy; expert_toy.record_slowly()"
     parent = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parent,

@@ -1,4 +1,4 @@
-"""Oracles: trained, resumed to the last bit, stopped early, and acting without torch."""
+"""RL experts: trained, resumed to the last bit, stopped early, and acting without torch."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,32 @@ import torch
 from pydantic import ValidationError
 from stable_baselines3 import SAC
 
-from tests.experts.oracle_toy import STEPS, state_toy
-from viper_pipeline.core.errors import BadData
+from tests.experts.expert_toy import STEPS, state_toy
+from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.envs.dmc import DMC
+from viper_pipeline.experts.base import load_expert, make_expert, trained
 from viper_pipeline.experts.fast_sac import FastSAC
-from viper_pipeline.experts.policies import ORACLES
-from viper_pipeline.experts.sb3 import Learner, OracleConfig, good_enough, load_policy, play, train_oracle
+from viper_pipeline.experts.ppo import PPOConfig
+from viper_pipeline.experts.sac import SACConfig
+from viper_pipeline.experts.sb3 import good_enough, play
 from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
 from viper_pipeline.training.checkpoints import seed_everything
 
 TINY = {"steps": 240, "batch_size": 16, "net_arch": (16, 16), "eval_every": 80, "eval_episodes": 2}
-SAC_TINY = OracleConfig(**TINY, learning_starts=40, environments=2, gradient_steps=2)
-PPO_TINY = OracleConfig(**TINY, algorithm="ppo", environments=2, rollout_steps=40)
+SAC_TINY = SACConfig(**TINY, learning_starts=40, environments=2, gradient_steps=2)
+PPO_TINY = PPOConfig(**TINY, environments=2, rollout_steps=40)
+
+
+TASK = "cartpole_balance"
+"""Whose expert it is called; the toy is what it learns."""
+
+
+def expert(config):
+    return make_expert(DMC(), TASK, config.model_dump())
+
+
+def train(config, seed, scratch=None, **more):
+    return trained(expert(config), state_toy, seed, scratch, **more)
 
 
 class Killed(Exception):
@@ -24,35 +39,35 @@ class Killed(Exception):
 
 
 def equal(a, b):
-    """Whether two oracles are the same to the last bit."""
+    """Whether two experts are the same to the last bit."""
     same = a.tensors.keys() == b.tensors.keys() and all(torch.equal(a.tensors[k], b.tensors[k]) for k in a.tensors)
     return same and a.config == b.config and a.files == b.files
 
 
 @pytest.mark.parametrize("config", [SAC_TINY, PPO_TINY], ids=["sac", "ppo"])
 def test_killed_and_resumed_equals_never_killed(config, tmp_path):
-    whole = train_oracle(state_toy, config, seed=3)
+    whole = train(config, seed=3)
 
     def kill(done, total, note):
         if done == 160:
             raise Killed
 
     with pytest.raises(Killed):
-        train_oracle(state_toy, config, seed=3, scratch=tmp_path, progress=kill)
+        train(config, seed=3, scratch=tmp_path, progress=kill)
     steps = []
-    resumed = train_oracle(state_toy, config, 3, tmp_path, lambda done, total, note: steps.append(done))
+    resumed = train(config, 3, tmp_path, progress=lambda done, total, note: steps.append(done))
     assert steps == [240]
     assert equal(whole, resumed)
-    assert not equal(whole, train_oracle(state_toy, config, seed=4))
+    assert not equal(whole, train(config, seed=4))
 
 
 @pytest.mark.parametrize("config", [SAC_TINY, PPO_TINY], ids=["sac", "ppo"])
 def test_the_light_actor_acts_like_the_heavy_one(config, tmp_path):
-    learner = Learner(state_toy, config, 0)
+    learner = expert(config).learner(state_toy, 0)
     learner.learn(0, 120)
     about, tensors = learner.actor()
-    save_directory(tmp_path / "oracle", Directory({"format": "viper oracle 1", "actor": about}, tensors))
-    policy = load_policy(load_directory(tmp_path / "oracle"))
+    save_directory(tmp_path / "expert", Directory({"actor": about}, tensors))
+    policy = expert(config).policy(load_directory(tmp_path / "expert"))
     states = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
     shown = states if config.algorithm == "sac" else learner.env.normalize_obs(states)
     heavy, _ = learner.agent.predict(shown, deterministic=True)
@@ -65,7 +80,7 @@ def test_the_light_actor_acts_like_the_heavy_one(config, tmp_path):
 
 
 def test_it_learns_stops_early_and_writes_a_curve():
-    config = OracleConfig(
+    config = SACConfig(
         steps=3000,
         learning_starts=100,
         batch_size=32,
@@ -74,16 +89,16 @@ def test_it_learns_stops_early_and_writes_a_curve():
         eval_every=300,
         stop_return=9.0,
     )
-    oracle = train_oracle(state_toy, config, seed=0)
-    policy, env = load_policy(oracle), state_toy(0)
+    made = train(config, seed=0)
+    policy, env = load_expert(made, DMC())[1], state_toy(0)
     learned = np.mean([play(env, policy, 1000 + i) for i in range(20)])
     idle = np.mean([play(env, lambda s, d, r: np.zeros((1, 2)), 1000 + i) for i in range(20)])
     assert learned > 1.5 * idle
-    rows = oracle.files["curve.csv"].decode().splitlines()
+    rows = made.files["curve.csv"].decode().splitlines()
     assert rows[0].startswith("step,return")
     returns = [float(row.split(",")[1]) for row in rows[1:]]
     assert max(returns) <= STEPS
-    assert oracle.config["steps_trained"] == 300 * len(returns) < config.steps
+    assert made.config["steps_trained"] == 300 * len(returns) < config.steps
     assert returns[-1] >= 9.0 > max(returns[:-1], default=0)
 
 
@@ -96,7 +111,7 @@ def test_one_good_evaluation_may_not_be_enough():
 
 
 def test_best_and_last_actor():
-    best, last = (train_oracle(state_toy, SAC_TINY.model_copy(update={"keep": k}), seed=3) for k in ("best", "last"))
+    best, last = (train(SAC_TINY.model_copy(update={"keep": k}), seed=3) for k in ("best", "last"))
     returns = [float(row.split(",")[1]) for row in best.files["curve.csv"].decode().splitlines()[1:]]
     assert best.config["return"] == pytest.approx(max(returns), rel=1e-5)
     assert last.config["return"] == pytest.approx(returns[-1], rel=1e-5)
@@ -130,11 +145,13 @@ def test_fast_updates_are_sb3s_updates():
 
 def test_recipes_that_cannot_be():
     with pytest.raises(ValidationError, match="learning_starts"):
-        OracleConfig(steps=100, learning_starts=100)
+        SACConfig(steps=100, learning_starts=100)
     with pytest.raises(ValidationError):
-        OracleConfig(steps=100, learning_rat=1e-3)
+        SACConfig(steps=100, learning_rat=1e-3)
     with pytest.raises(BadData, match="format"):
-        load_policy(Directory({"format": "something"}))
+        load_expert(Directory({"format": "something"}), DMC())
     with pytest.raises(BadData, match="missing"):
-        load_policy(Directory({"format": "viper oracle 1", "actor": {}}))
-    assert ORACLES.get("sb3") is train_oracle
+        recipe = {"algorithm": "sac", "steps": 2000}
+        load_expert(Directory({"format": "viper expert 1", "task": TASK, "recipe": recipe, "actor": {}}), DMC())
+    with pytest.raises(BadParams, match="did you mean 'sac'"):
+        make_expert(DMC(), TASK, {"algorithm": "sacc"})

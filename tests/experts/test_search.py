@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from viper_pipeline.envs.atari import Atari
+from viper_pipeline.envs.atari import Atari, one_hot
+from viper_pipeline.experts.base import load_expert, make_expert, trained
+from viper_pipeline.experts.policies import ZeroPolicy
 from viper_pipeline.experts.record import record
-from viper_pipeline.experts.sb3_discrete import load_player, train_player
-from viper_pipeline.experts.search import SearchConfig, Searcher, Searching, searching
+from viper_pipeline.experts.search import SearchConfig, Searching, searching
 from viper_pipeline.training.artifacts import load_directory, save_directory
 
 suite = Atari()
@@ -19,7 +20,7 @@ suite = Atari()
 class Ledge(gymnasium.Env):
     """A walk of buttons left (1) and right (3): six steps to the right lies a coin, and past it a fall."""
 
-    numbers = np.array([0, 1, 3])
+    useful_actions = np.array([0, 1, 3])
     action_space = gymnasium.spaces.Box(-1, 1, (5,), np.float32)
     observation_space = gymnasium.spaces.Box(-9, 9, (1,), np.float32)
 
@@ -49,7 +50,7 @@ class Ledge(gymnasium.Env):
         scores, lives = np.zeros(plans.shape), np.zeros(plans.shape)
         for n, plan in enumerate(plans):
             for i, move in enumerate(plan):
-                scores[n, i], lives[n, i] = self._move(self.numbers[move]), self.lives
+                scores[n, i], lives[n, i] = self._move(self.useful_actions[move]), self.lives
             self.at, self.lives, self.coin = here
         return scores, lives
 
@@ -96,29 +97,31 @@ def test_more_steps_than_are_imagined_cannot_be_followed():
 
 
 def atari(task, **rules):
-    env = suite.make(task, 0, suite.frame_spec(task, rules), pixels=False)
+    env = suite.make(task, 0, rules, suite.frame_spec(task, rules, {}), pixels=False)
     env.reset(seed=1)
     return env
 
 
 @pytest.mark.parametrize("task", ["boxing", "kangaroo"])
 def test_what_is_imagined_comes_true_and_imagining_changes_nothing(task):
-    plan = np.random.default_rng(0).integers(18, size=60)
     dreamer, doer = (atari(task, sticky=0.0) for _ in range(2))
+    plan = np.random.default_rng(0).integers(len(doer.useful_actions), size=60)
+    buttons = [one_hot(number) for number in doer.useful_actions[plan]]
     scores, lives = dreamer.imagine(np.stack([plan[::-1], plan]))
-    done = [doer.step(np.eye(18, dtype=np.float32)[i])[1] for i in plan]
+    done = [doer.step(button)[1] for button in buttons]
     assert scores[1].tolist() == done and lives[1, -1] == doer.ale.lives()
-    again = [dreamer.step(np.eye(18, dtype=np.float32)[i])[1] for i in plan]
+    again = [dreamer.step(button)[1] for button in buttons]
     assert again == done and (dreamer.memory == doer.memory).all()
 
 
-def test_the_pipelines_player_searches_and_its_games_differ(tmp_path):
-    recipe = SearchConfig(futures=4, horizon=6, hold=2, follow=3)
-    save_directory(tmp_path / "player", train_player(None, recipe, "boxing", 0))
-    player = load_player(load_directory(tmp_path / "player"))
-    assert player == Searcher(recipe)
-    make = partial(searching, partial(suite.make, "boxing", spec=suite.frame_spec("boxing", {"max_frames": 400})))
-    games = list(record(partial(make, player.config), player, 2, "expert", 0, workers=0))
-    again = list(record(partial(make, player.config), player, 2, "expert", 0, workers=0))
+def test_the_pipelines_expert_searches_and_its_games_differ(tmp_path):
+    recipe = {"algorithm": "search", "futures": 4, "horizon": 6, "hold": 2, "follow": 3}
+    save_directory(tmp_path / "expert", trained(make_expert(suite, "boxing", recipe), Ledge, 0))
+    expert, policy = load_expert(load_directory(tmp_path / "expert"), suite)
+    assert policy == ZeroPolicy(18) and expert.config == SearchConfig(**recipe)
+    rules = {"max_frames": 400}
+    make = expert.recording_env(rules, suite.frame_spec("boxing", rules, {}))
+    games = list(record(make, policy, 2, "expert", 0, workers=0))
+    again = list(record(make, policy, 2, "expert", 0, workers=0))
     assert all((a.frames == b.frames).all() for a, b in zip(games, again, strict=True))
     assert (games[0].frames[20:] != games[1].frames[20:]).any()

@@ -13,11 +13,12 @@ DREAMER = {"pixels": 16, "depth": 4, "deter": 16, "stoch": 4, "classes": 4, "hid
            "ensemble_size": 2, "batch_size": 2, "batch_length": 4, "horizon": 2}  # fmt: skip
 
 
-def run(config, frames, reward, bonus=None, **place):
+def run(config, env, reward, bonus=None, **place):
     return train_agent(
         config,
         RUNS,
-        frames,
+        env,
+        {},
         COMPUTE,
         None,
         bonus,
@@ -30,8 +31,8 @@ def run(config, frames, reward, bonus=None, **place):
 
 
 def test_plays_atari_with_discrete_actions():
-    frames = {"action_repeat": 4, "max_frames": 40}
-    made = run(DREAMER, frames, "task_reward", suite="atari", task="freeway")
+    env = {"action_repeat": 4, "max_frames": 40}
+    made = run(DREAMER, env, "task_reward", suite="atari", task="freeway")
     assert made.tensors["actor.mlp.3.weight"].shape[0] == 18, "one number per action"
     assert b"model_loss" in made.files["curve.csv"] and b"bonus_return" not in made.files["curve.csv"]
 

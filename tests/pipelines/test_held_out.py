@@ -8,7 +8,7 @@ import yaml
 from tests.pipelines.test_params import ROOT, read
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.data.episode import Episode
-from viper_pipeline.data.hdf5 import Together
+from viper_pipeline.data.hdf5 import ConcatEpisodes
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.datasets import Recording
@@ -166,7 +166,7 @@ def test_the_page_says_what_was_held_out(made, reward):
 def test_files_together_read_like_one(made):
     codes = made[2]
     parts = [codes[f"codes__{task}"].group("train") for task in TASKS]
-    whole = Together([codes[f"codes__{task}"] for task in TASKS]).group("train")
+    whole = ConcatEpisodes([codes[f"codes__{task}"] for task in TASKS]).group("train")
     everything = np.concatenate([part.read(0, int(part.starts[-1])) for part in parts])
     assert len(whole) == sum(map(len, parts)) and whole.shape == parts[0].shape and whole.dtype == parts[0].dtype
     for begin in range(0, len(everything), 7):
@@ -188,7 +188,7 @@ def test_the_table_says_what_was_trained():
 
 WRONG = {
     "unknown": (["panda_lft"], "did you mean 'panda_lift'"),
-    "a whole class": (["panda_lift", "sawyer_lift"], "no other task of class 'lift'"),
+    "a whole class": (["panda_lift", "sawyer_lift"], "no other task with label 'lift'"),
     "not said": (None, "held_out_tasks: missing"),
 }
 
@@ -204,7 +204,7 @@ def test_holding_out_what_cannot_be_is_refused(case):
 def test_a_suite_without_arms_holds_no_task_out():
     params = read("profiles/tiny.yaml")
     params["suites"]["dmc"]["held_out_tasks"] = []
-    with pytest.raises(BadParams, match="a class of its own"):
+    with pytest.raises(BadParams, match="a label of its own"):
         validate(params)
 
 
@@ -212,6 +212,6 @@ def test_a_suite_without_arms_holds_no_task_out():
 def test_scripts_are_for_those_who_have_them(suite, task):
     params = read("profiles/tiny.yaml")
     wrong = {"dmc": {"algorithm": "script"}, "tabletop": {"algorithm": "sac", "steps": 2000}}[suite]
-    params["suites"][suite]["oracles"][task] = wrong
-    with pytest.raises(BadParams, match=r"no script is written|write algorithm: script"):
+    params["suites"][suite]["experts"][task] = wrong
+    with pytest.raises(BadParams, match=r"no scripts are written|use script"):
         validate(params)

@@ -21,9 +21,7 @@ from viper_pipeline.pipelines.ablations.nodes import (
     weighted,
 )
 from viper_pipeline.pipelines.agents.nodes import train_agent
-from viper_pipeline.pipelines.experts.curate_experts import curate_experts
-from viper_pipeline.pipelines.experts.record import record_baselines, record_episodes
-from viper_pipeline.pipelines.experts.train_oracle import train_oracle
+from viper_pipeline.pipelines.experts.nodes import curate_experts, record_baselines, record_episodes, train_expert
 from viper_pipeline.pipelines.models.nodes import (
     encode_experts,
     evaluate_reward,
@@ -70,25 +68,25 @@ def made(tmp_path_factory):
         (root / "scratch" / name).mkdir(parents=True)
         return root / "scratch" / name
 
-    oracle = disk(
+    expert = disk(
         datasets.DirectoryDataset,
-        "oracle",
-        train_oracle(DMC["oracles"][TASK], DMC["frames"]["action_repeat"], seed, scratch("oracle"), **HERE),
+        "expert",
+        train_expert(DMC["experts"][TASK], DMC["env"], seed, scratch("expert"), **HERE),
     )
     recorded = disk(
         datasets.EpisodesDataset,
         "recorded.h5",
-        record_episodes(oracle, DMC["frames"], DMC["record"], seed, 0, scratch("recorded"), **HERE),
+        record_episodes(expert, DMC["env"], DMC["frames"], DMC["record"], seed, 0, scratch("recorded"), **HERE),
     )
     baselines = disk(
         datasets.EpisodesDataset,
         "baselines.h5",
-        record_baselines(DMC["frames"], DMC["baselines"], seed, 0, scratch("baselines"), **HERE),
+        record_baselines(DMC["env"], DMC["frames"], DMC["baselines"], seed, 0, scratch("baselines"), **HERE),
     )
     experts = disk(
         datasets.EpisodesDataset,
         "experts.h5",
-        curate_experts(root / "recorded.h5", {"kind": "oracle"}, DMC["frames"], DMC["curation"], **HERE),
+        curate_experts(root / "recorded.h5", {"kind": "expert"}, DMC["env"], DMC["frames"], DMC["curation"], **HERE),
     )
     files = {f"experts__{TASK}": experts, f"baselines__{TASK}": baselines}
     tokenizer = disk(
@@ -140,9 +138,10 @@ def made(tmp_path_factory):
     }
 
 
-def viper(made, seed=0, frames=None, scratch=None, train=train_agent, **more):
+def viper(made, seed=0, env=None, scratch=None, train=train_agent, **more):
     return train(
-        frames=frames or DMC["frames"],
+        env=env or DMC["env"],
+        frames=DMC["frames"],
         tokenizer=made["tokenizer"],
         video_model=made["video_model"],
         fitted_reward=made["reward"],
@@ -195,7 +194,7 @@ def test_the_best_episodes_become_the_expert_set(made):
     kept = np.concatenate([experts.group("train").returns, experts.group("held_out").returns])
     np.testing.assert_allclose(np.sort(kept), np.sort(returns)[-DMC["curation"]["top_k"] :], rtol=1e-5)
     assert len(experts.group("contrast")) == DMC["record"]["noisy"]
-    assert experts.spec.size == 64 and experts.spec.action_repeat == DMC["frames"]["action_repeat"]
+    assert experts.spec.size == 64 and experts.spec.action_repeat == DMC["env"]["action_repeat"]
 
 
 def test_codes_are_the_experts_frames(made):
@@ -221,7 +220,9 @@ def test_a_rollout_of_a_short_video_is_drawn_beside_the_longer_ones(made):
 
 
 def test_a_stage_run_twice_makes_the_same_bytes(made, tmp_path):
-    again = curate_experts(made["root"] / "recorded.h5", {"kind": "oracle"}, DMC["frames"], DMC["curation"], **HERE)
+    again = curate_experts(
+        made["root"] / "recorded.h5", {"kind": "expert"}, DMC["env"], DMC["frames"], DMC["curation"], **HERE
+    )
     Disk(tmp_path)(datasets.EpisodesDataset, "experts.h5", again)
     assert (tmp_path / "experts.h5").read_bytes() == (made["root"] / "experts.h5").read_bytes()
     first, second = viper(made), viper(made)
@@ -231,31 +232,32 @@ def test_a_stage_run_twice_makes_the_same_bytes(made, tmp_path):
 
 def test_an_environment_of_other_frames_is_refused(made):
     with pytest.raises(BadData, match="action_repeat"):
-        viper(made, frames=DMC["frames"] | {"action_repeat": 10})
+        viper(made, env={"action_repeat": 10})
 
 
 def test_frames_of_another_kind_are_not_curated(made):
     other = DMC["frames"] | {"shadows": True}
     with pytest.raises(BadData, match="shadows"):
-        curate_experts(made["root"] / "recorded.h5", {"kind": "oracle"}, other, DMC["curation"], **HERE)
+        curate_experts(made["root"] / "recorded.h5", {"kind": "expert"}, DMC["env"], other, DMC["curation"], **HERE)
 
 
-def test_somebodys_videos_take_the_oracles_place(made, tmp_path):
+def test_somebodys_videos_take_the_experts_place(made, tmp_path):
     """A folder of npz files with the same frames gives the same frames to the models."""
     group = made["recorded"].group("episodes")
     for i, episode in enumerate(group):
         if episode.kind == "expert":
             np.savez_compressed(tmp_path / f"{i:03d}-rew{episode.ret:.3f}.npz", episode.frames)
-    swapped = curate_experts(tmp_path, {"kind": "npz"}, DMC["frames"], DMC["curation"], **HERE)
+    swapped = curate_experts(tmp_path, {"kind": "npz"}, DMC["env"], DMC["frames"], DMC["curation"], **HERE)
     file = Disk(tmp_path)(datasets.EpisodesDataset, "out/experts.h5", swapped)
     ours, theirs = made["experts"].group("train"), file.group("train")
     assert [e.frames.tobytes() for e in ours] == [e.frames.tobytes() for e in theirs]
     assert len(read_source("npz", tmp_path, 64)[0]) == DMC["record"]["expert"]
 
 
-def amp(made, frames=None):
+def amp(made, env=None):
     return train_agent(
-        frames=frames or DMC["frames"],
+        env=env or DMC["env"],
+        frames=DMC["frames"],
         settings=DMC["amp"],
         config=DMC["drq"],
         run=DMC["runs"],
@@ -273,7 +275,7 @@ def test_amp_learns_from_videos_and_refuses_those_made_otherwise(made):
     run = amp(made)
     assert run.config["method"] == "amp" and b"amp_experts" in run.files["curve.csv"]
     with pytest.raises(BadParams, match=r"experts\.h5.*action_repeat.*suites\.dmc\.frames"):
-        amp(made, DMC["frames"] | {"action_repeat": 2})
+        amp(made, {"action_repeat": 2})
 
 
 def run_argument(method):
@@ -286,6 +288,7 @@ def test_the_report_is_made_of_runs(made):
         runs[run_argument(method)] = train_agent(
             DMC["drq"],
             DMC["runs"],
+            DMC["env"],
             DMC["frames"],
             COMPUTE,
             None,
@@ -301,10 +304,10 @@ def test_the_report_is_made_of_runs(made):
         f"baseline_episodes__dmc__{TASK}": made["baselines"],
         "rewards__dmc__videogpt": made["reward"],
     }
-    costs = {node: {"seconds": 1} for node in ("dmc.train_oracle.a", "atari.train_oracle.a", "report.aggregate.all")}
+    costs = {node: {"seconds": 1} for node in ("dmc.train_expert.a", "atari.train_expert.a", "report.aggregate.all")}
     metrics, headline, curves = aggregate({}, costs, **runs, **files)
     json.dumps(metrics)
-    assert set(metrics["costs"]) == {"dmc.train_oracle.a"}  # a page counts what its own suites' stages cost
+    assert set(metrics["costs"]) == {"dmc.train_expert.a"}  # a page counts what its own suites' stages cost
     table = metrics["agents"]["dmc"][TASK]["drq"]
     assert set(table) == {"viper", "task_reward", "exploration"}
     returns = runs[run_argument("viper")].config["final_returns"]

@@ -59,7 +59,7 @@ WRONG = {
         {},
         ["suites.dmc.tokeniser", "did you mean 'tokenizer'"],
     ),
-    "missing": ("suites.dmc.frames.action_repeat", "four", ["suites.dmc.frames.action_repeat", "integer"]),
+    "missing": ("suites.dmc.env.action_repeat", "four", ["suites.dmc.env.action_repeat", "integer"]),
     "missing block": ("suites.dmc.curation", DELETE, ["suites.dmc.curation", "missing"]),
     "wrong type": (
         "suites.dmc.tokenizer.training.steps",
@@ -92,10 +92,10 @@ WRONG = {
         {"kind": "npy", "path": "x"},
         ["suites.dmc.datasets.cartpole_balance.kind", "did you mean 'npz'"],
     ),
-    "oracle reads its own file": (
+    "expert reads its own file": (
         "suites.dmc.datasets.cartpole_balance.path",
         "elsewhere.h5",
-        ["data/episodes/dmc/oracle/cartpole_balance.h5"],
+        ["data/episodes/dmc/expert/cartpole_balance.h5"],
     ),
     "unknown agent": ("suites.dmc.agents", ["drk"], ["no agent 'drk'", "did you mean 'drq'"]),
     "agent without a block": ("suites.dmc.drq", DELETE, ["'drq' needs a block"]),
@@ -225,7 +225,7 @@ def test_the_paper_profile_holds_the_papers_tables():
 def test_an_agent_that_moves_actuators_is_refused_where_there_are_buttons():
     params = read("profiles/small.yaml")
     params = put(put(params, "suites.atari.agents", ["drq"]), "suites.atari.drq", params["suites"]["dmc"]["drq"])
-    with pytest.raises(BadParams, match=r"suites.atari.agents: 'drq' moves actuators, and this suite has buttons"):
+    with pytest.raises(BadParams, match=r"suites.atari.agents: 'drq' needs continuous actions"):
         validate(params)
 
 
@@ -254,13 +254,22 @@ def test_the_paper_profile_trains_agents_on_the_six_tasks_of_fig_10():
 def test_rules_and_recipes_are_checked_by_suite():
     params = read("profiles/small.yaml")
     wrong = {
-        "suites.dmc.frames.sticky": (0.25, "suites.dmc.frames.sticky: unknown key"),
-        "suites.atari.frames.sticky": (2.0, "suites.atari.frames.sticky"),
-        "suites.atari.frames.game_over": ("kills", "suites.atari.frames.game_over"),
-        "suites.atari.oracles.pong": ({"algorithm": "script", "nois": 1}, "suites.atari.oracles.pong.nois"),
-        "suites.atari.oracles.freeway": ({"algorithm": "sac", "steps": 5000}, "has buttons; use ppo"),
-        "suites.dmc.oracles.cartpole_balance": ({"algorithm": "script"}, "no script is written"),
-        "suites.dmc.oracles.ball_in_cup_catch": ({"algorithm": "search"}, "in an emulator, and this suite has none"),
+        "suites.dmc.env.sticky": (0.25, "suites.dmc.env.sticky: unknown key"),
+        "suites.atari.env.sticky": (2.0, "suites.atari.env.sticky"),
+        "suites.atari.env.game_over": ("kills", "suites.atari.env.game_over"),
+        "suites.atari.env.max_frame": (99, "did you mean 'max_frames'"),
+        "suites.atari.frames.sticky": (0.1, "suites.atari.frames.sticky: unknown key"),
+        "suites.atari.experts.boxing": ({"algorithm": "scirpt"}, "did you mean 'script'"),
+        "suites.atari.experts.pong": ({"algorithm": "script", "nois": 1}, "suites.atari.experts.pong.nois"),
+        "suites.atari.experts.freeway": (
+            {"algorithm": "sac", "steps": 5000},
+            "those of this suite are discrete; use ppo or script or search",
+        ),
+        "suites.dmc.experts.cartpole_balance": (
+            {"algorithm": "script"},
+            "no scripts are written for this suite; use sac",
+        ),
+        "suites.dmc.experts.ball_in_cup_catch": ({"algorithm": "search"}, "needs discrete actions"),
     }
     for path, (value, expected) in wrong.items():
         with pytest.raises(BadParams) as error:

@@ -72,15 +72,15 @@ def reached(node, **values):
 
 
 def test_a_stage_depends_on_the_code_it_runs_and_on_no_other():
-    tokenizer, oracle = reached("dmc.train_tokenizer"), reached("dmc.train_oracle")
+    tokenizer, expert = reached("dmc.train_tokenizer"), reached("dmc.train_expert")
     viper, rival = (reached(f"dmc.train_agent_{name}", agent="drq") for name in ("viper", "task_reward"))
     curate = reached("dmc.curate_experts", task="cartpole_balance")
     assert {"discriminator", "quantizer", "loop"} <= tokenizer
     assert not {"videogpt", "drq", "sb3", "plots"} & tokenizer
-    assert {"sb3", "dmc"} <= oracle and not {"vqgan", "videogpt", "drq"} & oracle
+    assert {"sb3", "dmc"} <= expert and not {"vqgan", "videogpt", "drq"} & expert
     assert {"drq", "dmc", "videogpt", "vqgan", "viper", "rnd"} <= viper and not {"atari", "maskgit"} & viper
     assert not {"videogpt", "vqgan", "amp", "rnd"} & rival
-    assert "dmc" in curate and not {"npz", "video", "atari"} & curate  # videos are the oracle's own
+    assert "dmc" in curate and not {"npz", "video", "atari"} & curate  # videos are the expert's own
 
 
 def test_only_the_method_viper_reads_the_reward(stages):
@@ -151,7 +151,7 @@ def test_a_task_that_nothing_learns_has_experts_and_baselines_and_a_place_in_the
     learned, other = "cartpole_balance", "ball_in_cup_catch"
     params["suites"]["dmc"]["learned_tasks"] = [learned]
     after = {s.node: s for s in Wiring(ROOT).stages(params)}
-    made = {f"dmc.{stage}.{other}" for stage in ("train_oracle", "record_episodes", "record_baselines")}
+    made = {f"dmc.{stage}.{other}" for stage in ("train_expert", "record_episodes", "record_baselines")}
     assert {node for node in after if other in node} == made | {f"dmc.curate_experts.{other}"}
     readers = {node for node, stage in after.items() if f"data/experts/dmc/{other}.h5" in stage.deps}
     assert readers == {f"dmc.{stage}.all" for stage in ("aggregate", "draw_figures", "write_cards", "write_report")}

@@ -15,15 +15,13 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
 from viper_pipeline.data.importers import import_videos
-from viper_pipeline.data.importers.safe_pickle import Array, read_inert
+from viper_pipeline.data.importers.safe_pickle import Array, read_safely
 from viper_pipeline.envs.rlbench import RLBench
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.agents import nodes as stage
 from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.datasets import Recording
-from viper_pipeline.pipelines.experts.curate_experts import curate_experts
-from viper_pipeline.pipelines.experts.record import record_baselines, record_demos
-from viper_pipeline.pipelines.experts.train_oracle import train_planner
+from viper_pipeline.pipelines.experts.nodes import curate_experts, record_baselines, record_episodes, train_expert
 from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
 from viper_pipeline.rewards.viper import load_reward
 from viper_pipeline.training.config import ONE_CPU
@@ -56,7 +54,7 @@ def made(tmp_path_factory):
         fill(path, rng)
     everything = {"root": root, "files": files, "paid": {}}
     for task in TASKS:
-        spec, path = suite.frame_spec(task, FRAMES), root / f"{task}.h5"
+        spec, path = suite.frame_spec(task, {}, FRAMES), root / f"{task}.h5"
         import_videos("rlbench", root / "demos", "rlbench", task, path, spec)
         imported = list(EpisodeFile(path).group("episodes"))
         paid = [Episode(e.frames, rng.random(len(e)).astype(np.float32)) for e in imported]
@@ -64,7 +62,7 @@ def made(tmp_path_factory):
         write_groups(root / f"{task}-paid.h5", {"episodes": paid}, suite="rlbench", task=task, spec=spec)
         source = root / f"{task}-paid.h5", {"kind": "episodes"}
         here = {"suite": "rlbench", "task": task}
-        experts = curate_experts(*source, FRAMES, CURATION, **here)
+        experts = curate_experts(*source, {}, FRAMES, CURATION, **here)
         files[f"experts__{task}"] = disk(datasets.EpisodesDataset, f"experts/{task}.h5", experts)
         random = [Episode(rng.permutation(e.frames), np.zeros(len(e), np.float32), kind="random") for e in imported]
         idle = [Episode(e.frames[[0] * len(e)], np.zeros(len(e), np.float32), kind="idle") for e in imported]
@@ -103,14 +101,14 @@ def test_a_folder_of_params_yaml_becomes_the_expert_set_of_an_import(made):
     """Kind rlbench, and the file that `viper import` made of the same folder, are curated into the same frames."""
     task, root = TASKS[0], made["root"]
     both = [
-        curate_experts(path, {"kind": kind}, FRAMES, CURATION, suite="rlbench", task=task)
+        curate_experts(path, {"kind": kind}, {}, FRAMES, CURATION, suite="rlbench", task=task)
         for path, kind in ((root / "demos", "rlbench"), (root / f"{task}.h5", "episodes"))
     ]
     ours, theirs = ([e.frames for name in ("train", "held_out") for e in r.groups[name]] for r in both)
     assert [f.tobytes() for f in ours] == [f.tobytes() for f in theirs]
     with pytest.raises(BadData, match="camera: wrist here, front there"):
         wrist = FRAMES | {"camera": "wrist"}
-        curate_experts(root / f"{task}.h5", {"kind": "episodes"}, wrist, CURATION, suite="rlbench", task=task)
+        curate_experts(root / f"{task}.h5", {"kind": "episodes"}, {}, wrist, CURATION, suite="rlbench", task=task)
 
 
 def fill(path, rng):
@@ -127,7 +125,7 @@ def secrets(made):
     """Rows of numbers that no reward and no agent may get: states and actions, true rewards, true returns."""
     rows = {"states and actions": [], "rewards": [], "returns": []}
     for path in sorted(made["root"].glob(f"demos/{STATES}")):
-        for moment in read_inert(path).state["_observations"]:
+        for moment in read_safely(path).state["_observations"]:
             arrays = [moment.state[name] for name in ("joint_positions", "joint_velocities", "task_low_dim_state")]
             arrays.append(moment.state["misc"].get("joint_position_action"))
             rows["states and actions"] += [np.frombuffer(a.state[-1]) for a in arrays if isinstance(a, Array)]
@@ -158,14 +156,20 @@ def handed(made, monkeypatch):
     catch("viper")
     models = {name: made[name] for name in ("tokenizer", "video_model")} | {"fitted_reward": made["reward"]}
     with pytest.raises(StopIteration):
-        train_agent(frames=FRAMES, **models, model="videogpt", reward="viper", **rest, **HERE)
+        train_agent(env={}, frames=FRAMES, **models, model="videogpt", reward="viper", **rest, **HERE)
     catch("amp")
     source = made["root"] / f"{TASKS[0]}-paid.h5", {"kind": "episodes"}
-    experts = curate_experts(*source, FRAMES, CURATION | {"stride": 1}, **HERE)
+    experts = curate_experts(*source, {}, FRAMES, CURATION | {"stride": 1}, **HERE)
     experts = made["disk"](datasets.EpisodesDataset, "experts/amp.h5", experts)
     with pytest.raises(StopIteration):
         train_agent(
-            frames=FRAMES, settings=TINY["amp"], reward="amp", **{f"experts__{TASKS[0]}": experts}, **rest, **HERE
+            env={},
+            frames=FRAMES,
+            settings=TINY["amp"],
+            reward="amp",
+            **{f"experts__{TASKS[0]}": experts},
+            **rest,
+            **HERE,
         )
     return caught, experts
 
@@ -196,19 +200,22 @@ def test_the_search_finds_what_is_there(made):
 def test_planned_demonstrations_are_recorded_through_the_stages(made, monkeypatch, tmp_path):
     """The live stages, on the stand-in for RLBench."""
     rlbench_stub.install(monkeypatch)
-    disk, frames = Disk(tmp_path), {"size": 16, "max_steps": 6}
-    oracle = disk(datasets.DirectoryDataset, "oracle", train_planner({"algorithm": "planner"}, **HERE))
+    disk, env, frames = Disk(tmp_path), {"max_steps": 6}, {"size": 16}
+    made = train_expert({"algorithm": "planner"}, env, 0, tmp_path, **HERE)
+    expert = disk(datasets.DirectoryDataset, "expert", made)
     files = []
     for name in ("first", "second"):
         (tmp_path / name / "scratch").mkdir(parents=True)
-        demos = record_demos(oracle, frames, {"expert": 3, "noisy": 0}, 0, 0, tmp_path / name / "scratch", **HERE)
+        demos = record_episodes(
+            expert, env, frames, {"expert": 3, "noisy": 0}, 0, 0, tmp_path / name / "scratch", **HERE
+        )
         files.append(disk(datasets.EpisodesDataset, f"{name}/demos.h5", demos))
     group = files[0].group("episodes")
     assert len(group) == 3 and (group.returns == 1).all() and group.kinds == ("expert",) * 3
     assert (tmp_path / "first/demos.h5").read_bytes() == (tmp_path / "second/demos.h5").read_bytes()
-    floors = record_baselines(frames, {"random": 2, "idle": 1}, 0, 0, None, **HERE)
+    floors = record_baselines(env, frames, {"random": 2, "idle": 1}, 0, 0, None, **HERE)
     floors = disk(datasets.EpisodesDataset, "floors.h5", floors).group("episodes")
     assert floors.lengths.tolist() == [7, 7, 7] and floors.returns[2] == 0
     strange = datasets.Directory({"format": "viper oracle 1"}, {}, {})
-    with pytest.raises(BadData, match="make the oracle anew"):
-        record_demos(strange, frames, {"expert": 1}, 0, 0, tmp_path, **HERE)
+    with pytest.raises(BadData, match="train the expert again"):
+        record_episodes(strange, env, frames, {"expert": 1}, 0, 0, tmp_path, **HERE)

@@ -17,24 +17,24 @@ def params():
     raw = read("profiles/paper.yaml")
     del raw["ablations"]
     block = raw["suites"]["rlbench"]
-    one = {key: {TASK: block[key][TASK]} for key in ("datasets", "oracles")}
+    one = {key: {TASK: block[key][TASK]} for key in ("datasets", "experts")}
     return raw | {"suites": {"rlbench": block | one | {"tasks": [TASK], "held_out_tasks": [], "more_methods": {}}}}
 
 
 WRONG = {
     "an expert that learns": (
-        f"oracles.{TASK}",
+        f"experts.{TASK}",
         {"algorithm": "sac", "steps": 9000},
-        [f"oracles.{TASK}.algorithm", "write algorithm: planner"],
+        [f"experts.{TASK}.algorithm", "use planner"],
     ),
     "a planner with settings": (
-        f"oracles.{TASK}",
+        f"experts.{TASK}",
         {"algorithm": "planner", "steps": 9},
         [f"{TASK}.steps", "unknown key"],
     ),
     "noisy demonstrations": ("record.noisy", 3, ["record.noisy", "write 0"]),
     "a camera that is not there": ("frames.camera", "left", ["frames.camera", "front"]),
-    "two frames an action": ("frames.action_repeat", 2, ["frames.action_repeat"]),
+    "two frames an action": ("env.action_repeat", 2, ["env.action_repeat"]),
     "an arm that is not there": ("tasks", ["jaco_reach_target"], ["no task 'jaco_reach_target'", "panda_reach_target"]),
     "an importer misspelt": (f"datasets.{TASK}.kind", "rlbensh", [f"datasets.{TASK}.kind", "did you mean 'rlbench'"]),
 }
@@ -49,19 +49,19 @@ def test_mistakes_are_named_with_field_and_remedy(params, case):
 
 
 def test_planned_experts_and_demonstrations_already_written_are_both_sound(params):
-    assert validate(params).suites["rlbench"].oracles[TASK].algorithm == "planner"
+    assert validate(params).suites["rlbench"].experts[TASK].algorithm == "planner"
     folder = {"kind": "rlbench", "path": "demos"}
     assert validate(put(params, f"suites.rlbench.datasets.{TASK}", folder))
 
 
 def test_other_suites_have_no_planner():
     tiny = yaml.safe_load((ROOT / "profiles" / "tiny.yaml").read_text())
-    with pytest.raises(BadParams, match=r"cartpole_balance\.algorithm: in this suite there is no planner"):
-        validate(put(tiny, "suites.dmc.oracles.cartpole_balance", {"algorithm": "planner"}))
+    with pytest.raises(BadParams, match=r"cartpole_balance\.algorithm: planner: there is no planner"):
+        validate(put(tiny, "suites.dmc.experts.cartpole_balance", {"algorithm": "planner"}))
 
 
 def test_the_papers_profile_has_the_pairs_of_the_experiment_with_two_arms():
     block = read("profiles/paper.yaml")["suites"]["rlbench"]
     assert tuple(block["tasks"]) == (*PAIRS, HELD_OUT) and block["held_out_tasks"] == [HELD_OUT]
-    classes = {RLBench().class_of(task) for task in PAIRS}
-    assert len(classes) == 33 and RLBench().class_of(HELD_OUT) in classes  # Sawyer shows what Panda is never seen do
+    classes = {RLBench().task_label(task) for task in PAIRS}
+    assert len(classes) == 33 and RLBench().task_label(HELD_OUT) in classes  # Sawyer shows what Panda is never seen do

@@ -17,7 +17,7 @@ from tests.port import drawn
 from tests.port.fixtures import FOLDER
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_inert
+from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_safely
 from viper_pipeline.envs.base import blacken
 from viper_pipeline.rewards.pretrained import load_reward
 from viper_pipeline.rewards.released import Choices, import_checkpoint, rectangles
@@ -118,7 +118,7 @@ def test_an_unconditional_model_is_told_no_tasks(released, tmp_path):
 
 def codes_of(folder, codes, dim):
     """The tokenizer in `folder`, its codebook replaced by one of another size."""
-    about, tree = as_values(read_inert(folder / "args", SETTINGS)), read_flax(latest_checkpoint(folder))
+    about, tree = as_values(read_safely(folder / "args", SETTINGS)), read_flax(latest_checkpoint(folder))
     about = about | {"image_size": 16, "ae": about["ae"] | {"n_embed": codes, "embed_dim": dim}}
     found = tree["vqgan_params"]
     found["quantize"]["embeddings"] = drawn.weight("x/embeddings", (codes, dim))
@@ -147,7 +147,7 @@ def test_settings_and_arrays_come_out_of_pickles_as_they_went_in(tmp_path, proto
     scalars = [np.int64(7), np.float32(0.5), np.bool_(True)]
     about = argparse.Namespace(lr=1e-4, sizes=(1, 2), ae={"ch": [1, 2], "none": None}, arrays=arrays, scalars=scalars)
     (tmp_path / "args").write_bytes(pickle.dumps(about, protocol))
-    found = as_values(read_inert(tmp_path / "args", SETTINGS))
+    found = as_values(read_safely(tmp_path / "args", SETTINGS))
     assert found["lr"] == 1e-4 and found["ae"] == {"ch": [1, 2], "none": None} and found["sizes"] == (1, 2)
     for one, other in zip(arrays + scalars, found["arrays"] + found["scalars"], strict=True):
         assert np.array_equal(one, other) and np.asarray(one).dtype.newbyteorder("=") == np.asarray(other).dtype
@@ -191,7 +191,7 @@ def retree(folder, change):
 
 def resettle(folder, **changed):
     def run(root):
-        about = as_values(read_inert(root / folder / "args", SETTINGS))
+        about = as_values(read_safely(root / folder / "args", SETTINGS))
         (root / folder / "args").write_bytes(pickle.dumps(argparse.Namespace(**about | changed)))
 
     return run

@@ -34,7 +34,7 @@ def scores(task: str, masked: bool) -> list[float]:
     with torch.no_grad():
         for p in model.parameters():
             p.normal_(std=0.5)
-    spec = suite.frame_spec(task, {}).model_copy(update={"mask": suite.masks(task) if masked else []})
+    spec = suite.frame_spec(task, {}, {}).model_copy(update={"mask": suite.masks(task) if masked else []})
     reward = ViperReward(Blocks(), model, task, ViperConfig(), spec)
     before, after = scored(task)
     return [float(reward.log_prob(reward.encode(np.stack([before, last]))[None])[0, 1]) for last in (before, after)]

@@ -67,7 +67,7 @@ def test_a_figure_costs_what_the_stages_cost_that_it_is_drawn_from() -> None:
     lines = dict(line.split(maxsplit=1) for line in table.figure_lines(works, each))
     hours = {name: float(text.split()[-1].replace(",", "")) for name, text in lines.items() if name != "figure"}
     one = {w.stage: table.hours(w, each) for w in works if w.suite == "dmc"}
-    experts = sum(one[name] for name in ("train_oracle", "record_episodes", "record_baselines", "curate_experts"))
+    experts = sum(one[name] for name in ("train_expert", "record_episodes", "record_baselines", "curate_experts"))
     assert hours["fig14"] == pytest.approx(experts, abs=0.1)
     assert hours["fig12"] == pytest.approx(sum(one.values()), abs=0.1)
     assert hours["fig14"] < hours["fig17"] < hours["fig12"] < hours["fig03"]
@@ -139,7 +139,7 @@ def test_an_agent_with_limits_of_its_own_is_counted_by_them() -> None:
 def test_games_that_are_searched_cost_what_is_imagined() -> None:
     params = profile("laptop")
     atari, work = params.suites["atari"], counts(params)["atari", "record_episodes"]
-    searched = [r.imagined for r in atari.oracles.values() if isinstance(r, SearchConfig)]
+    searched = [r.imagined for r in atari.experts.values() if isinstance(r, SearchConfig)]
     assert searched == [8 * 24 / 6, 8 * 50 / 10]
     assert work.units["step imagined"] == sum(searched) * work.units["frame drawn"] / len(atari.tasks)
 

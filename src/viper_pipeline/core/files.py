@@ -73,14 +73,14 @@ def md5_of(path: Path) -> str:
 
 
 FORMAT = "viper episodes 1"
-SEAL = 512
+CHECKSUM_BYTES = 512
 """Bytes before the HDF5 part of a file; they hold the hash of everything after them."""
 
 
-def seal(path: Path) -> None:
+def write_checksum(path: Path) -> None:
     """Write the hash of all that follows into the first bytes of the file, which HDF5 leaves to us."""
     with open(path, "r+b") as file:
-        file.write(_digest(path).ljust(SEAL, b"\n"))
+        file.write(_digest(path).ljust(CHECKSUM_BYTES, b"\n"))
 
 
 def begins_as_episodes(path: Path) -> bool:
@@ -89,15 +89,15 @@ def begins_as_episodes(path: Path) -> bool:
         return file.read(len(FORMAT)) == FORMAT.encode()
 
 
-def check_seal(path: Path) -> None:
+def check_checksum(path: Path) -> None:
     """Raise BadData if any bit of a file has changed since it was written.
 
     Nothing is parsed: of a file whose tables are damaged, HDF5 may read without end.
     """
     try:
         with open(path, "rb") as file:
-            found = file.read(SEAL)
-        whole = found == _digest(path).ljust(SEAL, b"\n")
+            found = file.read(CHECKSUM_BYTES)
+        whole = found == _digest(path).ljust(CHECKSUM_BYTES, b"\n")
     except OSError as error:
         raise BadData(f"{path}: cannot be read ({error.strerror})") from error
     if not found.startswith(FORMAT.encode()):
@@ -108,5 +108,5 @@ def check_seal(path: Path) -> None:
 
 def _digest(path: Path) -> bytes:
     with open(path, "rb") as file:
-        file.seek(SEAL)
+        file.seek(CHECKSUM_BYTES)
         return f"{FORMAT}\nsha256 {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()

@@ -1,4 +1,4 @@
-"""From what was recorded to what the models read: best k, held out by episode, masked, strided (paper 4.1)."""
+"""From recorded episodes to what models read: best k, some held out, masked, strided (paper 4.1)."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def show(episode: Episode, config: CurationConfig, mask: Sequence[Rect], place: 
             f"fewer than curation.min_frames {config.min_frames}"
         )
     index = -(-(np.arange(len(episode)) - offset) // config.stride)  # each frame's reward goes to the next kept frame
-    index[1:] = np.maximum(index[1:], 1)  # but nothing is paid on arriving at the first
+    index[1:] = np.maximum(index[1:], 1)  # but the first frame has no reward
     rewards = np.zeros(index[-1] + 1, np.float64)
     np.add.at(rewards, index, episode.rewards)
-    if len(rewards) > len(frames):  # paid after the last kept frame: nothing may be lost
+    if len(rewards) > len(frames):  # rewards after the last kept frame: none may be lost
         rewards[-2] += rewards[-1]
     return Episode(frames, rewards[: len(frames)].astype(np.float32), episode.seed, episode.kind)
 

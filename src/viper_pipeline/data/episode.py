@@ -5,9 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
+
+Kind = Literal["expert", "noisy", "random", "idle"]
+"""Who acted: an expert, an expert under noise, uniformly random actions, or the action that does nothing."""
+KINDS: tuple[Kind, ...] = ("expert", "noisy", "random", "idle")
+"""Their order is the code in which files store them."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,7 @@ class Episode:
     """A video with its true rewards.
 
     frames: uint8 (T, H, W, C), or int16 codes (T, h, w).
-    rewards: float32 (T,); rewards[t] was paid on arriving at frame t, rewards[0] is 0; all NaN where nobody knows.
+    rewards: float32 (T,); rewards[t] belongs to the transition into frame t, rewards[0] is 0; all NaN if unknown.
     """
 
     frames: np.ndarray
@@ -33,7 +39,7 @@ class Episode:
 
 
 def unknown_rewards(length: int) -> np.ndarray:
-    """Rewards of a video that came without any, (T,)."""
+    """Rewards of a video that has none, (T,): NaN."""
     return np.full(length, np.nan, np.float32)
 
 
@@ -45,7 +51,7 @@ def png(image: np.ndarray, zoom: int = 1) -> bytes:
 
 
 def strip(rows: Sequence[np.ndarray], zoom: int = 1) -> bytes:
-    """Videos uint8 (T, H, W, 3), one a row, their frames side by side -> PNG."""
+    """Videos uint8 (T, H, W, 3), one per row, their frames side by side -> PNG."""
     lines = [np.concatenate(list(np.asarray(row)), 1) for row in rows]
     width = max(line.shape[1] for line in lines)
     return png(np.concatenate([np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0))) for line in lines]), zoom)

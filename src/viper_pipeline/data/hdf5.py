@@ -1,7 +1,7 @@
-"""Episodes in HDF5: fast to read clips from, whole or absent, and byte for byte the same for the same episodes.
+"""Episodes in HDF5: fast to read clips from, written atomically, and byte-equal for equal episodes.
 
 A file has named groups of episodes. In each, all frames lie end to end in one dataset whose chunks are as long as
-a training clip (LZ4 and a checksum a chunk); `starts` (N + 1) says where episodes begin. LZ4 alone would hide most
+a training clip (LZ4 and a checksum per chunk); `starts` (N + 1) says where episodes begin. LZ4 alone would hide most
 flipped bits; the fletcher32 checksum and the newest file format find them.
 """
 
@@ -18,11 +18,17 @@ import hdf5plugin
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import FORMAT, SEAL, atomic_path, begins_as_episodes, check_seal, seal
-from viper_pipeline.data.episode import Episode
+from viper_pipeline.core.files import (
+    CHECKSUM_BYTES,
+    FORMAT,
+    atomic_path,
+    begins_as_episodes,
+    check_checksum,
+    write_checksum,
+)
+from viper_pipeline.data.episode import KINDS, Episode
 from viper_pipeline.envs.base import FrameSpec
 
-KINDS = ("expert", "noisy", "random", "idle")
 DAMAGE = (KeyError, ValueError, OSError, IndexError, TypeError, AttributeError, RuntimeError)
 """What h5py raises on damaged files, by the place of the damage."""
 PAYLOADS = {"frames": np.uint8, "codes": np.int16, "latents": np.float32}
@@ -41,11 +47,11 @@ def write_groups(
 ) -> None:
     """Write groups of episodes; they may be iterators, of which one episode at a time is in memory.
 
-    clip: frames a chunk. Raises BadData for an empty group of frames of different shapes or dtypes.
+    clip: frames per chunk. Raises BadData for an empty group of frames of different shapes or dtypes.
     """
     with atomic_path(Path(path)) as temporary:
         _write(temporary, groups, suite, task, spec, lineage, payload, clip, str(path))
-        seal(temporary)
+        write_checksum(temporary)
 
 
 def _write(
@@ -59,7 +65,7 @@ def _write(
     clip: int,
     place: str,
 ) -> None:
-    with h5py.File(temporary, "w", libver="latest", userblock_size=SEAL) as file:
+    with h5py.File(temporary, "w", libver="latest", userblock_size=CHECKSUM_BYTES) as file:
         file.attrs["format"], file.attrs["suite"], file.attrs["task"] = FORMAT, suite, task
         file.attrs["payload"] = payload
         file.attrs["frame_spec"] = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
@@ -121,16 +127,16 @@ def _write_group(group: h5py.Group, episodes: Iterable[Episode], payload: str, c
 
 
 class EpisodeFile:
-    """A reader. Nothing but tables is read before an episode or a clip is asked for."""
+    """A reader. Only tables are read until an episode or a clip is asked for."""
 
-    def __init__(self, path: Path | str, sealed: bool = True) -> None:
-        """sealed: read the file once to see that it is as it was written (about 1 GB/s).
+    def __init__(self, path: Path | str, verify_checksum: bool = True) -> None:
+        """verify_checksum: read the file once to see that it is as it was written (about 1 GB/s).
 
         Raises BadData if it is missing, unreadable, damaged or of another format.
         """
         self.path = Path(path)
-        if sealed:
-            check_seal(self.path)
+        if verify_checksum:
+            check_checksum(self.path)
         try:
             self._file = h5py.File(self.path, "r")
             found = self._file.attrs.get("format")
@@ -153,7 +159,7 @@ class EpisodeFile:
         return EpisodeGroup(group, f"{self.path}: {name}", self.payload)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
@@ -276,18 +282,18 @@ def _read_all(group: EpisodeGroup, payload: str, place: str, total: int) -> None
             raise BadData(f"{place}: {payload} are {block.dtype}, not {np.dtype(PAYLOADS[payload])}")
 
 
-class Together:
+class ConcatEpisodes:
     """Like an EpisodeFile; a group holds the episodes of that group of every file, file after file."""
 
     def __init__(self, files: Sequence[EpisodeFile]) -> None:
         self.files = list(files)
 
-    def group(self, name: str) -> TogetherGroup:
+    def group(self, name: str) -> ConcatGroup:
         """The episodes called `name`."""
-        return TogetherGroup([file.group(name) for file in self.files])
+        return ConcatGroup([file.group(name) for file in self.files])
 
 
-class TogetherGroup:
+class ConcatGroup:
     """Like an EpisodeGroup."""
 
     def __init__(self, groups: Sequence[EpisodeGroup]) -> None:
@@ -336,7 +342,7 @@ class TogetherGroup:
 def read_lineage(path: Path) -> str:
     """The lineage that an HDF5 file carries, as JSON; empty for one that has none. Raises BadData if it is damaged."""
     if begins_as_episodes(path):
-        check_seal(path)  # HDF5 may read without end where a file is damaged
+        check_checksum(path)  # HDF5 may read without end where a file is damaged
     try:
         with h5py.File(path, "r") as file:
             text = file["lineage"][()].tobytes() if "lineage" in file else file.attrs.get("lineage", "")

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.data.hdf5 import EpisodeGroup, TogetherGroup
+from viper_pipeline.data.hdf5 import ConcatGroup, EpisodeGroup
 
 
 class ClipSampler:
@@ -16,13 +16,13 @@ class ClipSampler:
 
     def __init__(
         self,
-        groups: Sequence[EpisodeGroup | TogetherGroup],
+        groups: Sequence[EpisodeGroup | ConcatGroup],
         length: int,
         batch_size: int,
         seed: int,
         ram_limit: int = 2 * 1024**3,
     ) -> None:
-        """groups: one a task, by task id; length: frames of a clip; ram_limit: bytes that may be held in memory.
+        """groups: one per task, by task id; length: frames of a clip; ram_limit: bytes that may be held in memory.
 
         Raises BadData if a task has no episode of `length` frames.
         """
@@ -45,7 +45,7 @@ class ClipSampler:
         return clips, tasks
 
 
-def _starts(group: EpisodeGroup | TogetherGroup, length: int) -> np.ndarray:
+def _starts(group: EpisodeGroup | ConcatGroup, length: int) -> np.ndarray:
     """Every place at which a clip may begin."""
     places = [np.arange(a, b - length + 1) for a, b in pairwise(group.starts)]
     starts = np.concatenate(places) if places else np.zeros(0, np.int64)

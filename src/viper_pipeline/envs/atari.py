@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,9 +11,8 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from viper_pipeline.core.errors import BadEnvironment, BadParams
-from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import FrameSettings, FrameSpec, Rect
+from viper_pipeline.core.errors import BadEnvironment
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Rect, Settings, Suite, SuiteEnv, checked
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ GAMES = {
     "pong": Game("pong", ((0, 7),), -20.7, 14.6),
     "zaxxon": Game("zaxxon", ((0, 7),), 32.5, 9173.3),
 }
-"""Random and human scores as published with DQN and its successors; they normalise a score as Fig 11 does."""
+"""Random and human scores as published with DQN and its successors; they normalize a score as Fig 11 does."""
 
 
 def human_normalised(task: str, score: float) -> float:
@@ -52,66 +50,50 @@ ROWS = 64
 """Rows of the frame on which the masks of `GAMES` are given."""
 
 
-class Rules(FrameSettings):
-    """How a game is drawn and played. Defaults: the paper's reference code."""
+class AtariRules(EnvSettings):
+    """How a game is played. Defaults: the paper's reference code."""
 
-    action_repeat: int = Field(4, gt=0, description="emulator frames an action is held")
+    action_repeat: int = Field(4, gt=0, description="emulator frames for which an action is held")
     sticky: float = Field(0.25, ge=0, lt=1, description="chance that an emulator frame repeats the last action")
     action_set: Literal["full", "minimal"] = Field("full", description="all 18 actions, or those the game uses")
     game_over: Literal["continues", "terminates"] = Field(
         "continues",
-        description="continues: the end of a game is only a cut to the agent, so that ending early never pays; "
-        "terminates: nothing is worth anything after it",
+        description="continues: the end of a game only truncates the episode, so that ending early never pays; "
+        "terminates: the value after it is 0",
     )
-    max_frames: int = Field(108_000, gt=0, description="emulator frames after which an episode is cut")
+    max_frames: int = Field(108_000, gt=0, description="emulator frames after which an episode is truncated")
 
 
-class AtariSpec(FrameSpec):
-    """A frame specification that also says how to play; the rules change no picture, so no file holds them."""
-
-    rules: Rules = Field(Rules(), exclude=True, repr=False)
-
-
-class Atari:
-    """The suite `atari`. Scores are true and never clipped; lives are no ends."""
+class Atari(Suite):
+    """The suite `atari`. Scores are true and never clipped; losing a life does not end an episode."""
 
     name = "atari"
     discrete = True
     """Actions are preferences (18,): the greatest one among the game's actions is played."""
-    imagines = True
-    Frames = Rules
-    """The schema of `suites.atari.frames`."""
+    features = frozenset({"training", "emulator", "scripts"})
+    Env = AtariRules
 
     def tasks(self) -> tuple[str, ...]:
         """All games, by ALE's names."""
         return tuple(GAMES)
 
-    def canonical(self, task: str) -> str:
-        """The game's name. Raises BadParams with a suggestion for unknown names."""
-        if task not in GAMES:
-            raise BadParams(f"suite 'atari' has no task '{task}'{did_you_mean(task, GAMES)}")
-        return task
-
-    def frame_spec(self, task: str, frames: Mapping[str, Any]) -> AtariSpec:
+    def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
         """How frames look: the mean over areas of the greater of an action's last two screens."""
         self.canonical(task)
-        rules = Rules.model_validate(dict(frames))
         versions = [f"{name} {importlib.metadata.version(name)}" for name in ("ale-py", "pillow")]
-        return AtariSpec(
-            size=rules.size,
+        return FrameSpec(
+            size=checked(FrameSettings, frames).size,
             camera="screen",
-            action_repeat=rules.action_repeat,
+            action_repeat=checked(AtariRules, env).action_repeat,
             shadows=False,
             antialiasing=True,
             gl_backend="none",
             library=" ".join(versions),
-            rules=rules,
         )
 
-    def make(self, task: str, seed: int, spec: FrameSpec, pixels: bool = True) -> gymnasium.Env:
-        """One game; see `Suite.make`. A specification that came out of a file plays by the default rules."""
-        rules = spec.rules if isinstance(spec, AtariSpec) else Rules(size=spec.size, action_repeat=spec.action_repeat)
-        return AtariEnv(self.canonical(task), seed, rules, pixels)
+    def make(self, task: str, seed: int, env: Settings, frames: FrameSpec, pixels: bool = True) -> gymnasium.Env:
+        """One game; see `Suite.make`."""
+        return AtariEnv(self.canonical(task), seed, checked(AtariRules, env), frames, pixels)
 
     def idle_action(self, task: str) -> np.ndarray:
         """The stick in the middle, the button up."""
@@ -123,11 +105,11 @@ class Atari:
         bands = GAMES[self.canonical(task)].bands
         return [Rect(top=top, left=0, bottom=bottom, right=ROWS) for top, bottom in bands]
 
-    def episode_steps(self, task: str, spec: FrameSpec) -> int:
+    def episode_steps(self, task: str, env: Settings) -> int:
         """Agent steps of the longest episode."""
         self.canonical(task)
-        rules = spec.rules if isinstance(spec, AtariSpec) else Rules()
-        return -(-rules.max_frames // spec.action_repeat)
+        rules = checked(AtariRules, env)
+        return -(-rules.max_frames // rules.action_repeat)
 
 
 def one_hot(action: int) -> np.ndarray:
@@ -137,17 +119,14 @@ def one_hot(action: int) -> np.ndarray:
     return preferences
 
 
-class AtariEnv(gymnasium.Env):
+class AtariEnv(SuiteEnv):
     """One game. State (256,): the console's 128 bytes of memory, and how each changed since the last step."""
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
-    render_mode = "rgb_array"
-
-    def __init__(self, task: str, seed: int, rules: Rules, pixels: bool) -> None:
+    def __init__(self, task: str, seed: int, rules: AtariRules, spec: FrameSpec, pixels: bool) -> None:
         import ale_py
 
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-        self.task, self.rules, self.pixels = task, rules, pixels
+        self.task, self.rules, self.spec_of_frames, self.pixels = task, rules, spec, pixels
         self.ale = ale_py.ALEInterface()
         self.ale.setFloat("repeat_action_probability", rules.sticky)
         rom = ale_py.roms.get_rom_path(GAMES[task].rom)
@@ -157,11 +136,12 @@ class AtariEnv(gymnasium.Env):
             )
         self.rom = rom
         self._power_on(seed)
-        minimal = rules.action_set == "minimal"
-        self.actions = list(self.ale.getMinimalActionSet() if minimal else self.ale.getLegalActionSet())
+        self.useful = list(self.ale.getMinimalActionSet())
+        self.useful_actions = np.array([int(a.value) for a in self.useful])
+        self.actions = self.useful if rules.action_set == "minimal" else list(self.ale.getLegalActionSet())
         self.numbers = np.array([int(a.value) for a in self.actions])
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
-        size = rules.size
+        size = spec.size
         self.observation_space = (
             gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
             if pixels
@@ -202,16 +182,16 @@ class AtariEnv(gymnasium.Env):
         return observation, reward, ends, not ends and (over or self.frames >= self.rules.max_frames), info
 
     def imagine(self, plans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What would come of playing `plans` (N, H), positions in `numbers`, from here; the game stays as it is.
+        """Play `plans` (N, H), positions in `useful_actions`, from the present state; the game stays as it is.
 
-        Returns each step's score (N, H) and the lives left after it (N, H). The chance of sticky actions is not
-        foreseen: it is drawn anew each time.
+        Returns each step's score (N, H) and the lives left after it (N, H). Sticky actions cannot be foreseen: they
+        are drawn anew each time.
         """
         scores, lives = np.zeros(plans.shape, np.float32), np.zeros(plans.shape, np.float32)
         here = self.ale.cloneState()
         for n, plan in enumerate(plans):
             for step, chosen in enumerate(plan):
-                scores[n, step] = sum(self.ale.act(self.actions[chosen]) for _ in range(self.rules.action_repeat))
+                scores[n, step] = sum(self.ale.act(self.useful[chosen]) for _ in range(self.rules.action_repeat))
                 lives[n, step] = self.ale.lives()
                 if self.ale.game_over():
                     break
@@ -220,7 +200,7 @@ class AtariEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """The present frame, uint8 (H, W, 3)."""
-        size = self.rules.size
+        size = self.spec_of_frames.size
         screen = Image.fromarray(np.maximum.reduce(self.screens))
         return np.asarray(screen.resize((size, size), Image.Resampling.BOX))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, TypeVar
 
 import gymnasium
 import numpy as np
 from pydantic import Field, model_validator
 
 from viper_pipeline.core.config import Config
+from viper_pipeline.core.errors import BadEnvironment, BadParams
+from viper_pipeline.core.registry import did_you_mean
 
 
 class Rect(Config):
@@ -27,18 +30,30 @@ class Rect(Config):
         return self
 
 
+class EnvSettings(Config):
+    """Block `env`: the rules of play. Experts are trained and recorded, and agents play, under the same ones.
+
+    A suite with more rules adds fields in a subclass. Nothing here may change how a given state looks: that is
+    FrameSettings.
+    """
+
+    action_repeat: int = Field(2, gt=0, description="control steps of the simulator per agent step")
+
+
 class FrameSettings(Config):
-    """What a user may choose about the frames of a suite; the suite adds the rest."""
+    """Block `frames`: how a state is drawn."""
 
     size: int = Field(64, gt=0, description="height and width, pixels (paper: 64)")
-    action_repeat: int = Field(2, gt=0, description="control steps of the simulator per frame")
     camera: int | str | None = Field(None, description="camera of the scene; null: the suite's choice for the task")
     shadows: bool = Field(True, description="shadows and reflections; without them drawing is 4 to 10 times faster")
     antialiasing: bool = Field(True, description="multisampled edges")
 
 
 class FrameSpec(Config):
-    """How frames were made. Two videos may meet in one model only if these agree (see `differences`)."""
+    """How the frames of a video were made; stored with it. Videos fit one model if these agree (`differences`).
+
+    `action_repeat` is a rule of play, but it also decides how far apart in time two frames are.
+    """
 
     size: int = Field(64, gt=0, description="height and width, pixels")
     camera: int | str = Field(0, description="camera of the scene")
@@ -51,12 +66,12 @@ class FrameSpec(Config):
     stride: int = Field(1, gt=0, description="every how many-th recorded frame was kept")
 
     def differences(self, other: FrameSpec) -> list[str]:
-        """One line for each field that changes the picture and differs; empty if the frames may meet."""
+        """One line per field that changes the picture and differs; empty if one model can read both."""
         fields = ("size", "camera", "action_repeat", "shadows", "antialiasing", "mask", "stride")
         return self._compare(other, fields)
 
     def warnings(self, other: FrameSpec) -> list[str]:
-        """One line for each difference that should change no more than the last bit of a pixel."""
+        """One line per difference that should change no more than the last bit of a pixel."""
         return self._compare(other, ("gl_backend", "library"))
 
     def _compare(self, other: FrameSpec, fields: tuple[str, ...]) -> list[str]:
@@ -74,53 +89,100 @@ def blacken(frames: np.ndarray, mask: tuple[Rect, ...] | list[Rect]) -> np.ndarr
     return frames
 
 
-def checked_settings(frames: dict[str, Any] | FrameSettings) -> FrameSettings:
-    """The settings of params.yaml as a FrameSettings; its defaults fill what is not said."""
-    return frames if isinstance(frames, FrameSettings) else FrameSettings.model_validate(dict(frames))
+S = TypeVar("S", bound=Config)
+Settings = Mapping[str, Any] | Config
+"""A block of params.yaml as it was read, or as a checked configuration."""
 
 
-class Suite(Protocol):
+def checked(kind: type[S], settings: Settings) -> S:
+    """A block as `kind`, whose defaults fill in what it does not say. Raises pydantic's ValidationError."""
+    values = settings.model_dump() if isinstance(settings, Config) else dict(settings)
+    return kind.model_validate(values)
+
+
+Feature = Literal["training", "emulator", "scripts", "planner"]
+"""What an expert may need of a suite:
+
+training: state and true reward are such that an RL agent learns the task.
+emulator: environments have `imagine` (see experts/search.py), which plays ahead and returns to the same state.
+scripts: there are hand-written experts.
+planner: `make_demos` makes demonstrations.
+"""
+
+
+class SuiteEnv(gymnasium.Env):
+    """What environments of suites have in common. `info["state"]` of reset and step is the state (D,), float32."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
+    render_mode = "rgb_array"
+    spec_of_frames: FrameSpec
+    """How `render()` draws; wrappers compare it with what a reward was trained on."""
+
+
+class Suite(ABC):
     """Tasks, and environments with pixels and state.
 
-    Objects hold no simulator, so that they can be sent to other processes. A suite whose tasks are done by several
-    arms also has `class_of(task)`, what a video model is told of a task, and a parameter `held_out_tasks`. One whose
-    experts are planned has `make_demos(task, seed, spec)`: an environment whose every episode is a demonstration,
-    whatever the actions.
+    Objects hold no simulator, so that they can be sent to other processes. A new suite implements the abstract methods
+    and overrides the attributes and methods whose defaults do not fit.
     """
 
-    name: str
-    discrete: bool = False
-    """True: an action (A,) holds preferences, and the greatest is done. False: positions of actuators."""
-    scripted: bool = False
-    """True: experts are scripts, and none is learned."""
-    imagines: bool = False
-    """True: environments have `imagine`, and experts may search (see `oracles/search.py`)."""
-    alone: bool = False
+    name: ClassVar[str]
+    discrete: ClassVar[bool] = False
+    """True: an action (A,) holds preferences, and the greatest is executed. False: positions of actuators.
+
+    Environments of discrete suites have `useful_actions`: the indices, ascending, of the actions that have an effect.
+    """
+    one_process_only: ClassVar[bool] = False
     """True: a process can hold one environment at a time."""
-    Frames: type[FrameSettings] = FrameSettings
+    shared_labels: ClassVar[bool] = False
+    """True: several tasks have one `task_label`, so that tasks can be held out (`held_out_tasks`)."""
+    features: ClassVar[frozenset[Feature]] = frozenset({"training"})
+    """Which kinds of experts can be made; see EXPERTS."""
+    Env: ClassVar[type[EnvSettings]] = EnvSettings
+    """The schema of the suite's block `env`."""
+    Frames: ClassVar[type[FrameSettings]] = FrameSettings
     """The schema of the suite's block `frames`."""
 
+    @abstractmethod
     def tasks(self) -> tuple[str, ...]:
         """The names of all tasks, as used in params.yaml and in paths."""
 
-    def canonical(self, task: str) -> str:
-        """The name used in paths for `task`, which may be an alias. Raises BadParams for unknown names."""
+    @abstractmethod
+    def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
+        """How frames of `task` look on this machine under the blocks `env` and `frames`."""
 
-    def frame_spec(self, task: str, frames: Mapping[str, Any]) -> FrameSpec:
-        """How frames of `task` look under the settings `frames` (see FrameSettings) on this machine."""
+    @abstractmethod
+    def make(self, task: str, seed: int, env: Settings, frames: FrameSpec, pixels: bool = True) -> gymnasium.Env:
+        """An environment (see SuiteEnv), deterministic given `seed`; `env.reset(seed=...)` begins a new stream.
 
-    def make(self, task: str, seed: int, spec: FrameSpec, pixels: bool = True) -> gymnasium.Env:
-        """An environment, deterministic given `seed`; `env.reset(seed=...)` begins a new stream.
-
+        env: the rules of play; `action_repeat` counts from here. frames: what `render()` draws, see `frame_spec`.
         Observations: uint8 (H, W, C) if `pixels`, else the float32 state (D,). Actions (A,) are in [-1, 1].
-        The reward is the sum of the true rewards over the action repeat. `info["state"]` is always the state.
+        The reward is the sum of the true rewards over the action repeat.
         """
 
+    @abstractmethod
     def idle_action(self, task: str) -> np.ndarray:
-        """The action (A,) that does nothing."""
+        """The action (A,) that does nothing, float32."""
+
+    @abstractmethod
+    def episode_steps(self, task: str, env: Settings) -> int:
+        """Agent steps of a whole episode under the block `env`; its video has one frame more."""
+
+    def canonical(self, task: str) -> str:
+        """The name used in paths for `task`, which may be an alias. Raises BadParams for unknown names."""
+        if task not in self.tasks():
+            raise BadParams(f"suite '{self.name}' has no task '{task}'{did_you_mean(task, self.tasks())}")
+        return task
+
+    def task_label(self, task: str) -> str:
+        """What a video model is told of a task: its own name, or one that several tasks share."""
+        return self.canonical(task)
 
     def masks(self, task: str) -> list[Rect]:
-        """What the paper hides of the frame (score boards); usually nothing."""
+        """What the paper hides of the frame (scoreboards); by default nothing."""
+        self.canonical(task)
+        return []
 
-    def episode_steps(self, task: str, spec: FrameSpec) -> int:
-        """Agent steps of a whole episode; its video has one frame more."""
+    def make_demos(self, task: str, seed: int, env: Settings, frames: FrameSpec) -> gymnasium.Env:
+        """An environment whose every episode is a demonstration, whatever the actions; feature `planner`."""
+        raise BadEnvironment(f"suite '{self.name}' has no planner; use another algorithm in experts.{task}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -12,7 +11,7 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import FrameSpec, Rect, checked_settings
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Settings, Suite, SuiteEnv, checked
 from viper_pipeline.envs.gl import gl_backend
 
 CONTROL_STEPS = 1000
@@ -58,7 +57,7 @@ def paper_name(task: str) -> str:
     return PAPER_NAMES.get(name, name)
 
 
-class DMC:
+class DMC(Suite):
     """The suite `dmc`: every episode is 1000 control steps long and none ends early."""
 
     name = "dmc"
@@ -71,17 +70,17 @@ class DMC:
         """Our name of a task, given ours or the paper's."""
         return canonical(task)
 
-    def frame_spec(self, task: str, frames: Mapping[str, Any]) -> FrameSpec:
+    def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
         """The frame specification of a task on this machine; the camera is the paper's (0; quadruped: 2)."""
-        settings = checked_settings(dict(frames))
+        settings = checked(FrameSettings, frames)
         camera = CAMERAS.get(TASKS[canonical(task)][0], 0) if settings.camera is None else settings.camera
         versions = [f"{name} {importlib.metadata.version(name)}" for name in ("dm_control", "mujoco")]
-        chosen = settings.model_dump() | {"camera": camera}
+        chosen = settings.model_dump() | {"camera": camera, "action_repeat": checked(EnvSettings, env).action_repeat}
         return FrameSpec(**chosen, gl_backend=gl_backend(), library=" ".join(versions))
 
-    def make(self, task: str, seed: int, spec: FrameSpec, pixels: bool = True) -> gymnasium.Env:
+    def make(self, task: str, seed: int, env: Settings, frames: FrameSpec, pixels: bool = True) -> gymnasium.Env:
         """One environment; see `Suite.make`. Several of them may live in one process."""
-        return DMCEnv(canonical(task), seed, spec, pixels)
+        return DMCEnv(canonical(task), seed, checked(EnvSettings, env), frames, pixels)
 
     def idle_action(self, task: str) -> np.ndarray:
         """Zero control on every actuator, (A,); not the middle of its range, where the range is lopsided."""
@@ -89,15 +88,10 @@ class DMC:
         middle, half = (spec.maximum + spec.minimum) / 2, (spec.maximum - spec.minimum) / 2
         return (0.0 - middle / half).astype(np.float32)
 
-    def masks(self, task: str) -> list[Rect]:
-        """Nothing is hidden."""
-        canonical(task)
-        return []
-
-    def episode_steps(self, task: str, spec: FrameSpec) -> int:
+    def episode_steps(self, task: str, env: Settings) -> int:
         """Agent steps of an episode."""
         canonical(task)
-        return math.ceil(CONTROL_STEPS / spec.action_repeat)
+        return math.ceil(CONTROL_STEPS / checked(EnvSettings, env).action_repeat)
 
 
 def load(task: str, seed: int) -> Any:
@@ -109,14 +103,11 @@ def load(task: str, seed: int) -> Any:
     return suite.load(domain, name, task_kwargs={"random": seed, "time_limit": math.inf})
 
 
-class DMCEnv(gymnasium.Env):
+class DMCEnv(SuiteEnv):
     """A dm_control task with pixels or state, action repeat, and a fixed length."""
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
-    render_mode = "rgb_array"
-
-    def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
-        self.spec_of_frames, self.pixels = spec, pixels
+    def __init__(self, task: str, seed: int, env: EnvSettings, spec: FrameSpec, pixels: bool) -> None:
+        self.action_repeat, self.spec_of_frames, self.pixels = env.action_repeat, spec, pixels
         self.simulator = load(task, seed)
         self.steps = 0
         self.flags: dict[str, bool] = {}
@@ -156,7 +147,7 @@ class DMCEnv(gymnasium.Env):
         """Hold the action (A,) for `action_repeat` control steps."""
         command = self.middle + self.half * np.clip(np.asarray(action, np.float64), -1, 1)
         reward = 0.0
-        for _ in range(min(self.spec_of_frames.action_repeat, CONTROL_STEPS - self.steps)):
+        for _ in range(min(self.action_repeat, CONTROL_STEPS - self.steps)):
             moment = self.simulator.step(command)
             reward += float(moment.reward or 0.0)
             self.steps += 1
@@ -165,7 +156,7 @@ class DMCEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """The present frame, uint8 (H, W, 3)."""
-        if self.camera is None:  # kept: `physics.render` makes a camera a picture, half of a small picture's time
+        if self.camera is None:  # kept: `physics.render` makes one camera per picture, half the time of a small one
             from dm_control.mujoco import Camera
 
             spec = self.spec_of_frames

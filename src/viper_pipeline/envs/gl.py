@@ -30,7 +30,7 @@ REMEDY = (
 def gl_backend() -> str:
     """The name of a backend that works; sets MUJOCO_GL for this process and its children.
 
-    A MUJOCO_GL that is set already is honoured and checked; `disabled` too, which simulates but cannot draw.
+    A MUJOCO_GL that is set already is respected and checked; `disabled` too, which simulates but cannot draw.
     The answer is kept in the environment, so a process and its children try only once.
     Raises BadEnvironment, with what to install, where nothing works.
     """

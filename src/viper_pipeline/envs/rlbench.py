@@ -6,7 +6,6 @@ RLBench itself is imported only when an environment is made; names, frames and i
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ from pydantic import Field
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import FrameSettings, FrameSpec, Rect
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Settings, Suite, SuiteEnv, checked
 
 PAPER = (
     "lamp_on",
@@ -124,7 +123,7 @@ def launch(arm: str, task: str, cameras: tuple[str, ...], size: int) -> Simulato
         raise BadEnvironment(MISSING.format(error=error)) from error
     if _opened:
         raise BadEnvironment(
-            f"RLBench runs '{_opened[0]}' in this process already, and CoppeliaSim can be opened once a process; "
+            f"RLBench runs '{_opened[0]}' in this process already, and CoppeliaSim can be opened once per process; "
             "close that environment first, or give each its own process (runtime.workers, runs.processes)"
         )
     config = ObservationConfig()
@@ -157,22 +156,21 @@ STEPS = 250
 
 
 class RLBenchFrames(FrameSettings):
-    """How a task is seen, and how long an episode is. Defaults: the paper's reference code."""
+    """Which camera is seen. Default: the paper's reference code."""
 
-    action_repeat: Literal[1] = Field(1, description="RLBench draws one frame an action; curation.stride thins them")
     camera: Literal["front", "wrist", "overhead", "left_shoulder", "right_shoulder"] = Field(
         "front", description="the camera whose pictures the models and the agent see"
     )
+
+
+class RLBenchRules(EnvSettings):
+    """How long an episode is. Default: the paper's reference code."""
+
+    action_repeat: Literal[1] = Field(1, description="RLBench draws one frame per action; curation.stride thins them")
     max_steps: int = Field(STEPS, gt=0, description="agent steps of an episode; success ends none")
 
 
-class RLBenchSpec(FrameSpec):
-    """A frame specification that also says how long an episode is; that changes no picture, so no file holds it."""
-
-    max_steps: int = Field(STEPS, exclude=True, repr=False)
-
-
-class RLBench:
+class RLBench(Suite):
     """The suite `rlbench`: tasks are called <arm>_<task>, for no file of RLBench's says which arm it shows.
 
     Actions (4,): the hand's way along x, y, z in units of `REACH`, and the gripper: open above 0, shut below. The true
@@ -180,10 +178,11 @@ class RLBench:
     """
 
     name = "rlbench"
-    discrete = False
-    alone = True
+    one_process_only = True
+    shared_labels = True
+    features = frozenset({"planner"})
+    Env = RLBenchRules
     Frames = RLBenchFrames
-    """The schema of `suites.rlbench.frames`."""
 
     def tasks(self) -> tuple[str, ...]:
         """Every task with either arm."""
@@ -197,38 +196,37 @@ class RLBench:
             )
         return task
 
-    def class_of(self, task: str) -> str:
-        """What a video model is told of a pair: RLBench's task. It must see in the frames which arm it is (4.3)."""
+    def task_label(self, task: str) -> str:
+        """RLBench's task: which arm it is, a video model must see in the frames (section 4.3)."""
         return TASKS[self.canonical(task)][1]
 
-    def frame_spec(self, task: str, frames: Mapping[str, Any]) -> RLBenchSpec:
-        """How frames of `task` look; RLBench need not be there."""
+    def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
+        """How frames of `task` look; RLBench need not be installed."""
         self.canonical(task)
-        settings = RLBenchFrames.model_validate(dict(frames))
-        return RLBenchSpec(**settings.model_dump(), gl_backend="coppeliasim", library=_version())
+        settings = checked(RLBenchFrames, frames).model_dump()
+        settings["action_repeat"] = checked(RLBenchRules, env).action_repeat
+        return FrameSpec(**settings, gl_backend="coppeliasim", library=_version())
 
-    def make(self, task: str, seed: int, spec: FrameSpec, pixels: bool = True) -> gymnasium.Env:
+    def make(self, task: str, seed: int, env: Settings, frames: FrameSpec, pixels: bool = True) -> gymnasium.Env:
         """One environment; see `Suite.make`. A process can have one at a time."""
-        return RLBenchEnv(self.canonical(task), seed, spec, pixels)
+        return RLBenchEnv(self.canonical(task), seed, checked(RLBenchRules, env), frames, pixels)
 
-    def make_demos(self, task: str, seed: int, spec: FrameSpec) -> gymnasium.Env:
-        """An environment whose every episode is a demonstration of RLBench's motion planner, whatever the actions."""
-        return RLBenchDemos(self.canonical(task), seed, spec)
+    def make_demos(self, task: str, seed: int, env: Settings, frames: FrameSpec) -> gymnasium.Env:
+        """An environment whose every episode is a demonstration of RLBench's motion planner, whatever the actions.
+
+        It is as long as the planner needs: `max_steps` does not cut it.
+        """
+        return RLBenchDemos(self.canonical(task), seed, frames)
 
     def idle_action(self, task: str) -> np.ndarray:
         """The hand stays; the gripper stays open, as every episode begins."""
         self.canonical(task)
         return np.array([0, 0, 0, 1], np.float32)
 
-    def masks(self, task: str) -> list[Rect]:
-        """Nothing is hidden."""
-        self.canonical(task)
-        return []
-
-    def episode_steps(self, task: str, spec: FrameSpec) -> int:
+    def episode_steps(self, task: str, env: Settings) -> int:
         """Agent steps of a live episode; a demonstration is as long as the planner needs."""
         self.canonical(task)
-        return spec.max_steps if isinstance(spec, RLBenchSpec) else STEPS
+        return checked(RLBenchRules, env).max_steps
 
 
 def _version() -> str:
@@ -238,22 +236,19 @@ def _version() -> str:
         return "unknown"
 
 
-class _Scene(gymnasium.Env):
+class _Scene(SuiteEnv):
     """What live episodes and demonstrations share: one task of a running simulator, and its pictures."""
-
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
-    render_mode = "rgb_array"
 
     def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
         arm, name = TASKS[task]
-        self.camera, self.pixels = str(spec.camera), pixels
+        self.spec_of_frames, self.camera, self.pixels = spec, str(spec.camera), pixels
         self.views = tuple(dict.fromkeys((self.camera, *CAMERAS[:3]))) if pixels else ()
         self.simulator: Simulator = launch(arm, name, self.views, spec.size)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """RLBench draws places and colours from NumPy's global generator."""
+        """RLBench draws places and colors from NumPy's global generator."""
         np.random.seed(seed % 2**32)  # noqa: NPY002
 
     def observe(self, moment: Any) -> tuple[np.ndarray, dict[str, Any]]:
@@ -275,9 +270,9 @@ class _Scene(gymnasium.Env):
 class RLBenchEnv(_Scene):
     """A live task: the hand moves by differences, and never above the height it began at (as the reference code)."""
 
-    def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
+    def __init__(self, task: str, seed: int, rules: RLBenchRules, spec: FrameSpec, pixels: bool) -> None:
         super().__init__(task, seed, spec, pixels)
-        self.length = spec.max_steps if isinstance(spec, RLBenchSpec) else STEPS
+        self.length = rules.max_steps
         first, _ = self.reset()
         low, high = (0, 255) if pixels else (-np.inf, np.inf)
         self.observation_space = gymnasium.spaces.Box(low, high, first.shape, np.uint8 if pixels else np.float32)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import FrameSettings, FrameSpec, Rect
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Settings, Suite, SuiteEnv, checked
 from viper_pipeline.envs.gl import gl_backend
 
 
@@ -154,20 +154,14 @@ CONTROL_STEPS = 150
 ACTIONS = 4
 
 
-class TabletopFrames(FrameSettings):
-    """How a scene is drawn, and how long an episode is."""
+class TabletopRules(EnvSettings):
+    """How long an action and an episode are."""
 
     action_repeat: int = Field(1, gt=0, description="control steps (1/20 s) per frame")
     control_steps: int = Field(CONTROL_STEPS, gt=0, description="control steps of an episode; success ends none")
 
 
-class TabletopSpec(FrameSpec):
-    """A frame specification that also says how long an episode is; that changes no picture, so no file holds it."""
-
-    control_steps: int = Field(CONTROL_STEPS, exclude=True, repr=False)
-
-
-class Tabletop:
+class Tabletop(Suite):
     """The suite `tabletop`: every task with either arm; the arm shows in the picture alone.
 
     Actions (4,): the hand's way along x, y, z, in twentieths of a metre, and the gripper, from -1 open to 1 shut. The
@@ -175,57 +169,41 @@ class Tabletop:
     """
 
     name = "tabletop"
-    discrete = False
-    scripted = True
-    """Experts are scripts; none is learned."""
-    Frames = TabletopFrames
-    """The schema of `suites.tabletop.frames`."""
+    shared_labels = True
+    features = frozenset({"scripts"})
+    Env = TabletopRules
 
     def tasks(self) -> tuple[str, ...]:
         """Every pair, <arm>_<scene>."""
         return tuple(TASKS)
 
-    def canonical(self, task: str) -> str:
-        """The pair's name. Raises BadParams with a suggestion for unknown names."""
-        if task not in TASKS:
-            raise BadParams(f"suite 'tabletop' has no task '{task}'{did_you_mean(task, TASKS)}")
-        return task
-
-    def class_of(self, task: str) -> str:
-        """What a video model is told of a pair: the scene. It must see in the frames which arm it is (section 4.3)."""
+    def task_label(self, task: str) -> str:
+        """The scene: which arm it is, a video model must see in the frames (section 4.3)."""
         return TASKS[self.canonical(task)][1]
 
-    def frame_spec(self, task: str, frames: Mapping[str, Any]) -> TabletopSpec:
+    def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
         """The frame specification of a task on this machine."""
         self.canonical(task)
-        settings = TabletopFrames.model_validate(dict(frames))
+        settings = checked(FrameSettings, frames)
         versions = [f"{name} {importlib.metadata.version(name)}" for name in ("robosuite", "mujoco")]
         chosen = settings.model_dump() | {"camera": CLOSE if settings.camera is None else settings.camera}
-        return TabletopSpec(**chosen, gl_backend=gl_backend(), library=" ".join(versions))
+        chosen["action_repeat"] = checked(TabletopRules, env).action_repeat
+        return FrameSpec(**chosen, gl_backend=gl_backend(), library=" ".join(versions))
 
-    def make(self, task: str, seed: int, spec: FrameSpec, pixels: bool = True) -> gymnasium.Env:
+    def make(self, task: str, seed: int, env: Settings, frames: FrameSpec, pixels: bool = True) -> gymnasium.Env:
         """One environment; see `Suite.make`. Several of them may live in one process."""
-        return TabletopEnv(self.canonical(task), seed, spec, pixels)
+        return TabletopEnv(self.canonical(task), seed, checked(TabletopRules, env), frames, pixels)
 
     def idle_action(self, task: str) -> np.ndarray:
         """The hand stays, the gripper keeps its width."""
         self.canonical(task)
         return np.zeros(ACTIONS, np.float32)
 
-    def masks(self, task: str) -> list[Rect]:
-        """Nothing is hidden."""
-        self.canonical(task)
-        return []
-
-    def episode_steps(self, task: str, spec: FrameSpec) -> int:
+    def episode_steps(self, task: str, env: Settings) -> int:
         """Agent steps of an episode."""
         self.canonical(task)
-        return -(-control_steps(spec) // spec.action_repeat)
-
-
-def control_steps(spec: FrameSpec) -> int:
-    """Control steps of an episode; a specification that came out of a file has the default's."""
-    return spec.control_steps if isinstance(spec, TabletopSpec) else CONTROL_STEPS
+        rules = checked(TabletopRules, env)
+        return -(-rules.control_steps // rules.action_repeat)
 
 
 def load(task: str) -> Any:
@@ -261,18 +239,15 @@ def load(task: str) -> Any:
     return made
 
 
-class TabletopEnv(gymnasium.Env):
+class TabletopEnv(SuiteEnv):
     """One scene with one arm. State: the hand's place (3,), whether it holds the thing, the scene's places (3 n,)."""
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
-    render_mode = "rgb_array"
-
-    def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
-        self.spec_of_frames, self.pixels = spec, pixels
+    def __init__(self, task: str, seed: int, rules: TabletopRules, spec: FrameSpec, pixels: bool) -> None:
+        self.action_repeat, self.spec_of_frames, self.pixels = rules.action_repeat, spec, pixels
         self.scene = SCENES[TASKS[task][1]]
         self.simulator = load(task)
         self._begin_stream(seed)
-        self.steps, self.length = 0, control_steps(spec)
+        self.steps, self.length = 0, rules.control_steps
         self.view: View | None = None
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
         state = self._state(self.simulator._get_observations(force_update=True))
@@ -299,7 +274,7 @@ class TabletopEnv(gymnasium.Env):
         x, y, z, grip = np.clip(np.asarray(action, np.float64), -1, 1)
         command = np.array([x, y, z, 0, 0, 0, grip])
         reward = 0.0
-        for _ in range(min(self.spec_of_frames.action_repeat, self.length - self.steps)):
+        for _ in range(min(self.action_repeat, self.length - self.steps)):
             seen = self.simulator.step(command)[0]
             reward += float(self.simulator._check_success())
             self.steps += 1

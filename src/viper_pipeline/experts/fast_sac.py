@@ -36,7 +36,7 @@ class FastSAC(SAC):
         linear = [module for module in self.actor.latent_pi if isinstance(module, nn.Linear)]
         self.actor_layers = [(m.weight, m.bias) for m in linear]
         self.actor_heads = [(m.weight, m.bias) for m in (self.actor.mu, self.actor.log_std)]
-        # Told twice a step, through every layer, and none of these layers cares.
+        # No dropout or batch norm here, so skip SB3's switch between train and eval mode (called twice per step).
         self.policy.set_training_mode = lambda mode: None  # type: ignore[method-assign]
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
@@ -116,7 +116,7 @@ def forward(x: Tensor, layers: Layers, last_linear: bool = True) -> tuple[Tensor
 
 
 def backward(slope: Tensor, inner: list[Tensor], layers: Layers, into_layers: bool = True) -> Tensor:
-    """From the slope of the last linear output to all layers' gradients; returns the slope of the input."""
+    """Backpropagate `slope`, the gradient of the last linear output, into the layers; returns that of the input."""
     for i in reversed(range(len(layers))):
         weight, bias = layers[i]
         if into_layers:

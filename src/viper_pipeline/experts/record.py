@@ -1,4 +1,4 @@
-"""Record episodes in parallel processes; what comes out does not depend on how many there are (paper 4.1)."""
+"""Record episodes in parallel processes; the result does not depend on their number (paper 4.1)."""
 
 from __future__ import annotations
 
@@ -25,22 +25,21 @@ import numpy as np
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.files import atomic_write
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.data.episode import Episode
-from viper_pipeline.experts.behaviour import KINDS, Actor, Behaviour, Kind
-from viper_pipeline.experts.policies import Policy
+from viper_pipeline.data.episode import KINDS, Episode, Kind
+from viper_pipeline.experts.policies import EpisodeActor, Policy, Variation
 from viper_pipeline.training.checkpoints import derive
 from viper_pipeline.training.progress import Progress, silent
 
 
 @dataclass(frozen=True)
 class Work:
-    """Everything needed to record any episode of one kind; sent once to each process."""
+    """What a process needs to record any episode of one kind; sent to it once."""
 
     make_env: Callable[[int], gymnasium.Env]
     policy: Policy | None
     idle: np.ndarray | None
     kind: Kind
-    behaviour: Behaviour
+    variation: Variation
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ _recorder: Recorder | None = None
 
 
 def begin(work: Work) -> None:
-    """Prepare a recording process: one recorder for its whole life; Ctrl-C is the parent's affair."""
+    """Prepare a recording process: it has one recorder; the parent handles Ctrl-C."""
     global _recorder
     _recorder = Recorder(work)
     atexit.register(_recorder.close)
@@ -123,7 +122,7 @@ def is_recorded(job: Job) -> bool:
 def rollout(env: gymnasium.Env, work: Work, job: Job) -> tuple[np.ndarray, np.ndarray]:
     """Frames uint8 (T, H, W, C) and rewards float32 (T,); rewards[t] came on arriving at frame t."""
     size = int(np.prod(env.action_space.shape or ()))
-    act = Actor(work.kind, job.index, job.seed, size, work.policy, work.idle, work.behaviour)
+    act = EpisodeActor(work.kind, job.index, job.seed, size, work.policy, work.idle, work.variation)
     frame, info = env.reset(seed=job.seed)
     frames, rewards, done = [frame], [0.0], False
     while not done:
@@ -143,25 +142,25 @@ def record(
     *,
     workers: int = 1,
     idle: np.ndarray | None = None,
-    behaviour: Behaviour | None = None,
+    variation: Variation | None = None,
     scratch: Path | None = None,
     progress: Progress = silent,
 ) -> Iterator[Episode]:
     """Yield `n` episodes in order, each as soon as it and all before it are done.
 
-    make_env: seed -> an environment with pixels and `info["state"]`: `partial(suite.make, task, spec=spec)`.
+    make_env: seed -> an environment with pixels and `info["state"]`: `partial(suite.make, task, env=..., frames=spec)`.
     policy: acts in `expert` and `noisy` episodes. It and `make_env` go to other processes: both must pickle.
-    kind: expert | noisy | random | idle (see Behaviour). Episode i begins with derive(seed, kind, i).
-    workers: processes, spawned and never forked (who has drawn must not fork); 0: record in this one.
+    kind: expert | noisy | random | idle (see Variation). Episode i begins with derive(seed, kind, i).
+    workers: processes, spawned and never forked (a process that has rendered must not fork); 0: record in this one.
     idle: the action of `idle` episodes (A,); zeros if not given.
-    scratch: folder in which each finished episode is read_recorded; called again, only missing episodes are recorded.
+    scratch: folder in which each finished episode is kept; called again, only missing episodes are recorded.
     Raises BadParams for an impossible request, BadEnvironment if a recording process dies.
     """
     if kind not in KINDS:
         raise BadParams(f"there is no kind of episode '{kind}'{did_you_mean(kind, KINDS)}")
     if kind in ("expert", "noisy") and policy is None:
-        raise BadParams(f"{kind} episodes need an oracle, and this task has none")
-    work = Work(make_env, policy, idle, kind, behaviour or Behaviour())
+        raise BadParams(f"{kind} episodes need an expert's policy, and none was given")
+    work = Work(make_env, policy, idle, kind, variation or Variation())
     return _episodes(work, n, seed, workers, scratch, progress)
 
 
@@ -206,7 +205,7 @@ def _performed(work: Work, jobs: list[Job], workers: int) -> Iterator[Callable[[
         except BrokenProcessPool as error:
             raise BadEnvironment(
                 f"a process that recorded '{work.kind}' episodes died before episode {job.index} was done; "
-                "finished episodes are read_recorded, run the command again (killed for memory? use fewer workers)"
+                "finished episodes are kept, run the command again (killed for memory? use fewer workers)"
             ) from error
 
     try:

@@ -1,6 +1,6 @@
 """Experts for arms, written by hand: where the hand should go next, from where it and the things are (paper 4.1).
 
-They remember nothing: a push, a slip or a random action only makes them begin again where things then stand.
+They have no memory: after a push, a slip or a random action they go on from the present state.
 """
 
 from __future__ import annotations
@@ -93,14 +93,14 @@ def can(hand: np.ndarray, holds: float, thing: np.ndarray) -> Command:
 
 
 SCRIPTS: dict[str, Callable[..., Command]] = {"lift": lift, "stack": stack, "door": door, "can": can}
-WAYPOINTS: dict[str, Callable[..., Command]] = {
+ARM_SCRIPTS: dict[str, Callable[..., Command]] = {
     f"{arm}_{name}": script for arm in ("panda", "sawyer") for name, script in SCRIPTS.items()
 }
 """Task -> (hand (3,), whether it holds the thing, every thing's place (3,)) -> command. Both arms do alike."""
 
 
 @dataclass(frozen=True)
-class Waypoints:
+class ArmScript:
     """A script as a policy: states (E, 4 + 3 n), the hand, its hold and n things -> actions (E, 4) in [-1, 1]."""
 
     task: str
@@ -110,7 +110,7 @@ class Waypoints:
         """A share `noise` of the movements is random, also when `deterministic`; the gripper's never is."""
         actions = np.empty((len(states), 4), np.float32)
         for action, state in zip(actions, np.asarray(states, np.float64), strict=True):
-            way, grip = WAYPOINTS[self.task](state[:3], state[3], *state[4:].reshape(-1, 3))
+            way, grip = ARM_SCRIPTS[self.task](state[:3], state[3], *state[4:].reshape(-1, 3))
             random = rng.random() < self.noise
             action[:3] = rng.uniform(-1, 1, 3) if random else np.clip(GAIN * way, -1, 1)
             action[3] = grip

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
-
-from viper_pipeline.core.config import Config
-from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.experts.scripts_arm import WAYPOINTS, Waypoints
 
 STAY, UP, RIGHT, LEFT, DOWN = 0, 2, 3, 4, 5
 WAYS = [(0, 0), (-1, 0), (0, 1), (0, -1), (1, 0), (-1, 1), (-1, -1), (1, 1), (1, -1)]
@@ -22,15 +15,8 @@ PUNCHING = dict(zip(WAYS, (1, 10, 11, 12, 13, 14, 15, 16, 17), strict=True))
 """The action of a direction, without and with the button."""
 
 
-class ScriptConfig(Config):
-    """An expert that is not learned."""
-
-    algorithm: Literal["script"] = "script"
-    noise: float = Field(0.02, gt=0, lt=1, description="share of actions drawn at random, so that no two games agree")
-
-
 def boxing(memory: np.ndarray, change: np.ndarray) -> int:
-    """Keep beside the other and a fist's width above or below him, where punches land; there, punch.
+    """Move beside the opponent, one fist above or below him, where punches land; then punch.
 
     The distances were found by trial: 10 across and 17 along the ring, in the memory's units.
     """
@@ -91,7 +77,7 @@ def pong(memory: np.ndarray, change: np.ndarray) -> int:
     return LEFT if miss > 0 else RIGHT
 
 
-SCRIPTS: dict[str, Callable[[np.ndarray, np.ndarray], int]] = {
+ATARI_SCRIPTS: dict[str, Callable[[np.ndarray, np.ndarray], int]] = {
     "boxing": boxing,
     "freeway": freeway,
     "kangaroo": kangaroo,
@@ -100,7 +86,7 @@ SCRIPTS: dict[str, Callable[[np.ndarray, np.ndarray], int]] = {
 
 
 @dataclass(frozen=True)
-class Script:
+class AtariScript:
     """A script as a policy: memory and its change (E, 256) -> preferences (E, actions), float32 in [-1, 1]."""
 
     task: str
@@ -108,18 +94,9 @@ class Script:
     actions: int = 18
 
     def __call__(self, states: np.ndarray, deterministic: bool, rng: np.random.Generator) -> np.ndarray:
-        """Noise stays when `deterministic`: without it a script may play one game again and again."""
+        """Noise stays when `deterministic`: without it all games of a script may be the same."""
         preferences = np.full((len(states), self.actions), -1.0, np.float32)
         for row, state in zip(preferences, states, strict=True):
-            chosen = SCRIPTS[self.task](*np.split(np.asarray(state, np.float64), 2))
+            chosen = ATARI_SCRIPTS[self.task](*np.split(np.asarray(state, np.float64), 2))
             row[int(rng.integers(self.actions)) if rng.random() < self.noise else chosen] = 1.0
         return preferences
-
-
-def script_for(task: str, noise: float) -> Script | Waypoints:
-    """The script of a game or of an arm's task. Raises BadParams where none is written."""
-    if task in WAYPOINTS:
-        return Waypoints(task, noise)
-    if task not in SCRIPTS:
-        raise BadParams(f"there is no script for task '{task}'{did_you_mean(task, SCRIPTS)}; use algorithm ppo")
-    return Script(task, noise)

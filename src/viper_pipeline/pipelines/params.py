@@ -15,13 +15,9 @@ from viper_pipeline.data.curation import CurationConfig
 from viper_pipeline.data.importers import IMPORTERS
 from viper_pipeline.dvc_bridge.executors import Resources
 from viper_pipeline.envs import SUITES
-from viper_pipeline.envs.base import FrameSettings, Rect
-from viper_pipeline.experts.behaviour import Behaviour
-from viper_pipeline.experts.policies import PlannerConfig
-from viper_pipeline.experts.sb3 import OracleConfig
-from viper_pipeline.experts.scripts_arm import WAYPOINTS
-from viper_pipeline.experts.scripts_atari import SCRIPTS, ScriptConfig
-from viper_pipeline.experts.search import SearchConfig
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, Rect, Suite
+from viper_pipeline.experts.base import DEFAULT, EXPERTS, Expert, ExpertConfig
+from viper_pipeline.experts.policies import Variation
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS
 from viper_pipeline.rewards.config import BonusConfig, ExplorationConfig
 from viper_pipeline.rewards.evaluation import EvaluationConfig
@@ -37,7 +33,7 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
     """Yield one line `field: what is wrong; remedy` for everything in a suite's block that cannot be."""
     here = f"suites.{suite}"
     try:
-        simulator = SUITES.get(suite)()
+        simulator: Suite = SUITES.get(suite)()
     except BadParams as error:
         yield f"{here}: {error}"
         return
@@ -75,105 +71,103 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
             f"{here}.reward.scoring: '{spec.reward.model}' cannot be scored by {spec.reward.scoring}; "
             f"take model {STREAMED}, or one of {', '.join(sorted(offered))}"
         )
-    yield from _buttons(here, spec, simulator)
+    yield from _discrete_agents(here, spec, simulator)
+    yield from _experts(here, spec, simulator)
     yield from _processes(here, spec, simulator)
     yield from _held_out_tasks(here, spec, simulator)
-    yield from _planned(here, spec, simulator)
     if not unknown:
         yield from _lengths(here, spec, simulator)
 
 
-def _buttons(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
-    buttons, scripted = getattr(simulator, "discrete", False), getattr(simulator, "scripted", False)
-    for name in spec.agents if buttons else []:
+def _discrete_agents(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
+    for name in suite_config.agents if simulator.discrete else []:
         if not AGENTS.get(name).discrete:
-            yield f"{here}.agents: '{name}' moves actuators, and this suite has buttons; take dreamer, or none: []"
-    for task, recipe in spec.oracles.items():
-        field = f"{here}.oracles.{task}.algorithm"
-        written = (SCRIPTS if buttons else WAYPOINTS) if buttons or scripted else {}
-        if isinstance(recipe, ScriptConfig) and task not in written:
-            yield f"{field}: no script is written for this task; use another algorithm"
-        elif scripted and not isinstance(recipe, ScriptConfig):
-            yield f"{field}: experts of this suite are scripts; write algorithm: script"
-        elif buttons and getattr(recipe, "algorithm", "") == "sac":
-            yield f"{field}: sac moves actuators, and this suite has buttons; use ppo, script or search"
-        elif isinstance(recipe, SearchConfig) and not getattr(simulator, "imagines", False):
-            yield f"{field}: search plays games ahead in an emulator, and this suite has none; use another algorithm"
+            what = "needs continuous actions"
+            yield f"{here}.agents: '{name}' {what}, this suite's are discrete; take dreamer, or none: []"
 
 
-def _processes(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
-    for name in spec.agents if getattr(simulator, "alone", False) else []:
-        limits = spec.limits(name)
+def _experts(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
+    for task, recipe in suite_config.experts.items():
+        expert: Expert = EXPERTS.get(recipe.algorithm)(simulator, task, recipe)
+        if problem := expert.problem():
+            likely = [name for name in EXPERTS.names() if _possible(name, simulator, task)]
+            remedy = (
+                f"use {' or '.join(likely)}" if likely else "no algorithm makes one; take a dataset of another kind"
+            )
+            yield f"{here}.experts.{task}.algorithm: {recipe.algorithm}: {problem}; {remedy}"
+        if "noisy" not in expert.kinds and suite_config.record.noisy:
+            yield f"{here}.record.noisy: algorithm {recipe.algorithm} of {task} records no noisy episodes; write 0"
+            return
+
+
+def _possible(algorithm: str, simulator: Suite, task: str) -> bool:
+    kind: type[Expert] = EXPERTS.get(algorithm)
+    return kind(simulator, task, None).problem() is None
+
+
+def _processes(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
+    for name in suite_config.agents if simulator.one_process_only else []:
+        limits = suite_config.limits(name)
         if limits.envs > 1 and not limits.processes:
-            field = f"{here}.runs" if limits is spec.runs else f"{here}.{name}.runs"
+            field = f"{here}.runs" if limits is suite_config.runs else f"{here}.{name}.runs"
             yield f"{field}.processes: a process can run one simulator of this suite; write true, or envs: 1"
 
 
-def _held_out_tasks(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
-    field, held_out = f"{here}.held_out_tasks", spec.held_out_tasks
-    class_of = getattr(simulator, "class_of", None)
-    if class_of is None:
+def _held_out_tasks(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
+    field, held_out = f"{here}.held_out_tasks", suite_config.held_out_tasks
+    if not simulator.shared_labels:
         if held_out is not None:
-            yield f"{field}: every task of this suite is a class of its own; none can be left out, delete the line"
+            yield f"{field}: every task of this suite has a label of its own; none can be held out, delete the line"
         return
     if held_out is None:
         yield f"{field}: missing; name the tasks that no model is trained on, or write []"
-    unknown = [task for task in held_out or [] if task not in spec.learnable]
+    unknown = [task for task in held_out or [] if task not in suite_config.learnable]
     for task in unknown:
-        yield f"{field}: '{task}' is no task that {here} learns{did_you_mean(task, spec.learnable)}"
-    if unknown or not set(spec.learnable) <= set(simulator.tasks()):
+        yield f"{field}: '{task}' is no task that {here} learns{did_you_mean(task, suite_config.learnable)}"
+    if unknown or not set(suite_config.learnable) <= set(simulator.tasks()):
         return
-    trained = {class_of(task) for task in spec.learnable if task not in (held_out or [])}
+    label = simulator.task_label
+    trained = {label(task) for task in suite_config.learnable if task not in (held_out or [])}
     for task in held_out or []:
-        if class_of(task) not in trained:
-            yield f"{field}: no other task of class '{class_of(task)}' is left to train on; keep '{task}' in training"
+        if label(task) not in trained:
+            yield f"{field}: no other task with label '{label(task)}' is left to train on; keep '{task}' in training"
 
 
-def _planned(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
-    planned = hasattr(simulator, "make_demos")
-    for task, recipe in spec.oracles.items():
-        if isinstance(recipe, PlannerConfig) != planned:
-            remedy = "experts are planned; write algorithm: planner" if planned else "there is no planner"
-            yield f"{here}.oracles.{task}.algorithm: in this suite {remedy}"
-    if planned and spec.record.noisy:
-        yield f"{here}.record.noisy: a planner makes no noisy demonstrations; write 0"
-
-
-def _tables(here: str, spec: SuiteConfig) -> Iterator[str]:
-    for name in ("datasets", "oracles"):
-        table = getattr(spec, name)
-        for task in spec.tasks:
+def _tables(here: str, suite_config: SuiteConfig) -> Iterator[str]:
+    for name in ("datasets", "experts"):
+        table = getattr(suite_config, name)
+        for task in suite_config.tasks:
             if task not in table:
                 yield f"{here}.{name}: no entry for task '{task}'; add one"
         for task in table:
-            if task not in spec.tasks:
-                yield f"{here}.{name}.{task}: not in {here}.tasks{did_you_mean(task, spec.tasks)}"
+            if task not in suite_config.tasks:
+                yield f"{here}.{name}.{task}: not in {here}.tasks{did_you_mean(task, suite_config.tasks)}"
 
 
-def _datasets(suite: str, here: str, spec: SuiteConfig) -> Iterator[str]:
-    for task, dataset in spec.datasets.items():
+def _datasets(suite: str, here: str, suite_config: SuiteConfig) -> Iterator[str]:
+    for task, dataset in suite_config.datasets.items():
         field = f"{here}.datasets.{task}"
-        if dataset.kind == "oracle":
-            own = f"data/episodes/{suite}/oracle/{task}.h5"
+        if dataset.kind == "expert":
+            own = f"data/episodes/{suite}/expert/{task}.h5"
             if dataset.path != own:
-                yield f"{field}.path: kind oracle reads {own}; write that, or use kind episodes for another file"
+                yield f"{field}.path: kind expert reads {own}; write that, or use kind episodes for another file"
         elif dataset.kind not in IMPORTERS.names():
-            known = ("oracle", *IMPORTERS.names())
+            known = ("expert", *IMPORTERS.names())
             yield f"{field}.kind: no importer '{dataset.kind}'{did_you_mean(dataset.kind, known)}"
 
 
-def _lengths(here: str, spec: SuiteConfig, simulator: Any) -> Iterator[str]:
-    curation, kept = spec.curation, spec.curation.top_k
-    if spec.record.expert < kept and any(d.kind == "oracle" for d in spec.datasets.values()):
-        recorded = f"{spec.record.expert} recorded episodes ({here}.record.expert)"
+def _lengths(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
+    curation, kept = suite_config.curation, suite_config.curation.top_k
+    if suite_config.record.expert < kept and any(d.kind == "expert" for d in suite_config.datasets.values()):
+        recorded = f"{suite_config.record.expert} recorded episodes ({here}.record.expert)"
         yield f"{here}.curation.top_k: {kept} of {recorded}; lower it"
     if curation.held_out >= kept:
         yield f"{here}.curation.held_out: {curation.held_out} of {kept} kept episodes leave none to train on"
-    for task in spec.tasks:
-        frames = simulator.episode_steps(task, simulator.frame_spec(task, spec.frames.model_dump())) + 1
+    for task in suite_config.tasks:
+        frames = simulator.episode_steps(task, suite_config.env) + 1
         strided = -(-(frames - curation.starts("train")[-1]) // curation.stride)
-        for name in spec.video_models:
-            window = getattr(spec.components[name], "window", 1)
+        for name in suite_config.video_models:
+            window = getattr(suite_config.components[name], "window", 1)
             if strided < window:
                 yield (
                     f"{here}.{name}.window: {window} frames, but an episode of {task} has {frames} frames, "
@@ -275,15 +269,11 @@ def ablation_contradictions(spec: AblationsConfig, suites: Mapping[str, SuiteCon
         yield "ablations.betas: 1 is the suite's own run, with which the others are compared; remove it"
 
 
-UNLEARNED: dict[str, type[Config]] = {"script": ScriptConfig, "search": SearchConfig, "planner": PlannerConfig}
-"""Algorithms of oracles that do not learn, and what may be said of each."""
-
-
 class DatasetConfig(Config):
     """Where the expert videos of one task come from."""
 
-    kind: str = Field(description="oracle, or an importer: npz, video, rlbench, episodes")
-    path: str = Field(description="file or folder; for kind oracle the file that record_episodes writes")
+    kind: str = Field(description="expert, or an importer: npz, video, rlbench, episodes")
+    path: str = Field(description="file or folder; for kind expert the file that record_episodes writes")
     mask: bool | list[Rect] = Field(
         True,
         description="on: the suite's own rectangles for this task (scoreboards); off: none; or a list",
@@ -291,15 +281,15 @@ class DatasetConfig(Config):
 
 
 class RecordConfig(Config):
-    """What the oracle records."""
+    """What the experts record."""
 
-    expert: int = Field(gt=0, description="expert episodes a task (paper: 1000)")
-    noisy: int = Field(ge=0, description="episodes of the oracle under noise; they only test the reward")
-    behaviour: Behaviour = Behaviour()
+    expert: int = Field(gt=0, description="expert episodes per task (paper: 1000)")
+    noisy: int = Field(ge=0, description="episodes of the expert under noise; they only test the reward")
+    variation: Variation = Variation()
 
 
 class BaselinesConfig(Config):
-    """Floors: what a task returns to an agent that has learned nothing."""
+    """Returns of a policy that has learned nothing."""
 
     random: int = Field(gt=0, description="episodes of uniformly random actions")
     idle: int = Field(gt=0, description="episodes of zero action")
@@ -330,9 +320,10 @@ class SuiteConfig(Config):
         None,
         description="suites with arms: tasks whose videos neither tokenizer nor video model is trained on (Figs 7, 8)",
     )
+    env: EnvSettings
     frames: FrameSettings
     datasets: dict[str, DatasetConfig]
-    oracles: dict[str, OracleConfig | ScriptConfig | SearchConfig | PlannerConfig]
+    experts: dict[str, ExpertConfig]
     record: RecordConfig
     baselines: BaselinesConfig
     curation: CurationConfig
@@ -414,25 +405,29 @@ class SuiteConfig(Config):
         """How long an agent lives: the `runs` of its own block, or those of all."""
         return getattr(self.components[agent], "runs", None) or self.runs
 
-    @field_validator("oracles", mode="before")
+    @field_validator("experts", mode="before")
     @classmethod
-    def _oracle_recipes(cls, table: Any) -> Any:
+    def _expert_recipes(cls, table: Any) -> Any:
         """Each recipe read by the schema of its algorithm, so that mistakes are named once."""
         if not isinstance(table, Mapping):
             return table
-        return {
-            task: component(UNLEARNED.get(recipe.get("algorithm", ""), OracleConfig), task, recipe)
-            if isinstance(recipe, Mapping)
-            else recipe
-            for task, recipe in table.items()
-        }
+        recipes = {}
+        for task, recipe in table.items():
+            if isinstance(recipe, Mapping):
+                name = recipe.get("algorithm", DEFAULT)
+                if name not in EXPERTS.names():
+                    message = f"there is no {EXPERTS.kind} '{name}'{did_you_mean(str(name), EXPERTS.names())}"
+                    raise ValueError(f"{task}.algorithm: {message}")
+                recipe = component(EXPERTS.get(name).Config, task, recipe)
+            recipes[task] = recipe
+        return recipes
 
 
 class Params(Config):
     """The whole of params.yaml."""
 
     profile: str = Field(description="name of the profile; shown in the report")
-    seed: int = Field(ge=0, description="seed of oracles, recordings and models")
+    seed: int = Field(ge=0, description="seed of experts, recordings and models")
     seeds: list[int] = Field(min_length=1, description="seeds of agent runs")
     runtime: RuntimeConfig
     suites: dict[str, SuiteConfig] = Field(min_length=1)
@@ -440,15 +435,19 @@ class Params(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _frames_of_suites(cls, raw: Any) -> Any:
-        """Each suite reads its own block `frames`."""
+    def _blocks_of_suites(cls, raw: Any) -> Any:
+        """Each suite reads its own blocks `env` and `frames`."""
         if not isinstance(raw, Mapping) or not isinstance(raw.get("suites"), Mapping):
             return raw
         suites = dict(raw["suites"])
         for name, block in suites.items():
-            kind = getattr(SUITES.get(name), "Frames", FrameSettings) if name in SUITES.names() else FrameSettings
-            if isinstance(block, Mapping) and isinstance(block.get("frames"), Mapping):
-                suites[name] = {**block, "frames": component(kind, ("suites", name, "frames"), block["frames"])}
+            if not isinstance(block, Mapping) or name not in SUITES.names():
+                continue
+            kind: type[Suite] = SUITES.get(name)
+            for field, schema in (("env", kind.Env), ("frames", kind.Frames)):
+                if isinstance(block.get(field), Mapping):
+                    checked_block = component(schema, ("suites", name, field), block[field])
+                    suites[name] = {**suites[name], field: checked_block}
         return {**raw, "suites": suites}
 
 
@@ -482,6 +481,8 @@ def _explain(error: ValidationError, name: str, raw: Mapping[str, Any]) -> str:
 def _known(path: tuple[Any, ...], raw: Any) -> set[str]:
     """The keys that may stand in the block at `path` of the values in `raw`."""
     kind: Any = Params
+    if found := _own_schema(path, raw):
+        return set(found.model_fields)
     for part in path:
         raw = raw.get(part) if isinstance(raw, Mapping) else None
         fields = getattr(kind, "model_fields", None)
@@ -512,6 +513,19 @@ def _reward_blocks() -> dict[str, type[Config]]:
     """Blocks of a suite that rewards read, and their schemas."""
     methods = [REWARDS.get(name) for name in REWARDS.names()]
     return {method.block: method.Config for method in methods if method.Config}
+
+
+def _own_schema(path: tuple[Any, ...], raw: Any) -> type[Config] | None:
+    """The schema of a block that the suite (`env`, `frames`) or the algorithm of an expert chooses."""
+    if len(path) == 3 and path[0] == "suites" and path[1] in SUITES.names() and path[2] in ("env", "frames"):
+        kind: type[Suite] = SUITES.get(path[1])
+        return kind.Env if path[2] == "env" else kind.Frames
+    if len(path) == 4 and path[0] == "suites" and path[2] == "experts":
+        for key in path:
+            raw = raw.get(key) if isinstance(raw, Mapping) else None
+        name = raw.get("algorithm", DEFAULT) if isinstance(raw, Mapping) else DEFAULT
+        return EXPERTS.get(name).Config if name in EXPERTS.names() else None
+    return None
 
 
 def _inner(annotation: Any) -> Any:

@@ -23,7 +23,6 @@ LONG = 12
 
 WHAT = {
     "train_expert": "An expert policy: trained on true state and true reward, it makes the expert videos.",
-    "train_oracle": "An expert policy: trained on true state and true reward, it makes the expert videos.",
     "record_episodes": "Every rollout of the expert policy, with and without noise, with true rewards.",
     "record_baselines": "Random and idle episodes: the returns of a task without any learning.",
     "curate_experts": "An expert set: the videos that the models read, some of them held out.",

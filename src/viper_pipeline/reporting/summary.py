@@ -122,7 +122,7 @@ def expert_set_text(suite: str, task: str, baselines: Mapping[str, float | None]
     yield (
         f"Expert set: mean score {expert:.1f}, random play {random:.1f}; human-normalized "
         f"{human_normalised(task, expert):.2f} (0 is random play as published, {game.random:g}; 1 is a human "
-        f"tester, {game.human:g}). Episodes may be cut short by suites.atari.frames.max_frames; the published "
+        f"tester, {game.human:g}). Episodes may be cut short by suites.atari.env.max_frames; the published "
         "scores are of whole games."
     )
 

@@ -16,7 +16,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import md5_of
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.envs import SUITES
-from viper_pipeline.envs.base import FrameSettings, FrameSpec
+from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.rewards.viper import ViperReward
 from viper_pipeline.rewards.viper import load_reward as assemble
 from viper_pipeline.rewards.wrappers import fitted
@@ -177,7 +177,8 @@ class RewardModel:
         Its observations are frames, or the simulator's state if not `pixels`; `render()` returns a frame in both cases.
         """
         task = self.known(task)
-        suite, frames = SUITES.get(self.suite)(), self.spec(task).model_dump()
-        fields = getattr(suite, "Frames", FrameSettings).model_fields
-        settings = {name: frames[name] for name in fields if name in frames}
-        return suite.make(task, seed, suite.frame_spec(task, settings), pixels)
+        suite, kept = SUITES.get(self.suite)(), self.spec(task).model_dump()
+        env, frames = (
+            {name: kept[name] for name in kind.model_fields if name in kept} for kind in (suite.Env, suite.Frames)
+        )
+        return suite.make(task, seed, env, suite.frame_spec(task, env, frames), pixels)

@@ -17,7 +17,7 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.files import atomic_dir
-from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_inert
+from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_safely
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec, Rect
 from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, sha256
@@ -137,7 +137,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 def _pickled(file: Path, what: str) -> Any:
     if not file.is_file():
         raise BadData(f"{file}: missing; give a folder that the authors' training wrote")
-    found = read_inert(file, SETTINGS, what)
+    found = read_safely(file, SETTINGS, what)
     try:
         return as_values(found)
     except Exception as error:  # records of a hostile pickle can be put together in any way

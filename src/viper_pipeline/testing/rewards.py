@@ -14,7 +14,7 @@ from viper_pipeline.agents.base import Exploration, RewardSource
 from viper_pipeline.rewards.base import FrameShape, RewardMethod
 from viper_pipeline.rewards.config import ExplorationConfig
 
-TAKEN = {"config", "run", "frames", "compute", "scratch", "settings", "bonus"}
+TAKEN = {"config", "run", "env", "frames", "compute", "scratch", "settings", "bonus"}
 """Arguments of the node `train_agent` that every agent has."""
 
 

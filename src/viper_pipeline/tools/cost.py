@@ -16,8 +16,6 @@ import numpy as np
 from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
 from viper_pipeline.core.files import atomic_write
 from viper_pipeline.envs import SUITES
-from viper_pipeline.experts.sb3 import OracleConfig
-from viper_pipeline.experts.search import SearchConfig
 from viper_pipeline.pipelines.params import Params, SuiteConfig, validate
 from viper_pipeline.rewards.base import REWARDS
 from viper_pipeline.rewards.evaluation import perturbed
@@ -36,20 +34,19 @@ class Work:
 
 
 def work_of(params: Params) -> list[Work]:
-    """Every stage that takes time. Oracles count as if none stopped early, and episodes as if all were whole."""
+    """Every stage that takes time. Experts count as if none stopped early, and episodes as if all were whole."""
     return [work for name, suite in params.suites.items() for work in _suite(name, suite, len(params.seeds))]
 
 
 def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
     simulator = SUITES.get(name)()
     tasks = suite.tasks
-    specs = {task: simulator.frame_spec(task, suite.frames.model_dump()) for task in tasks}
-    frames = {task: simulator.episode_steps(task, spec) + 1 for task, spec in specs.items()}
+    frames = {task: simulator.episode_steps(task, suite.env) + 1 for task in tasks}
     pixels = suite.frames.size**2 * 3
-    recipes = {task: suite.oracles[task] for task in tasks if task in suite.oracles}
-    steps = sum(recipe.steps for recipe in recipes.values() if isinstance(recipe, OracleConfig))
-    ahead = sum(frames[task] * r.imagined for task, r in recipes.items() if isinstance(r, SearchConfig))
-    yield Work(name, "train_oracle", len(tasks), {"oracle step": steps} if steps else {})
+    recipes = {task: suite.experts[task] for task in tasks if task in suite.experts}
+    steps = sum(recipe.training_steps for recipe in recipes.values())
+    ahead = sum(frames[task] * recipe.imagined for task, recipe in recipes.items())
+    yield Work(name, "train_expert", len(tasks), {"expert step": steps} if steps else {})
     for stage, episodes in (
         ("record_episodes", suite.record.expert + suite.record.noisy),
         ("record_baselines", suite.baselines.random + suite.baselines.idle),
@@ -203,7 +200,7 @@ def _line(
 
 
 def figure_lines(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """A line a figure of the paper: hours of the stages of its suites that it is drawn from, from the oracles on."""
+    """A line a figure of the paper: hours of the stages of its suites that it is drawn from, from the experts on."""
     from viper_pipeline.reporting.paper_figures.index import FIGURES
 
     yield f"{'figure':48s}{'hours':>11s}"
@@ -245,6 +242,6 @@ def cost_command(root: Path, profile: str | None, on: str | None, keep: str | No
     for line in (*table(works, measured), "", *figure_lines(works, measured)):
         say(line)
     say("Figures share stages, so they do not add up; fig09 is without the ablations' own.\n")
-    say("One run after the other on this hardware. Oracles as if none stopped early, episodes as if all were whole;")
+    say("One run after the other on this hardware. Experts as if none stopped early, episodes as if all were whole;")
     say("AMP's discriminator is not in it. Memory: the timed process and the replay; on a CPU with small batches.")
     say("Disk: at most; videos compress.")

@@ -20,8 +20,8 @@ from torch import Tensor
 from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.train import train_agent
 from viper_pipeline.envs import SUITES
-from viper_pipeline.experts.sb3 import Learner, OracleConfig
-from viper_pipeline.experts.search import SearchConfig
+from viper_pipeline.experts.base import make_expert
+from viper_pipeline.experts.sb3 import RLExpert
 from viper_pipeline.pipelines.params import Params, SuiteConfig
 from viper_pipeline.rewards.base import EXPLORATION
 from viper_pipeline.tokenizers import trainable_tokenizer
@@ -39,9 +39,9 @@ IMAGES, CLIPS, SEQUENCES = 4, 1, 2
 
 def units_of(suite: SuiteConfig) -> Iterator[str]:
     """Every unit that can be timed."""
-    if any(isinstance(recipe, OracleConfig) for recipe in suite.oracles.values()):
-        yield "oracle step"
-    if any(isinstance(recipe, SearchConfig) for recipe in suite.oracles.values()):
+    if any(recipe.training_steps for recipe in suite.experts.values()):
+        yield "expert step"
+    if any(recipe.imagined for recipe in suite.experts.values()):
         yield "step imagined"
     yield from ("frame drawn", "image learned", "frame encoded")
     for model in suite.video_models:
@@ -76,8 +76,8 @@ class Probe:
             return self._frame_drawn(), 1
         if unit == "step imagined":
             return self._step_imagined(), 1
-        if unit == "oracle step":
-            return self._oracle_step(), 1
+        if unit == "expert step":
+            return self._expert_step(), 1
         if unit == "image learned":
             return self._image_learned()
         if unit == "frame encoded":
@@ -103,7 +103,8 @@ class Probe:
 
     def _frame_drawn(self) -> float:
         simulator, task = SUITES.get(self.name)(), self.suite.tasks[0]
-        env = simulator.make(task, 0, simulator.frame_spec(task, self.suite.frames.model_dump()))
+        rules = self.suite.env
+        env = simulator.make(task, 0, rules, simulator.frame_spec(task, rules, self.suite.frames))
         env.reset(seed=0)
         action = simulator.idle_action(task)
         seconds = self.timed(lambda: [env.step(action) for _ in range(10)]) / 10
@@ -113,23 +114,24 @@ class Probe:
     def _step_imagined(self) -> float:
         """From the beginning of a game."""
         simulator, task = SUITES.get(self.name)(), self.suite.tasks[0]
-        spec = simulator.frame_spec(task, self.suite.frames.model_dump())
-        env: Any = simulator.make(task, 0, spec, pixels=False)
+        spec = simulator.frame_spec(task, self.suite.env, self.suite.frames)
+        env: Any = simulator.make(task, 0, self.suite.env, spec, pixels=False)
         env.reset(seed=0)
         return self.timed(lambda: env.imagine(np.zeros((4, 25), int))) / 100
 
-    def _oracle_step(self) -> float:
+    def _expert_step(self) -> float:
         """State only; without its evaluations."""
         simulator, task = SUITES.get(self.name)(), self.suite.tasks[0]
-        frames = self.suite.frames.model_dump()
-        if getattr(simulator, "discrete", False):
-            frames["action_set"] = "minimal"
-        spec, recipe = simulator.frame_spec(task, frames), self.suite.oracles[task]
-        if not isinstance(recipe, OracleConfig):
+        rules = self.suite.env
+        spec = simulator.frame_spec(task, rules, self.suite.frames)
+        expert = make_expert(simulator, task, self.suite.experts[task].model_dump())
+        if not isinstance(expert, RLExpert):
             return 0.0
-        recipe = recipe.model_copy(update={"learning_starts": 16 * recipe.environments})
-        learner = Learner(lambda seed: simulator.make(task, seed, spec, pixels=False), recipe, 0)
-        chunk = recipe.environments * (32 if recipe.algorithm == "sac" else recipe.rollout_steps)
+        environments = expert.config.environments
+        if expert.config.algorithm == "sac":
+            expert.config = expert.config.model_copy(update={"learning_starts": 16 * environments})
+        learner = expert.learner(lambda seed: simulator.make(task, seed, rules, spec, pixels=False), 0)
+        chunk = environments * (32 if expert.config.algorithm == "sac" else expert.config.rollout_steps)
         learner.learn(0, chunk)
         begun = self.now()
         learner.learn(1, chunk)
@@ -228,7 +230,7 @@ class Probe:
             limits.model_copy(update=quick),
             lambda seed: BlackEnv(suite.frames.size, actions, lambda: moments.append(self.now())),
             seed=0,
-            discrete=getattr(simulator, "discrete", False),
+            discrete=simulator.discrete,
             curious=explores and kind.curious,
             exploration=(lambda shape: EXPLORATION.get(config.kind)(config, shape))
             if explores and not kind.curious

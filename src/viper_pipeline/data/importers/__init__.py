@@ -1,38 +1,46 @@
-"""Importers: a folder or file of somebody's videos -> episodes, by name."""
+"""Importers: somebody's folder or file of videos -> episodes, by name. One file per format."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.registry import Registry
-from viper_pipeline.data.episode import Episode, resized
+from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, verify, write_groups
 from viper_pipeline.envs.base import FrameSpec
 
 IMPORTERS = Registry(
     "importer",
     {
-        "episodes": "viper_pipeline.data.importers:read_episodes",
+        "episodes": "viper_pipeline.data.importers.episodes:read",
         "npz": "viper_pipeline.data.importers.npz:read",
         "rlbench": "viper_pipeline.data.importers.rlbench:read",
         "video": "viper_pipeline.data.importers.video:read",
     },
 )
-"""Each target is a function (path, size, **about) -> iterator of Episode, with frames uint8 (T, size, size, 3).
+"""Each target is an Importer."""
 
-about: the `camera` and the `task` that are wanted, for folders that hold several.
-"""
+
+class Importer(Protocol):
+    """Reads one format."""
+
+    def __call__(self, path: Path, size: int, *, camera: int | str = ..., task: str = ...) -> Iterator[Episode]:
+        """Every episode at `path`, with frames uint8 (T, size, size, 3), one at a time.
+
+        camera, task: which are wanted, for folders that hold several; other formats ignore them.
+        Raises BadData naming the file and the reason, for everything unreadable or damaged.
+        """
 
 
 NO_EPISODES = "holds no episode in group 'episodes'; give videos as they were recorded, not an expert set or codes"
 
 
-class InMemory(Sequence[Episode]):
+class ImportedEpisodes(Sequence[Episode]):
     """Imported episodes, all read and checked."""
 
     def __init__(self, episodes: Sequence[Episode]) -> None:
@@ -41,7 +49,7 @@ class InMemory(Sequence[Episode]):
     def __len__(self) -> int:
         return len(self.episodes)
 
-    def __getitem__(self, i):  # type: ignore[no-untyped-def]
+    def __getitem__(self, i: Any) -> Any:
         return self.episodes[i]
 
     @property
@@ -55,7 +63,9 @@ class InMemory(Sequence[Episode]):
         return np.array([e.ret for e in self.episodes])
 
 
-def read_source(kind: str, path: Path, size: int, **about: Any) -> tuple[EpisodeGroup | InMemory, FrameSpec | None]:
+def read_source(
+    kind: str, path: Path, size: int, **about: Any
+) -> tuple[EpisodeGroup | ImportedEpisodes, FrameSpec | None]:
     """All episodes of a source, and how its frames were made if the source says so."""
     if not Path(path).exists():
         raise BadData(f"{path}: there is no such file or folder; datasets.<task>.path in params.yaml names it")
@@ -64,7 +74,7 @@ def read_source(kind: str, path: Path, size: int, **about: Any) -> tuple[Episode
         if file.payload != "frames" or not len(file.group("episodes")):
             raise BadData(f"{path}: {NO_EPISODES} (groups: {', '.join(file.groups) or 'none'})")
         return file.group("episodes"), file.spec
-    return InMemory(list(read(kind, path, size, **about))), None
+    return ImportedEpisodes(list(read(kind, path, size, **about))), None
 
 
 def read(kind: str, path: Path, size: int, **about: Any) -> Iterator[Episode]:
@@ -92,7 +102,7 @@ def checked(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray:
 def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec: FrameSpec) -> str:
     """Convert everything at `path`; says in one line what was written. Raises BadData and writes nothing otherwise.
 
-    spec: how frames of this suite and task are made. Nobody knows what drew an imported video; an episodes file
+    spec: how frames of this suite and task are made. What drew an imported video is unknown; an episodes file
     knows it, and keeps what it says, so that a reward can refuse frames of another kind.
     """
     if kind == "episodes":
@@ -125,11 +135,3 @@ def kind_of(path: Path) -> str:
     if path.is_dir():
         return "npz" if any(path.rglob("*.npz")) else "video"
     return ENDINGS.get(path.suffix.lower(), "video")
-
-
-def read_episodes(path: Path, size: int, **_: object) -> Iterator[Episode]:
-    """Group `episodes` of a file, which must be as it was written."""
-    verify(path)
-    for episode in EpisodeFile(path).group("episodes"):
-        frames = resized(checked(episode.frames, path), size)
-        yield Episode(frames, episode.rewards, episode.seed, episode.kind)

@@ -1,4 +1,4 @@
-"""Folders as the paper's authors released them: `<task>/{train,test}/*.npz`, one uint8 array `arr_0` a file."""
+"""Folders as the paper's authors released them: `<task>/{train,test}/*.npz`, one uint8 array `arr_0` per file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RETURN = re.compile(r"-rew(?P<minus>m?)(?P<number>\d+(\.\d+)?)$")
 
 
 def read(path: Path, size: int, **_: object) -> Iterator[Episode]:
-    """Every *.npz below `path`, in the order of names; a return in the file's name is paid on the last frame."""
+    """Every *.npz below `path`, in the order of names; a return in the file's name becomes the last frame's reward."""
     files = [path] if path.is_file() else sorted(path.rglob("*.npz"))
     if not files:
         raise BadData(f"{path}: holds no .npz file")

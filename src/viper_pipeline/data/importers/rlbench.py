@@ -3,7 +3,7 @@
     <task>/variation<i>/variation_descriptions.pkl
     <task>/variation<i>/episodes/episode<j>/<camera>_rgb/<t>.png, and low_dim_obs.pkl
 
-One camera's pictures become the video. Only demonstrations that succeed are saved, so the last frame is paid 1.
+One camera's pictures become the video. Only demonstrations that succeed are saved, so the last frame has reward 1.
 Joint angles, poses and actions stay behind: a reward from videos has no use for them, and no file of ours a place.
 """
 
@@ -19,7 +19,7 @@ from PIL import Image
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.importers import checked
-from viper_pipeline.data.importers.safe_pickle import Demo, Observation, read_inert
+from viper_pipeline.data.importers.safe_pickle import Demo, Observation, read_safely
 
 NUMBER = "(0|[1-9][0-9]*)"
 """RLBench counts from 0 and pads nothing: 10 comes after 9, though not in the order of names."""
@@ -97,7 +97,7 @@ def _picture(file: Path) -> np.ndarray:
 
 def _check_count(file: Path, count: int, root: Path) -> None:
     """The demonstration must tell of as many moments as there are pictures."""
-    demo = read_inert(_inside(file, root))
+    demo = read_safely(_inside(file, root))
     moments = demo.state.get("_observations") if isinstance(demo, Demo) and isinstance(demo.state, dict) else None
     if not isinstance(moments, list) or not all(isinstance(moment, Observation) for moment in moments):
         raise BadData(f"{file}: is not a demonstration of RLBench")
@@ -107,7 +107,7 @@ def _check_count(file: Path, count: int, root: Path) -> None:
 
 def _read_descriptions(file: Path, root: Path) -> None:
     """What the variation is in words: checked, since a demonstration without them is none of RLBench's, and left."""
-    words = read_inert(_inside(file, root))
+    words = read_safely(_inside(file, root))
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise BadData(f"{file}: is not a list of sentences")
 

@@ -117,7 +117,7 @@ SETTINGS: Names = {("argparse", "Namespace"): Settings, **NUMBERS}
 """All that a model's settings, classes and masks may name."""
 
 
-class _Inert(pickle.Unpickler):
+class _SafeUnpickler(pickle.Unpickler):
     def __init__(self, content: bytes, names: Names, what: str) -> None:
         super().__init__(io.BytesIO(content))
         self.names, self.what = names, what
@@ -128,7 +128,7 @@ class _Inert(pickle.Unpickler):
         return self.names[module, name]
 
 
-def read_inert(path: Path, names: Names = NAMES, what: str = "demonstration") -> Any:
+def read_safely(path: Path, names: Names = NAMES, what: str = "demonstration") -> Any:
     """The content of a pickle, protocols 2 to 5, with records in place of objects. Raises BadData naming the file.
 
     names: all that it may name; what: what the file is, for messages.
@@ -136,7 +136,7 @@ def read_inert(path: Path, names: Names = NAMES, what: str = "demonstration") ->
     if (size := path.stat().st_size) > LARGEST:
         raise BadData(f"{path}: {size} bytes, more than the {LARGEST} of the longest {what}")
     try:
-        return _Inert(path.read_bytes(), names, what).load()
+        return _SafeUnpickler(path.read_bytes(), names, what).load()
     except Exception as error:  # a damaged or hostile pickle fails in every way there is
         raise BadData(f"{path}: refused, and nothing in it was run: {error or type(error).__name__}") from error
 
@@ -146,7 +146,7 @@ DEEPEST = 16
 
 
 def as_values(found: Any, depth: int = DEEPEST) -> Any:
-    """What `read_inert` found, as plain values: settings as dictionaries, numbers as NumPy's, containers anew.
+    """What `read_safely` found, as plain values: settings as dictionaries, numbers as NumPy's, containers anew.
 
     Raises ValueError for records that stand for anything else, or that hold what NumPy would not have written.
     """

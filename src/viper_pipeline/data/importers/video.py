@@ -19,7 +19,7 @@ from viper_pipeline.data.importers import checked
 BOXED = (".mp4", ".mov", ".m4v")
 
 
-def cut_short(content: bytes, ending: str) -> bool:
+def is_truncated(content: bytes, ending: str) -> bool:
     """Whether bytes are missing at the end of a file of this ending. False for formats that do not tell."""
     try:
         if ending in BOXED:
@@ -46,10 +46,10 @@ def _boxes_end(content: bytes) -> int:
 
 def _has_trailer(content: bytes) -> bool:
     """Walk over the blocks of a GIF89a up to its last byte, `;`."""
-    place = 13 + _colours(content[10])
+    place = 13 + _color_table(content[10])
     while content[place] != 0x3B:
-        if content[place] == 0x2C:  # a picture: its own colours, the code size, then its data
-            place += 10 + _colours(content[place + 9]) + 1
+        if content[place] == 0x2C:  # a picture: its own colors, the code size, then its data
+            place += 10 + _color_table(content[place + 9]) + 1
         elif content[place] == 0x21:  # an extension: its label, then its data
             place += 2
         else:
@@ -60,7 +60,7 @@ def _has_trailer(content: bytes) -> bool:
     return True
 
 
-def _colours(flags: int) -> int:
+def _color_table(flags: int) -> int:
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
@@ -86,7 +86,7 @@ def _frames(file: Path, size: int) -> np.ndarray:
         _refuse_damage(file, ending)
         plugin = "pillow" if ending == ".gif" else "FFMPEG"
         frames = [
-            resized(checked(_colour(frame)[None], file, least=1), size)[0] for frame in iio.imiter(file, plugin=plugin)
+            resized(checked(_rgb(frame)[None], file, least=1), size)[0] for frame in iio.imiter(file, plugin=plugin)
         ]
     except BadData:
         raise
@@ -98,7 +98,7 @@ def _frames(file: Path, size: int) -> np.ndarray:
 
 
 def _refuse_damage(file: Path, ending: str) -> None:
-    if cut_short(file.read_bytes(), ending):
+    if is_truncated(file.read_bytes(), ending):
         raise BadData(f"{file}: cut short, or no {ending} file: it ends before its last block does; copy it again")
     if ending == ".gif":
         return
@@ -111,7 +111,7 @@ def _refuse_damage(file: Path, ending: str) -> None:
         raise BadData(f"{file}: not a readable video ({_first_line(done.stderr.decode(errors='replace'))})")
 
 
-def _colour(frame: np.ndarray) -> np.ndarray:
+def _rgb(frame: np.ndarray) -> np.ndarray:
     """(H, W), (H, W, 3) or (H, W, 4) -> (H, W, 3)."""
     return frame[..., :3] if frame.ndim == 3 else np.repeat(frame[..., None], 3, -1)
 

@@ -20,6 +20,7 @@ from viper_pipeline.training.progress import Report
 def train_agent(
     config: Mapping[str, Any],
     run: Mapping[str, Any],
+    env: Mapping[str, Any],
     frames: Mapping[str, Any],
     compute: Mapping[str, Any],
     scratch: Path | None,
@@ -36,8 +37,8 @@ def train_agent(
 ) -> Directory:
     """Train one agent on one reward. If the reward gives nothing, the agent learns from the exploration bonus alone.
 
-    config, run, frames, compute: the suite's blocks of params.yaml that the agent, its run, its environment and the
-    machine read. settings: the reward's own block, if it has one. inputs: the datasets that the reward reads.
+    config, run, env, frames, compute: the suite's blocks of params.yaml that the agent, its run, its environment
+    and the machine read. settings: the reward's own block, if it has one. inputs: the datasets that the reward reads.
     reward, agent, exploration: names in REWARDS, AGENTS and EXPLORATION; exploration None: no bonus for this reward.
     bonus: the settings of the exploration bonus; an agent that is `curious` explores by its own means instead.
 
@@ -46,10 +47,10 @@ def train_agent(
     """
     device = ComputeConfig.model_validate(compute).begin()
     simulator, method, kind = SUITES.get(suite)(), REWARDS.get(reward)(), AGENTS.get(agent)
-    spec = simulator.frame_spec(task, frames)
+    spec = simulator.frame_spec(task, env, frames)
     agent_config = kind.Config.model_validate(config)
     limits = agent_config.runs or RunConfig.model_validate(run)
-    context = RewardContext(suite, task, device, lambda name: simulator.frame_spec(name, frames))
+    context = RewardContext(suite, task, device, lambda name: simulator.frame_spec(name, env, frames))
     source = method.build(context, method.Config.model_validate(settings or {}) if method.Config else None, inputs)
     explorer = EXPLORATION.get(exploration or "none")
     explorer_config = explorer.Config.model_validate(bonus or {})
@@ -58,10 +59,10 @@ def train_agent(
         agent,
         agent_config,
         limits,
-        lambda seed: simulator.make(task, seed, spec),
+        lambda seed: simulator.make(task, seed, env, spec),
         seed=derive(seed, "agent", suite, task, method.seed_label, agent),
         reward=source,
-        discrete=getattr(simulator, "discrete", False),
+        discrete=simulator.discrete,
         curious=explores and kind.curious,
         exploration=(lambda shape: explorer(explorer_config, shape)) if explores and not kind.curious else None,
         scratch=scratch,

@@ -45,6 +45,7 @@ def agent_inputs(suite: str, agent: str) -> dict[str, str]:
     return {
         "config": f"params:suites.{suite}.{agent}",
         "run": f"params:suites.{suite}.runs",
+        "env": f"params:suites.{suite}.env",
         "frames": f"params:suites.{suite}.frames",
         "compute": "params:runtime.compute",
     }

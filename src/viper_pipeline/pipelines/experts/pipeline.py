@@ -1,4 +1,4 @@
-"""Who feeds whom, from simulators and imported videos to expert sets (paper 3.3 and 4.1)."""
+"""The graph from simulators and imported videos to expert sets (paper 3.3 and 4.1)."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from viper_pipeline.envs import SUITES
-from viper_pipeline.pipelines.experts.curate_experts import curate_experts
-from viper_pipeline.pipelines.experts.record import record_baselines, record_demos, record_episodes, record_player
-from viper_pipeline.pipelines.experts.train_oracle import train_oracle, train_planner, train_player
+from viper_pipeline.pipelines.experts.nodes import curate_experts, record_baselines, record_episodes, train_expert
 from viper_pipeline.pipelines.wiring import bind, stage
 
 
-def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
-    """The expert stages of one suite, once a task. Buttons, scripts and planners make for experts of another kind."""
+def create(suite: str, suite_config: Mapping[str, Any]) -> Pipeline:
+    """The expert stages of one suite, once per task. Which algorithm an expert has is said by its recipe alone."""
     nodes = []
     p = f"params:suites.{suite}"
-    kind = SUITES.get(suite)
-    players = getattr(kind, "discrete", False) or getattr(kind, "scripted", False)
-    planned = hasattr(kind, "make_demos")
-    for task in spec["tasks"]:
+    for task in suite_config["tasks"]:
         here = {"suite": suite, "task": task}
-        learner = {"seed": "params:seed", "scratch": f"{suite}/train_oracle-{task}/scratch"} | (
-            {"frames": f"{p}.frames"} if players else {"action_repeat": f"{p}.frames.action_repeat"}
-        )
+        recording = {
+            "env": f"{p}.env",
+            "frames": f"{p}.frames",
+            "seed": "params:seed",
+            "workers": "params:runtime.workers",
+        }
         nodes += [
             stage(
                 suite,
-                "train_oracle",
+                "train_expert",
                 task,
-                bind(train_planner if planned else train_player if players else train_oracle, **here),
-                {"recipe": f"{p}.oracles.{task}"} | ({} if planned else learner),
-                f"{suite}/{task}/oracle",
+                bind(train_expert, **here),
+                {
+                    "recipe": f"{p}.experts.{task}",
+                    "env": f"{p}.env",
+                    "seed": "params:seed",
+                    "scratch": f"{suite}/train_expert-{task}/scratch",
+                },
+                f"{suite}/{task}/expert",
             ),
             stage(
                 suite,
                 "record_episodes",
                 task,
-                bind(record_demos if planned else record_player if players else record_episodes, **here),
+                bind(record_episodes, **here),
                 {
-                    "oracle": f"{suite}/{task}/oracle",
-                    "frames": f"{p}.frames",
-                    ("record_settings" if players else "record"): f"{p}.record",
-                    "seed": "params:seed",
-                    "workers": "params:runtime.workers",
+                    "expert": f"{suite}/{task}/expert",
+                    "settings": f"{p}.record",
                     "scratch": f"{suite}/record_episodes-{task}/scratch",
+                    **recording,
                 },
-                f"{suite}/{task}/oracle_episodes",
+                f"{suite}/{task}/expert_episodes",
             ),
             stage(
                 suite,
@@ -56,11 +56,9 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 task,
                 bind(record_baselines, **here),
                 {
-                    "frames": f"{p}.frames",
                     "baselines": f"{p}.baselines",
-                    "seed": "params:seed",
-                    "workers": "params:runtime.workers",
                     "scratch": f"{suite}/record_baselines-{task}/scratch",
+                    **recording,
                 },
                 f"{suite}/{task}/baseline_episodes",
             ),
@@ -72,6 +70,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 {
                     "source": f"{suite}/{task}/source",
                     "dataset": f"{p}.datasets.{task}",
+                    "env": f"{p}.env",
                     "frames": f"{p}.frames",
                     "curation": f"{p}.curation",
                 },

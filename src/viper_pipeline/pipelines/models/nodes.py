@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from viper_pipeline.data.episode import Episode, gif, strip
-from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, Together, TogetherGroup
+from viper_pipeline.data.hdf5 import ConcatEpisodes, ConcatGroup, EpisodeFile, EpisodeGroup
 from viper_pipeline.data.sampler import ClipSampler
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import blacken
@@ -203,8 +203,8 @@ def train_video_model(
 ) -> Directory:
     """p(frame | earlier frames) over the codes of the expert sets (paper 4.1). files: codes__<task>.
 
-    held_out_tasks: in suites whose tasks belong to classes, the model is conditioned on the class, learns nothing from
-    the codes of these tasks, and knows every task in the end. None: each task is a class of its own.
+    held_out_tasks: in suites whose tasks share labels, the model is conditioned on the label, learns nothing from
+    the codes of these tasks, and knows every task in the end. None: each task has a label of its own.
     Returns weights, curve.csv, the loss on held-out episodes, and pictures of open-loop rollouts of every task (Fig 4).
     Raises BadParams if the model cannot be trained on this kind of tokenizer.
     """
@@ -215,14 +215,14 @@ def train_video_model(
     kind = VIDEO_MODELS.get(model)
     check_continuous(model, kind.continuous, frozen.continuous)
     settings = kind.Config.model_validate(config)
-    sources: Mapping[str, EpisodeFile | Together] = codes
+    sources: Mapping[str, EpisodeFile | ConcatEpisodes] = codes
     classes: dict[str, str] = {}
     if held_out_tasks is not None:
-        class_of = SUITES.get(suite)().class_of
-        classes = {task: class_of(task) for task in codes}
+        label = SUITES.get(suite)().task_label
+        classes = {task: label(task) for task in codes}
         learned = [task for task in codes if task not in held_out_tasks]
         names = dict.fromkeys(classes[task] for task in learned)
-        sources = {name: Together([codes[task] for task in learned if classes[task] == name]) for name in names}
+        sources = {name: ConcatEpisodes([codes[task] for task in learned if classes[task] == name]) for name in names}
     seed = derive(seed, "video_model", suite, SEED_LABELS.get(model, model))
     seed_everything(seed)
     network = kind(settings, frozen.codebook, frozen.grid, tuple(sources))
@@ -266,7 +266,7 @@ def train_video_model(
     return Directory(directory.config | {"held_out_tasks": list(held_out_tasks)}, directory.tensors, pictures)
 
 
-def rollouts(network: VideoModel, tokenizer: Tokenizer, group: EpisodeGroup | TogetherGroup, task: str) -> bytes:
+def rollouts(network: VideoModel, tokenizer: Tokenizer, group: EpisodeGroup | ConcatGroup, task: str) -> bytes:
     """A picture: held-out videos (odd rows) and the model's continuations of their first frame (even rows).
 
     Videos may be shorter than a rollout: then their row is shorter.

@@ -22,15 +22,15 @@ from viper_pipeline.tokenizers import TRAINABLE_TOKENIZERS
 def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
     """One tokenizer per suite, one set of codes per task, one reward per video model.
 
-    Suites whose tasks belong to classes may hold tasks out of the training.
+    Suites whose tasks share labels may hold tasks out of the training.
     """
     p = f"params:suites.{suite}"
     tasks = learned_tasks(spec)
     kind = {"tokenizer_kind": spec["tokenizer"]["kind"]}
     trained_apart = spec["tokenizer"]["kind"] in TRAINABLE_TOKENIZERS.names()
     training = kind | ({"tokenizer_training": spec["tokenizer"]["kind"]} if trained_apart else {})
-    classes = hasattr(SUITES.get(suite), "class_of")
-    held_out = {"held_out_tasks": f"{p}.held_out_tasks"} if classes else {}
+    labels = SUITES.get(suite).shared_labels
+    held_out = {"held_out_tasks": f"{p}.held_out_tasks"} if labels else {}
     common = {"seed": "params:seed", "compute": "params:runtime.compute"}
     tokenizer = {"tokenizer": f"{suite}/tokenizer"}
     experts = {f"experts__{task}": f"{suite}/{task}/experts" for task in tasks}

@@ -72,7 +72,7 @@ def dataset_paths(root: Path, suites: Settings, seeds: list[int]) -> dict[Row, s
 def read_artifact(path: Path, with_tensors: bool = False) -> EpisodeFile | Directory:
     """An artifact without reading frames; folders without weights unless they are asked for."""
     if path.suffix == ".h5":
-        return EpisodeFile(path, sealed=False)
+        return EpisodeFile(path, verify_checksum=False)
     if with_tensors:
         return load_directory(path)
     files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.suffix in (".png", ".csv")}

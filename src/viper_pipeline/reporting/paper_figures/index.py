@@ -16,7 +16,7 @@ from viper_pipeline.reporting.pictures import figure_svg, figure_webp
 from viper_pipeline.reporting.results import Evidence
 
 ALL_SUITES = ("dmc", "atari", "rlbench")
-TO_EXPERTS = ("train_oracle", "record_episodes", "record_baselines", "curate_experts")
+TO_EXPERTS = ("train_expert", "record_episodes", "record_baselines", "curate_experts")
 TO_MODELS = (*TO_EXPERTS, "train_tokenizer", "encode_experts", "train_video_model")
 TO_REWARD = (*TO_MODELS, "evaluate_reward")
 TO_RUNS = (*TO_REWARD, "train_agent")

@@ -132,7 +132,7 @@ SETTINGS_TABLES = {
         ),
     ),
 }
-OUTSIDE = ("frames", "curation", "runs", "exploration")
+OUTSIDE = ("env", "frames", "curation", "runs", "exploration")
 """Blocks of a suite whose fields a row may name; other fields are the component's own."""
 DEFAULT = "default"
 

@@ -12,7 +12,7 @@ STEPS = 12
 
 
 class Toy(gymnasium.Env):
-    """Push a point to the origin; the frame is the point's place as a colour."""
+    """Push a point to the origin; the frame is the point's place as a color."""
 
     action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
 
@@ -50,7 +50,7 @@ class Fatal(Toy):
 
 
 def state_toy(seed):
-    """The toy as an oracle sees it."""
+    """The toy as an expert in training sees it."""
     return Toy(seed, pixels=False)
 
 
@@ -64,7 +64,7 @@ def homing_policy():
         log_std=(0 * weight.T, zeros - 2),
         activation="relu",
         squash=True,
-        centre=zeros,
+        center=zeros,
         scale=zeros + 1,
     )
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.data.gadgets import PROTOCOLS, by_hand, calls
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.data.importers import safe_pickle as inert
-from viper_pipeline.data.importers.safe_pickle import Array, Demo, Observation, Record, read_inert
+from viper_pipeline.data.importers import safe_pickle
+from viper_pipeline.data.importers.safe_pickle import Array, Demo, Observation, Record, read_safely
 
 TRIED = 226
 """32 calls in each of 6 protocols, and 34 programs written by hand."""
@@ -39,14 +39,14 @@ def test_no_hostile_pickle_is_run(canary):
     """226 hostile pickles are tried; all 226 are refused with the file's name, and none of them runs."""
     tried = hostile(canary)
     assert len(tried) == TRIED
-    before = {name: dict(vars(kind)) for name, kind in vars(inert).items() if isinstance(kind, type)}
+    before = {name: dict(vars(kind)) for name, kind in vars(safe_pickle).items() if isinstance(kind, type)}
     for name, content in tried.items():
         path = canary.parent / "x.pkl"
         path.write_bytes(content)
         with pytest.raises(BadData, match=r"x\.pkl: refused, and nothing in it was run"):
-            read_inert(path)
+            read_safely(path)
         assert not touched(canary), name
-    assert {name: dict(vars(getattr(inert, name))) for name in before} == before
+    assert {name: dict(vars(getattr(safe_pickle, name))) for name in before} == before
 
 
 def test_to_those_who_trust_them_these_pickles_do_harm(canary):
@@ -117,7 +117,7 @@ def test_demonstrations_of_every_python_3_come_in_as_records(tmp_path, protocol,
         content = content.replace(b"numpy._core", core)
     path = tmp_path / "x.pkl"
     path.write_bytes(content)
-    demo = read_inert(path)
+    demo = read_safely(path)
     assert type(demo) is Demo and len(demo.state["_observations"]) == 3
     for t, moment in enumerate(demo.state["_observations"]):
         assert type(moment) is Observation and moment.state["gripper_open"] == 1
@@ -128,17 +128,17 @@ def test_demonstrations_of_every_python_3_come_in_as_records(tmp_path, protocol,
 def test_plain_values_come_in_as_they_are(tmp_path):
     path = tmp_path / "x.pkl"
     path.write_bytes(pickle.dumps(["push the button", {"a": (1, 2.5, None, b"x")}]))
-    assert read_inert(path) == ["push the button", {"a": (1, 2.5, None, b"x")}]
+    assert read_safely(path) == ["push the button", {"a": (1, 2.5, None, b"x")}]
 
 
 def test_a_file_too_large_is_not_opened(tmp_path):
     path = tmp_path / "x.pkl"
     with open(path, "wb") as file:
-        file.truncate(inert.LARGEST + 1)  # takes no room on the disk
+        file.truncate(safe_pickle.LARGEST + 1)  # takes no room on the disk
     with pytest.raises(BadData, match=r"x\.pkl: \d+ bytes, more than"):
-        read_inert(path)
+        read_safely(path)
 
 
 def test_records_have_no_behaviour():
-    for kind in set(inert.NAMES.values()):
+    for kind in set(safe_pickle.NAMES.values()):
         assert issubclass(kind, Record) and set(vars(kind)) <= {"__slots__", "__module__", "__doc__"}

@@ -5,9 +5,11 @@ import pickle
 import numpy as np
 import pytest
 
-from viper_pipeline.envs.robosuite import TASKS
-from viper_pipeline.experts.sb3_discrete import load_player, train_player
+from viper_pipeline.envs.robosuite import TASKS, Tabletop
+from viper_pipeline.experts.base import load_expert, make_expert, trained
+from viper_pipeline.experts.scripts import script_for
 from viper_pipeline.experts.scripts_arm import (
+    ARM_SCRIPTS,
     BIN,
     HANDLE,
     ON_TOP,
@@ -15,8 +17,7 @@ from viper_pipeline.experts.scripts_arm import (
     OVER_WALLS,
     SHUT,
     SLOT,
-    WAYPOINTS,
-    Waypoints,
+    ArmScript,
     can,
     door,
     lift,
@@ -24,7 +25,6 @@ from viper_pipeline.experts.scripts_arm import (
     stack,
     towards,
 )
-from viper_pipeline.experts.scripts_atari import ScriptConfig, script_for
 
 TABLE = np.array([0.0, 0.0, 0.82])
 FAR = np.array([0.1, 0.05, 0.82])
@@ -100,7 +100,7 @@ def test_a_can_goes_over_the_walls_and_is_let_go_before_the_hand_leaves():
 
 
 def test_every_pair_has_a_script_whose_noise_is_seeded():
-    assert set(WAYPOINTS) == set(TASKS)
+    assert set(ARM_SCRIPTS) == set(TASKS)
     states = np.tile(np.concatenate([TABLE, [0.0], FAR, TABLE]), (50, 1)).astype(np.float32)
     policy = pickle.loads(pickle.dumps(script_for("panda_stack", 0.2)))
 
@@ -109,11 +109,11 @@ def test_every_pair_has_a_script_whose_noise_is_seeded():
 
     assert np.array_equal(actions(1), actions(1)) and not np.array_equal(actions(1), actions(2))
     assert actions(1).dtype == np.float32 and np.abs(actions(1)).max() <= 1
-    usual = Waypoints("panda_stack", 0.0)(states[:1], True, np.random.default_rng(0))
+    usual = ArmScript("panda_stack", 0.0)(states[:1], True, np.random.default_rng(0))
     random = (actions(1) != usual).any(1)
     assert 0.05 < random.mean() < 0.5 and (actions(1)[:, 3] == usual[0, 3]).all()
 
 
 def test_a_script_survives_the_disk():
-    made = train_player(None, ScriptConfig(noise=0.1), "sawyer_lift", 0)
-    assert load_player(made) == Waypoints("sawyer_lift", 0.1)
+    expert = make_expert(Tabletop(), "sawyer_lift", {"algorithm": "script", "noise": 0.1})
+    assert load_expert(trained(expert, None, 0), Tabletop())[1] == ArmScript("sawyer_lift", 0.1)
