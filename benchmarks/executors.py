@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from viper_pipeline.core.files import md5_of
+from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[1]
 METHODS = ["oracle", "exploration"]  # they need no video model
@@ -35,7 +36,7 @@ def clone(folder: Path, runs: int) -> dict[str, str]:
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
     for lock in [folder / "dvc.lock", *folder.glob("pipelines/*/dvc.lock")]:
         lock.unlink(missing_ok=True)
-    params = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
+    params = read_profile(ROOT / "profiles/tiny.yaml")
     params["seeds"] = list(range(-(-runs // len(METHODS))))
     params["suites"] = {"dmc": {**params["suites"]["dmc"], "methods": ["viper", *METHODS]}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))

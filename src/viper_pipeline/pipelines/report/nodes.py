@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from viper_pipeline.dvc_bridge.provenance import Provenance
+from viper_pipeline.pipelines.profiles import overlaid
 from viper_pipeline.pipelines.wiring import by_key, run_table
 from viper_pipeline.reporting.cards import card_files, cards_of
 from viper_pipeline.reporting.metrics import build_metrics, curve_points, headline, reward_summary
@@ -48,12 +49,15 @@ def aggregate(
     return metrics, headline(metrics), curve_points(runs)
 
 
-def draw_figures(paper_profile: Settings, run_records: Mapping[str, bytes], **inputs: Any) -> dict[str, bytes]:
+def draw_figures(
+    base_profile: Settings, paper_profile: Settings, run_records: Mapping[str, bytes], **inputs: Any
+) -> dict[str, bytes]:
     """All artifacts -> files by name: WebP, frames also as PNG, the paper's figures also as SVG.
 
-    paper_profile: profiles/paper.yaml; run_records: the files of reports/runs, by name.
+    base_profile, paper_profile: profiles/base.yaml and the overlay paper.yaml; run_records: the files of reports/runs,
+    by name.
     """
-    evidence = evidence_of(run_table(inputs), paper_profile, run_records)
+    evidence = evidence_of(run_table(inputs), overlaid(base_profile, paper_profile), run_records)
     suites = list(evidence.settings)
     return task_figures(evidence) | suite_figures(evidence) | paper_files(evidence, entries_of_suites(suites))
 
@@ -102,6 +106,7 @@ def write_report(
     metrics: Metrics,
     figures: Mapping[str, bytes],
     profile: str,
+    base_profile: Settings,
     paper_profile: Settings,
     measured: Mapping[str, bytes],
     provenance: Provenance | None = None,
@@ -130,7 +135,7 @@ def write_report(
         cards=cards_of(table, steps),
         steps={path: step for path, step in steps.items() if path not in own},
         settings=table.settings,
-        paper=paper_profile.get("suites", {}),
+        paper=overlaid(base_profile, paper_profile).get("suites", {}),
     )
     reconstructions = {key: strip for key, strip in reconstruction_strips(table).items() if key in shown}
     quality = {suite: directory.config["metrics"] for suite, directory in table.tokenizers.items()}

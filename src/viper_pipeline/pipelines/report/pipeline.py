@@ -16,7 +16,8 @@ def create(suite: str, spec: Settings, seeds: Sequence[int]) -> Pipeline:
     """Four stages that end in reports/<suite>."""
     results, models = result_datasets(suite, spec, seeds), model_datasets(suite, spec)
     settings = {Row("settings", suite): f"params:suites.{suite}"}
-    records, paper = {"run_records": "run_records"}, {"paper_profile": "paper_profile"}
+    records = {"run_records": "run_records"}
+    paper = {"base_profile": "base_profile", "paper_profile": "paper_profile"}
     everything = arguments(results | models | settings) | paper
     provenance = {"provenance": "provenance"}
     made = {"metrics": f"{suite}/metrics", "figures": f"{suite}/figures"}
