@@ -8,7 +8,6 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
-import yaml
 
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.data.importers import read_source
@@ -29,6 +28,7 @@ from viper_pipeline.pipelines.models.nodes import (
     train_tokenizer,
     train_video_model,
 )
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.commands import FinishedRun, record_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
 from viper_pipeline.pipelines.wiring import argument
@@ -39,7 +39,7 @@ from viper_pipeline.training.artifacts import save_directory
 from viper_pipeline.video_models import VIDEO_MODELS
 
 PROFILES = Path(__file__).parents[2] / "profiles"
-PARAMS = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
+PARAMS = read_profile(PROFILES / "tiny.yaml")
 DMC = PARAMS["suites"]["dmc"]
 TASK = "cartpole_balance"
 COMPUTE = PARAMS["runtime"]["compute"]

@@ -92,7 +92,7 @@ def trained(raw: dict):
     for name in node.inputs:
         value = raw
         for key in name.removeprefix("params:").split("."):
-            value = None if name.endswith("/scratch") else value[key]
+            value = None if name == "scratch" else value[key]
         values[name] = value
     (result,) = node.run(values).values()
     return node, result

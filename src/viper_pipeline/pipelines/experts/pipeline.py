@@ -33,7 +33,7 @@ def create(suite: str, suite_config: Mapping[str, Any]) -> Pipeline:
                     "recipe": f"{p}.experts.{task}",
                     "env": f"{p}.env",
                     "seed": "params:seed",
-                    "scratch": f"{suite}/train_expert-{task}/scratch",
+                    "scratch": "scratch",
                 },
                 f"{suite}/{task}/expert",
             ),
@@ -45,7 +45,7 @@ def create(suite: str, suite_config: Mapping[str, Any]) -> Pipeline:
                 {
                     "expert": f"{suite}/{task}/expert",
                     "settings": f"{p}.record",
-                    "scratch": f"{suite}/record_episodes-{task}/scratch",
+                    "scratch": "scratch",
                     **recording,
                 },
                 f"{suite}/{task}/expert_episodes",
@@ -57,7 +57,7 @@ def create(suite: str, suite_config: Mapping[str, Any]) -> Pipeline:
                 bind(record_baselines, **here),
                 {
                     "baselines": f"{p}.baselines",
-                    "scratch": f"{suite}/record_baselines-{task}/scratch",
+                    "scratch": "scratch",
                     **recording,
                 },
                 f"{suite}/{task}/baseline_episodes",
