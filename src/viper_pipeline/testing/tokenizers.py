@@ -167,7 +167,7 @@ def _check_codes(contract: Contract, tokenizer: Tokenizer, settings: TokenizerCo
     else:
         contract.array("what encode returns", codes, "int64", (FRAMES, height, width))
         contract.require(
-            0 <= int(codes.min()) and int(codes.max()) < len(codebook),
+            int(codes.min()) >= 0 and int(codes.max()) < len(codebook),
             "codes are within the codebook",
             f"they go from {int(codes.min())} to {int(codes.max())}, and the codebook has {len(codebook)} vectors",
             "return the index of a codebook vector",

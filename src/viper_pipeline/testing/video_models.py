@@ -1,4 +1,4 @@
-"""`check_video_model`: scores of the right frames, whatever the batch; samples in range; caches that agree with windows."""
+"""`check_video_model`: scores of the right frames, samples in range, caches that agree with windows."""
 
 from __future__ import annotations
 
@@ -121,9 +121,7 @@ def _check_scores(contract: Contract, model: Any, videos: Callable[..., Tensor],
         )
         contract.same("log_prob is deterministic", scores, model.log_prob(codes, conditions), "draw no random numbers")
         alone = torch.cat([model.log_prob(codes[i : i + 1], conditions[i : i + 1]) for i in range(VIDEOS)])
-        contract.same(
-            "a video's scores do not depend on its batch", scores, alone, "mix no rows of the batch", CLOSE
-        )
+        contract.same("a video's scores do not depend on its batch", scores, alone, "mix no rows of the batch", CLOSE)
         for name, keep, expected in (("", False, scores[:, -1]), (" per code", True, per_code[:, -1])):
             last = contract.call(f"log_prob_last{name}", model.log_prob_last, codes, conditions, per_code=keep)
             shape = (VIDEOS, *GRID) if keep else (VIDEOS,)
@@ -162,7 +160,7 @@ def _check_samples(contract: Contract, model: Any, videos: Callable[..., Tensor]
     contract.same("the same seed gives the same samples", *drawn, "draw from torch's global generator alone")
     if not context.is_floating_point():
         contract.require(
-            0 <= int(drawn[0].min()) and int(drawn[0].max()) < CODES,
+            int(drawn[0].min()) >= 0 and int(drawn[0].max()) < CODES,
             "samples are codes of the codebook",
             f"they go from {int(drawn[0].min())} to {int(drawn[0].max())}, of {CODES} codes",
             "draw indices of codebook vectors",
