@@ -10,16 +10,21 @@ random numbers as they were.
 
 from viper_pipeline.core.errors import ContractError
 from viper_pipeline.testing.agents import check_agent
+from viper_pipeline.testing.experts import check_expert, check_importer
 from viper_pipeline.testing.rewards import check_exploration, check_reward, check_reward_source
+from viper_pipeline.testing.suites import check_suite
 from viper_pipeline.testing.tokenizers import check_tokenizer
 from viper_pipeline.testing.video_models import check_video_model
 
 __all__ = [
     "ContractError",
     "check_agent",
+    "check_expert",
     "check_exploration",
+    "check_importer",
     "check_reward",
     "check_reward_source",
+    "check_suite",
     "check_tokenizer",
     "check_video_model",
 ]

@@ -76,7 +76,9 @@ def _check_acting(contract: Contract, agent: Agent, size: int, discrete: bool) -
             rule, remedy = "discrete actions are one-hot", "return 1 for the chosen action and -1 for the others"
             contract.require(one_hot, rule, f"an action is {actions[0].tolist()}", remedy)
     acted = [_episode(contract, agent, small, None) for _ in range(2)]
-    contract.same("without noise a policy is deterministic", *acted, "draw no random numbers if noise is None")
+    contract.same(
+        "without noise a policy is deterministic", acted[0], acted[1], "draw no random numbers if noise is None"
+    )
     alone = np.concatenate([_episode(contract, agent, small[i : i + 1], None) for i in range(ENVS)])
     remedy = "keep what is remembered of an episode per environment"
     contract.same("an action does not depend on other environments", acted[0], alone, remedy, CLOSE)

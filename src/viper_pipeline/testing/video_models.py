@@ -157,7 +157,9 @@ def _check_samples(contract: Contract, model: Any, videos: Callable[..., Tensor]
         (VIDEOS, 1 + frames, *context.shape[2:]),
     )
     contract.same("samples begin with their context", drawn[0][:, :1], context, "return the context, too")
-    contract.same("the same seed gives the same samples", *drawn, "draw from torch's global generator alone")
+    contract.same(
+        "the same seed gives the same samples", drawn[0], drawn[1], "draw from torch's global generator alone"
+    )
     if not context.is_floating_point():
         contract.require(
             int(drawn[0].min()) >= 0 and int(drawn[0].max()) < CODES,
