@@ -1,108 +1,135 @@
-"""`check_suite`, `check_expert` and `check_importer`: whether a source of videos keeps its contract."""
+"""`check_expert` and `check_importer`: whether what makes videos, or reads somebody else's, keeps its contract."""
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import gymnasium
 import numpy as np
 
-from viper_pipeline.core.config import Config
-from viper_pipeline.core.errors import BadParams
-from viper_pipeline.data.importers import Importer
-from viper_pipeline.envs.base import FrameSpec, Settings, Suite
-from viper_pipeline.experts.base import EXPERTS, Expert, load_expert, trained
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.data.episode import KINDS, Kind
+from viper_pipeline.data.importers import IMPORTERS, Importer
+from viper_pipeline.envs.base import Settings
+from viper_pipeline.experts.base import EXPERTS, Expert, ExpertConfig
+from viper_pipeline.experts.policies import Policy
+from viper_pipeline.testing.contract import Contract, find
+from viper_pipeline.training.artifacts import Directory
 
-STEPS = 3
-"""Steps that are taken in each environment."""
+STEPS, ROWS = 3, 4
+"""Steps that a policy plays in its environment, and states that it acts on together."""
 
 
-def check_suite(suite: Suite, task: str | None = None, env: Settings | None = None, simulate: bool = True) -> None:
-    """Whether a suite says what the graph asks, and its environments keep their spaces and their seeds.
+def check_expert(expert: Expert, env: Settings | None = None, frames: Settings | None = None, seed: int = 0) -> None:
+    """Raise ContractError where an expert breaks the contract of `experts.base.Expert`.
 
-    task: the one that is played; default: the first. env: block `env`; default: the suite's defaults.
-    simulate: False leaves environments out, for machines without the simulator.
+    expert: made for a suite and a task, `make_expert(suite, task, recipe)`, with a recipe that trains in seconds.
+    env, frames: blocks of the suite; default: its defaults.
+
+    Rules: it can have this task; the same seed gives the same training; what it learned is read back from the disk; its
+    policy pickles, and so does what makes its environments; actions are float32 (E, A) in [-1, 1], follow from states
+    and generator alone, and do not depend on the batch; nothing global is changed.
     """
-    task, env = task or suite.tasks()[0], env if env is not None else suite.Env()
-    assert suite.name and len(set(suite.tasks())) == len(suite.tasks()), "a name, and each task once"
-    assert suite.canonical(task) == task, "canonical() leaves a task's own name as it is"
-    try:
-        suite.canonical("no such task")
-        raise AssertionError("canonical() raises BadParams for unknown tasks")
-    except BadParams:
-        pass
-    labels = {suite.task_label(name) for name in suite.tasks()}
-    assert (len(labels) < len(suite.tasks())) == suite.shared_labels, "shared_labels: whether tasks share a task_label"
-    for schema in (suite.Env, suite.Frames):
-        assert issubclass(schema, Config) and schema.model_config.get("frozen"), f"{schema.__name__} is a frozen Config"
-    spec = suite.frame_spec(task, env, {})
-    assert FrameSpec.model_validate(spec.model_dump(mode="json")) == spec, "frame_spec() survives being stored"
-    assert suite.episode_steps(task, env) > 0
-    pickle.loads(pickle.dumps(suite))
-    if simulate:
-        _check_env(suite, task, env, spec, pixels=False)
-        _check_env(suite, task, env, spec, pixels=True)
-
-
-def _check_env(suite: Suite, task: str, env: Settings, spec: FrameSpec, pixels: bool) -> None:
-    made = suite.make(task, 0, env, spec, pixels)
-    action = suite.idle_action(task)
-    assert action.shape == made.action_space.shape and action.dtype == np.float32, "idle_action() fits action_space"
-    runs = []
-    for _ in range(2):
-        observation, info = made.reset(seed=7)
-        seen = [observation]
-        for _ in range(STEPS):
-            observation, reward, terminated, truncated, info = made.step(action)
-            seen.append(observation)
-            assert np.isfinite(float(reward)), "rewards are finite"
-            if terminated or truncated:
-                break
-        runs.append(np.stack(seen))
-        assert made.observation_space.contains(observation), "observations lie in observation_space"
-        assert info["state"].ndim == 1 and info["state"].dtype == np.float32, 'info["state"] is float32 (D,)'
-    assert np.array_equal(*runs), "reset(seed=...) begins the same episode each time"
-    frame: Any = made.render() if pixels else None
-    if frame is not None:
-        assert frame.shape == (spec.size, spec.size, 3) and frame.dtype == np.uint8, "render(): uint8 (size, size, 3)"
-        assert made.get_wrapper_attr("spec_of_frames") == spec, "environments carry spec_of_frames"
-    if suite.discrete:
-        assert len(made.get_wrapper_attr("useful_actions")) > 1, "discrete suites have useful_actions"
-    made.close()
-
-
-def check_expert(expert: Expert, env: Settings | None = None, seed: int = 0) -> None:
-    """Whether an expert trains, is read again, and acts, in the suite and task it was made for.
-
-    Give it a recipe that trains in seconds. env: block `env`; default: the suite's defaults.
-    """
-    suite, task = expert.suite, expert.task
-    env = env if env is not None else suite.Env()
-    kind = type(expert)
+    kind, suite, task = type(expert), expert.suite, expert.task
+    contract = Contract(f"expert {kind.__name__}")
+    contract.config(kind, ExpertConfig, expert.config)
     algorithm = kind.Config.model_fields["algorithm"].default
-    assert EXPERTS.get(algorithm) is kind, f"EXPERTS has a line `{algorithm}` for {kind.__name__}"
-    assert expert.problem() is None, f"{algorithm} cannot make an expert of {task}: {expert.problem()}"
-    spec = suite.frame_spec(task, env, {})
-    made = trained(expert, lambda seed: suite.make(task, seed, env, spec, pixels=False), seed)
-    _, policy = load_expert(made, suite)
-    policy = pickle.loads(pickle.dumps(policy))
-    place = pickle.loads(pickle.dumps(expert.recording_env(env, spec)))(seed)
-    _, info = place.reset(seed=seed)
-    rng = np.random.default_rng(seed)
-    for deterministic in (True, False):
-        actions = policy(info["state"][None], deterministic, rng)
-        assert actions.shape == (1, *place.action_space.shape), "a policy maps states (E, D) to actions (E, A)"
-        assert np.abs(actions).max() <= 1, "actions lie in [-1, 1]"
-        _, _, _, _, info = place.step(actions[0])
-    place.close()
+    named = algorithm in EXPERTS.names() and EXPERTS.get(algorithm) is kind
+    contract.require(
+        named,
+        "the algorithm of its Config is its registered name",
+        f"EXPERTS has no line '{algorithm}' for it",
+        f"give Config the field algorithm: Literal['{algorithm}'], and EXPERTS a line of this name",
+    )
+    known = bool(expert.kinds) and set(expert.kinds) <= set(get_args(Kind)) and "expert" in expert.kinds
+    contract.require(
+        known, "kinds are kinds of episodes", f"they are {expert.kinds}", "name expert, and noisy if it can"
+    )
+    problem = contract.call("problem", expert.problem)
+    contract.require(
+        problem is None, "the expert can have this task", f"{problem}", "check it on another suite or task"
+    )
+    env, frames = env if env is not None else suite.Env(), frames if frames is not None else suite.Frames()
+    spec = suite.frame_spec(task, env, frames)
+
+    def make_env(seed: int) -> gymnasium.Env:
+        return suite.make(task, seed, env, spec, pixels=False)
+
+    with contract.isolated(generators=False):
+        learned = _trained(contract, expert, make_env, seed)
+        again = kind(suite, task, expert.config)
+        policy = contract.pickles("a policy", contract.call("policy", again.policy, contract.on_disk(learned)))
+    with contract.isolated():
+        place = contract.pickles("recording_env", contract.call("recording_env", expert.recording_env, env, spec))
+        _check_acting(contract, policy, place(seed), seed)
 
 
-def check_importer(importer: Importer, path: Path, size: int = 16) -> None:
-    """Whether an importer reads `path` into checked episodes."""
-    count = 0
-    for count, episode in enumerate(importer(path, size), 1):  # noqa: B007
-        assert episode.frames.dtype == np.uint8 and episode.frames.shape[1:] == (size, size, 3), "uint8 frames"
-        assert episode.rewards.dtype == np.float32 and len(episode.rewards) == len(episode), "one reward per frame"
-        assert np.isnan(episode.rewards).all() or episode.rewards[0] == 0, "the first frame has no reward"
-    assert count, f"{path}: no episode"
+def _trained(contract: Contract, expert: Expert, make_env: Callable[[int], gymnasium.Env], seed: int) -> Directory:
+    """What was learned, which must be the same twice."""
+    learned = [contract.call("train", expert.train, make_env, seed) for _ in range(2)]
+    about = [Directory({}) if one is None else one for one in learned]
+    rule, remedy = "the same seed gives the same training", "seed everything random with the seed of train"
+    contract.same(rule, about[0].tensors, about[1].tensors, remedy)
+    return about[0]
+
+
+def _check_acting(contract: Contract, policy: Policy, place: gymnasium.Env, seed: int) -> None:
+    try:
+        _, info = contract.call("reset of its environment", place.reset, seed=seed)
+        states = [info["state"]]
+        size = int(np.prod(place.action_space.shape or ()))
+        for deterministic in (True, False):
+            act = partial(policy, deterministic=deterministic)
+            for t in range(STEPS):
+                actions = contract.call("the policy", act, states[-1][None], rng=np.random.default_rng(t))
+                contract.array("what a policy returns", actions, "float32", (1, size), (-1.0, 1.0))
+                _, _, ended, cut, info = contract.call("step of its environment", place.step, actions[0])
+                states.append(info["state"])
+                if ended or cut:
+                    _, info = place.reset(seed=seed)
+                    states.append(info["state"])
+            batch = np.stack(states[-ROWS:])
+            runs = [act(batch, rng=np.random.default_rng(1)) for _ in range(2)]
+            contract.array("what a policy returns", runs[0], "float32", (len(batch), size), (-1.0, 1.0))
+            rule, remedy = "actions follow from states and generator alone", "draw from the generator that it is given"
+            contract.same(rule, runs[0], runs[1], remedy)
+    finally:
+        place.close()
+
+
+def check_importer(part: str | Importer, path: Path, size: int = 16, **about: Any) -> None:
+    """Raise ContractError where an importer breaks the contract of `data.importers.Importer`.
+
+    part: its name in IMPORTERS, or the function. path: videos that it can read. about: the `camera` and `task` wanted.
+
+    Rules: there is an episode; frames are uint8 (T, size, size, 3), two or more; rewards are float32 (T,), of which the
+    first is 0, or all NaN; the same path is read the same twice; a path that is missing is refused with BadData.
+    """
+    importer, contract = find(part, IMPORTERS)
+    with contract.isolated():
+        first, second = (contract.call("reading", lambda: list(importer(Path(path), size, **about))) for _ in range(2))
+        contract.require(bool(first), "there is an episode", f"none in {path}", "yield an Episode for every video")
+        for episode in first:
+            contract.array("frames", episode.frames, "uint8", ("T", size, size, 3))
+            length = len(episode.frames)
+            contract.require(
+                length > 1, "an episode has two frames or more", f"it has {length}", "use importers.checked"
+            )
+            rule, remedy = "rewards are float32 (T,), one per frame", "use data.episode.unknown_rewards if unknown"
+            kept = episode.rewards.dtype == np.float32 and episode.rewards.shape == (length,)
+            contract.require(kept, rule, f"they are {episode.rewards.dtype} {episode.rewards.shape}", remedy)
+            unknown = bool(np.isnan(episode.rewards).all())
+            rule, remedy = (
+                "the first frame has no reward",
+                "rewards[t] was paid on arriving at frame t; rewards[0] is 0",
+            )
+            contract.require(unknown or episode.rewards[0] == 0, rule, f"it has {episode.rewards[0]}", remedy)
+            contract.require(episode.kind in KINDS, "kind is known", f"it is '{episode.kind}'", f"use one of {KINDS}")
+        rule, remedy = "the same path is read the same twice", "sort what a folder holds"
+        contract.same(rule, [e.frames for e in first], [e.frames for e in second], remedy)
+        missing = Path(path).parent / "no such file or folder"
+        rule = "a path that is missing is refused with BadData"
+        contract.refuses(BadData, rule, lambda: list(importer(missing, size, **about)))
