@@ -30,8 +30,8 @@ def check_expert(expert: Expert, env: Settings | None = None, frames: Settings |
     env, frames: blocks of the suite; default: its defaults.
 
     Rules: it can have this task; the same seed gives the same training; what it learned is read back from the disk; its
-    policy pickles, and so does what makes its environments; actions are float32 (E, A) in [-1, 1] and follow from states
-    and generator alone; nothing global is changed.
+    policy pickles, and so does what makes its environments; actions are float32 (E, A) in [-1, 1] and follow from
+    states and generator alone; nothing global is changed.
     """
     kind, suite, task = type(expert), expert.suite, expert.task
     contract = Contract(f"expert {kind.__name__}")
