@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
 
@@ -11,6 +10,7 @@ from tests.agents.test_train import DRQ
 from tests.data.makers import file
 from tests.testing.toys import BLOCK, LOOP
 from viper_pipeline.agents.base import AGENTS
+from viper_pipeline.data.episode import gif
 from viper_pipeline.data.importers import IMPORTERS
 from viper_pipeline.envs import SUITES
 from viper_pipeline.experts.base import EXPERTS, make_expert
@@ -142,5 +142,5 @@ def test_an_importer(name, tmp_path):
         elif name == "npy":
             np.save(folder / f"{i}.npy", video)
         elif name == "video":
-            iio.imwrite(folder / f"{i}.gif", video)
+            (folder / f"{i}.gif").write_bytes(gif(video))
     check_importer(name, file(tmp_path / "episodes.h5") if name == "episodes" else folder, size=8)
