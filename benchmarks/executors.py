@@ -25,7 +25,7 @@ from viper_pipeline.core.files import md5_of
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[1]
-METHODS = ["oracle", "exploration"]  # they need no video model
+METHODS = ["task_reward", "exploration"]  # they need no video model
 TARGETS = [f"pipelines/dmc/dvc.yaml:train_agent_{method}" for method in METHODS]
 SWEEPS = {"one": 1, "two": 2, "killed": 2, "replaced": 2}  # name -> nodes
 QUIET = {"DVC_NO_ANALYTICS": "1", "KEDRO_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
