@@ -313,7 +313,7 @@ class SuiteConfig(Config):
     learned_tasks: list[str] | None = Field(
         None,
         min_length=1,
-        description="those of `tasks` that models and agents learn; of the others there are experts and baselines only. "
+        description="those of `tasks` that models and agents learn; the others have experts and baselines only. "
         "null: all",
     )
     held_out_tasks: list[str] | None = Field(
