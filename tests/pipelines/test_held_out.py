@@ -155,7 +155,7 @@ def test_the_page_says_what_was_held_out(made, reward):
     metrics, _, _ = aggregate({}, {}, **shown, **rewards, **settings)
     models = {"tokenizers__tabletop": tokenizer, "video_models__tabletop__videogpt": model}
     given = shown | rewards | models | settings
-    page = write_report(metrics, draw_figures({}, {}, **given), "tiny", {}, {}, **given)
+    page = write_report(metrics, draw_figures({}, {}, {}, **given), "tiny", {}, {}, {}, **given)
     assert "<td>panda_stack</td><td>no</td>" in page and "<td>panda_lift</td><td>yes</td>" in page
     assert page.count("of a task that it was not trained on") == len(HELD_OUT)
     continued = {task for task in TASKS if f'alt="rollouts of {task}"' in page}

@@ -305,7 +305,10 @@ def test_the_report_is_made_of_runs(made):
         f"baseline_episodes__dmc__{TASK}": made["baselines"],
         "rewards__dmc__videogpt": made["reward"],
     }
-    costs = {node: {"seconds": 1} for node in ("dmc.train_expert.a", "atari.train_expert.a", "report.aggregate.all")}
+    costs = {
+        node: {"seconds": 1, "peak_rss_mb": 9}
+        for node in ("dmc.train_expert.a", "atari.train_expert.a", "report.aggregate.all")
+    }
     metrics, headline, curves = aggregate({}, costs, **runs, **files)
     json.dumps(metrics)
     assert set(metrics["costs"]) == {"dmc.train_expert.a"}  # a page counts what its own suites' stages cost
@@ -323,9 +326,9 @@ def test_the_report_is_made_of_runs(made):
         "video_models__dmc__videogpt": made["video_model"],
         "settings__dmc": DMC,
     }
-    paper = datasets.YamlDataset(filepath=str(PROFILES / "paper.yaml")).load()
-    figures = draw_figures(paper, {}, **shown)
-    page = write_report(metrics, figures, "tiny", paper, {}, **shown)
+    base, paper = (datasets.YamlDataset(filepath=str(PROFILES / f"{name}.yaml")).load() for name in ("base", "paper"))
+    figures = draw_figures(base, paper, {}, **shown)
+    page = write_report(metrics, figures, "tiny", base, paper, {}, **shown)
     assert page.count("an episode of") == 2 and f"curves-dmc-{TASK}.webp" in figures
     assert {"fig05.webp", "fig12.svg", "fig17.webp", "table1.csv", "paper.json"} <= set(figures)
     assert "Settings that differ" in page and "Does VIPER work here?" in page
@@ -369,7 +372,7 @@ def test_run_records_stand_beside_the_graphs_own_if_their_settings_are_todays(ma
     assert metrics["run_records"]["left_out"] == {"another value of runs": 1}
     (where,) = metrics["run_records"]["shown"]
     assert where == f"dmc {TASK} viper drq: commit abc, {run.machine}"
-    page = write_report(metrics, {}, "tiny", {}, {}, **inputs, tokenizers__dmc=made["tokenizer"])
+    page = write_report(metrics, {}, "tiny", {}, {}, {}, **inputs, tokenizers__dmc=made["tokenizer"])
     assert "2 (1 from records)" in page and where in page and "made with another value of runs" in page
     with pytest.raises(BadData, match=r"reports/runs/bad.json: budget"):
         aggregate({"bad.json": files["7.json"].replace(b'"budget":', b'"budgets":')}, {}, **inputs)

@@ -226,7 +226,7 @@ def _write_reward(
         if tokenizer.masks and hidden is None:
             continue  # their code cannot score such a task either
         mask = () if hidden is None else rectangles(hidden)
-        spec = suite.frame_spec(task, {"size": tokenizer.model.size})
+        spec = suite.frame_spec(task, {}, {"size": tokenizer.model.size})
         specs[task] = spec.model_copy(update=said | {"mask": mask})
     if not specs:
         raise BadData(f"{source}: no task has both a class and a mask; give with --vqgan the one it was trained with")
