@@ -43,7 +43,7 @@ class ArmScript:
         actions = np.empty((len(states), 4), np.float32)
         for action, state in zip(actions, np.asarray(states, np.float64), strict=True):
             way, grip = waypoint(state[:3], state[4] > 0.5, state[PROPRIOCEPTION:].reshape(-1, 3))
-            pace = np.clip((state[5] * CLOCK - STILL + 1) / RAMP, 0, 1)
+            pace = np.clip((round(state[5] * CLOCK) - STILL + 1) / RAMP, 0, 1)
             random = rng.random() < self.noise
             action[:3] = pace * (rng.uniform(-1, 1, 3) if random else direct(GAIN * way))
             action[3] = grip

@@ -21,7 +21,7 @@ MOVE = 0.03
 """Metres by which an action of 1 moves the hand in a control step."""
 LEAD = 0.04
 """Metres by which the place that the hand is sent to may be ahead of it; more would only press harder."""
-LOW, HIGH = np.array([-0.22, -0.26, 0.018]), np.array([0.22, 0.26, 0.45])
+LOW, HIGH = np.array([-0.22, -0.26, 0.018]), np.array([0.22, 0.26, 0.40])
 """Where the hand may be sent."""
 START = np.array([-0.08, 0.0, 0.30])
 """Where the hand begins, give or take JITTER."""

@@ -37,7 +37,7 @@ class TabletopTask(ABC):
     """What stands on the table, where, when the task is done, and how an expert does it. Objects hold nothing."""
 
     things: ClassVar[str]
-    """MJCF of the things; the table's top is at z = 0, the arm stands at x = -0.56 and looks along x."""
+    """MJCF of the things; the table's top is at z = 0, the arm stands at x = -0.5 and looks along x."""
     places: ClassVar[tuple[str, ...]]
     """Sites whose places are in the state and are told to `waypoint`, three metres each."""
     matters: ClassVar[tuple[str, ...]]
