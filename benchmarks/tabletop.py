@@ -1,7 +1,7 @@
 """The tabletop measured: environment steps per CPU second, and how often script, idle and random play do each task.
 
-    python benchmarks/tabletop.py speed
-    python benchmarks/tabletop.py script idle random [pair ...]
+python benchmarks/tabletop.py speed
+python benchmarks/tabletop.py script idle random [pair ...]
 """
 
 import sys

@@ -74,7 +74,9 @@ def test_a_turned_toilet_is_closed_by_the_same_movement_turned():
     assert lies[2] > 0.05
     for angle in (0.3, 2.9, -1.7):
         for hand in (above(spot, 0, x=-0.04), above(spot, 0, x=0.1), above(spot, 0.2)):
-            there = command("toilet_seat_down", turned(hand, angle), False, *(turned(p, angle) for p in (rim, hinge, bowl)))
+            there = command(
+                "toilet_seat_down", turned(hand, angle), False, *(turned(p, angle) for p in (rim, hinge, bowl))
+            )
             assert np.allclose(there[0], turned(command("toilet_seat_down", hand, False, rim, hinge, bowl)[0], angle))
 
 

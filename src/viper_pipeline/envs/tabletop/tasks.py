@@ -1,4 +1,4 @@
-"""Tasks of the tabletop: what a task is, the table of them, and how hands move. A new task is a class and a line here."""
+"""Tasks of the tabletop: what a task is, the table of them, how hands move. A new task is a class and a line here."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class TabletopTask(ABC):
 
     @abstractmethod
     def waypoint(self, hand: np.ndarray, holds: bool, places: np.ndarray) -> Command:
-        """What an expert does next, from the hand's place (3,), its hold and `places` (n, 3), and nothing remembered."""
+        """What an expert does next, from the hand's place (3,), its hold and `places` (n, 3); it remembers nothing."""
 
-    def show(self, model: Any, done: bool) -> None:
+    def show(self, model: Any, done: bool) -> None:  # noqa: B027 (most tasks show nothing)
         """Change what looks different once the task is done; by default nothing does."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class PushButton(TabletopTask):
         + "</body>"
     )
     places = ("button",)
-    matters = ("button",)
+    matters: ClassVar[tuple[str, ...]] = ("button",)
 
     def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
         """The box, anywhere on the table."""
