@@ -1,6 +1,7 @@
 """The tabletop measured: environment steps per CPU second, and how often script, idle and random play do each task.
 
 python benchmarks/tabletop.py speed
+python benchmarks/tabletop.py docs/tabletop.png
 python benchmarks/tabletop.py script idle random [pair ...]
 """
 
@@ -8,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+from PIL import Image
 
 from viper_pipeline.envs.tabletop.suite import Tabletop
 from viper_pipeline.experts.scripts_arm import ArmScript
@@ -49,30 +51,51 @@ def rates(kinds: list[str], pairs: list[str]) -> None:
         env.close()
 
 
-def speed(pairs: list[str], episodes: int = 3) -> None:
-    """Environment steps per CPU second of all threads, experts' episodes with pictures, resets among them."""
+def speed(pairs: list[str], episodes: int = 5) -> None:
+    """Environment steps per CPU second of all threads, resets among them: median and best of `episodes` random ones."""
     suite = Tabletop()
     for pair in pairs:
         env = suite.make(pair, 0, {}, suite.frame_spec(pair, {}, FAST))
-        moment_of_success(env, policy_of("random", suite, pair), 0)  # the context is made
-        spent = {}
+        env.reset(seed=0)  # the drawing context is made
+        words = []
         for pixels in (True, False):
             env.pixels = pixels
-            steps, begun = 0, time.process_time()
+            rates = []
             for seed in range(episodes):
-                _, over = env.reset(seed=seed), False
-                rng = np.random.default_rng(seed)
+                begun, rng, over = time.process_time(), np.random.default_rng(seed), False
+                env.reset(seed=seed)
                 while not over:
                     over = env.step(rng.uniform(-1, 1, 4))[3]
-                steps += env.steps
-            spent[pixels] = steps / (time.process_time() - begun)
-        print(f"{pair:42s} {spent[True]:5.0f} steps/s with pictures, {spent[False]:5.0f} without", flush=True)
+                rates.append(env.steps / (time.process_time() - begun))
+            words.append(f"{'with' if pixels else 'without'} pictures {np.median(rates):5.0f} (best {max(rates):5.0f})")
+        print(f"{pair:42s} {', '.join(words)}", flush=True)
         env.close()
+
+
+def sheet(pairs: list[str], path: str, seed: int = 7, scale: int = 2) -> None:
+    """Of one expert's episode a pair: the first frame, two on the way, the one in which the task is done, the last."""
+    suite, rows = Tabletop(), []
+    for pair in pairs:
+        env = suite.make(pair, 0, {}, suite.frame_spec(pair, {}, FAST))
+        (frame, info), rng, frames, over, done = env.reset(seed=seed), np.random.default_rng(seed), [], False, 0
+        while not over:
+            frames.append(frame)
+            frame, _, _, over, info = env.step(ArmScript(pair, NOISE)(info["state"][None], True, rng)[0])
+            done = done or (len(frames) if info["success"] else 0)
+        rows.append(np.hstack([frames[i] for i in (0, done // 2, 3 * done // 4, done)] + [frame]))
+        env.close()
+    half = (len(rows) + 1) // 2
+    gap = np.full((64, 8, 3), 255, np.uint8)
+    rows += [np.full_like(rows[0], 255)] * (2 * half - len(rows))
+    picture = np.vstack([np.hstack([rows[i], gap, rows[half + i]]) for i in range(half)])
+    Image.fromarray(picture.repeat(scale, 0).repeat(scale, 1)).save(path, optimize=True)
 
 
 if __name__ == "__main__":
     words = sys.argv[1:]
     chosen = [pair for pair in Tabletop().tasks() if pair in words] or list(Tabletop().tasks())
+    if pictures := [word for word in words if word.endswith(".png")]:
+        sheet(chosen, pictures[0])
     if "speed" in words:
         speed(chosen)
     if kinds := [kind for kind in KINDS if kind in words]:

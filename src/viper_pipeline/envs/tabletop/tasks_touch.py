@@ -16,8 +16,8 @@ PRESSED = -0.008
 BUTTON = """
 <body name="button" pos="{place}" gravcomp="1">
   <joint name="button" type="slide" axis="0 0 1" range="-.014 0" stiffness="150" damping="3" armature=".02"/>
-  <geom name="button" class="part" type="cylinder" size="{radius} .012" mass=".03" rgba="{rgba}"/>
-  <site name="button" pos="0 0 .012"/>
+  <geom name="button" class="part" type="cylinder" size="{radius} .016" mass=".03" rgba="{rgba}"/>
+  <site name="button" pos="0 0 .016"/>
 </body>
 """
 
@@ -57,7 +57,7 @@ class PushButton(TabletopTask):
 
     things = (
         """<body name="box"><geom type="box" size=".06 .06 .015" pos="0 0 .015" rgba=".3 .3 .33 1"/>"""
-        + BUTTON.format(place="0 0 .034", radius=".034", rgba=".1 .25 .9 1")
+        + BUTTON.format(place="0 0 .04", radius=".034", rgba=".1 .25 .9 1")
         + "</body>"
     )
     places = ("button",)
@@ -89,7 +89,7 @@ class LampOn(PushButton):
           <geom type="box" size=".045 .13 .01" pos="0 0 .01" rgba=".3 .3 .33 1"/>
           <geom type="cylinder" size=".012 .09" pos="0 .085 .1" rgba=".55 .55 .6 1"/>
           <geom name="bulb" type="sphere" size=".042" pos="0 .085 .22"/>"""
-        + BUTTON.format(place="0 -.085 .028", radius=".03", rgba=".1 .25 .9 1")
+        + BUTTON.format(place="0 -.085 .032", radius=".03", rgba=".1 .25 .9 1")
         + "</body>"
     )
     matters = ("button", "bulb")
