@@ -117,7 +117,7 @@ PROJECT = Project(
     neutral=("runtime.workers",),
     libraries=(
         "torch", "numpy", "scipy", "h5py", "pillow", "mujoco", "dm_control", "gymnasium", "stable-baselines3",
-        "ale-py", "robosuite", "rlbench",
+        "ale-py", "rlbench",
     ),
     readers={".h5": read_lineage},
 )  # fmt: skip
