@@ -14,8 +14,7 @@ import numpy as np
 from viper_pipeline.envs.atari import ACTIONS, GAMES, Atari
 from viper_pipeline.experts.policies import ZeroPolicy
 from viper_pipeline.experts.sb3 import play
-from viper_pipeline.experts.scripts import script_for
-from viper_pipeline.experts.scripts_atari import ATARI_SCRIPTS
+from viper_pipeline.experts.scripts import ATARI_SCRIPTS, script_for
 from viper_pipeline.experts.search import SearchConfig, Searching
 
 KINDS = ("random", "script", "search")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from viper_pipeline.dvc_bridge.usage import machine
+from viper_pipeline.dvc_bridge.provenance import machine
 from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.reporting.statistics import auroc
 from viper_pipeline.rewards.evaluation import unpack

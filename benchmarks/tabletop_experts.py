@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from viper_pipeline.envs.robosuite import TASKS, Tabletop
-from viper_pipeline.experts.scripts_arm import ArmScript
+from viper_pipeline.experts.scripts import ArmScript
 
 EPISODES, NOISE, STEPS = 20, 0.05, 150
 KINDS = ("script", "idle")

@@ -26,6 +26,14 @@ def dvc() -> None:
     """Keep the dvc.yaml files and the pipelines the same."""
 
 
+@click.group(name="viper")
+def kedro_commands() -> None:
+    """Kedro's own commands of this project: `kedro dvc ...` is the same as `viper dvc ...`."""
+
+
+kedro_commands.add_command(dvc)
+
+
 @dvc.command()
 def sync() -> None:
     """Write the dvc.yaml files."""
@@ -259,8 +267,8 @@ def check_file(file: str) -> None:
 @click.argument("out", type=click.Path())
 def export_reward(reward: str, out: str) -> None:
     """Copy REWARD (data/rewards/SUITE/MODEL) and its models to the new folder OUT, with a card."""
-    from viper_pipeline.dvc_bridge.status import recorded_by
-    from viper_pipeline.reporting.export import export_reward
+    from viper_pipeline.dvc_bridge.lineage import recorded_by
+    from viper_pipeline.reporting.cards import export_reward
 
     click.echo(export_reward(Path(reward), Path(out), recorded_by(Path(reward))))
 

@@ -19,8 +19,7 @@ from viper_pipeline.core.errors import BadParams
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from viper_pipeline.dvc_bridge.provenance import Provenance
-    from viper_pipeline.dvc_bridge.usage import GpuMonitor
+    from viper_pipeline.dvc_bridge.provenance import GpuMonitor, Provenance
 
 
 @dataclass
@@ -70,8 +69,7 @@ class ProjectHooks:
     @hook_impl
     def before_node_run(self, node: Any) -> dict[str, Any]:
         """Begin. Returns the inputs that only a running node has: its private folder, and its provenance."""
-        from viper_pipeline.dvc_bridge.provenance import make_provenance
-        from viper_pipeline.dvc_bridge.usage import GpuMonitor
+        from viper_pipeline.dvc_bridge.provenance import GpuMonitor, make_provenance
 
         names = {name.removeprefix("params:") for name in node.inputs if name.startswith("params:")}
         names -= set(self.project.neutral)
@@ -114,7 +112,7 @@ class ProjectHooks:
 
     def _end(self, running: Running) -> None:
         from viper_pipeline.core.files import atomic_write
-        from viper_pipeline.dvc_bridge.usage import machine
+        from viper_pipeline.dvc_bridge.provenance import machine
 
         running.provenance.remove_scratch(running.lock)
         kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

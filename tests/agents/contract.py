@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from viper_pipeline.agents.acting import one_hot_actions
 from viper_pipeline.agents.base import Agent, AgentClass, AgentConfig
 from viper_pipeline.agents.replay import Replay
+from viper_pipeline.agents.vector_env import one_hot_actions
 from viper_pipeline.core.errors import BadParams
 
 ENVS, ACTIONS, SIDE = 2, 3, 16

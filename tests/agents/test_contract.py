@@ -11,12 +11,12 @@ from tests.agents.contract import check_agent
 from tests.agents.dreamer.small import SMALL
 from tests.agents.test_train import DRQ, RUN
 from tests.agents.toy import Brightness, Toy
-from viper_pipeline.agents.acting import one_hot_actions
 from viper_pipeline.agents.base import AGENTS, AgentConfig
 from viper_pipeline.agents.drq import FrameStackPolicy
 from viper_pipeline.agents.networks import downscale, downscaled_shape
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.vector_env import one_hot_actions
 from viper_pipeline.core.errors import BadParams
 
 

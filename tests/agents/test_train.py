@@ -15,7 +15,7 @@ from viper_pipeline.agents.reward_mixer import RewardMixer
 from viper_pipeline.agents.train import Every, Trainer, train_agent
 from viper_pipeline.agents.vector_env import VectorEnv
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
+from viper_pipeline.rewards.methods import ScaledTaskReward
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 
 DRQ = DrQConfig(

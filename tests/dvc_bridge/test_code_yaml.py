@@ -148,7 +148,7 @@ def test_an_unused_part_makes_nothing_stale(before: dict[str, str], copy: Path) 
 
 
 def test_the_discriminator_makes_the_tokenizer_stale_and_no_agent(before: dict[str, str], copy: Path) -> None:
-    edit(copy, "viper_pipeline.tokenizers.discriminator", "Discriminator")
+    edit(copy, "viper_pipeline.tokenizers.losses", "Discriminator")
     stale = changed(before, copy)
     assert {name for name in before if name.endswith(".train_tokenizer")} <= stale
     assert not [name for name in stale if "train_agent" in name]

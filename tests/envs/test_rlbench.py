@@ -12,7 +12,7 @@ from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.envs.rlbench import HELD_OUT, PAIRS, PANDA, PAPER, REACH, SAWYER, SHARED, TASKS, RLBench
-from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
+from viper_pipeline.rewards.methods import ScaledTaskReward
 
 suite = RLBench()
 TASK = "panda_reach_target"

@@ -12,7 +12,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.envs.dmc import DMC
 from viper_pipeline.envs.robosuite import SCENES, TASKS, Tabletop, looking
-from viper_pipeline.experts.scripts_arm import BIN, HANDLE, ArmScript
+from viper_pipeline.experts.scripts import BIN, HANDLE, ArmScript
 
 suite = Tabletop()
 FAST = {"shadows": False, "antialiasing": False}

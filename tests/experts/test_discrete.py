@@ -9,8 +9,7 @@ from viper_pipeline.envs.atari import Atari
 from viper_pipeline.experts.base import load_expert, make_expert, trained
 from viper_pipeline.experts.record import record
 from viper_pipeline.experts.sb3 import play
-from viper_pipeline.experts.scripts import script_for
-from viper_pipeline.experts.scripts_atari import ATARI_SCRIPTS
+from viper_pipeline.experts.scripts import ATARI_SCRIPTS, script_for
 from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
 
 suite = Atari()

@@ -10,9 +10,8 @@ from tests.experts.expert_toy import STEPS, state_toy
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.envs.dmc import DMC
 from viper_pipeline.experts.base import load_expert, make_expert, trained
-from viper_pipeline.experts.fast_sac import FastSAC
 from viper_pipeline.experts.ppo import PPOConfig
-from viper_pipeline.experts.sac import SACConfig
+from viper_pipeline.experts.sac import FastSAC, SACConfig
 from viper_pipeline.experts.sb3 import good_enough, play
 from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
 from viper_pipeline.training.checkpoints import seed_everything

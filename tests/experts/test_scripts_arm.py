@@ -7,8 +7,7 @@ import pytest
 
 from viper_pipeline.envs.robosuite import TASKS, Tabletop
 from viper_pipeline.experts.base import load_expert, make_expert, trained
-from viper_pipeline.experts.scripts import script_for
-from viper_pipeline.experts.scripts_arm import (
+from viper_pipeline.experts.scripts import (
     ARM_SCRIPTS,
     BIN,
     HANDLE,
@@ -22,6 +21,7 @@ from viper_pipeline.experts.scripts_arm import (
     door,
     lift,
     pick,
+    script_for,
     stack,
     towards,
 )

@@ -21,9 +21,9 @@ from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_
 from viper_pipeline.envs.base import blacken
 from viper_pipeline.rewards.pretrained import load_reward
 from viper_pipeline.rewards.released import Choices, import_checkpoint, rectangles
+from viper_pipeline.rewards.released_weights import latest_checkpoint, read_flax
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import load_directory
-from viper_pipeline.training.flax_files import latest_checkpoint, read_flax
 from viper_pipeline.video_models.videogpt import VideoGPT
 
 

@@ -11,7 +11,7 @@ import torch
 from tests.port import drawn
 from tests.port.fixtures import drawn_videogpt, drawn_vqgan, drawn_weights, stored_videogpt
 from viper_pipeline.tokenizers.base import to_float
-from viper_pipeline.tokenizers.discriminator import (
+from viper_pipeline.tokenizers.losses import (
     Discriminator,
     DiscriminatorConfig,
     discriminator_loss,

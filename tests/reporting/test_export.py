@@ -12,8 +12,8 @@ import viper_pipeline
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import md5_of
-from viper_pipeline.dvc_bridge.status import recorded_by
-from viper_pipeline.reporting.export import export_reward
+from viper_pipeline.dvc_bridge.lineage import recorded_by
+from viper_pipeline.reporting.cards import export_reward
 from viper_pipeline.rewards.evaluation import pack
 from viper_pipeline.rewards.pretrained import PRETRAINED, open_package
 from viper_pipeline.training.artifacts import Directory, load_directory, save_directory

@@ -24,7 +24,7 @@ from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.reporting.metrics import build_metrics
 from viper_pipeline.reporting.page import Origins, depths, draw_lineage, measurements, render_page, stage_graph
 from viper_pipeline.reporting.paper_figures.tables import differences
-from viper_pipeline.reporting.pictures import compact, short_film
+from viper_pipeline.reporting.plots import compact, short_film
 from viper_pipeline.reporting.results import RunKey
 from viper_pipeline.reporting.summary import answers, by_stage
 from viper_pipeline.training.artifacts import Directory

@@ -22,8 +22,7 @@ from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.amp import AMP
-from viper_pipeline.rewards.base import EXPLORATION, REWARDS, RewardContext
-from viper_pipeline.rewards.config import AMPConfig
+from viper_pipeline.rewards.base import EXPLORATION, REWARDS, AMPConfig, RewardContext
 from viper_pipeline.testing import check_exploration, check_reward, check_reward_source
 
 ROOT = Path(__file__).parents[2]

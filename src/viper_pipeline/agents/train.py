@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from viper_pipeline.agents.acting import ExplorationNoise, evaluate, one_hot_actions
 from viper_pipeline.agents.base import (
     AGENTS,
     Agent,
@@ -27,7 +26,14 @@ from viper_pipeline.agents.base import (
 )
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.agents.reward_mixer import RewardMixer
-from viper_pipeline.agents.vector_env import MakeEnv, ProcessVectorEnv, VectorEnv
+from viper_pipeline.agents.vector_env import (
+    ExplorationNoise,
+    MakeEnv,
+    ProcessVectorEnv,
+    VectorEnv,
+    evaluate,
+    one_hot_actions,
+)
 from viper_pipeline.training.checkpoints import (
     derive,
     load_checkpoint,

@@ -29,7 +29,7 @@ EXPERTS = Registry(
         "ppo": "viper_pipeline.experts.ppo:PPOExpert",
         "script": "viper_pipeline.experts.scripts:ScriptExpert",
         "search": "viper_pipeline.experts.search:SearchExpert",
-        "planner": "viper_pipeline.experts.planner:PlannerExpert",
+        "planner": "viper_pipeline.experts.scripts:PlannerExpert",
     },
 )
 """Each target is a subclass of Expert."""

@@ -26,7 +26,7 @@ from viper_pipeline.pipelines.models.nodes import (
     train_tokenizer,
     train_video_model,
 )
-from viper_pipeline.reporting.export import export_reward
+from viper_pipeline.reporting.cards import export_reward
 from viper_pipeline.rewards.pretrained import RewardModel, load_reward
 from viper_pipeline.training.artifacts import save_directory
 from viper_pipeline.training.config import ONE_CPU

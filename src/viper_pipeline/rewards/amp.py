@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from viper_pipeline.rewards.config import AMPConfig
+from viper_pipeline.rewards.base import AMPConfig
 from viper_pipeline.rewards.rnd import image_mlp
 
 

@@ -21,12 +21,18 @@ from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec, Rect
 from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, sha256
+from viper_pipeline.rewards.released_weights import (
+    Parameters,
+    latest_checkpoint,
+    read_flax,
+    videogpt,
+    videogpt_config,
+    vqgan,
+    vqgan_config,
+)
 from viper_pipeline.rewards.viper import Scale, ScaleConfig, ViperConfig
-from viper_pipeline.tokenizers.released import vqgan, vqgan_config
 from viper_pipeline.tokenizers.vqgan import VQGAN
 from viper_pipeline.training.artifacts import LINEAGE, Directory, as_json, save_directory
-from viper_pipeline.training.flax_files import Parameters, latest_checkpoint, read_flax
-from viper_pipeline.video_models.released import videogpt, videogpt_config
 from viper_pipeline.video_models.videogpt import VideoGPT
 
 KINDS = ("vqgan", "videogpt", "reward")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from viper_pipeline.rewards.config import RNDConfig
+from viper_pipeline.rewards.base import RNDConfig
 
 
 def image_mlp(

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.tokenizers.base import TokenizerConfig, to_float
-from viper_pipeline.tokenizers.discriminator import (
+from viper_pipeline.tokenizers.losses import (
+    VGG,
     Discriminator,
     DiscriminatorConfig,
+    PerceptualConfig,
     discriminator_loss,
     generator_loss,
     r1,
 )
-from viper_pipeline.tokenizers.perceptual import VGG, PerceptualConfig
 from viper_pipeline.tokenizers.quality import Foreground
 from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANArchitecture
 from viper_pipeline.training.artifacts import Directory

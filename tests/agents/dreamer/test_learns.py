@@ -9,7 +9,7 @@ from tests.agents.dreamer.small import SMALL, Discrete, optimum
 from tests.agents.toy import Toy
 from viper_pipeline.agents.base import RunConfig
 from viper_pipeline.agents.train import train_agent
-from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
+from viper_pipeline.rewards.methods import ScaledTaskReward
 from viper_pipeline.training.checkpoints import derive
 
 RUN = RunConfig(

@@ -10,14 +10,14 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.registry import Registry
-from viper_pipeline.data.episode import Episode
+from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, verify, write_groups
 from viper_pipeline.envs.base import FrameSpec
 
 IMPORTERS = Registry(
     "importer",
     {
-        "episodes": "viper_pipeline.data.importers.episodes:read",
+        "episodes": "viper_pipeline.data.importers:read_episodes",
         "npz": "viper_pipeline.data.importers.npz:read",
         "rlbench": "viper_pipeline.data.importers.rlbench:read",
         "video": "viper_pipeline.data.importers.video:read",
@@ -97,6 +97,17 @@ def checked(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray:
     if not min(frames.shape[1:3]):
         raise BadData(f"{path}: frames are empty, {frames.shape}")
     return frames
+
+
+def read_episodes(path: Path, size: int, **_: object) -> Iterator[Episode]:
+    """Our own files: every episode of group `episodes`, with returns, seeds and kinds.
+
+    Raises BadData if the checksum or a field is not as it was written.
+    """
+    verify(path)
+    for episode in EpisodeFile(path).group("episodes"):
+        frames = resized(checked(episode.frames, path), size)
+        yield Episode(frames, episode.rewards, episode.seed, episode.kind)
 
 
 def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec: FrameSpec) -> str:

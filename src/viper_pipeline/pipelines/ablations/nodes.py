@@ -18,7 +18,7 @@ from viper_pipeline.reporting.paper_figures.ablations import (
     ablation_points,
     draw_variants,
 )
-from viper_pipeline.reporting.pictures import figure_webp
+from viper_pipeline.reporting.plots import figure_webp
 from viper_pipeline.reporting.results import RunKey, TaskKey, baselines, run_result
 from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.rewards.base import EXPLORATION

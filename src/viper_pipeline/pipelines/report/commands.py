@@ -15,16 +15,15 @@ import pandas as pd
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import atomic_write
 from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.dvc_bridge.lineage import stale_outputs
 from viper_pipeline.dvc_bridge.project import read_params
-from viper_pipeline.dvc_bridge.provenance import read_steps
-from viper_pipeline.dvc_bridge.status import stale_outputs
+from viper_pipeline.dvc_bridge.provenance import machine, read_steps
 from viper_pipeline.dvc_bridge.templates import Wiring
-from viper_pipeline.dvc_bridge.usage import machine
 from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
 from viper_pipeline.pipelines.datasets import READERS
 from viper_pipeline.pipelines.report.pipeline import model_datasets, result_datasets
 from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
-from viper_pipeline.reporting.overview import read_metrics, render_overview
+from viper_pipeline.reporting.page import read_metrics, render_overview
 from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_files
 from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, Settings, run_result
 from viper_pipeline.reporting.run_records import RunRecord, evidence_of

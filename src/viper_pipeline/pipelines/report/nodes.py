@@ -9,13 +9,18 @@ from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.pipelines.wiring import by_key, run_table
 from viper_pipeline.reporting.cards import card_files, cards_of
 from viper_pipeline.reporting.metrics import build_metrics, curve_points, headline, reward_summary
-from viper_pipeline.reporting.overview import render_overview
-from viper_pipeline.reporting.page import Origins, measurements, render_page
+from viper_pipeline.reporting.page import Origins, measurements, render_overview, render_page
 from viper_pipeline.reporting.paper_figures.curves import draw_profiles
 from viper_pipeline.reporting.paper_figures.frames import strips_of
 from viper_pipeline.reporting.paper_figures.index import entries_of_suites, paper_files
-from viper_pipeline.reporting.pictures import figure_webp, short_film
-from viper_pipeline.reporting.plots import TRUE_REWARD, draw_learning_curves, draw_mask_examples, draw_reward_figure
+from viper_pipeline.reporting.plots import (
+    TRUE_REWARD,
+    draw_learning_curves,
+    draw_mask_examples,
+    draw_reward_figure,
+    figure_webp,
+    short_film,
+)
 from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, Settings, StageName, TaskKey
 from viper_pipeline.reporting.run_records import evidence_of, match_records
 from viper_pipeline.rewards.evaluation import unpack

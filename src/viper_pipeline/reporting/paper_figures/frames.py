@@ -11,8 +11,7 @@ import numpy as np
 
 from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.paper_figures.base import Drawn, Part
-from viper_pipeline.reporting.pictures import decode_picture
-from viper_pipeline.reporting.plots import panels_of, show_frames
+from viper_pipeline.reporting.plots import decode_picture, panels_of, show_frames
 from viper_pipeline.reporting.results import Evidence, ModelKey, Row, TaskKey
 from viper_pipeline.training.artifacts import Directory
 

@@ -12,7 +12,7 @@ from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.reporting.paper_figures import ablations, curves, frames, reward, tables
 from viper_pipeline.reporting.paper_figures.base import Drawn, Entry, Feeds, Part
-from viper_pipeline.reporting.pictures import figure_svg, figure_webp
+from viper_pipeline.reporting.plots import figure_svg, figure_webp
 from viper_pipeline.reporting.results import Evidence
 
 ALL_SUITES = ("dmc", "atari", "rlbench")
