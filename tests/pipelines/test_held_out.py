@@ -111,7 +111,7 @@ def test_arms_of_a_class_get_equal_scores_for_equal_codes(made, tmp_path, name):
     inputs, _, codes, model = made
     if name != "videogpt":
         model = models(tmp_path, inputs, HELD_OUT, name)[2]
-    network = VIDEO_MODELS.get(name).from_directory(model)
+    network = VIDEO_MODELS.get(name).from_artifact(model)
     assert network.tasks == TASKS and model.config["held_out_tasks"] == list(HELD_OUT)
     clip = torch.as_tensor(codes["codes__sawyer_lift"].group("train")[0].frames[None, :3]).long()
     with torch.no_grad():

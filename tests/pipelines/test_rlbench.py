@@ -69,17 +69,17 @@ def made(tmp_path_factory):
         floors = Recording({"episodes": random + idle}, "rlbench", task, spec)
         files[f"baselines__{task}"] = disk(datasets.EpisodesDataset, f"baselines/{task}.h5", floors)
     tokenizer = train_tokenizer(short("tokenizer"), 0, COMPUTE, None, [], suite="rlbench", **files)
-    tokenizer = disk(datasets.DirectoryDataset, "tokenizer", tokenizer)
+    tokenizer = disk(datasets.ModelArtifactDataset, "tokenizer", tokenizer)
     codes = {}
     for task in TASKS:
         encoded = encode_experts(COMPUTE, tokenizer, files[f"experts__{task}"], suite="rlbench", task=task)
         codes[f"codes__{task}"] = disk(datasets.EpisodesDataset, f"codes/{task}.h5", encoded)
     here = {"suite": "rlbench", "model": "videogpt"}
     model = train_video_model(short("videogpt"), 0, COMPUTE, tokenizer, None, [], **here, **codes)
-    model = disk(datasets.DirectoryDataset, "video_model", model)
+    model = disk(datasets.ModelArtifactDataset, "video_model", model)
     evaluation = {"freeze_at": [0], "episodes": 2}
     reward = evaluate_reward(REWARD, evaluation, 0, COMPUTE, tokenizer, model, **here, **files, **codes)
-    reward = disk(datasets.DirectoryDataset, "reward", reward)
+    reward = disk(datasets.ModelArtifactDataset, "reward", reward)
     return everything | {"tokenizer": tokenizer, "video_model": model, "reward": reward, "disk": disk}
 
 
@@ -202,7 +202,7 @@ def test_planned_demonstrations_are_recorded_through_the_stages(made, monkeypatc
     rlbench_stub.install(monkeypatch)
     disk, env, frames = Disk(tmp_path), {"max_steps": 6}, {"size": 16}
     made = train_expert({"algorithm": "planner"}, env, 0, tmp_path, **HERE)
-    expert = disk(datasets.DirectoryDataset, "expert", made)
+    expert = disk(datasets.ModelArtifactDataset, "expert", made)
     files = []
     for name in ("first", "second"):
         (tmp_path / name / "scratch").mkdir(parents=True)
@@ -216,6 +216,6 @@ def test_planned_demonstrations_are_recorded_through_the_stages(made, monkeypatc
     floors = record_baselines(env, frames, {"random": 2, "idle": 1}, 0, 0, None, **HERE)
     floors = disk(datasets.EpisodesDataset, "floors.h5", floors).group("episodes")
     assert floors.lengths.tolist() == [7, 7, 7] and floors.returns[2] == 0
-    strange = datasets.Directory({"format": "viper oracle 1"}, {}, {})
+    strange = datasets.ModelArtifact({"format": "viper oracle 1"}, {}, {})
     with pytest.raises(BadData, match="train the expert again"):
         record_episodes(strange, env, frames, {"expert": 1}, 0, 0, tmp_path, **HERE)

@@ -35,7 +35,7 @@ from viper_pipeline.reporting.results import (
     TaskKey,
 )
 from viper_pipeline.rewards.evaluation import pack
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 TASK = "cartpole_balance"
 BY_NAME = {entry.name: entry for entry in FIGURES}
@@ -67,10 +67,12 @@ def evidence(tmp_path_factory):
         baselines=[Baselines("dmc", TASK, 100.0, 200.0, 900.0)],
         experts={task: EpisodeFile(folder / "experts.h5")},
         baseline_episodes={task: EpisodeFile(folder / "baselines.h5")},
-        tokenizers={"dmc": Directory({"size": 8, "model": {"channels": 16, "quantizer": {"size": 256}}})},
-        video_models={model: Directory({"model": {"window": 4}}, {}, {f"rollouts_{TASK}.png": picture})},
-        rewards={model: Directory({"scales": {TASK: {}}}, pack(TASK, scores, returns), {f"maps_{TASK}.png": picture})},
-        agents={RunKey("dmc", TASK, "viper", "drq", 0): Directory({"agent": {"hidden": [128, 128]}})},
+        tokenizers={"dmc": ModelArtifact({"size": 8, "model": {"channels": 16, "quantizer": {"size": 256}}})},
+        video_models={model: ModelArtifact({"model": {"window": 4}}, {}, {f"rollouts_{TASK}.png": picture})},
+        rewards={
+            model: ModelArtifact({"scales": {TASK: {}}}, pack(TASK, scores, returns), {f"maps_{TASK}.png": picture})
+        },
+        agents={RunKey("dmc", TASK, "viper", "drq", 0): ModelArtifact({"agent": {"hidden": [128, 128]}})},
         settings={"dmc": suite},
         paper={"dmc": {"tokenizer": {"channels": 128}, "videogpt": {"window": 16}, "drq": {"hidden": [256, 256]}}},
     )

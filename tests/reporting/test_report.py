@@ -27,7 +27,7 @@ from viper_pipeline.reporting.paper_figures.tables import differences
 from viper_pipeline.reporting.plots import compact, short_film
 from viper_pipeline.reporting.results import RunKey
 from viper_pipeline.reporting.summary import answers, by_stage
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 STEPS = {
     "data/episodes/a.h5": {"stage": "dmc.record_episodes.a", "params": {"seed": 0}, "parents": {}},
@@ -150,7 +150,7 @@ def test_a_dataset_s_card_tells_its_numbers_its_parents_and_its_license(tmp_path
 
 
 def test_a_model_s_card_inherits_the_license_of_its_videos():
-    model = Directory({"metrics": {"a": {"psnr": 30.0}}, "curve": list(range(40))}, {"w": torch.zeros(3, 4)})
+    model = ModelArtifact({"metrics": {"a": {"psnr": 30.0}}, "curve": list(range(40))}, {"w": torch.zeros(3, 4)})
     card = model_card("data/tokenizers/dmc", model, STEPS)
     assert "is to be filled in" in card.license
     assert ("weights", "12 numbers") in card.facts and ("metrics.a.psnr", "30") in card.facts
@@ -178,7 +178,7 @@ def page(metrics, scores, tmp_path_factory):  # noqa: F811
         "table1.csv": ("setting,field,a long column of the paper\n" + "Base channels,channels,128\n" * 9).encode(),
         "paper.json": json.dumps([entry | {"missing": ["x: y"]}, table]).encode(),
     }
-    card = model_card("data/tokenizers/dmc", Directory({"metrics": {"a": 1.0}}), STEPS)
+    card = model_card("data/tokenizers/dmc", ModelArtifact({"metrics": {"a": 1.0}}), STEPS)
     block = {"tasks": ["cartpole_balance"], "runs": {"steps": 5}}
     origins = Origins([card], STEPS, {"dmc": block}, {"dmc": block | {"runs": {"steps": 7}}})
     film = gif(np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8))

@@ -20,7 +20,7 @@ from viper_pipeline.experts.policies import Policy
 from viper_pipeline.training.progress import Progress, silent
 
 if TYPE_CHECKING:  # recording processes need no torch
-    from viper_pipeline.training.artifacts import Directory
+    from viper_pipeline.training.artifacts import ModelArtifact
 
 EXPERTS = Registry(
     "expert algorithm",
@@ -63,7 +63,7 @@ class ExpertConfig(Config):
 
 
 class Expert(ABC):
-    """One way to act well in a task. Objects hold settings only; what was learned is in a Directory."""
+    """One way to act well in a task. Objects hold settings only; what was learned is in a ModelArtifact."""
 
     Config: ClassVar[type[ExpertConfig]]
     needs: ClassVar[frozenset[Feature]]
@@ -90,7 +90,7 @@ class Expert(ABC):
         seed: int,
         scratch: Path | None = None,
         progress: Progress = silent,
-    ) -> Directory | None:
+    ) -> ModelArtifact | None:
         """Learn, and return what `policy` needs; None if there is nothing to learn.
 
         make_env: seed -> an environment whose observation is the state (D,), under the suite's rules of play.
@@ -99,7 +99,7 @@ class Expert(ABC):
         return None
 
     @abstractmethod
-    def policy(self, learned: Directory) -> Policy:
+    def policy(self, learned: ModelArtifact) -> Policy:
         """What acts: (states (E, D), deterministic, rng) -> actions (E, A). learned: what `train` returned."""
 
     def recording_env(self, env: Settings, frames: FrameSpec) -> Callable[[int], gymnasium.Env]:
@@ -122,9 +122,9 @@ def trained(
     seed: int,
     scratch: Path | None = None,
     progress: Progress = silent,
-) -> Directory:
+) -> ModelArtifact:
     """Train if there is anything to learn. The result says whose it is, so that `load_expert` can read it."""
-    from viper_pipeline.training.artifacts import Directory
+    from viper_pipeline.training.artifacts import ModelArtifact
 
     about = {
         "format": FORMAT,
@@ -133,17 +133,17 @@ def trained(
         "recipe": expert.config.model_dump(mode="json"),
     }
     learned = expert.train(make_env, seed, scratch, progress)
-    return Directory(about | learned.config, learned.tensors, learned.files) if learned else Directory(about)
+    return ModelArtifact(about | learned.config, learned.tensors, learned.files) if learned else ModelArtifact(about)
 
 
-def load_expert(directory: Directory, suite: Suite) -> tuple[Expert, Policy]:
+def load_expert(artifact: ModelArtifact, suite: Suite) -> tuple[Expert, Policy]:
     """An expert and its policy from what `trained` returned. Raises BadData if it is not one, or damaged."""
-    about = directory.config
+    about = artifact.config
     if about.get("format") != FORMAT:
         raise BadData(f"config.json: format {about.get('format')!r} is not '{FORMAT}'; train the expert again")
     try:
         expert = make_expert(suite, about["task"], about["recipe"])
-        return expert, expert.policy(directory)
+        return expert, expert.policy(artifact)
     except KeyError as error:
         raise BadData(f"weights.safetensors or config.json: {error} is missing; train the expert again") from error
 

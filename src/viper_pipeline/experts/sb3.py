@@ -18,7 +18,7 @@ from torch import Tensor
 
 from viper_pipeline.experts.base import Expert, ExpertConfig
 from viper_pipeline.experts.policies import Policy
-from viper_pipeline.training.artifacts import Directory, history_csv
+from viper_pipeline.training.artifacts import ModelArtifact, history_csv
 from viper_pipeline.training.checkpoints import derive, load_checkpoint, save_checkpoint, seed_everything
 from viper_pipeline.training.progress import Progress, silent
 
@@ -182,7 +182,7 @@ class RLExpert(Expert):
         seed: int,
         scratch: Path | None = None,
         progress: Progress = silent,
-    ) -> Directory:
+    ) -> ModelArtifact:
         """Train until `config.steps`, or until evaluations reach `config.stop_return`.
 
         make_env: seed -> an environment whose observation is the state (D,), with actions in [-1, 1].
@@ -219,9 +219,9 @@ class RLExpert(Expert):
         learner.close()
         judge.close()
         about = {"actor": best["actor"], "steps": best["step"], "steps_trained": learner.steps}
-        return Directory(about | {"return": best["return"]}, best["tensors"], {"curve.csv": history_csv(history)})
+        return ModelArtifact(about | {"return": best["return"]}, best["tensors"], {"curve.csv": history_csv(history)})
 
-    def policy(self, learned: Directory) -> Policy:
+    def policy(self, learned: ModelArtifact) -> Policy:
         """The trained actor. Raises KeyError if a part of it is missing."""
         arrays = {name: tensor.to(torch.float32).numpy() for name, tensor in learned.tensors.items()}
         return self.rebuilt(learned.config["actor"], arrays)

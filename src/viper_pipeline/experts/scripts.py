@@ -24,7 +24,7 @@ from viper_pipeline.experts.base import Expert, ExpertConfig
 from viper_pipeline.experts.policies import Policy, ZeroPolicy
 
 if TYPE_CHECKING:  # recording processes need no torch
-    from viper_pipeline.training.artifacts import Directory
+    from viper_pipeline.training.artifacts import ModelArtifact
 
 
 class ScriptConfig(ExpertConfig):
@@ -47,7 +47,7 @@ class ScriptExpert(Expert):
             return found
         return "no script is written for this task"
 
-    def policy(self, learned: Directory) -> Policy:
+    def policy(self, learned: ModelArtifact) -> Policy:
         """The task's script with `noise`."""
         return script_for(self.task, self.config.noise)
 
@@ -74,7 +74,7 @@ class PlannerExpert(Expert):
     needs = frozenset({"planner"})
     kinds: ClassVar[tuple[Kind, ...]] = ("expert",)
 
-    def policy(self, learned: Directory) -> Policy:
+    def policy(self, learned: ModelArtifact) -> Policy:
         """Zero actions: the planner has acted already."""
         return ZeroPolicy(len(self.suite.idle_action(self.task)))
 

@@ -16,7 +16,7 @@ from viper_pipeline.experts.policies import Policy, ZeroPolicy
 from viper_pipeline.training.checkpoints import derive
 
 if TYPE_CHECKING:  # recording processes need no torch
-    from viper_pipeline.training.artifacts import Directory
+    from viper_pipeline.training.artifacts import ModelArtifact
 
 
 class SearchConfig(ExpertConfig):
@@ -100,7 +100,7 @@ class SearchExpert(Expert):
     needs = frozenset({"emulator"})
     actions = "discrete"
 
-    def policy(self, learned: Directory) -> Policy:
+    def policy(self, learned: ModelArtifact) -> Policy:
         """Zero actions: the environment acts by itself."""
         return ZeroPolicy(len(self.suite.idle_action(self.task)))
 

@@ -20,7 +20,7 @@ from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.wiring import by_key
 from viper_pipeline.reporting.cards import PICTURE, as_markdown, dataset_card, model_card
-from viper_pipeline.training.artifacts import Directory, as_json, load_directory, save_directory
+from viper_pipeline.training.artifacts import ModelArtifact, as_json, load_artifact, save_artifact
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ READERS = {".h5": read_lineage}
 """Files that carry their lineage inside, beside folders: how it is read."""
 
 
-def with_card(directory: Directory, path: Path, provenance: Provenance | None) -> Directory:
+def with_card(artifact: ModelArtifact, path: Path, provenance: Provenance | None) -> ModelArtifact:
     """The model as the running stage is about to save it at `path`, with its card; without a stage, as it is."""
     if provenance is None:
-        return directory
-    pictures = {name: name for name in sorted(directory.files) if name.endswith((".png", ".gif"))}
-    text = as_markdown(model_card(provenance.name(path), directory, provenance.lineage["steps"]), pictures)
-    return replace(directory, files={**directory.files, CARD: text.encode()})
+        return artifact
+    pictures = {name: name for name in sorted(artifact.files) if name.endswith((".png", ".gif"))}
+    text = as_markdown(model_card(provenance.name(path), artifact, provenance.lineage["steps"]), pictures)
+    return replace(artifact, files={**artifact.files, CARD: text.encode()})
 
 
 def card_beside(path: Path, suffixes: Collection[str], provenance: Provenance | None) -> None:
@@ -123,14 +123,14 @@ class CostsDataset(_File):
         return True
 
 
-class DirectoryDataset(_File):
+class ModelArtifactDataset(_File):
     """A model's folder, its card inside; see training.artifacts."""
 
-    def load(self) -> Directory:
-        return load_directory(self.path)
+    def load(self) -> ModelArtifact:
+        return load_artifact(self.path)
 
-    def save(self, data: Directory) -> None:
-        save_directory(self.path, with_card(data, self.path, self.provenance), self.lineage())
+    def save(self, data: ModelArtifact) -> None:
+        save_artifact(self.path, with_card(data, self.path, self.provenance), self.lineage())
 
 
 class EpisodesDataset(_File):

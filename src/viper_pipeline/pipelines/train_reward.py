@@ -28,7 +28,7 @@ from viper_pipeline.pipelines.models.nodes import (
 )
 from viper_pipeline.reporting.cards import export_reward
 from viper_pipeline.rewards.pretrained import RewardModel, load_reward
-from viper_pipeline.training.artifacts import save_directory
+from viper_pipeline.training.artifacts import save_artifact
 from viper_pipeline.training.config import ONE_CPU
 
 SUITE = "own"
@@ -86,7 +86,7 @@ def train_reward(
 
         frozen = train_tokenizer(tokenizer, seed, COMPUTE, scratch / "tokenizer", suite=SUITE, **sources)
         at = f"data/tokenizers/{SUITE}"
-        save_directory(root / at, frozen)
+        save_artifact(root / at, frozen)
         steps[at] = _step("train_tokenizer", "all", {f"suites.{SUITE}.tokenizer": dict(tokenizer), "seed": seed})
 
         coded = encode_experts(COMPUTE, frozen, files["experts"], suite=SUITE, task=task)
@@ -98,7 +98,7 @@ def train_reward(
             settings, seed, COMPUTE, frozen, scratch / "model", suite=SUITE, model="videogpt", **codes
         )
         behind = f"data/video_models/{SUITE}/videogpt"
-        save_directory(root / behind, model)
+        save_artifact(root / behind, model)
         steps[behind] = _step("train_video_model", "videogpt", {f"suites.{SUITE}.videogpt": settings, "seed": seed})
 
         reward = evaluate_reward(
@@ -107,7 +107,7 @@ def train_reward(
         end = f"data/rewards/{SUITE}/videogpt"
         hashes = {place: md5_of(root / place) for place in (at, behind)}
         steps[end] = _step("evaluate_reward", "videogpt", {"seed": seed}, hashes)
-        save_directory(root / end, reward, {"steps": steps})
+        save_artifact(root / end, reward, {"steps": steps})
         for file in (*files.values(), *codes.values()):
             file.close()
         export_reward(root / end, Path(out))

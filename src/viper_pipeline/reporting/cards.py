@@ -22,7 +22,7 @@ from viper_pipeline.reporting.results import RunTable, StageName, Steps
 from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.rewards.evaluation import unpack
 from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
-from viper_pipeline.training.artifacts import CONFIG, LINEAGE, WEIGHTS, Directory, as_json, load_directory
+from viper_pipeline.training.artifacts import CONFIG, LINEAGE, WEIGHTS, ModelArtifact, as_json, load_artifact
 
 SAMPLES = 8
 """Frames of a dataset's sample picture."""
@@ -140,15 +140,15 @@ def dataset_facts(file: EpisodeFile) -> Iterator[tuple[str, str]]:
     yield "frame specification", ", ".join(f"{k} {words(v)}" for k, v in flat(file.spec.model_dump(mode="json")) if v)
 
 
-def model_card(path: str, directory: Directory, steps: Steps) -> Card:
+def model_card(path: str, artifact: ModelArtifact, steps: Steps) -> Card:
     """Of a tokenizer, video model, reward, oracle or agent."""
     step = steps.get(path, {})
     name = StageName.parse(str(step.get("stage", "")))
-    stage, suite = name.stage, str(directory.config.get("suite") or name.suite)
+    stage, suite = name.stage, str(artifact.config.get("suite") or name.suite)
     return Card(
         path,
         text_for(WHAT, stage) or "A model.",
-        list(model_facts(directory)),
+        list(model_facts(artifact)),
         stage=str(step.get("stage", "")),
         parents=list(step.get("parents", {})),
         license=license_of(suite, path, steps),
@@ -157,11 +157,11 @@ def model_card(path: str, directory: Directory, steps: Steps) -> Card:
     )
 
 
-def model_facts(directory: Directory) -> Iterator[tuple[str, str]]:
+def model_facts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
     """Sizes, and every number that the stage measured, in the order of config.json, without settings."""
-    if directory.tensors:
-        yield "weights", f"{sum(t.numel() for t in directory.tensors.values()):,} numbers"
-    for key, value in sorted(directory.config.items()):
+    if artifact.tensors:
+        yield "weights", f"{sum(t.numel() for t in artifact.tensors.values()):,} numbers"
+    for key, value in sorted(artifact.config.items()):
         if key in ("model", "agent", "run", "reward", "specs"):
             continue
         for name, text in flat_facts(value, key):
@@ -239,18 +239,18 @@ def cards_of(table: RunTable, steps: Steps) -> list[Card]:
         cards.append(dataset_card(path_of.get(f"{suite}.curate_experts.{task}", f"expert set {task}"), file, steps))
     for (suite, task), file in table.baseline_episodes.items():
         cards.append(dataset_card(path_of.get(f"{suite}.record_baselines.{task}", f"baselines {task}"), file, steps))
-    for suite, directory in table.tokenizers.items():
-        cards.append(model_card(path_of.get(f"{suite}.train_tokenizer.all", f"tokenizer {suite}"), directory, steps))
-    for (suite, model), directory in table.video_models.items():
+    for suite, artifact in table.tokenizers.items():
+        cards.append(model_card(path_of.get(f"{suite}.train_tokenizer.all", f"tokenizer {suite}"), artifact, steps))
+    for (suite, model), artifact in table.video_models.items():
         node = f"{suite}.train_video_model.{model}"
-        cards.append(model_card(path_of.get(node, f"video_model {model}"), directory, steps))
-    for (suite, model), directory in table.rewards.items():
-        cards.append(model_card(path_of.get(f"{suite}.evaluate_reward.{model}", f"reward {model}"), directory, steps))
-    for key, directory in table.agents.items():
+        cards.append(model_card(path_of.get(node, f"video_model {model}"), artifact, steps))
+    for (suite, model), artifact in table.rewards.items():
+        cards.append(model_card(path_of.get(f"{suite}.evaluate_reward.{model}", f"reward {model}"), artifact, steps))
+    for key, artifact in table.agents.items():
         suite, task, method, agent, seed = key
         if seed == min(other.seed for other in table.agents if other[:4] == key[:4]):
             node = f"{suite}.train_agent_{method}.{task}-{agent}-{seed}"
-            cards.append(model_card(path_of.get(node, f"agent {task} {method} {agent} {seed}"), directory, steps))
+            cards.append(model_card(path_of.get(node, f"agent {task} {method} {agent} {seed}"), artifact, steps))
     return cards
 
 
@@ -310,7 +310,7 @@ def reward_card(facts: Mapping[str, Any], size: int) -> str:
 
 
 def _measured(folders: Mapping[str, Path]) -> dict[str, Any]:
-    reward, tokenizer, model = (load_directory(folders[p]) for p in ("reward", "tokenizer", "video_model"))
+    reward, tokenizer, model = (load_artifact(folders[p]) for p in ("reward", "tokenizer", "video_model"))
     tasks = {}
     for task, spec in reward.config["specs"].items():
         scores, returns = unpack(task, reward.tensors)

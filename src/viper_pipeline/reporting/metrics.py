@@ -18,7 +18,7 @@ from viper_pipeline.reporting.statistics import (
     reward_metrics,
 )
 from viper_pipeline.rewards.evaluation import unpack
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 UNITS = {
     "dmc": "return / 1000",
@@ -109,9 +109,9 @@ def baseline_metrics(levels: Sequence[Baselines]) -> dict[str, Any]:
     return table
 
 
-def reward_summary(directory: Directory) -> dict[str, Any]:
+def reward_summary(artifact: ModelArtifact) -> dict[str, Any]:
     """How well an evaluated reward tells experts from others: means over tasks, and every number by task."""
-    tasks = {task: reward_metrics(*unpack(task, directory.tensors)) for task in directory.config["scales"]}
+    tasks = {task: reward_metrics(*unpack(task, artifact.tensors)) for task in artifact.config["scales"]}
     means = {name: float(np.mean([t[name] for t in tasks.values()])) for name in AVERAGED}
     return means | {"tasks": tasks}
 

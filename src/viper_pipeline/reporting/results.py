@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 Settings: TypeAlias = Mapping[str, Any]
 """A block of params.yaml."""
@@ -84,12 +84,12 @@ def row(kind: str, parts: Sequence[str]) -> Row:
 class RunTable:
     """The artifacts that a report reads, by kind and by place in the grid, in the order of params.yaml."""
 
-    agents: Mapping[RunKey, Directory] = field(default_factory=dict)
+    agents: Mapping[RunKey, ModelArtifact] = field(default_factory=dict)
     experts: Mapping[TaskKey, EpisodeFile] = field(default_factory=dict)
     baseline_episodes: Mapping[TaskKey, EpisodeFile] = field(default_factory=dict)
-    rewards: Mapping[ModelKey, Directory] = field(default_factory=dict)
-    tokenizers: Mapping[str, Directory] = field(default_factory=dict)  # by suite
-    video_models: Mapping[ModelKey, Directory] = field(default_factory=dict)
+    rewards: Mapping[ModelKey, ModelArtifact] = field(default_factory=dict)
+    tokenizers: Mapping[str, ModelArtifact] = field(default_factory=dict)  # by suite
+    video_models: Mapping[ModelKey, ModelArtifact] = field(default_factory=dict)
     settings: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of params.yaml
 
     @classmethod
@@ -102,7 +102,7 @@ class RunTable:
 
     def run_results(self) -> list[RunResult]:
         """Curve and final returns of every run."""
-        return [run_result(key, directory) for key, directory in self.agents.items()]
+        return [run_result(key, run) for key, run in self.agents.items()]
 
     def baseline_levels(self) -> list[Baselines]:
         """Baselines of every task that has an expert set and baseline episodes."""
@@ -146,9 +146,9 @@ class RunResult:
         return float(np.mean(self.final_returns))
 
 
-def run_result(key: RunKey, directory: Directory) -> RunResult:
+def run_result(key: RunKey, artifact: ModelArtifact) -> RunResult:
     """Curve and final returns, from the agent's folder."""
-    table, config = pd.read_csv(io.BytesIO(directory.files["curve.csv"])), directory.config
+    table, config = pd.read_csv(io.BytesIO(artifact.files["curve.csv"])), artifact.config
     return RunResult(
         *key,
         table["step"].to_numpy(),

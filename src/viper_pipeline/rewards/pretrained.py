@@ -20,7 +20,7 @@ from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.rewards.viper import ViperReward
 from viper_pipeline.rewards.viper import load_reward as assemble
 from viper_pipeline.rewards.wrappers import fitted
-from viper_pipeline.training.artifacts import CONFIG, LINEAGE, load_directory
+from viper_pipeline.training.artifacts import CONFIG, LINEAGE, load_artifact
 
 MANIFEST, CARD, FORMAT = "manifest.json", "README.md", 1
 PARTS = {"tokenizer": "train_tokenizer", "video_model": "train_video_model", "reward": "evaluate_reward"}
@@ -131,7 +131,7 @@ class RewardModel:
     def __init__(self, package: Package) -> None:
         self.suite, self.lineage = package.suite, package.lineage
         self._tokenizer, self._video_model, self._reward = (
-            load_directory(package.folders[part]) for part in ("tokenizer", "video_model", "reward")
+            load_artifact(package.folders[part]) for part in ("tokenizer", "video_model", "reward")
         )
 
     @property

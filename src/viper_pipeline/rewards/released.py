@@ -32,7 +32,7 @@ from viper_pipeline.rewards.released_weights import (
 )
 from viper_pipeline.rewards.viper import Scale, ScaleConfig, ViperConfig
 from viper_pipeline.tokenizers.vqgan import VQGAN
-from viper_pipeline.training.artifacts import LINEAGE, Directory, as_json, save_directory
+from viper_pipeline.training.artifacts import LINEAGE, ModelArtifact, as_json, save_artifact
 from viper_pipeline.video_models.videogpt import VideoGPT
 
 KINDS = ("vqgan", "videogpt", "reward")
@@ -65,14 +65,14 @@ def import_checkpoint(kind: str, source: Path, out: Path, choices: Choices = Cho
         raise BadData(f"{source}: there is no such folder; give one with `args` and `checkpoints`")
     if kind == "vqgan":
         tokenizer = read_vqgan(source)
-        save_directory(out, tokenizer.model.to_directory(), _lineage(source))
+        save_artifact(out, tokenizer.model.to_artifact(), _lineage(source))
         return f"{out}: a VQ-GAN of {len(tokenizer.model.codebook)} codes, {_grid(tokenizer.model)} a frame"
     about = read_settings(source)
     tokenizer = read_vqgan(choices.vqgan or source.parent / Path(str(about.get("ae_ckpt", ""))).name)
     names, classes = _classes(source, about, tokenizer, choices)
     model = _videogpt(source, about, tokenizer.model, classes)
     if kind == "videogpt":
-        save_directory(out, model.to_directory(), _lineage(source))
+        save_artifact(out, model.to_artifact(), _lineage(source))
     elif kind == "reward":
         _write_reward(out, source, about, tokenizer, model, names, choices)
     else:
@@ -232,7 +232,7 @@ def _write_reward(
         if tokenizer.masks and hidden is None:
             continue  # their code cannot score such a task either
         mask = () if hidden is None else rectangles(hidden)
-        spec = suite.frame_spec(task, {"size": tokenizer.model.size})
+        spec = suite.frame_spec(task, {}, {"size": tokenizer.model.size})
         specs[task] = spec.model_copy(update=said | {"mask": mask})
     if not specs:
         raise BadData(f"{source}: no task has both a class and a mask; give with --vqgan the one it was trained with")
@@ -245,9 +245,9 @@ def _write_reward(
         "scales": {task: scale.model_dump(mode="json") for task in specs},
     }
     with atomic_dir(out) as folder:
-        save_directory(folder / "tokenizer", tokenizer.model.to_directory())
-        save_directory(folder / "video_model", model.to_directory())
-        save_directory(folder / "reward", Directory(kept))
+        save_artifact(folder / "tokenizer", tokenizer.model.to_artifact())
+        save_artifact(folder / "video_model", model.to_artifact())
+        save_artifact(folder / "reward", ModelArtifact(kept))
         (folder / LINEAGE).write_text(as_json(_lineage(source)))
         (folder / CARD).write_text(_card(out.name, source.name, list(specs)))
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())

@@ -19,7 +19,7 @@ from viper_pipeline.envs.base import FrameSpec, blacken
 from viper_pipeline.rewards.base import StoredReward
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.tokenizers.base import Tokenizer
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring, Session, VideoModel
 from viper_pipeline.video_models.scoring import Boundary, require_session, score_joint, score_videos, score_window
@@ -342,13 +342,13 @@ class ViperStream(StoredReward):
 
 
 def load_reward(
-    tokenizer: Directory, video_model: Directory, reward: Directory, task: str, batch: int = 64
+    tokenizer: ModelArtifact, video_model: ModelArtifact, reward: ModelArtifact, task: str, batch: int = 64
 ) -> ViperReward:
     """The reward of `task`, of the models' folders and of what `evaluate_reward` wrote."""
     saved = reward.config
     return ViperReward(
         load_tokenizer(tokenizer),
-        VIDEO_MODELS.get(saved["model"]).from_directory(video_model),
+        VIDEO_MODELS.get(saved["model"]).from_artifact(video_model),
         task,
         ViperConfig.model_validate(saved["reward"]),
         FrameSpec.model_validate(saved["specs"][task]),

@@ -23,7 +23,7 @@ from viper_pipeline.reporting.results import RunKey, TaskKey, baselines, run_res
 from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.rewards.base import EXPLORATION
 from viper_pipeline.rewards.evaluation import unpack
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 Made = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], dict[str, bytes], str]
 
@@ -37,7 +37,7 @@ def report_ablations(
     suite: str,
     task: str,
     agent: str,
-    **inputs: Directory,
+    **inputs: ModelArtifact,
 ) -> Made:
     """Make metrics, their headline, rows of curves, figures and the page of all ablations.
 
@@ -48,13 +48,13 @@ def report_ablations(
     rewards = by_key("reward", inputs)
     ((_, model),) = [key for key in rewards if key[0] == "own"]
     runs: dict[tuple[str, str], list[Any]] = {}
-    for (axis, value, seed), directory in by_key("run", inputs).items():
+    for (axis, value, seed), artifact in by_key("run", inputs).items():
         key = RunKey(suite, task, "viper", agent, int(seed))
-        runs.setdefault((axis, value), []).append(run_result(key, directory))
+        runs.setdefault((axis, value), []).append(run_result(key, artifact))
 
     def separation(axis: str, value: str) -> dict[str, Any]:
-        directory = rewards.get((axis, value), rewards["own", model])
-        return reward_metrics(*unpack(task, directory.tensors))
+        artifact = rewards.get((axis, value), rewards["own", model])
+        return reward_metrics(*unpack(task, artifact.tensors))
 
     own = runs["own", "own"], separation("own", model)
     first = {
@@ -75,12 +75,12 @@ def report_ablations(
     return metrics, ablation_headline(metrics), ablation_points(variants), figures, page
 
 
-def train_context(config: Mapping[str, Any], *, context: int, **rest: Any) -> Directory:
+def train_context(config: Mapping[str, Any], *, context: int, **rest: Any) -> ModelArtifact:
     """`train_video_model` with a window of `context` frames and the one that they predict."""
     return train_video_model({**config, "window": int(context) + 1}, **rest)
 
 
-def train_agent_beta(bonus: Mapping[str, Any], *, beta: float, exploration: str, **rest: Any) -> Directory:
+def train_agent_beta(bonus: Mapping[str, Any], *, beta: float, exploration: str, **rest: Any) -> ModelArtifact:
     """`train_agent` with `beta` times the suite's exploration weight, at the beginning and at the end."""
     return train_agent(bonus=weighted(bonus, exploration, float(beta)), exploration=exploration, **rest)
 
@@ -92,6 +92,6 @@ def weighted(bonus: Mapping[str, Any], kind: str, factor: float) -> dict[str, An
     return {**bonus, "weight": factor * own.weight, "final_weight": final}
 
 
-def evaluate_scoring(reward: Mapping[str, Any], *, model: str, scoring: str, **rest: Any) -> Directory:
+def evaluate_scoring(reward: Mapping[str, Any], *, model: str, scoring: str, **rest: Any) -> ModelArtifact:
     """`evaluate_reward` with the reward's `model` and `scoring` replaced."""
     return evaluate_reward({**reward, "model": model, "scoring": scoring}, model=model, **rest)

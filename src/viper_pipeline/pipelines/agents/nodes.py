@@ -11,7 +11,7 @@ from viper_pipeline.agents.train import train_agent as train
 from viper_pipeline.data.episode import gif
 from viper_pipeline.envs import SUITES
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, RewardContext
-from viper_pipeline.training.artifacts import Directory, history_csv
+from viper_pipeline.training.artifacts import ModelArtifact, history_csv
 from viper_pipeline.training.checkpoints import derive
 from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.training.progress import Report
@@ -34,7 +34,7 @@ def train_agent(
     seed: int,
     exploration: str | None = None,
     **inputs: Any,
-) -> Directory:
+) -> ModelArtifact:
     """Train one agent on one reward. If the reward gives nothing, the agent learns from the exploration bonus alone.
 
     config, run, env, frames, compute: the suite's blocks of params.yaml that the agent, its run, its environment
@@ -81,4 +81,4 @@ def train_agent(
         "final_returns": result.final_returns,
     }
     episode = gif(result.frames[::2], milliseconds=60)
-    return Directory(about, result.weights, {"curve.csv": history_csv(result.curve), "episode.gif": episode})
+    return ModelArtifact(about, result.weights, {"curve.csv": history_csv(result.curve), "episode.gif": episode})

@@ -20,7 +20,7 @@ from viper_pipeline.experts.base import load_expert, make_expert, trained
 from viper_pipeline.experts.policies import Policy, Variation
 from viper_pipeline.experts.record import record
 from viper_pipeline.pipelines.datasets import Recording
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.training.checkpoints import derive
 from viper_pipeline.training.progress import Report
 
@@ -33,7 +33,7 @@ def train_expert(
     *,
     suite: str,
     task: str,
-) -> Directory:
+) -> ModelArtifact:
     """Train the expert of one task on true state and true reward, under the suite's rules of play.
 
     recipe: an entry of `experts`, whose `algorithm` names an Expert. Returns what `load_expert` reads: the recipe, and
@@ -55,7 +55,7 @@ def train_expert(
 
 
 def record_episodes(
-    expert: Directory,
+    expert: ModelArtifact,
     env: Mapping[str, Any],
     frames: Mapping[str, Any],
     settings: Mapping[str, Any],

@@ -27,7 +27,7 @@ from viper_pipeline.reporting.page import read_metrics, render_overview
 from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_files
 from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, Settings, run_result
 from viper_pipeline.reporting.run_records import RunRecord, evidence_of
-from viper_pipeline.training.artifacts import CONFIG, Directory, load_directory
+from viper_pipeline.training.artifacts import CONFIG, ModelArtifact, load_artifact
 
 PAPER_PROFILE = "profiles/paper.yaml"
 ABLATION_CURVES = "reports/ablations/curves.csv"
@@ -46,7 +46,7 @@ def card_command(artifact: Path, root: Path) -> str:
         parents = {parent for step in steps.values() for parent in step["parents"]}
         steps = {**steps, name: next(step for path, step in steps.items() if path not in parents)}
     if artifact.is_dir():
-        return as_markdown(model_card(name, load_directory(artifact), steps))
+        return as_markdown(model_card(name, load_artifact(artifact), steps))
     return as_markdown(dataset_card(name, EpisodeFile(artifact), steps))
 
 
@@ -68,14 +68,14 @@ def dataset_paths(root: Path, suites: Settings, seeds: list[int]) -> dict[Row, s
     return {row: catalog.resolve_pattern(dataset)["filepath"] for row, dataset in found.items()}
 
 
-def read_artifact(path: Path, with_tensors: bool = False) -> EpisodeFile | Directory:
+def read_artifact(path: Path, with_tensors: bool = False) -> EpisodeFile | ModelArtifact:
     """An artifact without reading frames; folders without weights unless they are asked for."""
     if path.suffix == ".h5":
         return EpisodeFile(path, verify_checksum=False)
     if with_tensors:
-        return load_directory(path)
+        return load_artifact(path)
     files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.suffix in (".png", ".csv")}
-    return Directory(json.loads((path / CONFIG).read_text()), {}, files)
+    return ModelArtifact(json.loads((path / CONFIG).read_text()), {}, files)
 
 
 def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, set[Row]]:
@@ -162,9 +162,9 @@ def export_runs_command(root: Path) -> list[Path]:
 
 def record_of(run: FinishedRun, root: Path, commit: str) -> RunRecord:
     """The record of the run in root/run.path."""
-    directory, steps = read_artifact(root / run.path), read_steps(root / run.path, READERS)
-    assert isinstance(directory, Directory)
-    result = run_result(run.key, directory)
+    artifact, steps = read_artifact(root / run.path), read_steps(root / run.path, READERS)
+    assert isinstance(artifact, ModelArtifact)
+    result = run_result(run.key, artifact)
     params: dict[str, Any] = {}
     for step in steps.values():
         params |= step["params"]

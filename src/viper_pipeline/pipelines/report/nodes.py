@@ -44,8 +44,8 @@ def aggregate(
     records = match_records(own, run_records, table.settings)
     runs = [*own, *records.shown]
     rewards: dict[str, dict[str, Any]] = {}
-    for (suite, model), directory in table.rewards.items():
-        rewards.setdefault(suite, {})[model] = reward_summary(directory)
+    for (suite, model), artifact in table.rewards.items():
+        rewards.setdefault(suite, {})[model] = reward_summary(artifact)
     levels = table.baseline_levels()
     suites = {level.suite for level in levels}
     spent = {node: cost for node, cost in costs.items() if StageName.parse(node).suite in suites}
@@ -74,14 +74,14 @@ def suite_figures(evidence: Evidence) -> dict[str, bytes]:
 def task_figures(evidence: Evidence) -> dict[str, bytes]:
     """Reward, maps of surprise, masks and learning curves of each task."""
     figures: dict[str, bytes] = {}
-    for (suite, model), directory in evidence.rewards.items():
-        for task in directory.config["scales"]:
-            scores, returns = unpack(task, directory.tensors)
-            mode = directory.config["reward"]["mode"]
+    for (suite, model), artifact in evidence.rewards.items():
+        for task in artifact.config["scales"]:
+            scores, returns = unpack(task, artifact.tensors)
+            mode = artifact.config["reward"]["mode"]
             figures[f"reward-{suite}-{model}-{task}.webp"] = draw_reward_figure(task, scores, returns, mode)
-            if maps := directory.files.get(f"maps_{task}.png"):
+            if maps := artifact.files.get(f"maps_{task}.png"):
                 figures[f"maps-{suite}-{model}-{task}.png"] = maps
-                figures[f"maps-{suite}-{model}-{task}.webp"] = short_film(directory.files[f"maps_{task}.gif"])
+                figures[f"maps-{suite}-{model}-{task}.webp"] = short_film(artifact.files[f"maps_{task}.gif"])
     for key, experts in evidence.experts.items():
         if experts.spec.mask:
             random, expert = evidence.baseline_episodes[key].group("episodes")[0], experts.group("held_out")[0]
@@ -118,11 +118,11 @@ def write_report(
     shown = {TaskKey(suite, task) for task in settings["tasks"][:FILMED_TASKS]}
     first_seed = min((key.seed for key in table.agents), default=0)
     episodes = {
-        key: short_film(directory.files["episode.gif"])
-        for key, directory in table.agents.items()
+        key: short_film(artifact.files["episode.gif"])
+        for key, artifact in table.agents.items()
         if TaskKey(suite, key.task) in shown and key.method in FILMED_METHODS and key.seed == first_seed
     }
-    held_out = {key: directory.config.get("held_out_tasks", []) for key, directory in table.video_models.items()}
+    held_out = {key: artifact.config.get("held_out_tasks", []) for key, artifact in table.video_models.items()}
     rollouts = {
         key: strip
         for key, strip in strips_of(table.video_models, "rollouts").items()
@@ -138,7 +138,7 @@ def write_report(
         paper=paper_profile.get("suites", {}),
     )
     reconstructions = {key: strip for key, strip in reconstruction_strips(table).items() if key in shown}
-    quality = {suite: directory.config["metrics"] for suite, directory in table.tokenizers.items()}
+    quality = {suite: artifact.config["metrics"] for suite, artifact in table.tokenizers.items()}
     found = measurements(measured, table.settings)
     return render_page(
         suite, profile, metrics, figures, episodes, reconstructions, rollouts, quality, origins, held_out, found
@@ -149,8 +149,8 @@ def reconstruction_strips(table: RunTable) -> dict[TaskKey, bytes]:
     """What the tokenizers' folders show of each task."""
     return {
         TaskKey(suite, name.removeprefix("reconstructions_").removesuffix(".png")): content
-        for suite, directory in table.tokenizers.items()
-        for name, content in directory.files.items()
+        for suite, artifact in table.tokenizers.items()
+        for name, content in artifact.files.items()
         if name.startswith("reconstructions_")
     }
 

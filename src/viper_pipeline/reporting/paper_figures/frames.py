@@ -13,7 +13,7 @@ from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.paper_figures.base import Drawn, Part
 from viper_pipeline.reporting.plots import decode_picture, panels_of, show_frames
 from viper_pipeline.reporting.results import Evidence, ModelKey, Row, TaskKey
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,12 +32,12 @@ class StripKey(NamedTuple):
         return ModelKey(self.suite, self.model)
 
 
-def strips_of(models: Mapping[ModelKey, Directory], prefix: str) -> dict[StripKey, bytes]:
+def strips_of(models: Mapping[ModelKey, ModelArtifact], prefix: str) -> dict[StripKey, bytes]:
     """Strips called `<prefix>_<task>.png` in the models' folders."""
     return {
         StripKey(suite, model, name.removeprefix(f"{prefix}_").removesuffix(".png")): content
-        for (suite, model), directory in models.items()
-        for name, content in directory.files.items()
+        for (suite, model), artifact in models.items()
+        for name, content in artifact.files.items()
         if name.startswith(f"{prefix}_") and name.endswith(".png")
     }
 
@@ -141,8 +141,8 @@ class HeldOutPair:
 
 def held_out_pair(evidence: Evidence) -> HeldOutPair | None:
     """Of the first such model of the suite shown for RLBench; trained pairs with the same arm or task go first."""
-    for (suite, model), directory in evidence.video_models.items():
-        if suite == evidence.manipulation and (out := directory.config.get("held_out_tasks")):
+    for (suite, model), artifact in evidence.video_models.items():
+        if suite == evidence.manipulation and (out := artifact.config.get("held_out_tasks")):
             trained = [task for task in evidence.settings[suite]["tasks"] if task not in out]
             alike = sorted(trained, key=lambda task: not set(task.split("_")) & set(out[0].split("_")))
             return HeldOutPair(suite, model, (*alike[:2], out[0]))

@@ -24,9 +24,7 @@ DRAWN_TASKS = 2  # the report shows the others one by one
 
 def scored_tasks(evidence: Evidence) -> list[StripKey]:
     """The paper's quadruped first, then in order; the suite's reward model before others."""
-    keys = [
-        StripKey(s, m, task) for (s, m), directory in evidence.rewards.items() for task in directory.config["scales"]
-    ]
+    keys = [StripKey(s, m, task) for (s, m), artifact in evidence.rewards.items() for task in artifact.config["scales"]]
     reward_models = {suite: block.get("reward", {}).get("model") for suite, block in evidence.settings.items()}
     return sorted(keys, key=lambda k: (k[0] != "dmc", "quadruped" not in k[2], k[1] != reward_models.get(k[0], k[1])))[
         :DRAWN_TASKS
@@ -124,15 +122,15 @@ def draw_held_out_reward(evidence: Evidence) -> Drawn:
     found = held_out_pair(evidence)
     assert found
     runs = evidence.runs_of(found.suite, found.held_out, "viper")
-    directory = evidence.rewards.get(ModelKey(found.suite, found.model))
-    shown = (found.tasks[0], found.held_out) if directory else ()
+    artifact = evidence.rewards.get(ModelKey(found.suite, found.model))
+    shown = (found.tasks[0], found.held_out) if artifact else ()
     figure, panels = panels_of(len(shown) + bool(runs), width=4.8, height=2.8)
     for panel, task in zip(panels, shown, strict=False):
-        assert directory
+        assert artifact
         plot_along_video(
             panel,
             f"{task}, {'never seen' if task == found.held_out else 'trained'}",
-            unpack(task, directory.tensors)[0],
+            unpack(task, artifact.tensors)[0],
         )
     for run in runs:
         panels[-1].plot(run.steps, run.returns, color=color_of("viper"), lw=1)

@@ -151,9 +151,9 @@ def artifact_settings(
             more = {"grid": config.get("grid"), "tasks": len(config.get("tasks", []))}
             return {**config.get("model", {}), **more}, (Row("video_models", key),)
     if table.component == "agent":
-        for run, directory in evidence.agents.items():
+        for run, artifact in evidence.agents.items():
             if run[0] == suite and run[3] == table.block:
-                return directory.config.get("agent", {}), (Row("agents", run),)
+                return artifact.config.get("agent", {}), (Row("agents", run),)
     return {}, ()
 
 
