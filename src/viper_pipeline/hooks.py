@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.hooks import hook_impl
 
 from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.files import Json
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -53,7 +54,7 @@ class ProjectHooks:
             catalog[name] = AbstractDataset.from_config(name, {**entry, "filepath": str(self.root / path)})
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+    def before_pipeline_run(self, run_params: Json) -> None:
         """Refuse what would write artifacts without lineage: Kedro's hooks do not reach other processes."""
         if "ParallelRunner" in str(run_params.get("runner")):
             raise BadParams("--runner ParallelRunner: not with this project; `viper run -j N` runs stages side by side")
@@ -67,7 +68,7 @@ class ProjectHooks:
             check_input(node.name, path, self.root)
 
     @hook_impl
-    def before_node_run(self, node: Any) -> dict[str, Any]:
+    def before_node_run(self, node: Any) -> Json:
         """Begin. Returns the inputs that only a running node has: its private folder, and its provenance."""
         from viper_pipeline.dvc_bridge.provenance import GpuMonitor, make_provenance
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from viper_pipeline.core.files import Json
 from viper_pipeline.dvc_bridge.project import Lookup, Params, Part, Project
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ def build(params: Params) -> dict[str, Pipeline]:
 
     suites, seeds = params["suites"], params["seeds"]
     built = {
-        name: experts.create(name, spec)
-        + models.create(name, spec)
-        + agents.create(name, spec, seeds)
-        + report.create(name, spec, seeds)
-        for name, spec in suites.items()
+        name: experts.create(name, suite_config)
+        + models.create(name, suite_config)
+        + agents.create(name, suite_config, seeds)
+        + report.create(name, suite_config, seeds)
+        for name, suite_config in suites.items()
     }
     if block := params.get("ablations"):
         built["ablations"] = ablations.create(block, suites[block["suite"]], seeds)
@@ -41,8 +42,8 @@ def sources(params: Params) -> dict[str, str]:
     """Dataset name -> the file or folder of videos that params.yaml names for a task."""
     return {
         f"{suite}/{task}/source": dataset["path"]
-        for suite, spec in params["suites"].items()
-        for task, dataset in spec["datasets"].items()
+        for suite, suite_config in params["suites"].items()
+        for task, dataset in suite_config["datasets"].items()
     }
 
 
@@ -53,9 +54,9 @@ def check(params: Params) -> None:
     validate(params)
 
 
-def symbolic(params: Params, symbol: Callable[[str, str], str]) -> dict[str, Any]:
+def symbolic(params: Params, symbol: Callable[[str, str], str]) -> Json:
     """The parameters with each axis' list replaced by one symbol; `every_task` says that all tasks are meant."""
-    out: dict[str, Any] = copy.deepcopy(dict(params))
+    out: Json = copy.deepcopy(dict(params))
     out["seeds"] = [symbol("all", "seed")]
     for suite, block in out["suites"].items():
         task = symbol(suite, "task")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from viper_pipeline.agents.base import Exploration, RewardSource
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.data.importers import Importer
 from viper_pipeline.envs.base import FrameSpec, Settings, Suite
@@ -118,7 +118,7 @@ TAKEN = {"config", "run", "env", "frames", "compute", "scratch", "settings", "bo
 """Arguments of the node `train_agent` that every agent has."""
 
 
-def check_reward(method: type[RewardMethod], block: Mapping[str, Any]) -> None:
+def check_reward(method: type[RewardMethod], block: ParamsBlock) -> None:
     """Whether a class of `REWARDS` says what figures, parameters and the graph need to know.
 
     block: a suite's block of params.yaml, with the reward's own block in it if it has one.
@@ -202,7 +202,7 @@ def _finite(metrics: Mapping[str, torch.Tensor]) -> None:
         assert not value.requires_grad, f"update returned {name} with a gradient; detach it"
 
 
-def _through_a_file(state: Mapping[str, Any]) -> Any:
+def _through_a_file(state: ParamsBlock) -> Any:
     """As a checkpoint stores it: tensors, numbers, texts, and lists and dictionaries of them."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)

@@ -22,6 +22,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from scipy.special import ndtr
 
 from viper_pipeline.agents.base import Agent
+from viper_pipeline.envs.base import Info
 from viper_pipeline.training.checkpoints import derive
 
 MakeEnv = Callable[[int], gym.Env]
@@ -51,12 +52,12 @@ class FreezeAtEnd(gym.Wrapper):
         black = np.zeros(env.observation_space.shape or (), np.uint8)
         self.end: tuple[np.ndarray, bool, bool] | None = (black, False, True)
 
-    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, Info]:
         """Start an episode."""
         self.end = None
         return self.env.reset(**kwargs)
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, SupportsFloat, bool, bool, Info]:
         """One step, unless the episode is over."""
         if self.end:
             frame, terminated, truncated = self.end

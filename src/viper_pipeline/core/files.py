@@ -6,11 +6,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from viper_pipeline.core.errors import BadData
+
+Json: TypeAlias = dict[str, Any]
+"""An object of JSON or YAML: plain values by name."""
+JsonView: TypeAlias = Mapping[str, Any]
+"""The same, only to be read."""
 
 
 def _beside(path: Path) -> Path:

@@ -21,6 +21,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import (
     CHECKSUM_BYTES,
     FORMAT,
+    JsonView,
     atomic_path,
     begins_as_episodes,
     check_checksum,
@@ -41,7 +42,7 @@ def write_groups(
     suite: str,
     task: str,
     spec: FrameSpec,
-    lineage: Mapping[str, Any] | None = None,
+    lineage: JsonView | None = None,
     payload: str = "frames",
     clip: int = 16,
 ) -> None:
@@ -60,7 +61,7 @@ def _write(
     suite: str,
     task: str,
     spec: FrameSpec,
-    lineage: Mapping[str, Any] | None,
+    lineage: JsonView | None,
     payload: str,
     clip: int,
     place: str,

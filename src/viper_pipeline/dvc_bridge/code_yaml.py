@@ -14,10 +14,10 @@ import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, JsonView, atomic_write
 from viper_pipeline.dvc_bridge.code_digest import Code
 from viper_pipeline.dvc_bridge.project import MISSING, Part, Project, package_name, read_params, source_folder, value_at
 
@@ -75,7 +75,7 @@ def table_text(table: Table) -> str:
     return yaml.safe_dump(plain, sort_keys=False, width=110, default_flow_style=None)
 
 
-def chosen(entry: Entry, values: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, list[str]]:
+def chosen(entry: Entry, values: Mapping[str, str], params: JsonView) -> dict[str, list[str]]:
     """registry -> the entries that a stage uses, for some values of its axes."""
     found = {}
     for registry, part in entry.parts.items():
@@ -92,7 +92,7 @@ def chosen(entry: Entry, values: Mapping[str, str], params: Mapping[str, Any]) -
     return found
 
 
-def assignments(entry: Entry, params: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def assignments(entry: Entry, params: JsonView) -> Iterator[dict[str, str]]:
     """Every combination of values of the axes that the code depends on."""
     lists = [value_at(params, path) for path in entry.axes.values()]
     for path, values in zip(entry.axes.values(), lists, strict=True):
@@ -198,9 +198,9 @@ def source_state(root: Path) -> str:
     return hashlib.md5(repr([(name, s.st_mtime_ns, s.st_size) for name, s in found]).encode()).hexdigest()
 
 
-def nested(flat: Mapping[str, str]) -> dict[str, Any]:
+def nested(flat: Mapping[str, str]) -> Json:
     """Digests as code.yaml holds them."""
-    whole: dict[str, Any] = {}
+    whole: Json = {}
     for name, digest in flat.items():
         *way, last = name.split(".")
         block = whole
@@ -210,7 +210,7 @@ def nested(flat: Mapping[str, str]) -> dict[str, Any]:
     return whole
 
 
-def _lines(block: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+def _lines(block: JsonView, indent: str = "") -> Iterator[str]:
     """YAML, without YAML's library: names are plain words, digests are quoted."""
     for name, value in sorted(block.items()):
         if isinstance(value, Mapping):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, JsonView, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.code_digest import Code
 from viper_pipeline.dvc_bridge.code_yaml import Entry
@@ -31,7 +30,7 @@ class OneLineBlock(dict):
     """A mapping that YAML shows as `{a: b}`."""
 
 
-def generate(root: Path, params: Mapping[str, Any]) -> dict[Path, str]:
+def generate(root: Path, params: JsonView) -> dict[Path, str]:
     """The text of every dvc.yaml, and of the table of their functions.
 
     Raises BadParams if the pipelines treat one value of an axis unlike the others.
@@ -41,7 +40,7 @@ def generate(root: Path, params: Mapping[str, Any]) -> dict[Path, str]:
     templates = wiring.templates(grid)
     verify(templates, wiring.stages(params), grid)
     table: dict[str, dict[str, Entry]] = {}
-    documents: dict[str, dict[str, Any]] = {}
+    documents: dict[str, Json] = {}
     for stage in templates:
         file = file_of(stage.group, wiring.project)
         document = documents.setdefault(file, {"stages": {}} if file == ROOT_FILE else VARS | {"stages": {}})
@@ -68,7 +67,7 @@ def file_of(group: str, project: Project) -> str:
     return ROOT_FILE if group in project.at_root else f"pipelines/{group}/dvc.yaml"
 
 
-def _as_yaml(document: Mapping[str, Any]) -> str:
+def _as_yaml(document: JsonView) -> str:
     import yaml
 
     class Dumper(yaml.SafeDumper):
@@ -91,7 +90,7 @@ def entry_of(stage: Stage, grid: Grid, code: Code) -> Entry:
     return code_yaml.make_entry(stage.function, bound, fixed, lists, grid, code)
 
 
-def body(stage: Stage, grid: Grid, entry: Entry) -> dict[str, Any]:
+def body(stage: Stage, grid: Grid, entry: Entry) -> Json:
     """What dvc.yaml says of a template."""
     own = own_axes(stage, grid)
     looked_up = {kind: block for kind, block in grid.symbols_in(stage.deps).items() if grid.is_lookup(kind)}
@@ -106,7 +105,7 @@ def body(stage: Stage, grid: Grid, entry: Entry) -> dict[str, Any]:
     def fan_in(texts: Iterable[str]) -> list[str]:
         return [one for text in texts for one in grid.spread(template(text))]
 
-    said: dict[str, Any] = {"cmd": template(f"viper stage {stage.group} {stage.node}")}
+    said: Json = {"cmd": template(f"viper stage {stage.group} {stage.node}")}
     if file_of(stage.group, grid.project) != ROOT_FILE:
         said["wdir"] = "../.."
     if deps := fan_in(stage.deps):
@@ -135,7 +134,7 @@ def _from_params(path: str) -> str:
     return f"${{{path}}}"
 
 
-def _plots(stage: Stage, grid: Grid) -> Iterator[dict[str, Any]]:
+def _plots(stage: Stage, grid: Grid) -> Iterator[Json]:
     """Plots cannot be templates: every file is named; the files of one stage share one plot."""
     up = "" if file_of(stage.group, grid.project) == ROOT_FILE else "../../"
     plots = {path: meta for path, meta in stage.outs.items() if meta.get("kind") == "plot"}

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.errors import BadEnvironment, BadParams
+from viper_pipeline.core.files import JsonView
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.dvc_bridge.run_stage import LIFELINE
 
@@ -38,7 +39,7 @@ class Resources(Config):
     minutes: int = Field(1440, gt=0, description="time limit of a SLURM job; a stage cut off goes on in the next one")
 
 
-def of_stages(params: Mapping[str, Any], stages: Collection[str]) -> dict[str, Resources]:
+def of_stages(params: JsonView, stages: Collection[str]) -> dict[str, Resources]:
     """Stage name -> what it asks for: its own block on top of `default`. Raises BadParams for a name of no stage."""
     blocks = (params.get("runtime") or {}).get("resources") or {}
     if unknown := sorted({*blocks} - {*stages, DEFAULT}):

@@ -11,10 +11,9 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.core.files import md5_of
+from viper_pipeline.core.files import Json, JsonView, md5_of
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.project import project_root, read_params, value_at
 from viper_pipeline.dvc_bridge.provenance import Readers, Steps, read_steps
@@ -44,7 +43,7 @@ def locked_hashes(root: Path) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in locked_stages(root) for out in stage.get("outs", []) if "md5" in out}
 
 
-def locked_stages(root: Path) -> Iterator[Mapping[str, Any]]:
+def locked_stages(root: Path) -> Iterator[JsonView]:
     """Every stage of every lock file."""
     import yaml
 
@@ -64,7 +63,7 @@ def chain(artifact: str, steps: Steps) -> list[str]:
     return order
 
 
-def trace(artifact: Path, root: Path, readers: Readers) -> dict[str, Any]:
+def trace(artifact: Path, root: Path, readers: Readers) -> Json:
     """Everything `viper lineage` shows: {"artifact": path, "steps": [nearest first]}.
 
     A stray file is known by its last own step, wherever it lies now. Each step is compared with the working tree:
@@ -104,9 +103,7 @@ def trace(artifact: Path, root: Path, readers: Readers) -> dict[str, Any]:
     }
 
 
-def _row(
-    path: str, steps: Steps, recorded: str | None, here: Path, root: Path, codes: Mapping[str, str]
-) -> dict[str, Any]:
+def _row(path: str, steps: Steps, recorded: str | None, here: Path, root: Path, codes: Mapping[str, str]) -> Json:
     step = steps.get(path, {})
     present = md5_of(here) if here.exists() else None
     row = {
@@ -133,7 +130,7 @@ def _state(present: str | None, recorded: str | None) -> str:
     return "up to date" if present == recorded else "changed since"
 
 
-def _changed(params: Mapping[str, Any], root: Path) -> list[str]:
+def _changed(params: JsonView, root: Path) -> list[str]:
     """The parameters whose value in params.yaml is another today."""
     if not (root / "params.yaml").is_file():
         return []
@@ -141,19 +138,19 @@ def _changed(params: Mapping[str, Any], root: Path) -> list[str]:
     return [dotted for dotted, value in params.items() if value_at(today, dotted) != value]
 
 
-def _code_changed(step: Mapping[str, Any], codes: Mapping[str, str]) -> bool:
+def _code_changed(step: JsonView, codes: Mapping[str, str]) -> bool:
     """Whether the code of a step's stage is another today."""
     name = ".".join(str(step.get("stage", "")).split(".")[:2])
     today = {digest for known, digest in codes.items() if known == name or known.startswith(f"{name}.")}
     return bool(step.get("code") and today) and step["code"] not in today
 
 
-def as_text(traced: Mapping[str, Any]) -> str:
+def as_text(traced: JsonView) -> str:
     """For people."""
     return "\n".join(line for row in traced["steps"] for line in _lines(row)) + "\n"
 
 
-def _lines(row: Mapping[str, Any]) -> Iterator[str]:
+def _lines(row: JsonView) -> Iterator[str]:
     yield f"{row['artifact']}  [{row['state']}]"
     if "recorded_as" in row:
         yield f"  was written as {row['recorded_as']}"
@@ -169,7 +166,7 @@ def _lines(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"  from {path}"
 
 
-def as_mermaid(traced: Mapping[str, Any]) -> str:
+def as_mermaid(traced: JsonView) -> str:
     """A flow chart; https://mermaid.js.org draws it, and so do many Git hosts."""
     number = {row["artifact"]: f"n{i}" for i, row in enumerate(traced["steps"])}
     lines = ["flowchart TD"]
@@ -200,9 +197,7 @@ def stale_outputs(root: Path) -> dict[str, str]:
     return stale
 
 
-def _reason(
-    stage: Mapping[str, Any], made: Mapping[str, str | None], today: Mapping[str, Any], root: Path
-) -> str | None:
+def _reason(stage: JsonView, made: Mapping[str, str | None], today: JsonView, root: Path) -> str | None:
     """What has changed since the stage ran, or None."""
     for dep in stage.get("deps", []):
         path = dep["path"]
@@ -220,7 +215,7 @@ def _reason(
     return None
 
 
-def _differs(path: Path, dep: Mapping[str, Any]) -> bool:
+def _differs(path: Path, dep: JsonView) -> bool:
     """Whether a file or folder is another than the lock file says; large ones by their size alone."""
     size = dep.get("size", 0)
     if size <= SMALL and "md5" in dep:

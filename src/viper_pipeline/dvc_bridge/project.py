@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.files import Json, JsonView
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
-Params = Mapping[str, Any]
+Params = JsonView
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def project_root(start: Path | None = None) -> Path:
     raise BadParams(f"{here}: no project here: no params.yaml beside a pyproject.toml, nor in any folder above")
 
 
-def read_params(path: Path | str) -> dict[str, Any]:
+def read_params(path: Path | str) -> Json:
     """The values in a YAML file. Raises BadParams if it cannot be read."""
     import yaml
 
@@ -103,7 +104,7 @@ MISSING = object()
 """What stands where there is no such parameter; equal to no value."""
 
 
-def value_at(params: Mapping[str, Any], dotted: str) -> Any:
+def value_at(params: JsonView, dotted: str) -> Any:
     """The value at a dotted path such as `suites.dmc.tasks`, or MISSING."""
     value: Any = params
     for key in dotted.split("."):
@@ -112,7 +113,7 @@ def value_at(params: Mapping[str, Any], dotted: str) -> Any:
 
 
 @cache
-def _settings(root: Path) -> dict[str, Any]:
+def _settings(root: Path) -> Json:
     try:
         return tomllib.loads((root / "pyproject.toml").read_text())["tool"]["kedro"]
     except KeyError as error:

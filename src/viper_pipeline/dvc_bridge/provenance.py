@@ -13,14 +13,13 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from viper_pipeline.core.errors import BadData, ViperError
-from viper_pipeline.core.files import md5_of
+from viper_pipeline.core.files import Json, JsonView, md5_of
 
-Steps = dict[str, dict[str, Any]]
+Steps = dict[str, Json]
 """path -> {stage, params, code, versions, parents: {path: md5}}, in no particular order"""
 Readers = Mapping[str, Callable[[Path], str]]
 """Suffix of a file -> what reads the provenance (JSON) that it carries"""
@@ -33,7 +32,7 @@ class Provenance:
     """What makes an artifact. Of equal provenance, artifacts are equal."""
 
     node: str
-    params: Mapping[str, Any]
+    params: JsonView
     parents: Mapping[str, str]  # path -> md5
     outs: tuple[str, ...]
     code: str  # the digest of what its function can reach
@@ -55,7 +54,7 @@ class Provenance:
         return folder
 
     @property
-    def lineage(self) -> dict[str, Any]:
+    def lineage(self) -> Json:
         """{"steps": {path: {stage, params, code, versions, parents}}} of the outputs and of all that they come from."""
         steps: Steps = {}
         for path in self.parents:
@@ -93,7 +92,7 @@ class Provenance:
 
 def make_provenance(
     node: str,
-    params: Mapping[str, Any],
+    params: JsonView,
     parents: Collection[Path],
     outs: Collection[Path],
     code: str,

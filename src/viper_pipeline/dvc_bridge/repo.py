@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.project import value_at
 
@@ -157,7 +157,7 @@ class Repository:
         except DvcException as error:
             raise BadEnvironment(f"{root}: {error}") from error
         self.root, self.code_state = root, ""
-        self.inputs: dict[str, dict[str, Any]] = {}  # of the stages that run: what they read, by hash
+        self.inputs: dict[str, Json] = {}  # of the stages that run: what they read, by hash
         self.cache = StatusCache()
 
     def needs(self, targets: Sequence[str]) -> dict[Any, set[Any]]:
@@ -272,9 +272,9 @@ def _has(kind: Any, attribute: str) -> bool:
     return hasattr(kind, attribute) or any(attribute in code.co_names for code in made if code)
 
 
-def _inputs(stage: Any) -> dict[str, Any]:
+def _inputs(stage: Any) -> Json:
     """Everything that a stage reads: name -> hash, or value for parameters."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for dep in stage.deps:
         value = dep.hash_info.value if dep.hash_info else None
         if isinstance(value, dict):

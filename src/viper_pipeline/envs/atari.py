@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import gymnasium
 import numpy as np
@@ -12,7 +12,17 @@ from PIL import Image
 from pydantic import Field
 
 from viper_pipeline.core.errors import BadEnvironment
-from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Rect, Settings, Suite, SuiteEnv, checked
+from viper_pipeline.envs.base import (
+    EnvSettings,
+    FrameSettings,
+    FrameSpec,
+    Info,
+    Rect,
+    Settings,
+    Suite,
+    SuiteEnv,
+    checked,
+)
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,7 @@ class AtariEnv(SuiteEnv):
         self.ale.setInt("random_seed", seed % 2**31)
         self.ale.loadROM(self.rom)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Begin a game; with `seed`, the same one as any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -165,7 +175,7 @@ class AtariEnv(SuiteEnv):
         self.screens = [self._screen()]
         return self._observe()
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Hold the preferred of the game's actions for `action_repeat` emulator frames; preferences (18,)."""
         chosen = self.actions[int(np.argmax(np.asarray(action)[self.numbers]))]
         reward, held = 0.0, self.rules.action_repeat
@@ -210,7 +220,7 @@ class AtariEnv(SuiteEnv):
     def _memory(self) -> np.ndarray:
         return self.ale.getRAM().astype(np.float32)
 
-    def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
+    def _observe(self) -> tuple[np.ndarray, Info]:
         memory = self._memory()
         state = np.concatenate([memory, memory - self.memory])
         self.memory = memory

@@ -11,7 +11,7 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Settings, Suite, SuiteEnv, checked
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Info, Settings, Suite, SuiteEnv, checked
 from viper_pipeline.envs.gl import gl_backend
 
 CONTROL_STEPS = 1000
@@ -135,7 +135,7 @@ class DMCEnv(SuiteEnv):
             visual.quality.shadowsize = 0
             self.flags = {"shadow": False, "reflection": False}
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Begin an episode; with `seed`, the same one as any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -143,7 +143,7 @@ class DMCEnv(SuiteEnv):
         self.steps = 0
         return self._observe(self.simulator.reset())
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Hold the action (A,) for `action_repeat` control steps."""
         command = self.middle + self.half * np.clip(np.asarray(action, np.float64), -1, 1)
         reward = 0.0
@@ -164,7 +164,7 @@ class DMCEnv(SuiteEnv):
         picture = self.camera.render(render_flag_overrides=self.flags)
         return np.ascontiguousarray(picture)  # a copy: dm_control gives a view of its buffer, upside down
 
-    def _observe(self, moment: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    def _observe(self, moment: Any) -> tuple[np.ndarray, Info]:
         parts = [np.ravel(np.asarray(value, np.float64)) for value in moment.observation.values()]
         state = np.concatenate(parts).astype(np.float32)
         if not self.pixels:

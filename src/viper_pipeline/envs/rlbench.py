@@ -15,7 +15,7 @@ from pydantic import Field
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Settings, Suite, SuiteEnv, checked
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Info, Settings, Suite, SuiteEnv, checked
 
 PAPER = (
     "lamp_on",
@@ -251,7 +251,7 @@ class _Scene(SuiteEnv):
         """RLBench draws places and colors from NumPy's global generator."""
         np.random.seed(seed % 2**32)  # noqa: NPY002
 
-    def observe(self, moment: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    def observe(self, moment: Any) -> tuple[np.ndarray, Info]:
         """One moment of RLBench's -> the observation, and `info`: the state, and every camera's picture by name."""
         self.moment = moment
         state = np.asarray(moment.get_low_dim_data(), np.float32)
@@ -277,7 +277,7 @@ class RLBenchEnv(_Scene):
         low, high = (0, 255) if pixels else (-np.inf, np.inf)
         self.observation_space = gymnasium.spaces.Box(low, high, first.shape, np.uint8 if pixels else np.float32)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Begin an episode; with `seed`, things lie as in any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -286,7 +286,7 @@ class RLBenchEnv(_Scene):
         self.steps, self.done, self.ceiling = 0, 0.0, float(moment.gripper_pose[2])
         return self.observe(moment)
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Move the hand, then the gripper; where no joint angles lead there, nothing happens."""
         self.steps += 1
         try:
@@ -313,7 +313,7 @@ class RLBenchDemos(_Scene):
         super().__init__(task, seed, spec, pixels=True)
         self.observation_space = gymnasium.spaces.Box(0, 255, (spec.size, spec.size, 3), np.uint8)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Let the planner solve the task anew. Things lie by the seed; the planner's own chance has none."""
         super().reset(seed=seed)
         if seed is not None:
@@ -322,7 +322,7 @@ class RLBenchDemos(_Scene):
         self.steps = 0
         return self.observe(self.demo[0])
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """The next moment; the last is paid 1, since RLBench gives out only demonstrations that succeed."""
         self.steps += 1
         last = self.steps == len(self.demo) - 1

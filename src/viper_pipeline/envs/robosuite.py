@@ -13,9 +13,10 @@ import gymnasium
 import numpy as np
 from pydantic import Field
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Settings, Suite, SuiteEnv, checked
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Info, Settings, Suite, SuiteEnv, checked
 from viper_pipeline.envs.gl import gl_backend
 
 
@@ -41,7 +42,7 @@ class Scene:
     places: tuple[str, ...]
     """Observations of three metres each: what a script is told beside the hand's place."""
     close: Shot = TABLE
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: ParamsBlock = field(default_factory=dict)
     wrist: float = 0.0
     """Radians by which the hand begins turned about its own axis."""
 
@@ -257,7 +258,7 @@ class TabletopEnv(SuiteEnv):
             else gymnasium.spaces.Box(-np.inf, np.inf, state.shape, np.float32)
         )
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Begin an episode; with `seed`, the same one as any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -269,7 +270,7 @@ class TabletopEnv(SuiteEnv):
         # robosuite's samplers share this one generator
         self.simulator.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Hold the action (4,) for `action_repeat` control steps."""
         x, y, z, grip = np.clip(np.asarray(action, np.float64), -1, 1)
         command = np.array([x, y, z, 0, 0, 0, grip])
@@ -292,7 +293,7 @@ class TabletopEnv(SuiteEnv):
         places = [seen[name] for name in self.scene.places]
         return np.concatenate([seen["robot0_eef_pos"], [float(holds)], *places]).astype(np.float32)
 
-    def _observe(self, seen: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, Any]]:
+    def _observe(self, seen: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Info]:
         state = self._state(seen)
         return (self.render() if self.pixels else state), {"state": state}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import gymnasium
 from pydantic import Field
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Kind
@@ -107,7 +107,7 @@ class Expert(ABC):
         return partial(self.suite.make, self.task, env=env, frames=frames)
 
 
-def make_expert(suite: Suite, task: str, recipe: Mapping[str, Any]) -> Expert:
+def make_expert(suite: Suite, task: str, recipe: ParamsBlock) -> Expert:
     """The expert of one entry of `experts`. Raises BadParams if the suite or task cannot have it."""
     kind: type[Expert] = EXPERTS.get(recipe.get("algorithm", DEFAULT))
     expert = kind(suite, task, kind.Config.model_validate(dict(recipe)))
@@ -148,6 +148,6 @@ def load_expert(artifact: ModelArtifact, suite: Suite) -> tuple[Expert, Policy]:
         raise BadData(f"weights.safetensors or config.json: {error} is missing; train the expert again") from error
 
 
-def expert_algorithms(suite_config: Mapping[str, Any]) -> set[str]:
+def expert_algorithms(suite_config: ParamsBlock) -> set[str]:
     """The algorithms that a suite's block of params.yaml uses: names in EXPERTS."""
     return {recipe.get("algorithm", DEFAULT) for recipe in suite_config["experts"].values()}

@@ -20,8 +20,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN
 from torch import Tensor, nn
 
+from viper_pipeline.core.files import Json
 from viper_pipeline.experts.policies import Policy, mlp_policy
 from viper_pipeline.experts.sb3 import Learner, RLConfig, RLExpert, detached, linear_layers, named_tensors
+from viper_pipeline.training.checkpoints import StateDict
 
 
 class SACConfig(RLConfig):
@@ -44,7 +46,7 @@ class SACConfig(RLConfig):
 class SACLearner(Learner):
     """SAC with a replay buffer."""
 
-    def build(self, common: dict[str, Any]) -> BaseAlgorithm:
+    def build(self, common: Json) -> BaseAlgorithm:
         """FastSAC: SB3's SAC with gradients written out."""
         c = self.config
         return FastSAC(
@@ -59,19 +61,19 @@ class SACLearner(Learner):
             **common,
         )
 
-    def own_state(self) -> dict[str, Any]:
+    def own_state(self) -> StateDict:
         """The temperature and the replay buffer."""
         return {
             "log_ent_coef": self.agent.log_ent_coef.detach(),
             "replay": replay_state(self.agent.replay_buffer),
         }
 
-    def load_own_state(self, state: dict[str, Any]) -> None:
+    def load_own_state(self, state: StateDict) -> None:
         """Restore what `own_state` took out."""
         self.agent.log_ent_coef.data.copy_(state["log_ent_coef"])
         load_replay(self.agent.replay_buffer, state["replay"])
 
-    def actor(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def actor(self) -> tuple[Json, dict[str, Tensor]]:
         """A squashed Gaussian actor, for `mlp_policy`."""
         actor = self.agent.policy.actor
         layers = linear_layers(actor.latent_pi)
@@ -84,14 +86,14 @@ class SACLearner(Learner):
 REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
-def replay_state(buffer: Any) -> dict[str, Any]:
+def replay_state(buffer: Any) -> StateDict:
     """The filled part of an SB3 replay buffer."""
     filled = buffer.buffer_size if buffer.full else buffer.pos
     arrays = {name: torch.from_numpy(getattr(buffer, name)[:filled]) for name in REPLAY}
     return {"position": buffer.pos, "full": bool(buffer.full), "arrays": arrays}
 
 
-def load_replay(buffer: Any, state: dict[str, Any]) -> None:
+def load_replay(buffer: Any, state: StateDict) -> None:
     """Fill an SB3 replay buffer with what `replay_state` took out."""
     buffer.pos, buffer.full = state["position"], state["full"]
     for name, tensor in state["arrays"].items():
@@ -108,7 +110,7 @@ class SACExpert(RLExpert):
         """A new learner in environments made by `make_env`."""
         return SACLearner(make_env, self.config, seed)
 
-    def rebuilt(self, actor: dict[str, Any], arrays: dict[str, np.ndarray]) -> Policy:
+    def rebuilt(self, actor: Json, arrays: dict[str, np.ndarray]) -> Policy:
         """A squashed Gaussian policy."""
         return mlp_policy(actor, arrays)
 

@@ -16,10 +16,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor
 
+from viper_pipeline.core.files import Json
+from viper_pipeline.envs.base import Info
 from viper_pipeline.experts.base import Expert, ExpertConfig
 from viper_pipeline.experts.policies import Policy
 from viper_pipeline.training.artifacts import ModelArtifact, history_csv
-from viper_pipeline.training.checkpoints import derive, load_checkpoint, save_checkpoint, seed_everything
+from viper_pipeline.training.checkpoints import StateDict, derive, load_checkpoint, save_checkpoint, seed_everything
 from viper_pipeline.training.progress import Progress, silent
 
 
@@ -58,7 +60,7 @@ class Episodes(gymnasium.Wrapper):
         """Name the chunk that the next episodes belong to."""
         self.chunk, self.count = chunk, 0
 
-    def reset(self, **_: Any) -> tuple[Any, dict[str, Any]]:
+    def reset(self, **_: Any) -> tuple[Any, Info]:
         """Begin the next episode of the chunk."""
         self.count += 1
         return self.env.reset(seed=derive(self.seed, self.chunk, self.count))
@@ -92,19 +94,19 @@ class Learner:
         return vector
 
     @abstractmethod
-    def build(self, common: dict[str, Any]) -> BaseAlgorithm:
+    def build(self, common: Json) -> BaseAlgorithm:
         """SB3's agent. common: the arguments that all algorithms take."""
 
     @abstractmethod
-    def own_state(self) -> dict[str, Any]:
+    def own_state(self) -> StateDict:
         """What a checkpoint must hold beside the parameters and counters."""
 
     @abstractmethod
-    def load_own_state(self, state: dict[str, Any]) -> None:
+    def load_own_state(self, state: StateDict) -> None:
         """Restore what `own_state` took out."""
 
     @abstractmethod
-    def actor(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def actor(self) -> tuple[Json, dict[str, Tensor]]:
         """The actor as plain values and tensors, from which the expert rebuilds its policy."""
 
     @property
@@ -118,11 +120,11 @@ class Learner:
         self.agent._last_obs = None  # makes `learn` reset the environments
         self.agent.learn(steps, reset_num_timesteps=False, log_interval=None)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Everything that the rest of the training depends on (between chunks)."""
         agent: Any = self.agent
         legacy: Any = np.random.get_state()  # noqa: NPY002 (SB3 draws its batches from it)
-        state: dict[str, Any] = {
+        state: StateDict = {
             "counters": [agent.num_timesteps, agent._n_updates, agent._episode_num],
             "parameters": agent.get_parameters(),
             "torch": torch.get_rng_state(),
@@ -131,7 +133,7 @@ class Learner:
         }
         return state | self.own_state()
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Undo everything since `state`."""
         agent = self.agent
         agent.num_timesteps, agent._n_updates, agent._episode_num = state["counters"]
@@ -173,7 +175,7 @@ class RLExpert(Expert):
         """A new learner in environments made by `make_env`."""
 
     @abstractmethod
-    def rebuilt(self, actor: dict[str, Any], arrays: dict[str, np.ndarray]) -> Policy:
+    def rebuilt(self, actor: Json, arrays: dict[str, np.ndarray]) -> Policy:
         """The policy of what `Learner.actor` took out."""
 
     def train(
@@ -195,7 +197,7 @@ class RLExpert(Expert):
         learner = self.learner(make_env, seed)
         judge = make_env(derive(seed, "judge"))
         history: list[dict[str, float]] = []
-        best: dict[str, Any] = {}
+        best: StateDict = {}
         chunk = 0
         path = scratch / "expert.pt" if scratch else None
         if path and (saved := load_checkpoint(path)):

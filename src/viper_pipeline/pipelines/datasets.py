@@ -12,7 +12,8 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from viper_pipeline.core.files import atomic_dir, atomic_write
+from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.files import Json, atomic_dir, atomic_write
 from viper_pipeline.data.episode import Episode, png
 from viper_pipeline.data.hdf5 import EpisodeFile, read_lineage, write_groups
 from viper_pipeline.dvc_bridge.project import read_params
@@ -34,7 +35,7 @@ class Recording:
     payload: str = "frames"
 
 
-def by_task(prefix: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def by_task(prefix: str, inputs: ParamsBlock) -> Json:
     """The inputs called `<prefix>__<task>`, by task, in the order of the task list."""
     return {task: value for (task,), value in by_key(prefix, inputs).items()}
 
@@ -69,12 +70,12 @@ def card_beside(path: Path, suffixes: Collection[str], provenance: Provenance | 
 class _File(AbstractDataset):
     """A path, and what the catalog says of it."""
 
-    def __init__(self, *, filepath: str = "", metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, filepath: str = "", metadata: Json | None = None) -> None:
         self._filepath = PurePosixPath(filepath)
         self.metadata = metadata
         self.provenance: Provenance | None = None  # of the node that is about to save; the hooks set it
 
-    def lineage(self) -> dict[str, Any]:
+    def lineage(self) -> Json:
         """Where the artifact that is being saved comes from; empty outside of a stage."""
         return self.provenance.lineage if self.provenance else {}
 
@@ -92,7 +93,7 @@ class _File(AbstractDataset):
     def _exists(self) -> bool:
         return self.path.exists()
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> Json:
         return {"filepath": str(self._filepath)}
 
 
@@ -116,7 +117,7 @@ class Private(_File):
 class CostsDataset(_File):
     """What stages took on this machine, by node: it differs from run to run, so DVC is not told of it."""
 
-    def load(self) -> dict[str, Any]:
+    def load(self) -> Json:
         return {path.stem: json.loads(path.read_text()) for path in sorted(self.path.glob("*.json"))}
 
     def _exists(self) -> bool:
@@ -176,7 +177,7 @@ class CsvDataset(_File):
     def load(self) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(self.path.read_text())))
 
-    def save(self, data: list[dict[str, Any]]) -> None:
+    def save(self, data: list[Json]) -> None:
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(data[0]) if data else ["empty"], lineterminator="\n")
         writer.writeheader()

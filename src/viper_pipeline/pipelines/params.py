@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
 from viper_pipeline.agents.base import AGENTS, RunConfig
-from viper_pipeline.core.config import Config, component
+from viper_pipeline.core.config import Config, ParamsBlock, component
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.data.curation import CurationConfig
@@ -28,7 +28,7 @@ from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring, check_continuous
 
 
-def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
+def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
     """Yield one line `field: what is wrong; remedy` for everything in a suite's block that cannot be."""
     here = f"suites.{suite}"
     try:
@@ -37,45 +37,45 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
         yield f"{here}: {error}"
         return
     known = simulator.tasks()
-    unknown = [task for task in spec.tasks if task not in known]
+    unknown = [task for task in suite_config.tasks if task not in known]
     for task in unknown:
         yield f"{here}.tasks: the suite has no task '{task}'{did_you_mean(task, known)}"
-    for field, tasks in (("tasks", spec.tasks), ("learned_tasks", spec.learned_tasks or [])):
+    for field, tasks in (("tasks", suite_config.tasks), ("learned_tasks", suite_config.learned_tasks or [])):
         if len(set(tasks)) != len(tasks):
             yield f"{here}.{field}: a task is listed twice"
-    for task in set(spec.learnable) - set(spec.tasks):
-        yield f"{here}.learned_tasks: '{task}' is not in {here}.tasks{did_you_mean(task, spec.tasks)}"
-    yield from _tables(here, spec)
-    yield from _datasets(suite, here, spec)
-    for method, tasks in spec.more_methods.items():
-        for task in set(tasks) - set(spec.learnable):
-            likely = did_you_mean(task, spec.learnable)
+    for task in set(suite_config.learnable) - set(suite_config.tasks):
+        yield f"{here}.learned_tasks: '{task}' is not in {here}.tasks{did_you_mean(task, suite_config.tasks)}"
+    yield from _tables(here, suite_config)
+    yield from _datasets(suite, here, suite_config)
+    for method, tasks in suite_config.more_methods.items():
+        for task in set(tasks) - set(suite_config.learnable):
+            likely = did_you_mean(task, suite_config.learnable)
             yield f"{here}.more_methods.{method}: '{task}' is no task that {here} learns{likely}"
-        if method in spec.methods:
+        if method in suite_config.methods:
             yield f"{here}.more_methods.{method}: in {here}.methods already; delete it from one of them"
-    for method in spec.learned:
+    for method in suite_config.learned:
         block = REWARDS.get(method).block
-        if block and block not in spec.components:
+        if block and block not in suite_config.components:
             yield f"{here}.{block}: method {method} needs this block; `{block}: {{}}` takes the default settings"
-    tokenizer = TOKENIZERS.get(spec.tokenizer.kind)
-    for name in spec.video_models:
+    tokenizer = TOKENIZERS.get(suite_config.tokenizer.kind)
+    for name in suite_config.video_models:
         try:
             check_continuous(name, VIDEO_MODELS.get(name).continuous, tokenizer.continuous)
         except BadParams as error:
             yield f"{here}.video_models: {error}"
-    if spec.reward.model not in spec.video_models:
-        yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"
-    elif spec.reward.scoring not in (offered := VIDEO_MODELS.get(spec.reward.model).scorings):
+    if suite_config.reward.model not in suite_config.video_models:
+        yield f"{here}.reward.model: '{suite_config.reward.model}' is not in {here}.video_models"
+    elif suite_config.reward.scoring not in (offered := VIDEO_MODELS.get(suite_config.reward.model).scorings):
         yield (
-            f"{here}.reward.scoring: '{spec.reward.model}' cannot be scored by {spec.reward.scoring}; "
+            f"{here}.reward.scoring: '{suite_config.reward.model}' cannot be scored by {suite_config.reward.scoring}; "
             f"take model {STREAMED}, or one of {', '.join(sorted(offered))}"
         )
-    yield from _discrete_agents(here, spec, simulator)
-    yield from _experts(here, spec, simulator)
-    yield from _processes(here, spec, simulator)
-    yield from _held_out_tasks(here, spec, simulator)
+    yield from _discrete_agents(here, suite_config, simulator)
+    yield from _experts(here, suite_config, simulator)
+    yield from _processes(here, suite_config, simulator)
+    yield from _held_out_tasks(here, suite_config, simulator)
     if not unknown:
-        yield from _lengths(here, spec, simulator)
+        yield from _lengths(here, suite_config, simulator)
 
 
 def _discrete_agents(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
@@ -174,14 +174,16 @@ def _lengths(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator
                 )
 
 
-def learned_tasks(spec: Mapping[str, Any]) -> list[str]:
+def learned_tasks(suite_config: ParamsBlock) -> list[str]:
     """The tasks of a suite's block that its models and agents learn: `learned_tasks`, or all."""
-    return spec.get("learned_tasks") or spec["tasks"]
+    return suite_config.get("learned_tasks") or suite_config["tasks"]
 
 
-def learned(spec: Mapping[str, Any]) -> dict[str, list[str]]:
+def learned(suite_config: ParamsBlock) -> dict[str, list[str]]:
     """Method -> the tasks it learns, of a suite's block: `methods` learn all, `more_methods` those they name."""
-    return {method: learned_tasks(spec) for method in spec["methods"]} | spec.get("more_methods", {})
+    return {method: learned_tasks(suite_config) for method in suite_config["methods"]} | suite_config.get(
+        "more_methods", {}
+    )
 
 
 STREAMED = "videogpt_streaming"
@@ -233,38 +235,38 @@ class AblationsConfig(Config):
         return blocks
 
 
-def ablation_contradictions(spec: AblationsConfig, suites: Mapping[str, SuiteConfig]) -> Iterator[str]:
+def ablation_contradictions(config: AblationsConfig, suites: Mapping[str, SuiteConfig]) -> Iterator[str]:
     """What the block and its suite disagree about: a line each."""
-    if spec.suite not in suites:
-        yield f"ablations.suite: there is no block suites.{spec.suite}{did_you_mean(spec.suite, list(suites))}"
+    if config.suite not in suites:
+        yield f"ablations.suite: there is no block suites.{config.suite}{did_you_mean(config.suite, list(suites))}"
         return
-    suite = suites[spec.suite]
-    if spec.task not in suite.learnable:
-        likely = did_you_mean(spec.task, suite.learnable)
-        yield f"ablations.task: '{spec.task}' is no task that suites.{spec.suite} learns{likely}"
-    if spec.agent not in suite.agents:
-        yield f"ablations.agent: '{spec.agent}' is not in suites.{spec.suite}.agents"
+    suite = suites[config.suite]
+    if config.task not in suite.learnable:
+        likely = did_you_mean(config.task, suite.learnable)
+        yield f"ablations.task: '{config.task}' is no task that suites.{config.suite} learns{likely}"
+    if config.agent not in suite.agents:
+        yield f"ablations.agent: '{config.agent}' is not in suites.{config.suite}.agents"
     if "viper" not in suite.methods:
-        yield f"ablations.suite: suites.{spec.suite}.methods has no viper, with whose runs ablations are compared"
+        yield f"ablations.suite: suites.{config.suite}.methods has no viper, with whose runs ablations are compared"
     own = suite.reward.model
-    if own in spec.models:
+    if own in config.models:
         yield f"ablations.models: '{own}' is the suite's own model, with which the others are compared; remove it"
     if suite.reward.scoring == "kv_cache":
-        yield f"ablations.suite: its models have no KV cache; write suites.{spec.suite}.reward.scoring: full_window"
+        yield f"ablations.suite: its models have no KV cache; write suites.{config.suite}.reward.scoring: full_window"
     window = getattr(suite.components.get(own), "window", None)
     if own == STREAMED:
-        yield f"ablations.contexts: {own}'s context is not its window; take another suites.{spec.suite}.reward.model"
-    elif window and window - 1 in spec.contexts:
+        yield f"ablations.contexts: {own}'s context is not its window; take another suites.{config.suite}.reward.model"
+    elif window and window - 1 in config.contexts:
         yield f"ablations.contexts: {window - 1} is the suite's own, with which the others are compared; remove it"
-    if spec.scorings and STREAMED not in spec.models:
+    if config.scorings and STREAMED not in config.models:
         yield f"ablations.scorings: '{STREAMED}' is scored like this and is not in ablations.models; add it there"
-    if "full_window" in spec.scorings:
+    if "full_window" in config.scorings:
         yield f"ablations.scorings: full_window is the scoring of '{STREAMED}' among the models; remove it"
-    if "kv_cache" in spec.scorings and (suite.reward.mode == "joint" or suite.reward.boundary != "growing"):
-        yield f"ablations.scorings: kv_cache takes suites.{spec.suite}.reward.mode conditional and boundary growing"
+    if "kv_cache" in config.scorings and (suite.reward.mode == "joint" or suite.reward.boundary != "growing"):
+        yield f"ablations.scorings: kv_cache takes suites.{config.suite}.reward.mode conditional and boundary growing"
     if not isinstance(suite.exploration, BonusConfig):
         yield f"ablations.betas: exploration kind '{suite.exploration.kind}' has no weight to change; take rnd"
-    if 1.0 in spec.betas:
+    if 1.0 in config.betas:
         yield "ablations.betas: 1 is the suite's own run, with which the others are compared; remove it"
 
 
@@ -450,13 +452,13 @@ class Params(Config):
         return {**raw, "suites": suites}
 
 
-def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:
+def validate(raw: ParamsBlock, name: str = "params.yaml") -> Params:
     """raw YAML values -> checked parameters. Raises BadParams with one line a mistake: file, field, remedy."""
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise BadParams(_explain(error, name, raw)) from error
-    wrong = [line for suite, spec in params.suites.items() for line in contradictions(suite, spec)]
+    wrong = [line for suite, suite_config in params.suites.items() for line in contradictions(suite, suite_config)]
     if params.ablations:
         wrong += ablation_contradictions(params.ablations, params.suites)
     if wrong:
@@ -464,7 +466,7 @@ def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:
     return params
 
 
-def _explain(error: ValidationError, name: str, raw: Mapping[str, Any]) -> str:
+def _explain(error: ValidationError, name: str, raw: ParamsBlock) -> str:
     lines = []
     for item in error.errors():
         field = ".".join(str(part) for part in item["loc"])

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.core.registry import did_you_mean
 
 EXTENDS = "extends"
@@ -25,7 +26,7 @@ TABLES = ("datasets", "experts", "oracles")
 """Blocks of a suite with one entry per task."""
 
 
-def read_profile(path: Path | str) -> dict[str, Any]:
+def read_profile(path: Path | str) -> Json:
     """The parameters of a profile's file, or of params.yaml, with what it extends."""
     return expand(_merged(Path(path), comments=False))
 
@@ -49,7 +50,7 @@ def render(root: Path, name: str) -> str:
     return buffer.getvalue()
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> Iterator[str]:
+def differences(old: ParamsBlock, new: ParamsBlock, path: str = "") -> Iterator[str]:
     """One line per parameter in which two sets differ: its dotted name, the old value and the new one."""
     for key in [*old, *(key for key in new if key not in old)]:
         name = f"{path}.{key}" if path else str(key)
@@ -116,7 +117,7 @@ def _merged(path: Path, comments: bool) -> Any:
     return base
 
 
-def _base_of(path: Path, document: Mapping[str, Any]) -> Path:
+def _base_of(path: Path, document: ParamsBlock) -> Path:
     base = path.with_name(f"{document[EXTENDS]}.yaml")
     if base == path or not base.is_file():
         known = sorted(p.stem for p in path.parent.glob("*.yaml") if p != path)
@@ -124,7 +125,7 @@ def _base_of(path: Path, document: Mapping[str, Any]) -> Path:
     return base
 
 
-def _update(target: MutableMapping[str, Any], overlay: Mapping[str, Any]) -> None:
+def _update(target: MutableMapping[str, Any], overlay: ParamsBlock) -> None:
     for key, value in overlay.items():
         if isinstance(value, Mapping) and isinstance(target.get(key), MutableMapping):
             _update(target[key], value)

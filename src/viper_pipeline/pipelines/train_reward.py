@@ -9,12 +9,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import md5_of
+from viper_pipeline.core.files import Json, md5_of
 from viper_pipeline.data.curation import CurationConfig, choose
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
@@ -61,8 +61,8 @@ def train_reward(
     task: str = "task",
     size: int = 64,
     held_out: int = 2,
-    tokenizer: Mapping[str, Any] = TOKENIZER,
-    video_model: Mapping[str, Any] = VIDEO_MODEL,
+    tokenizer: ParamsBlock = TOKENIZER,
+    video_model: ParamsBlock = VIDEO_MODEL,
     seed: int = 0,
 ) -> RewardModel:
     """Train a tokenizer and a video model on the videos in `experts`, and write a folder that `load_reward` reads.
@@ -82,7 +82,7 @@ def train_reward(
         scratch = root / "scratch"
         for name in ("tokenizer", "model"):
             (scratch / name).mkdir(parents=True)
-        sources: dict[str, Any] = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
+        sources: Json = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
 
         frozen = train_tokenizer(tokenizer, seed, COMPUTE, scratch / "tokenizer", suite=SUITE, **sources)
         at = f"data/tokenizers/{SUITE}"
@@ -91,7 +91,7 @@ def train_reward(
 
         coded = encode_experts(COMPUTE, frozen, files["experts"], suite=SUITE, task=task)
         write_groups(root / "codes.h5", coded.groups, suite=SUITE, task=task, spec=coded.spec, payload="codes")
-        codes: dict[str, Any] = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
+        codes: Json = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
 
         settings = dict(video_model)
         model = train_video_model(
@@ -116,13 +116,13 @@ def train_reward(
 
 def _videos(
     experts: Path, others: Path, root: Path, task: str, size: int, held_out: int
-) -> tuple[dict[str, EpisodeFile], dict[str, Any]]:
+) -> tuple[dict[str, EpisodeFile], Json]:
     """The stored expert set and baselines, and the first steps of their lineage."""
     spec = FrameSpec(size=size)
     good = list(read(kind_of(experts), experts, size))
     config = CurationConfig(top_k=len(good), held_out=held_out)
     train, kept = choose([e.ret for e in good], config, str(experts))
-    groups: dict[str, dict[str, Any]] = {
+    groups: dict[str, Json] = {
         "experts": {"train": [good[i] for i in train], "held_out": [good[i] for i in kept]},
         "baselines": {"episodes": _baselines(others, size)},
     }
@@ -142,5 +142,5 @@ def _baselines(others: Path, size: int) -> Iterator[Episode]:
         yield Episode(np.repeat(episode.frames[:1], len(episode), 0), episode.rewards, kind="idle")
 
 
-def _step(stage: str, item: str, params: Mapping[str, Any], parents: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _step(stage: str, item: str, params: ParamsBlock, parents: Mapping[str, str] | None = None) -> Json:
     return {"stage": f"{SUITE}.{stage}.{item}", "params": dict(params), "parents": dict(parents or {})}

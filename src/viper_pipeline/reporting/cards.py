@@ -15,7 +15,7 @@ import jinja2
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import atomic_dir
+from viper_pipeline.core.files import Json, JsonView, atomic_dir
 from viper_pipeline.data.episode import png
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.reporting.results import RunTable, StageName, Steps
@@ -181,7 +181,7 @@ def flat_facts(value: Any, name: str) -> Iterator[tuple[str, str]]:
         yield name, words(value)
 
 
-def read_settings(step: Mapping[str, Any]) -> list[tuple[str, str]]:
+def read_settings(step: JsonView) -> list[tuple[str, str]]:
     """The parameters that the stage read, as (dotted name, printed value)."""
     return [row for name, value in step.get("params", {}).items() for row in flat(value, name)]
 
@@ -301,7 +301,7 @@ def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
     return f"{out}: the reward of {', '.join(facts['tasks'])}, {size / 1e6:.1f} MB"
 
 
-def reward_card(facts: Mapping[str, Any], size: int) -> str:
+def reward_card(facts: JsonView, size: int) -> str:
     """The card of an exported reward, Markdown; size: bytes of the other files."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -309,7 +309,7 @@ def reward_card(facts: Mapping[str, Any], size: int) -> str:
     return environment.from_string(TEMPLATE.read_text()).render(**facts, size=size / 1e6)
 
 
-def _measured(folders: Mapping[str, Path]) -> dict[str, Any]:
+def _measured(folders: Mapping[str, Path]) -> Json:
     reward, tokenizer, model = (load_artifact(folders[p]) for p in ("reward", "tokenizer", "video_model"))
     tasks = {}
     for task, spec in reward.config["specs"].items():
@@ -326,7 +326,7 @@ def _measured(folders: Mapping[str, Path]) -> dict[str, Any]:
     return {"tasks": tasks, "scale": kind, "counts": counts, "model": model.config, "tokenizer": tokenizer.config}
 
 
-def _simulated(steps: Mapping[str, Any]) -> bool:
+def _simulated(steps: JsonView) -> bool:
     """Whether every expert video was recorded by the pipeline itself."""
     chosen = [value for step in steps.values() for name, value in step["params"].items() if ".datasets." in name]
     return all(dataset["kind"] in OWN_KINDS for dataset in chosen)

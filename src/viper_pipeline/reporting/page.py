@@ -8,14 +8,15 @@ import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 import jinja2
 from pydantic import Field, ValidationError
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.data.episode import png
 from viper_pipeline.reporting.cards import Card
 from viper_pipeline.reporting.metrics import unit
@@ -25,7 +26,7 @@ from viper_pipeline.reporting.paper_figures.frames import StripKey
 from viper_pipeline.reporting.paper_figures.index import INDEX
 from viper_pipeline.reporting.paper_figures.tables import Difference, differences
 from viper_pipeline.reporting.plots import BASELINES, TRUE_REWARD, embed, method_of, method_style
-from viper_pipeline.reporting.results import Metrics, RunKey, Settings, StageName, Steps, TaskKey
+from viper_pipeline.reporting.results import Metrics, RunKey, StageName, Steps, TaskKey
 from viper_pipeline.reporting.summary import (
     HeldOut,
     answers,
@@ -138,8 +139,8 @@ class Origins:
 
     cards: Sequence[Card] = ()
     steps: Steps = field(default_factory=dict)  # lineage: path -> {stage, params, parents}
-    settings: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of params.yaml
-    paper: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of the paper's profile
+    settings: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of params.yaml
+    paper: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of the paper's profile
 
     def differences(self) -> dict[str, list[Difference]]:
         """Suite -> settings that differ from the paper's profile, where that has the suite."""
@@ -171,7 +172,7 @@ def render_page(
     episodes: Mapping[RunKey, bytes],
     reconstructions: Mapping[TaskKey, bytes],
     rollouts: Mapping[StripKey, bytes],
-    quality: Mapping[str, Any],
+    quality: JsonView,
     origins: Origins = UNKNOWN_ORIGINS,
     held_out: HeldOut | None = None,
     measured: Sequence[Measurement] = (),
@@ -224,7 +225,7 @@ def table_rows(figures: Mapping[str, bytes], names: Sequence[str]) -> list[list[
     return [row for text in texts for row in csv.reader(io.StringIO(text))]
 
 
-def task_tables(metrics: Metrics) -> Iterator[dict[str, Any]]:
+def task_tables(metrics: Metrics) -> Iterator[Json]:
     """One table per task: methods and baselines, ours and the paper's, and what they say in words."""
     for suite, tasks in metrics["baselines"].items():
         for task, levels in tasks.items():
@@ -311,7 +312,7 @@ def render_overview(metrics: Mapping[str, Metrics]) -> str:
     return environment().get_template("overview.html.jinja").render(suites=suites)
 
 
-def read_metrics(root: Path, suites: Iterable[str]) -> dict[str, dict[str, Any]]:
+def read_metrics(root: Path, suites: Iterable[str]) -> dict[str, Json]:
     """The metrics.json of every suite that has one in root/reports. Raises BadData naming a broken file."""
     found = {}
     for suite in suites:

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.files import JsonView
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.training.artifacts import ModelArtifact
 
-Settings: TypeAlias = Mapping[str, Any]
-"""A block of params.yaml."""
-Metrics: TypeAlias = Mapping[str, Any]
+Metrics: TypeAlias = JsonView
 """The content of a metrics.json, or a part of it."""
-Steps: TypeAlias = Mapping[str, Mapping[str, Any]]
+Steps: TypeAlias = Mapping[str, JsonView]
 """Lineage: path of an artifact -> {stage, params, parents}."""
 
 
@@ -90,7 +90,7 @@ class RunTable:
     rewards: Mapping[ModelKey, ModelArtifact] = field(default_factory=dict)
     tokenizers: Mapping[str, ModelArtifact] = field(default_factory=dict)  # by suite
     video_models: Mapping[ModelKey, ModelArtifact] = field(default_factory=dict)
-    settings: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of params.yaml
+    settings: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of params.yaml
 
     @classmethod
     def of(cls, artifacts: Mapping[Row, Any]) -> RunTable:
@@ -204,7 +204,7 @@ class Evidence(RunTable):
     other_mask: Sequence[RunResult] = ()  # rewards of models that saw other masks than params.yaml has today (Fig 6)
     baselines: Sequence[Baselines] = ()
     ablations: Sequence[AblationRun] = ()
-    paper: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of profiles/paper.yaml
+    paper: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of profiles/paper.yaml
 
     def runs_of(self, suite: str, task: str, method: str, agents: Sequence[str] = ()) -> list[RunResult]:
         """Seeds of one method on one task, by the first of `agents` that has any; by any agent if none are named."""

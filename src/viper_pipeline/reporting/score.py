@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from viper_pipeline.core.files import atomic_path
+from viper_pipeline.core.files import Json, atomic_path
 from viper_pipeline.data.importers import kind_of, read
 from viper_pipeline.reporting.plots import COLORS, panels_of
 from viper_pipeline.rewards.pretrained import RewardModel
@@ -25,7 +24,7 @@ class ScoredVideo:
     nats: np.ndarray
     rewards: np.ndarray
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Plain values, for JSON."""
         numbers = {"nats": self.nats.tolist(), "rewards": self.rewards.tolist()}
         return {"video": self.name, "task": self.task, **numbers}

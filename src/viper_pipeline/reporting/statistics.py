@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import scipy
 
+from viper_pipeline.core.files import Json
 from viper_pipeline.rewards.evaluation import transition_scores
 
 SEED_RESAMPLES = 10_000
@@ -59,7 +59,7 @@ def episode_means(videos: Sequence[np.ndarray]) -> np.ndarray:
     return np.array([v[1:].mean() for v in videos])
 
 
-def reward_metrics(scores: Mapping[str, Sequence[np.ndarray]], returns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def reward_metrics(scores: Mapping[str, Sequence[np.ndarray]], returns: Mapping[str, np.ndarray]) -> Json:
     """scores: kind -> nats (T,) of each video; returns: kind -> true returns (N,), where there are any.
 
     auroc_step and auroc_episode: held-out experts against random. spearman_return: episode mean of nats against true
@@ -177,9 +177,9 @@ def improvement(ours: Table, theirs: Table, seed: int = 0) -> dict[str, float | 
     return found | {"ci95_low": float(low), "ci95_high": float(high)}
 
 
-def aggregate_statistics(table: Table) -> dict[str, Any]:
+def aggregate_statistics(table: Table) -> Json:
     """Every statistic with its interval, the paper's spread, and how many tasks and seeds they are made of."""
-    numbers: dict[str, Any] = {
+    numbers: Json = {
         "tasks": len(table),
         "seeds": min(len(scores) for scores in table),
         "std_over_tasks": std_over_tasks(table),

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.envs.atari import GAMES, human_normalised
 from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.plots import TRUE_REWARD, method_style
@@ -29,9 +30,9 @@ class StageCost:
     gpu_percent: float | None = None  # mean utilization of the GPU; None where none was monitored
 
 
-def by_stage(costs: Mapping[str, Mapping[str, Any]]) -> list[StageCost]:
+def by_stage(costs: Mapping[str, JsonView]) -> list[StageCost]:
     """node -> {seconds, peak_rss_mb, machine, gpu_percent if monitored} -> one row per stage, sorted by name."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[JsonView]] = {}
     for node, cost in costs.items():
         groups.setdefault(StageName.parse(node).title, []).append(cost)
     return [
@@ -98,7 +99,7 @@ def against_baseline(kind: str, value: float, low: float, high: float, seeds: in
     return f"VIPER does worse than {kind} behavior ({value:.0f})."
 
 
-def against_rival(rival: str, other: Mapping[str, Any], low: float, high: float, seeds: int) -> str:
+def against_rival(rival: str, other: JsonView, low: float, high: float, seeds: int) -> str:
     """One sentence on another method with the same budget."""
     name = method_style(rival).label
     if low <= other["ci95_high"] and other["ci95_low"] <= high:
@@ -134,7 +135,7 @@ class Answer(NamedTuple):
     answer: str
 
 
-TaskRow = tuple[str, str, str, Mapping[str, Any], Mapping[str, Any]]
+TaskRow = tuple[str, str, str, JsonView, JsonView]
 """Suite, task, agent, numbers of its methods, baselines of the task."""
 
 
@@ -233,7 +234,7 @@ def how_sure(metrics: Metrics, rows: Sequence[TaskRow]) -> Iterator[str]:
             yield f"The reward ({suite}, {model}) tells held-out experts from random frames with AUROC {auroc}."
 
 
-def cost_text(costs: Mapping[str, Any]) -> str:
+def cost_text(costs: JsonView) -> str:
     """Time, memory, machine."""
     rows = by_stage(costs)
     if not rows:
@@ -266,7 +267,7 @@ HeldOut = Mapping[ModelKey, Sequence[str]]
 """Model -> the tasks that the model was not trained on."""
 
 
-def transfers(rewards: Metrics, held_out: HeldOut) -> Iterator[dict[str, Any]]:
+def transfers(rewards: Metrics, held_out: HeldOut) -> Iterator[Json]:
     """rewards: suite -> model -> numbers, as in metrics.json -> one table per model that held tasks out."""
     for (suite, model), tasks in held_out.items():
         numbers = rewards.get(suite, {}).get(model, {}).get("tasks", {})

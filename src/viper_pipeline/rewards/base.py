@@ -7,16 +7,18 @@ can ask a reward for its label, its color and its inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
+from viper_pipeline.core.files import Json
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.envs.base import FrameSpec
+from viper_pipeline.training.checkpoints import StateDict
 
 
 class ExplorationConfig(Config):
@@ -111,7 +113,7 @@ It is built as `Target(config, frame shape of the agent)` and offers `to`, `expl
 `load_state_dict`; see `agents.base.Exploration`.
 """
 
-Settings = Config
+MethodConfig = Config
 """A block of params.yaml, read by the `Config` of the class that it belongs to."""
 FrameShape = tuple[int, int, int]
 """(C, h, w) of the frames as the agent sees them."""
@@ -152,19 +154,19 @@ class RewardMethod:
     bonus: ClassVar[bool] = False
     """Whether its agents get the suite's exploration bonus, too."""
 
-    def inputs(self, block: Mapping[str, Any], suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """Argument -> the dataset that an agent of `task` reads, beside the environment and `block`.
 
         block: the suite's parameters. tasks: every task that models learn.
         """
         return {}
 
-    def parts(self, block: Mapping[str, Any]) -> dict[str, str]:
+    def parts(self, block: ParamsBlock) -> dict[str, str]:
         """Registered parts whose code it runs, by the keyword of their registry, such as `model`: `videogpt`."""
         return {}
 
     def build(
-        self, context: RewardContext, settings: Settings | None, inputs: Mapping[str, Any]
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
     ) -> Callable[[FrameShape], Any] | None:
         """Return what makes the source of rewards, given the frame shape of an agent; None: every reward is 0.
 
@@ -201,13 +203,13 @@ class StoredReward:
         """Never called: rewards are those of `step`."""
         raise NotImplementedError
 
-    def update(self, windows: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    def update(self, windows: np.ndarray, rng: np.random.Generator) -> Json:
         """Never called: nothing is learned."""
         raise NotImplementedError
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Nothing is learned."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: ParamsBlock) -> None:
         """Undo `state_dict`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.rewards.base import AMPConfig, FrameShape, RewardContext, RewardMethod, Settings, StoredReward
+from viper_pipeline.rewards.base import AMPConfig, FrameShape, MethodConfig, RewardContext, RewardMethod, StoredReward
 
 
 class ViperMethod(RewardMethod):
@@ -20,7 +21,7 @@ class ViperMethod(RewardMethod):
     seed_label = "viper"
     bonus = True
 
-    def inputs(self, block: Mapping[str, Any], suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """The three models; they are one for all tasks."""
         model = block["reward"]["model"]
         return {
@@ -29,12 +30,12 @@ class ViperMethod(RewardMethod):
             "fitted_reward": f"{suite}/{model}/reward",
         }
 
-    def parts(self, block: Mapping[str, Any]) -> dict[str, str]:
+    def parts(self, block: ParamsBlock) -> dict[str, str]:
         """The tokenizer and the video model."""
         return {"tokenizer_kind": block["tokenizer"]["kind"], "model": block["reward"]["model"]}
 
     def build(
-        self, context: RewardContext, settings: Settings | None, inputs: Mapping[str, Any]
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
     ) -> Callable[[FrameShape], Any]:
         """Raises BadData if the environment's frames are unlike those that the video model was trained on."""
         from viper_pipeline.rewards.viper import load_reward
@@ -66,7 +67,7 @@ class TaskRewardMethod(RewardMethod):
     seed_label = "oracle"  # the method's former name, kept so that results do not change
 
     def build(
-        self, context: RewardContext, settings: Settings | None, inputs: Mapping[str, Any]
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
     ) -> Callable[[FrameShape], Any]:
         """A reward of 1 per step of the simulator becomes 1 per action."""
         source = ScaledTaskReward(1 / context.frame_spec(context.task).action_repeat)
@@ -82,7 +83,7 @@ class ExplorationMethod(RewardMethod):
     seed_label = "exploration"
     bonus = True
 
-    def build(self, context: RewardContext, settings: Settings | None, inputs: Mapping[str, Any]) -> None:
+    def build(self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock) -> None:
         """Nothing: every reward is 0."""
         return None
 
@@ -101,12 +102,12 @@ class AMPMethod(RewardMethod):
     Config = AMPConfig
     block = "amp"
 
-    def inputs(self, block: Mapping[str, Any], suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """The expert set of the task."""
         return {f"{EXPERTS}{task}": f"{suite}/{task}/experts"}
 
     def build(
-        self, context: RewardContext, settings: Settings | None, inputs: Mapping[str, Any]
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
     ) -> Callable[[FrameShape], Any]:
         """Raises BadParams if the videos are made otherwise than the frames that the agent sees."""
         from viper_pipeline.rewards.amp import AMP
@@ -133,6 +134,6 @@ class MultiTaskAMPMethod(AMPMethod):
     description = "adversarial motion prior of every task's videos"
     seed_label = "amp_multi"
 
-    def inputs(self, block: Mapping[str, Any], suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """The expert sets of all tasks."""
         return {f"{EXPERTS}{one}": f"{suite}/{one}/experts" for one in tasks}

@@ -7,13 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import gymnasium
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import md5_of
+from viper_pipeline.core.files import Json, JsonView, md5_of
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
@@ -33,7 +32,7 @@ class Package:
 
     suite: str
     folders: Mapping[str, Path]
-    lineage: Mapping[str, Any]
+    lineage: JsonView
 
 
 def open_package(folder: Path) -> Package:
@@ -88,12 +87,12 @@ def _in_project(folder: Path) -> Package:
     return Package(steps[own]["stage"].split(".")[0], folders, lineage)
 
 
-def _stage(step: Mapping[str, Any]) -> str:
+def _stage(step: JsonView) -> str:
     """`train_tokenizer` of `dmc.train_tokenizer.all`."""
     return step["stage"].split(".")[1]
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> Json:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.core.files import atomic_dir
+from viper_pipeline.core.files import Json, JsonView, atomic_dir
 from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_safely
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec, Rect
@@ -103,7 +103,7 @@ def read_vqgan(folder: Path) -> Tokenizer:
     return Tokenizer(vqgan(config, found, sorted(masks), size), masks)
 
 
-def _videogpt(folder: Path, about: Mapping[str, Any], tokenizer: VQGAN, classes: Mapping[str, int | None]) -> VideoGPT:
+def _videogpt(folder: Path, about: JsonView, tokenizer: VQGAN, classes: Mapping[str, int | None]) -> VideoGPT:
     file = latest_checkpoint(folder)
     tree = read_flax(file)
     part = "ema_params" if tree.get("ema_params") else "params"  # as the authors' own reward does
@@ -123,7 +123,7 @@ def _fitting(folder: Path, make: Any) -> Any:
         raise BadData(f"{folder / 'args'}: these settings are of no such model ({error!r})") from error
 
 
-def _part(tree: Mapping[str, Any], file: Path, name: str) -> Mapping[str, Any]:
+def _part(tree: JsonView, file: Path, name: str) -> JsonView:
     part = tree.get(name)
     if not isinstance(part, dict):
         raise BadData(
@@ -132,7 +132,7 @@ def _part(tree: Mapping[str, Any], file: Path, name: str) -> Mapping[str, Any]:
     return part
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> Json:
     """The settings that the authors' programs pickle as `args`, an argparse.Namespace."""
     about = _pickled(folder / "args", "model's settings")
     if not isinstance(about, dict) or not all(isinstance(name, str) for name in about):
@@ -185,7 +185,7 @@ def rectangles(hidden: np.ndarray) -> tuple[Rect, ...]:
 
 
 def _classes(
-    folder: Path, about: Mapping[str, Any], tokenizer: Tokenizer, choices: Choices
+    folder: Path, about: JsonView, tokenizer: Tokenizer, choices: Choices
 ) -> tuple[dict[str, str], dict[str, int | None]]:
     """Our task -> the authors' name of it; our task -> its class. In the order of classes."""
     suite = SUITES.get(_suite(folder, choices))()
@@ -213,7 +213,7 @@ def _suite(folder: Path, choices: Choices) -> str:
 def _write_reward(
     out: Path,
     source: Path,
-    about: Mapping[str, Any],
+    about: JsonView,
     tokenizer: Tokenizer,
     model: VideoGPT,
     names: Mapping[str, str],
@@ -223,7 +223,7 @@ def _write_reward(
     name = _suite(source, choices)
     suite = SUITES.get(name)()
     # of the machine that drew their videos nothing is known
-    said: dict[str, Any] = {"gl_backend": "unknown", "library": "unknown", "stride": int(about.get("frame_skip", 1))}
+    said: Json = {"gl_backend": "unknown", "library": "unknown", "stride": int(about.get("frame_skip", 1))}
     if choices.action_repeat is not None:
         said["action_repeat"] = choices.action_repeat
     specs: dict[str, FrameSpec] = {}
@@ -262,11 +262,11 @@ def _card(name: str, source: str, tasks: list[str]) -> str:
     )
 
 
-def _lineage(source: Path) -> dict[str, Any]:
+def _lineage(source: Path) -> Json:
     return {"steps": {}, "imported": {"kind": "checkpoint", "path": source.resolve().name}}
 
 
-def _training(about: Mapping[str, Any]) -> dict[str, Any]:
+def _training(about: JsonView) -> Json:
     """Their schedule, as far as it is known: kept for the record, and for going on."""
     return {
         "steps": about.get("total_steps", 1),

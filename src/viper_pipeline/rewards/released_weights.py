@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.tokenizers.autoencoder import Attention, Down, Residual, Up
 from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANArchitecture
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
@@ -26,7 +27,7 @@ ARRAY, SCALAR = 1, 3
 TYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool")
 
 
-def read_flax(path: Path) -> dict[str, Any]:
+def read_flax(path: Path) -> Json:
     """The tree that `flax.serialization.msgpack_serialize` wrote to a file. Raises BadData naming the file."""
     try:
         content = Path(path).read_bytes()
@@ -77,7 +78,7 @@ def _extension(code: int, content: bytes) -> Any:
 class Parameters:
     """Arrays of a flax model by path, each to be taken once with the shape that is expected."""
 
-    def __init__(self, tree: Mapping[str, Any], where: str) -> None:
+    def __init__(self, tree: JsonView, where: str) -> None:
         """where: the file and what of it this is, for messages."""
         self.where = where
         self._left = dict(_flat(tree))
@@ -101,7 +102,7 @@ class Parameters:
             raise BadData(f"{self.where}: {len(self._left)} arrays have no place in this model, such as {some}")
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(tree: JsonView, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}/")
@@ -109,7 +110,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield prefix + name, value
 
 
-def vqgan_config(about: Mapping[str, Any]) -> VQGANArchitecture:
+def vqgan_config(about: JsonView) -> VQGANArchitecture:
     """Our settings for a block `ae` of the authors' configuration. Raises BadData for what ours cannot be."""
     multipliers = tuple(about["ch_mult"])
     factor = 2 ** (len(multipliers) - 1)
@@ -218,7 +219,7 @@ def _copy(target: Tensor | None, value: Tensor) -> None:
         target.copy_(value)
 
 
-def videogpt_config(about: Mapping[str, Any], training: Mapping[str, Any]) -> VideoGPTConfig:
+def videogpt_config(about: JsonView, training: JsonView) -> VideoGPTConfig:
     """Our settings for the authors' configuration of a VideoGPT."""
     sizes = about["transformer"]
     return VideoGPTConfig.model_validate(

@@ -20,6 +20,7 @@ from viper_pipeline.rewards.base import StoredReward
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.tokenizers.base import Tokenizer
 from viper_pipeline.training.artifacts import ModelArtifact
+from viper_pipeline.training.checkpoints import StateDict
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring, Session, VideoModel
 from viper_pipeline.video_models.scoring import Boundary, require_session, score_joint, score_videos, score_window
@@ -121,7 +122,7 @@ class CachedViperStream(StoredReward):
         """log_prob (E,), in nats."""
         return {"log_prob": self.log_prob}
 
-    def episode_state(self) -> dict[str, Any]:
+    def episode_state(self) -> StateDict:
         """The caches of the running episodes."""
         return {"turn": self._turn, "sessions": [s.state_dict() for s in self._sessions]}
 
@@ -332,7 +333,7 @@ class ViperStream(StoredReward):
         """log_prob (E,), in nats."""
         return {"log_prob": self.log_prob}
 
-    def episode_state(self) -> dict[str, Any]:
+    def episode_state(self) -> StateDict:
         """The codes of the running episodes."""
         return {"codes": list(self._codes)}
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.params import Params, SuiteConfig, validate
 from viper_pipeline.rewards.base import REWARDS
@@ -109,7 +110,7 @@ def _codes(suite: SuiteConfig) -> int:
 STORED = Path(__file__).with_name("measured.json")
 """Measurements made before: {profile: {hardware: {"suite: unit": {seconds, peak_gb, batch}}}}."""
 
-Measured = dict[str, dict[str, Any]]
+Measured = dict[str, Json]
 
 
 def machine(device: str) -> str:
@@ -160,7 +161,7 @@ def _begun(path: Path) -> dict[str, dict[str, Measured]]:
         raise BadData(f"{path}: not JSON ({error}); delete it, and everything is measured anew") from None
 
 
-def hours(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float | None:
+def hours(work: Work, measured: Mapping[str, ParamsBlock]) -> float | None:
     """Of all runs of a stage, one after the other; None where a unit has not been timed."""
     rows = [(measured.get(f"{work.suite}: {unit}"), count) for unit, count in work.units.items()]
     if any(row is None for row, _ in rows):
@@ -168,7 +169,7 @@ def hours(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float | None
     return sum(row["seconds"] * count for row, count in rows if row) / 3600
 
 
-def table(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def table(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[str]:
     """A line a stage, a suite, and one for all: hours, GB of memory of a run, GB on disk."""
     yield f"{'suite':8s}{'stage':34s}{'runs':>6s}{'hours':>11s}{'memory':>9s}{'disk':>9s}"
     for suite in dict.fromkeys(work.suite for work in works):
@@ -179,27 +180,25 @@ def table(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Itera
     yield _line("all", "", total(works, measured), measured, works)
 
 
-def gigabytes(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float:
+def gigabytes(work: Work, measured: Mapping[str, ParamsBlock]) -> float:
     """Memory of a run: the greatest peak of its units, and what it holds beside them."""
     peaks = [measured.get(f"{work.suite}: {unit}", {}).get("peak_gb", 0.0) for unit in work.units]
     return max(peaks, default=0.0) + work.memory / 1e9
 
 
-def total(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> float:
+def total(works: list[Work], measured: Mapping[str, ParamsBlock]) -> float:
     """Hours of stages, one after the other; those that could not be timed count nothing."""
     return sum(hours(work, measured) or 0.0 for work in works)
 
 
-def _line(
-    suite: str, stage: str, took: float | None, measured: Mapping[str, Mapping[str, Any]], works: list[Work]
-) -> str:
+def _line(suite: str, stage: str, took: float | None, measured: Mapping[str, ParamsBlock], works: list[Work]) -> str:
     text = "not timed" if took is None else f"{took:,.1f}"
     memory, disk = max(gigabytes(work, measured) for work in works), sum(work.disk for work in works) / 1e9
     runs = sum(work.runs for work in works)
     return f"{suite:8s}{stage:34s}{runs:6d}{text:>11s}{f'{memory:.1f} GB':>9s}{f'{disk:,.0f} GB':>9s}"
 
 
-def figure_lines(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[str]:
     """A line a figure of the paper: hours of the stages of its suites that it is drawn from, from the experts on."""
     from viper_pipeline.reporting.paper_figures.index import FIGURES
 

@@ -19,7 +19,9 @@ from torch import Tensor
 
 from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.train import train_agent
+from viper_pipeline.core.files import Json
 from viper_pipeline.envs import SUITES
+from viper_pipeline.envs.base import Info
 from viper_pipeline.experts.base import make_expert
 from viper_pipeline.experts.sb3 import RLExpert
 from viper_pipeline.pipelines.params import Params, SuiteConfig
@@ -218,7 +220,7 @@ class Probe:
         first = 40 * envs
         between = max(round(1 / (limits.updates_per_step * envs)), 1)  # rounds of all environments between updates
         rounds = STEPS * between
-        quick: dict[str, Any] = {"random_steps": first, "steps": first + (between + rounds + 1) * envs}
+        quick: Json = {"random_steps": first, "steps": first + (between + rounds + 1) * envs}
         quick |= {"round_steps": 40, "final_round_steps": None, "final_episodes": 1, "capacity": 1000 * envs}
         quick |= {"eval_every": 10**6, "checkpoint_every": 10**6}
         quick |= {"processes": False}  # environments in other processes could not note moments here
@@ -249,12 +251,12 @@ class BlackEnv(gymnasium.Env):
         self.action_space = gymnasium.spaces.Box(-1, 1, (actions,))
         self.frame, self.on_step, self.steps = np.zeros((size, size, 3), np.uint8), on_step, 0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """A black frame."""
         self.steps = 0
         return self.frame, {}
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """A black frame; an episode has 20 steps."""
         self.on_step()
         self.steps += 1

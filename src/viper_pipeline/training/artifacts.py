@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import atomic_dir
+from viper_pipeline.core.files import Json, JsonView, atomic_dir
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ CONFIG, WEIGHTS, LINEAGE = "config.json", "weights.safetensors", "lineage.json"
 class ModelArtifact:
     """What a training stage makes: plain values, tensors by name, and small files by name."""
 
-    config: dict[str, Any]
+    config: Json
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
@@ -31,7 +31,7 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
 
 
-def save_artifact(path: Path, artifact: ModelArtifact, lineage: Mapping[str, Any] | None = None) -> None:
+def save_artifact(path: Path, artifact: ModelArtifact, lineage: JsonView | None = None) -> None:
     """Write the folder atomically; it replaces an older one whole."""
     taken = {CONFIG, WEIGHTS, LINEAGE} & set(artifact.files)
     if taken:

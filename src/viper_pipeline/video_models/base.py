@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.training.artifacts import ModelArtifact
+from viper_pipeline.training.checkpoints import StateDict
 from viper_pipeline.training.config import LoopConfig
 
 Scoring = Literal["full_window", "half_overlap", "kv_cache"]
@@ -77,7 +78,7 @@ class VideoModel(Protocol):
         """Move to a device."""
         ...
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Weights by name."""
         ...
 
@@ -106,7 +107,7 @@ class Session(Protocol):
         """The next frame of these rows is the first of a new video."""
         ...
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Everything that later scores depend on."""
         ...
 

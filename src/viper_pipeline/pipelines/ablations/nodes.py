@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.files import Json
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.models.nodes import evaluate_reward, train_video_model
@@ -25,11 +26,11 @@ from viper_pipeline.rewards.base import EXPLORATION
 from viper_pipeline.rewards.evaluation import unpack
 from viper_pipeline.training.artifacts import ModelArtifact
 
-Made = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], dict[str, bytes], str]
+Made = tuple[Json, Json, list[Json], dict[str, bytes], str]
 
 
 def report_ablations(
-    settings: Mapping[str, Any],
+    settings: ParamsBlock,
     profile: str,
     experts: EpisodeFile,
     baseline_episodes: EpisodeFile,
@@ -52,7 +53,7 @@ def report_ablations(
         key = RunKey(suite, task, "viper", agent, int(seed))
         runs.setdefault((axis, value), []).append(run_result(key, artifact))
 
-    def separation(axis: str, value: str) -> dict[str, Any]:
+    def separation(axis: str, value: str) -> Json:
         artifact = rewards.get((axis, value), rewards["own", model])
         return reward_metrics(*unpack(task, artifact.tensors))
 
@@ -75,23 +76,23 @@ def report_ablations(
     return metrics, ablation_headline(metrics), ablation_points(variants), figures, page
 
 
-def train_context(config: Mapping[str, Any], *, context: int, **rest: Any) -> ModelArtifact:
+def train_context(config: ParamsBlock, *, context: int, **rest: Any) -> ModelArtifact:
     """`train_video_model` with a window of `context` frames and the one that they predict."""
     return train_video_model({**config, "window": int(context) + 1}, **rest)
 
 
-def train_agent_beta(bonus: Mapping[str, Any], *, beta: float, exploration: str, **rest: Any) -> ModelArtifact:
+def train_agent_beta(bonus: ParamsBlock, *, beta: float, exploration: str, **rest: Any) -> ModelArtifact:
     """`train_agent` with `beta` times the suite's exploration weight, at the beginning and at the end."""
     return train_agent(bonus=weighted(bonus, exploration, float(beta)), exploration=exploration, **rest)
 
 
-def weighted(bonus: Mapping[str, Any], kind: str, factor: float) -> dict[str, Any]:
+def weighted(bonus: ParamsBlock, kind: str, factor: float) -> Json:
     """The settings of a bonus of this kind with its weights multiplied by `factor`."""
     own = EXPLORATION.get(kind).Config.model_validate(bonus)
     final = None if own.final_weight is None else factor * own.final_weight
     return {**bonus, "weight": factor * own.weight, "final_weight": final}
 
 
-def evaluate_scoring(reward: Mapping[str, Any], *, model: str, scoring: str, **rest: Any) -> ModelArtifact:
+def evaluate_scoring(reward: ParamsBlock, *, model: str, scoring: str, **rest: Any) -> ModelArtifact:
     """`evaluate_reward` with the reward's `model` and `scoring` replaced."""
     return evaluate_reward({**reward, "model": model, "scoring": scoring}, model=model, **rest)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from viper_pipeline.agents.base import AGENTS, RunConfig
 from viper_pipeline.agents.train import train_agent as train
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.data.episode import gif
 from viper_pipeline.envs import SUITES
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, RewardContext
@@ -18,14 +18,14 @@ from viper_pipeline.training.progress import Report
 
 
 def train_agent(
-    config: Mapping[str, Any],
-    run: Mapping[str, Any],
-    env: Mapping[str, Any],
-    frames: Mapping[str, Any],
-    compute: Mapping[str, Any],
+    config: ParamsBlock,
+    run: ParamsBlock,
+    env: ParamsBlock,
+    frames: ParamsBlock,
+    compute: ParamsBlock,
     scratch: Path | None,
-    bonus: Mapping[str, Any] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    bonus: ParamsBlock | None = None,
+    settings: ParamsBlock | None = None,
     *,
     suite: str,
     task: str,

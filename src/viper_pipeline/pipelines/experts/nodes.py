@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.curation import CurationConfig, choose, shown
 from viper_pipeline.data.episode import Episode, Kind
@@ -26,8 +26,8 @@ from viper_pipeline.training.progress import Report
 
 
 def train_expert(
-    recipe: Mapping[str, Any],
-    env: Mapping[str, Any],
+    recipe: ParamsBlock,
+    env: ParamsBlock,
     seed: int,
     scratch: Path,
     *,
@@ -56,9 +56,9 @@ def train_expert(
 
 def record_episodes(
     expert: ModelArtifact,
-    env: Mapping[str, Any],
-    frames: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    env: ParamsBlock,
+    frames: ParamsBlock,
+    settings: ParamsBlock,
     seed: int,
     workers: int,
     scratch: Path | None,
@@ -80,9 +80,9 @@ def record_episodes(
 
 
 def record_baselines(
-    env: Mapping[str, Any],
-    frames: Mapping[str, Any],
-    baselines: Mapping[str, Any],
+    env: ParamsBlock,
+    frames: ParamsBlock,
+    baselines: ParamsBlock,
     seed: int,
     workers: int,
     scratch: Path | None,
@@ -135,10 +135,10 @@ def _recording(
 
 def curate_experts(
     source: Path,
-    dataset: Mapping[str, Any],
-    env: Mapping[str, Any],
-    frames: Mapping[str, Any],
-    curation: Mapping[str, Any],
+    dataset: ParamsBlock,
+    env: ParamsBlock,
+    frames: ParamsBlock,
+    curation: ParamsBlock,
     *,
     suite: str,
     task: str,

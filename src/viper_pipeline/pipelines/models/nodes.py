@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.data.episode import Episode, gif, strip
 from viper_pipeline.data.hdf5 import ConcatEpisodes, ConcatGroup, EpisodeFile, EpisodeGroup
 from viper_pipeline.data.sampler import ClipSampler
@@ -53,9 +53,9 @@ SEED_LABELS = {"videogpt_streaming": "banded"}
 
 
 def train_tokenizer(
-    config: Mapping[str, Any],
+    config: ParamsBlock,
     seed: int,
-    compute: Mapping[str, Any],
+    compute: ParamsBlock,
     scratch: Path | None,
     held_out_tasks: Sequence[str] = (),
     *,
@@ -165,7 +165,7 @@ def ten_of(frames: np.ndarray, again: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def encode_experts(
-    compute: Mapping[str, Any],
+    compute: ParamsBlock,
     tokenizer: ModelArtifact,
     experts: EpisodeFile,
     *,
@@ -189,9 +189,9 @@ def encode_experts(
 
 
 def train_video_model(
-    config: Mapping[str, Any],
+    config: ParamsBlock,
     seed: int,
-    compute: Mapping[str, Any],
+    compute: ParamsBlock,
     tokenizer: ModelArtifact,
     scratch: Path | None,
     held_out_tasks: Sequence[str] | None = None,
@@ -289,10 +289,10 @@ def _integers(codes: np.ndarray) -> Tensor:
 
 
 def evaluate_reward(
-    reward: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
+    reward: ParamsBlock,
+    evaluation: ParamsBlock,
     seed: int,
-    compute: Mapping[str, Any],
+    compute: ParamsBlock,
     tokenizer: ModelArtifact,
     video_model: ModelArtifact,
     *,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.files import Json
 from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.pipelines.wiring import by_key, run_table
 from viper_pipeline.reporting.cards import card_files, cards_of
@@ -21,7 +23,7 @@ from viper_pipeline.reporting.plots import (
     figure_webp,
     short_film,
 )
-from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, Settings, StageName, TaskKey
+from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, StageName, TaskKey
 from viper_pipeline.reporting.run_records import evidence_of, match_records
 from viper_pipeline.rewards.evaluation import unpack
 
@@ -31,9 +33,7 @@ FILMED_TASKS = 2
 """Tasks of a suite whose films and strips are shown, besides the held-out ones; pictures are most of a page's size."""
 
 
-def aggregate(
-    run_records: Mapping[str, bytes], costs: Mapping[str, Any], **inputs: Any
-) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+def aggregate(run_records: Mapping[str, bytes], costs: ParamsBlock, **inputs: Any) -> tuple[Json, Json, list[Json]]:
     """Runs, expert sets, baselines and rewards -> metrics, those that `dvc metrics` shows, one row per curve point.
 
     run_records: the files of reports/runs, by name; costs: what stages took on this machine, by node, of which those of
@@ -43,7 +43,7 @@ def aggregate(
     own = table.run_results()
     records = match_records(own, run_records, table.settings)
     runs = [*own, *records.shown]
-    rewards: dict[str, dict[str, Any]] = {}
+    rewards: dict[str, Json] = {}
     for (suite, model), artifact in table.rewards.items():
         rewards.setdefault(suite, {})[model] = reward_summary(artifact)
     levels = table.baseline_levels()
@@ -53,7 +53,7 @@ def aggregate(
     return metrics, headline(metrics), curve_points(runs)
 
 
-def draw_figures(paper_profile: Settings, run_records: Mapping[str, bytes], **inputs: Any) -> dict[str, bytes]:
+def draw_figures(paper_profile: ParamsBlock, run_records: Mapping[str, bytes], **inputs: Any) -> dict[str, bytes]:
     """All artifacts -> files by name: WebP, frames also as PNG, the paper's figures also as SVG.
 
     paper_profile: profiles/paper.yaml; run_records: the files of reports/runs, by name.
@@ -107,7 +107,7 @@ def write_report(
     metrics: Metrics,
     figures: Mapping[str, bytes],
     profile: str,
-    paper_profile: Settings,
+    paper_profile: ParamsBlock,
     measured: Mapping[str, bytes],
     provenance: Provenance | None = None,
     **inputs: Any,

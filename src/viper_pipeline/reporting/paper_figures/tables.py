@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from viper_pipeline.core.config import value_at
+from viper_pipeline.core.config import ParamsBlock, value_at
+from viper_pipeline.core.files import JsonView
 from viper_pipeline.reporting.cards import flat, words
 from viper_pipeline.reporting.paper_figures.base import Drawn, Part
-from viper_pipeline.reporting.results import Evidence, ModelKey, Row, Settings
+from viper_pipeline.reporting.results import Evidence, ModelKey, Row
 
 
 class SettingRow(NamedTuple):
@@ -137,9 +138,7 @@ OUTSIDE = ("env", "frames", "curation", "runs", "exploration")
 DEFAULT = "default"
 
 
-def artifact_settings(
-    evidence: Evidence, table: SettingsTable, suite: str
-) -> tuple[Mapping[str, Any], tuple[Row, ...]]:
+def artifact_settings(evidence: Evidence, table: SettingsTable, suite: str) -> tuple[JsonView, tuple[Row, ...]]:
     """The settings that the artifact itself carries, with defaults, and its row; empty if there is none."""
     if table.component == "tokenizer" and suite in evidence.tokenizers:
         config = evidence.tokenizers[suite].config
@@ -170,7 +169,7 @@ def same(a: str, b: str) -> bool:
         return a == b
 
 
-def setting_text(block: Settings, component: Settings, field: str) -> str:
+def setting_text(block: ParamsBlock, component: ParamsBlock, field: str) -> str:
     """A field's printed value: from the suite's block for OUTSIDE fields, else from the component's."""
     if field.split(".")[0] in OUTSIDE:
         return words(value_at(block, field)) or (DEFAULT if block else "")
@@ -240,7 +239,7 @@ class Difference(NamedTuple):
     paper: str
 
 
-def differences(ours: Settings, paper: Settings) -> list[Difference]:
+def differences(ours: ParamsBlock, paper: ParamsBlock) -> list[Difference]:
     """Two blocks of a suite -> the settings whose printed values differ, in the order of ours, then the paper's."""
     tasks = set(ours.get("tasks", []))
     mine, theirs = dict(flat(ours)), dict(flat(paper))
