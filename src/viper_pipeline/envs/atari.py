@@ -208,7 +208,7 @@ class AtariEnv(SuiteEnv):
             self.ale.restoreState(here)
         return scores, lives
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The present frame, uint8 (H, W, 3)."""
         size = self.spec_of_frames.size
         screen = Image.fromarray(np.maximum.reduce(self.screens))

@@ -119,6 +119,10 @@ class SuiteEnv(gymnasium.Env):
     spec_of_frames: FrameSpec
     """How `render()` draws; wrappers compare it with what a reward was trained on."""
 
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """The present frame, uint8 (H, W, 3)."""
+        raise NotImplementedError
+
 
 class Suite(ABC):
     """Tasks, and environments with pixels and state.

@@ -154,7 +154,7 @@ class DMCEnv(SuiteEnv):
         observation, info = self._observe(moment)
         return observation, reward, False, self.steps >= CONTROL_STEPS, info
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The present frame, uint8 (H, W, 3)."""
         if self.camera is None:  # kept: `physics.render` makes one camera per picture, half the time of a small one
             from dm_control.mujoco import Camera

@@ -258,7 +258,7 @@ class _Scene(SuiteEnv):
         views = {camera: np.asarray(getattr(moment, f"{camera}_rgb"), np.uint8) for camera in self.views}
         return (views[self.camera] if self.pixels else state), {"state": state, "views": views}
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The present frame, uint8 (H, W, 3)."""
         return np.asarray(getattr(self.moment, f"{self.camera}_rgb"), np.uint8)
 

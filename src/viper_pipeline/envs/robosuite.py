@@ -282,7 +282,7 @@ class TabletopEnv(SuiteEnv):
         observation, info = self._observe(seen)
         return observation, reward, False, self.steps >= self.length, info
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The present frame, uint8 (H, W, 3)."""
         if self.view is None:
             self.view = View(self.simulator.sim.model._model, self.spec_of_frames, self.scene.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +74,7 @@ class Learner:
         """config: a subclass of RLConfig."""
         self.config = config
         seeds = [derive(seed, "train", i) for i in range(config.environments)]
-        vector = DummyVecEnv([lambda s=s: Episodes(self.wrapped(make_env(s)), s) for s in seeds])  # type: ignore[misc]
+        vector = DummyVecEnv([partial(self._episodes, make_env, seed) for seed in seeds])
         # Any: SB3 types agents and vector environments so widely that nothing could be said about them.
         self.env: Any = self.normalized(vector)
         common = {
@@ -84,6 +85,9 @@ class Learner:
             "device": "cpu",
         }
         self.agent: Any = self.build(common)
+
+    def _episodes(self, make_env: Callable[[int], gymnasium.Env], seed: int) -> Episodes:
+        return Episodes(self.wrapped(make_env(seed)), seed)
 
     def wrapped(self, env: gymnasium.Env) -> gymnasium.Env:
         """One environment as the algorithm steps it."""

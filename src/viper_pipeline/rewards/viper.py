@@ -219,8 +219,9 @@ class ViperReward:
 
     def to(self, device: str) -> ViperReward:
         """Move the models."""
-        self.tokenizer.to(device)  # type: ignore[attr-defined]
-        self.model.to(device)  # type: ignore[attr-defined]
+        for part in (self.tokenizer, self.model):
+            if isinstance(part, torch.nn.Module):
+                part.to(device)
         return self
 
     def check(self, spec: FrameSpec) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from viper_pipeline.training.checkpoints import StateDict
+from viper_pipeline.training.initialization import without_decay
 from viper_pipeline.video_models.base import CodeModel, VideoModelConfig
 from viper_pipeline.video_models.transformer import Block, Cache, ConditionalNorm, initialize_as_reference
 
@@ -59,8 +60,7 @@ class VideoGPT(CodeModel):
                 for length, size in zip((config.window, *grid), sizes, strict=True)
             ]
         )
-        for table in self.positions:
-            table.no_decay = True
+        without_decay(*self.positions)
         self.blocks = nn.ModuleList(
             Block(D, config.heads, config.feedforward, n, config.dropout) for _ in range(config.layers)
         )

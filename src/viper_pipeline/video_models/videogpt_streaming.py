@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from viper_pipeline.training.checkpoints import StateDict
+from viper_pipeline.training.initialization import without_decay
 from viper_pipeline.video_models.base import Scoring
 from viper_pipeline.video_models.transformer import (
     Cache,
@@ -144,8 +145,7 @@ class StreamingVideoGPT(VideoGPT):
         self.positions = nn.ParameterList(
             [nn.Parameter(0.02 * torch.randn(length, size)) for length, size in zip(grid, sizes, strict=True)]
         )
-        for table in self.positions:
-            table.no_decay = True
+        without_decay(*self.positions)
         self.blocks = nn.ModuleList(
             MaskedBlock(D, config.heads, config.feedforward, n, config.dropout) for _ in range(config.layers)
         )
