@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from viper_pipeline.envs.robosuite import TASKS, Tabletop
+from viper_pipeline.envs.robosuite import TABLETOP_TASKS, Tabletop
 from viper_pipeline.experts.scripts import ArmScript
 
 EPISODES, NOISE, STEPS = 20, 0.05, 150
@@ -42,4 +42,7 @@ def main(kinds: list[str], tasks: list[str]) -> None:
 
 if __name__ == "__main__":
     words = set(sys.argv[1:])
-    main([k for k in KINDS if k in words] or list(KINDS), [t for t in TASKS if t in words] or list(TASKS))
+    main(
+        [k for k in KINDS if k in words] or list(KINDS),
+        [t for t in TABLETOP_TASKS if t in words] or list(TABLETOP_TASKS),
+    )

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from viper_pipeline.core.files import Json
-from viper_pipeline.dvc_bridge.project import Lookup, Params, Part, Project
+from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.dvc_bridge.project import Lookup, Part, Project
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 
-def build(params: Params) -> dict[str, Pipeline]:
+def build(params: JsonView) -> dict[str, Pipeline]:
     """One pipeline per suite, from experts to the suite's page, and `report`, the overview over all suites.
 
     No suite needs anything of another. A block `ablations` makes a pipeline beside them.
@@ -38,7 +38,7 @@ def build(params: Params) -> dict[str, Pipeline]:
     return built | {"report": report.create_overview(suites)}
 
 
-def sources(params: Params) -> dict[str, str]:
+def sources(params: JsonView) -> dict[str, str]:
     """Dataset name -> the file or folder of videos that params.yaml names for a task."""
     return {
         f"{suite}/{task}/source": dataset["path"]
@@ -47,14 +47,14 @@ def sources(params: Params) -> dict[str, str]:
     }
 
 
-def check(params: Params) -> None:
+def check_params(params: JsonView) -> None:
     """Raise BadParams with one line a mistake."""
     from viper_pipeline.pipelines.params import validate
 
     validate(params)
 
 
-def symbolic(params: Params, symbol: Callable[[str, str], str]) -> Json:
+def symbolic(params: JsonView, symbol: Callable[[str, str], str]) -> Json:
     """The parameters with each axis' list replaced by one symbol; `every_task` says that all tasks are meant."""
     out: Json = copy.deepcopy(dict(params))
     out["seeds"] = [symbol("all", "seed")]
@@ -75,7 +75,7 @@ def symbolic(params: Params, symbol: Callable[[str, str], str]) -> Json:
     return out
 
 
-def read_lineage(path: Path) -> str:
+def episodes_lineage(path: Path) -> str:
     """The lineage that a file of episodes carries, as JSON."""
     from viper_pipeline.data.hdf5 import read_lineage
 
@@ -86,7 +86,7 @@ PROJECT = Project(
     build=build,
     symbolic=symbolic,
     sources=sources,
-    check=check,
+    check=check_params,
     axes={
         "only_*": "suites.{block}.more_methods.{*}",
         "task": "suites.{block}.tasks",
@@ -120,7 +120,7 @@ PROJECT = Project(
         "torch", "numpy", "scipy", "h5py", "pillow", "mujoco", "dm_control", "gymnasium", "stable-baselines3",
         "ale-py", "robosuite", "rlbench",
     ),
-    readers={".h5": read_lineage},
+    readers={".h5": episodes_lineage},
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from viper_pipeline.envs.base import FrameSpec, Settings, Suite
 from viper_pipeline.experts.base import EXPERTS, Expert, load_expert, trained
 from viper_pipeline.rewards.base import ExplorationConfig, FrameShape, RewardMethod
 
-STEPS = 3
+CHECKED_STEPS = 3
 """Steps that are taken in each environment."""
 
 
@@ -59,7 +59,7 @@ def _check_env(suite: Suite, task: str, env: Settings, spec: FrameSpec, pixels: 
     for _ in range(2):
         observation, info = made.reset(seed=7)
         seen = [observation]
-        for _ in range(STEPS):
+        for _ in range(CHECKED_STEPS):
             observation, reward, terminated, truncated, info = made.step(action)
             seen.append(observation)
             assert np.isfinite(float(reward)), "rewards are finite"

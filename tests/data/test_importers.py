@@ -15,7 +15,7 @@ from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.data.importers import import_videos, read, read_source
+from viper_pipeline.data.importers import import_videos, read_source, read_videos
 from viper_pipeline.data.importers.video import is_truncated
 from viper_pipeline.envs.base import FrameSpec
 
@@ -45,10 +45,10 @@ def released(tmp_path):
 
 
 def test_released_folders_come_in_with_the_returns_of_their_names(released):
-    episodes = {e.ret: e for e in read("npz", released, 16) if not np.isnan(e.ret)}
+    episodes = {e.ret: e for e in read_videos("npz", released, 16) if not np.isnan(e.ret)}
     assert set(episodes) == {512.0, -3.0}
     assert np.array_equal(episodes[512.0].frames, film(seed=0))
-    assert sum(np.isnan(e.ret) for e in read("npz", released, 16)) == 1
+    assert sum(np.isnan(e.ret) for e in read_videos("npz", released, 16)) == 1
 
 
 def test_gifs_and_mp4s_come_in_nearly_as_they_were(tmp_path):
@@ -56,7 +56,7 @@ def test_gifs_and_mp4s_come_in_nearly_as_they_were(tmp_path):
     iio.imwrite(
         tmp_path / "a.mp4", film(size=64), plugin="FFMPEG", fps=20, codec="libx264", output_params=["-crf", "1"]
     )
-    first, second = read("video", tmp_path, 16)
+    first, second = read_videos("video", tmp_path, 16)
     assert first.frames.shape == second.frames.shape == (12, 16, 16, 3)
     assert np.abs(first.frames.astype(int) - resized(film(size=64), 16)).mean() < 6
     assert np.abs(second.frames.astype(int) - film(seed=1)).mean() < 12
@@ -90,7 +90,7 @@ def test_an_episodes_file_keeps_what_it_says_of_its_frames(tmp_path):
 def test_a_return_stands_only_at_the_end_of_a_name(tmp_path):
     for name in ("a-rew5.npz", "b-rewm0.25.npz", "c-rew1e3.npz", "d-rew7-copy.npz"):
         np.savez(tmp_path / name, film())
-    returns = [e.ret for e in read("npz", tmp_path, 16)]
+    returns = [e.ret for e in read_videos("npz", tmp_path, 16)]
     assert returns[:2] == [5, -0.25] and np.isnan(returns[2:]).all()
 
 
@@ -117,11 +117,11 @@ def test_a_film_cut_anywhere_is_refused(tmp_path, options):
     path = tmp_path / "x.mp4"
     iio.imwrite(path, film(40, 64), plugin="FFMPEG", fps=20, output_params=options)
     content = path.read_bytes()
-    assert [len(e) for e in read("video", path, 16)] == [40]
+    assert [len(e) for e in read_videos("video", path, 16)] == [40]
     for share in (0.2, 0.6, 0.9, 0.99):
         path.write_bytes(content[: int(len(content) * share)])
         with pytest.raises(BadData, match=r"x\.mp4: cut short"):
-            list(read("video", path, 16))
+            list(read_videos("video", path, 16))
 
 
 def npz(array):

@@ -11,7 +11,7 @@ from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.envs.dmc import DMC
-from viper_pipeline.envs.robosuite import SCENES, TASKS, Tabletop, looking
+from viper_pipeline.envs.robosuite import SCENES, TABLETOP_TASKS, Tabletop, looking
 from viper_pipeline.experts.scripts import BIN, HANDLE, ArmScript
 
 suite = Tabletop()
@@ -52,7 +52,7 @@ def idle(task):
     return lambda states, *_: action
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", TABLETOP_TASKS)
 def test_the_script_does_the_task_and_doing_nothing_does_not(task):
     env = scene(task)
     assert returned(env, ArmScript(task, 0.05), 1, enough=5) >= 5
@@ -63,15 +63,15 @@ def test_the_script_does_the_task_and_doing_nothing_does_not(task):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", TABLETOP_TASKS)
 def test_doing_nothing_never_succeeds_in_whole_episodes(task):
     assert [returned(scene(task), idle(task), seed, enough=1) for seed in range(5)] == [0] * 5
     assert scene(task).steps == 150
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", TABLETOP_TASKS)
 def test_the_close_camera_sees_the_hand_and_all_that_matters(task):
-    state, shot = play(scene(task), 2, 0, pixels=False)[0][0], SCENES[TASKS[task][1]].close
+    state, shot = play(scene(task), 2, 0, pixels=False)[0][0], SCENES[TABLETOP_TASKS[task][1]].close
     points = np.vstack([state[:3], state[4:].reshape(-1, 3), *([BIN] if "can" in task else [])]) - shot.eye
     turn = np.empty(9)
     mujoco.mju_quat2Mat(turn, looking(np.subtract(shot.aim, shot.eye)))

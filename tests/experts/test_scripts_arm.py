@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from viper_pipeline.envs.robosuite import TASKS, Tabletop
+from viper_pipeline.envs.robosuite import TABLETOP_TASKS, Tabletop
 from viper_pipeline.experts.base import load_expert, make_expert, trained
 from viper_pipeline.experts.scripts import (
     ARM_SCRIPTS,
@@ -100,7 +100,7 @@ def test_a_can_goes_over_the_walls_and_is_let_go_before_the_hand_leaves():
 
 
 def test_every_pair_has_a_script_whose_noise_is_seeded():
-    assert set(ARM_SCRIPTS) == set(TASKS)
+    assert set(ARM_SCRIPTS) == set(TABLETOP_TASKS)
     states = np.tile(np.concatenate([TABLE, [0.0], FAR, TABLE]), (50, 1)).astype(np.float32)
     policy = pickle.loads(pickle.dumps(script_for("panda_stack", 0.2)))
 

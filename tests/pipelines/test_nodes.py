@@ -33,7 +33,7 @@ from viper_pipeline.pipelines.report.commands import FinishedRun, record_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
 from viper_pipeline.pipelines.wiring import argument
 from viper_pipeline.reporting.results import RunKey
-from viper_pipeline.rewards.viper import load_reward
+from viper_pipeline.rewards.viper import assemble_reward
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import save_artifact
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -180,7 +180,7 @@ def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
     reward = evaluate_reward(block, DMC["reward_evaluation"], 0, COMPUTE, made["tokenizer"], model, **here, **files)
     reward = disk(datasets.ModelArtifactDataset, "reward", reward)
     assert reward.files[f"maps_{TASK}.png"][:4] == b"\x89PNG" and reward.files[f"maps_{TASK}.gif"][:3] == b"GIF"
-    stream = load_reward(made["tokenizer"], model, reward, TASK).stream()
+    stream = assemble_reward(made["tokenizer"], model, reward, TASK).stream()
     frames = made["experts"].group("held_out")[0].frames
     stream.start(frames[:1])
     paid = np.concatenate([stream.step(frames[t : t + 1]) for t in range(1, 8)])

@@ -23,7 +23,7 @@ from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.experts.nodes import curate_experts, record_baselines, record_episodes, train_expert
 from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
-from viper_pipeline.rewards.viper import load_reward
+from viper_pipeline.rewards.viper import assemble_reward
 from viper_pipeline.training.config import ONE_CPU
 
 COMPUTE = ONE_CPU.model_dump()
@@ -88,7 +88,7 @@ def test_rlbenchs_folders_are_scored_by_the_same_stages(made):
     for task in TASKS:
         experts = made["files"][f"experts__{task}"]
         assert experts.spec.stride == 4 and experts.spec.camera == "front"
-        viper = load_reward(made["tokenizer"], made["video_model"], made["reward"], task)
+        viper = assemble_reward(made["tokenizer"], made["video_model"], made["reward"], task)
         video = experts.group("held_out")[0].frames
         scores = made["reward"].tensors[f"{task}/held_out/nats"][: len(video)].numpy()
         assert np.isfinite(scores).all() and (scores[1:] < 0).all()
@@ -147,7 +147,7 @@ def handed(made, monkeypatch):
     caught = {}
 
     def catch(method):
-        monkeypatch.setattr(stage, "train", lambda *a, **k: caught.update({method: (a, k)}) or stop())
+        monkeypatch.setattr(stage, "train_in_environment", lambda *a, **k: caught.update({method: (a, k)}) or stop())
 
     def stop():
         raise StopIteration
@@ -178,7 +178,7 @@ def test_no_action_state_or_reward_of_a_demonstration_reaches_reward_or_agent(ma
     """Everything that the reward and the agents' loop hold is searched for every such row of numbers."""
     caught, experts = handed
     rows = secrets(made)
-    viper = load_reward(made["tokenizer"], made["video_model"], made["reward"], TASKS[0])
+    viper = assemble_reward(made["tokenizer"], made["video_model"], made["reward"], TASKS[0])
     for place, value in (("reward", viper), ("viper", caught["viper"]), ("amp", caught["amp"])):
         hay = b"|".join(numbers(value))
         assert len(hay) > 10_000, place  # weights, or videos

@@ -23,7 +23,7 @@ from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.reporting.metrics import build_metrics
 from viper_pipeline.reporting.page import Origins, depths, draw_lineage, measurements, render_page, stage_graph
-from viper_pipeline.reporting.paper_figures.tables import differences
+from viper_pipeline.reporting.paper_figures.tables import differing_settings
 from viper_pipeline.reporting.plots import compact, short_film
 from viper_pipeline.reporting.results import RunKey
 from viper_pipeline.reporting.summary import answers, by_stage
@@ -122,10 +122,10 @@ def test_a_page_keeps_line_drawings_exactly_and_frames_nearly_in_fewer_bytes():
 def test_equal_settings_do_not_differ_and_tasks_that_were_not_run_do_not_count():
     ours = {"tasks": ["a"], "runs": {"steps": 5, "envs": 1.0}, "experts": {"a": {"steps": 3}}}
     paper = {"tasks": ["a", "b"], "runs": {"steps": 7, "envs": 1}, "experts": {"a": {"steps": 3}, "b": {"steps": 9}}}
-    found = {d.field: (d.ours, d.paper) for d in differences(ours, paper)}
+    found = {d.field: (d.ours, d.paper) for d in differing_settings(ours, paper)}
     assert found == {"tasks": ("a", "a, b"), "runs.steps": ("5", "7")}
-    assert differences(paper, paper) == []
-    assert differences({"x": 1}, {"y": 1}) == [("x", "1", "not set"), ("y", "not set", "1")]
+    assert differing_settings(paper, paper) == []
+    assert differing_settings({"x": 1}, {"y": 1}) == [("x", "1", "not set"), ("y", "not set", "1")]
 
 
 def test_every_stage_has_a_box_right_of_what_it_reads():

@@ -116,7 +116,7 @@ def test_an_agent_that_is_curious_by_itself_is_not_where_there_is_no_bonus(toys,
         told.append((keywords["curious"], keywords["exploration"] is not None))
         raise StopIteration
 
-    monkeypatch.setattr("viper_pipeline.pipelines.agents.nodes.train", note)
+    monkeypatch.setattr("viper_pipeline.pipelines.agents.nodes.train_in_environment", note)
     dreamer = read_profile(ROOT / "profiles/laptop.yaml")["suites"]["dmc"]["dreamer"]
     for agent, block in (("dreamer", dreamer), ("drq", params()["suites"]["dmc"]["drq"])):
         for kind in ("last_seen", "none"):

@@ -115,7 +115,7 @@ def test_an_agent_that_is_curious_by_itself_is_timed_with_its_own_curiosity(monk
         told.append(how)
         raise Seen
 
-    monkeypatch.setattr("viper_pipeline.tools.cost_probes.train_agent", note)
+    monkeypatch.setattr("viper_pipeline.tools.cost_probes.train_in_environment", note)
     params = profile("paper")
     for suite, agent in (("dmc", "drq"), ("dmc", "dreamer"), ("atari", "dreamer")):
         for bonus in ("", " with bonus"):

@@ -57,7 +57,7 @@ class AgentRun:
     frames: np.ndarray  # (T, H, W, C) uint8: the first episode of the final evaluation
 
 
-def train_agent(
+def train_in_environment(
     agent: str,
     config: AgentConfig,
     run: RunConfig,
@@ -119,7 +119,10 @@ class Trainer:
     def train(self, checkpoint: Path | None, progress: Progress) -> AgentRun:
         """Play rounds, with evaluations and checkpoints between them, and evaluate at the end."""
         run = self.run
-        should_evaluate, should_save = Every(run.eval_every, run.steps), Every(run.checkpoint_every, run.steps)
+        should_evaluate, should_save = (
+            PeriodPassed(run.eval_every, run.steps),
+            PeriodPassed(run.checkpoint_every, run.steps),
+        )
         if checkpoint and (state := load_checkpoint(checkpoint)):
             self.load_state_dict(state)
             if self.learning:
@@ -266,7 +269,7 @@ class MeanMetrics:
 
 
 @dataclass(frozen=True)
-class Every:
+class PeriodPassed:
     """Due at every multiple of `period` and at the `last` step (period 0: only there), however many steps are taken
     at once."""
 

@@ -20,7 +20,7 @@ import numpy as np
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import (
     CHECKSUM_BYTES,
-    FORMAT,
+    EPISODES_FORMAT,
     JsonView,
     atomic_path,
     begins_as_episodes,
@@ -67,7 +67,7 @@ def _write(
     place: str,
 ) -> None:
     with h5py.File(temporary, "w", libver="latest", userblock_size=CHECKSUM_BYTES) as file:
-        file.attrs["format"], file.attrs["suite"], file.attrs["task"] = FORMAT, suite, task
+        file.attrs["format"], file.attrs["suite"], file.attrs["task"] = EPISODES_FORMAT, suite, task
         file.attrs["payload"] = payload
         file.attrs["frame_spec"] = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
         # a long text does not fit an attribute of the compact kind
@@ -143,8 +143,10 @@ class EpisodeFile:
             found = self._file.attrs.get("format")
         except OSError as error:
             raise BadData(f"{path}: not a readable HDF5 file ({error})") from error
-        if found != FORMAT:
-            raise BadData(f"{path}: attribute format is {found!r}, not '{FORMAT}'; convert videos with `viper import`")
+        if found != EPISODES_FORMAT:
+            raise BadData(
+                f"{path}: attribute format is {found!r}, not '{EPISODES_FORMAT}'; convert videos with `viper import`"
+            )
         try:
             self.suite, self.task = str(self._file.attrs["suite"]), str(self._file.attrs["task"])
             self.payload = str(self._file.attrs["payload"])

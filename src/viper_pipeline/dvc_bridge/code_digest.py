@@ -24,7 +24,7 @@ from pathlib import Path
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.files import atomic_write
 from viper_pipeline.dvc_bridge import code_reader
-from viper_pipeline.dvc_bridge.code_reader import RESOURCES, Ref, Source, Unit, from_json, read_source
+from viper_pipeline.dvc_bridge.code_reader import RESOURCES, Ref, Source, Unit, from_json, parse_source
 
 Place = tuple[str, int]
 """A unit: its module, and which of its units it is."""
@@ -391,7 +391,7 @@ class Code:
         if (kept := self._read.get(module)) and kept[0] == key:
             return from_json(kept[1])
         try:
-            source = read_source(content.decode(), module, path.name == "__init__.py", self.package)
+            source = parse_source(content.decode(), module, path.name == "__init__.py", self.package)
         except (SyntaxError, ValueError) as error:
             raise BadParams(f"{path}: cannot be read as Python ({error})") from error
         self._read[""] = [_reader_version()]

@@ -61,7 +61,7 @@ class Source(NamedTuple):
     stars: tuple[str, ...]
 
 
-def read_source(text: str, module: str, is_package: bool, package: str) -> Source:
+def parse_source(text: str, module: str, is_package: bool, package: str) -> Source:
     """The units of a file's text. Raises SyntaxError."""
     reader = _Reader(module if is_package else module.rpartition(".")[0], package, "__file__" in text)
     return reader.read(ast.parse(text))

@@ -10,9 +10,9 @@ from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.files import Json, JsonView, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.code_digest import Code
-from viper_pipeline.dvc_bridge.code_yaml import Entry
+from viper_pipeline.dvc_bridge.code_yaml import StageEntry
 from viper_pipeline.dvc_bridge.project import Project, read_params
-from viper_pipeline.dvc_bridge.templates import SYMBOL, Grid, Stage, Wiring, own_axes, verify
+from viper_pipeline.dvc_bridge.templates import SYMBOL, Grid, Stage, Wiring, own_axes, verify_templates
 
 HEADER = (
     "# Written by `viper dvc sync` from src/viper_pipeline/pipelines and conf/base/catalog.yml.\n"
@@ -38,8 +38,8 @@ def generate(root: Path, params: JsonView) -> dict[Path, str]:
     wiring = Wiring(root)
     grid, code = Grid(wiring.project, params), Code.of(root)
     templates = wiring.templates(grid)
-    verify(templates, wiring.stages(params), grid)
-    table: dict[str, dict[str, Entry]] = {}
+    verify_templates(templates, wiring.stages(params), grid)
+    table: dict[str, dict[str, StageEntry]] = {}
     documents: dict[str, Json] = {}
     for stage in templates:
         file = file_of(stage.group, wiring.project)
@@ -78,7 +78,7 @@ def _as_yaml(document: JsonView) -> str:
     return yaml.dump(document, Dumper=Dumper, sort_keys=False, width=110)
 
 
-def entry_of(stage: Stage, grid: Grid, code: Code) -> Entry:
+def entry_of(stage: Stage, grid: Grid, code: Code) -> StageEntry:
     """A template's row of the table: its function, and which entries it uses of the registries that it can reach."""
     own = own_axes(stage, grid)
     bound = {
@@ -90,7 +90,7 @@ def entry_of(stage: Stage, grid: Grid, code: Code) -> Entry:
     return code_yaml.make_entry(stage.function, bound, fixed, lists, grid, code)
 
 
-def body(stage: Stage, grid: Grid, entry: Entry) -> Json:
+def body(stage: Stage, grid: Grid, entry: StageEntry) -> Json:
     """What dvc.yaml says of a template."""
     own = own_axes(stage, grid)
     looked_up = {kind: block for kind, block in grid.symbols_in(stage.deps).items() if grid.is_lookup(kind)}
@@ -148,7 +148,7 @@ def _plots(stage: Stage, grid: Grid) -> Iterator[Json]:
             yield {up + path: settings}
 
 
-def differences(root: Path) -> dict[Path, tuple[str, str | None]]:
+def changed_files(root: Path) -> dict[Path, tuple[str, str | None]]:
     """Files that are not what the pipelines say: path -> (present text, wanted text or None for `delete`)."""
     wanted = generate(root, read_params(root / "params.yaml"))
     candidates = [root / ROOT_FILE, root / code_yaml.TABLE, *root.glob("pipelines/*/dvc.yaml")]
@@ -157,10 +157,10 @@ def differences(root: Path) -> dict[Path, tuple[str, str | None]]:
     return {path: (old, new) for path, (old, new) in sorted(pairs.items()) if old != new}
 
 
-def sync(root: Path) -> list[str]:
+def write_files(root: Path) -> list[str]:
     """Make the files agree with the pipelines; says what was done, a line each."""
     done = []
-    for path, (_, new) in differences(root).items():
+    for path, (_, new) in changed_files(root).items():
         if new is None:
             path.unlink()
         else:
@@ -171,11 +171,11 @@ def sync(root: Path) -> list[str]:
     return done
 
 
-def check(root: Path) -> str:
+def check_files(root: Path) -> str:
     """The differences as a unified diff; empty if there are none."""
     return "".join(
         line
-        for path, (old, new) in differences(root).items()
+        for path, (old, new) in changed_files(root).items()
         for line in difflib.unified_diff(
             old.splitlines(True),
             (new or "").splitlines(True),

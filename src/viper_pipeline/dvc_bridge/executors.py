@@ -26,7 +26,7 @@ from viper_pipeline.core.files import JsonView
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.dvc_bridge.run_stage import LIFELINE
 
-DEFAULT = "default"
+DEFAULT_BLOCK = "default"
 """The block for stages that have none of their own."""
 
 
@@ -42,11 +42,11 @@ class Resources(Config):
 def of_stages(params: JsonView, stages: Collection[str]) -> dict[str, Resources]:
     """Stage name -> what it asks for: its own block on top of `default`. Raises BadParams for a name of no stage."""
     blocks = (params.get("runtime") or {}).get("resources") or {}
-    if unknown := sorted({*blocks} - {*stages, DEFAULT}):
+    if unknown := sorted({*blocks} - {*stages, DEFAULT_BLOCK}):
         raise BadParams(
             f"params.yaml: runtime.resources.{unknown[0]}: there is no such stage{did_you_mean(unknown[0], stages)}"
         )
-    default = blocks.get(DEFAULT) or {}
+    default = blocks.get(DEFAULT_BLOCK) or {}
     try:
         return {stage: Resources.model_validate({**default, **(blocks.get(stage) or {})}) for stage in stages}
     except (TypeError, ValidationError) as error:
@@ -123,9 +123,9 @@ def note(log: Path, text: str) -> None:
         file.write(f"{text}\n")
 
 
-OWN = ("CUDA_VISIBLE_DEVICES", "HOSTNAME", "TMPDIR")
+OWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HOSTNAME", "TMPDIR")
 """Environment variables that say where a process is; all others are the driver's."""
-PAUSE = 0.1
+POLL_SECONDS = 0.1
 
 
 def work(command: str, folder: str, log: str, driver: Mapping[str, str] | None = None) -> int:
@@ -137,20 +137,20 @@ def work(command: str, folder: str, log: str, driver: Mapping[str, str] | None =
         raise BadEnvironment(f"{os.uname().nodename}: there is no {folder}; executors need a shared file system")
     env = dict(os.environ)
     if driver is not None:
-        env = {name: value for name, value in driver.items() if name not in OWN}
-        env |= {name: os.environ[name] for name in OWN if name in os.environ}
+        env = {name: value for name, value in driver.items() if name not in OWN_VARIABLES}
+        env |= {name: os.environ[name] for name in OWN_VARIABLES if name in os.environ}
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}"
     here = Local(1, env)
     here.submit("it", command, Path(folder), Path(log), Resources())
     try:
         while not (ended := here.ended()):
-            time.sleep(PAUSE)
+            time.sleep(POLL_SECONDS)
         return ended[0][1]
     finally:
         here.cancel()
 
 
-PATIENCE = 20.0
+STOP_PATIENCE = 20.0
 """Seconds for stages to stop before their workers are killed."""
 
 
@@ -214,7 +214,7 @@ class Ray:
     def cancel(self) -> None:
         """Interrupt every task, kill those that do not heed it, and leave the cluster."""
         tasks = [task for task, _ in self.running.values()]
-        for force, patience in ((False, PATIENCE), (True, 5.0)):
+        for force, patience in ((False, STOP_PATIENCE), (True, 5.0)):
             for task in tasks:
                 self.ray.cancel(task, force=force)
             if tasks:

@@ -15,7 +15,7 @@ from pathlib import Path
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.files import Json, JsonView, md5_of
 from viper_pipeline.dvc_bridge import code_yaml
-from viper_pipeline.dvc_bridge.project import project_root, read_params, value_at
+from viper_pipeline.dvc_bridge.project import param_at, project_root, read_params
 from viper_pipeline.dvc_bridge.provenance import Readers, Steps, read_steps
 
 
@@ -135,7 +135,7 @@ def _changed(params: JsonView, root: Path) -> list[str]:
     if not (root / "params.yaml").is_file():
         return []
     today = read_params(root / "params.yaml")
-    return [dotted for dotted, value in params.items() if value_at(today, dotted) != value]
+    return [dotted for dotted, value in params.items() if param_at(today, dotted) != value]
 
 
 def _code_changed(step: JsonView, codes: Mapping[str, str]) -> bool:
@@ -210,7 +210,7 @@ def _reason(stage: JsonView, made: Mapping[str, str | None], today: JsonView, ro
             return f"{path} has changed"
     for file, values in stage.get("params", {}).items():
         for name, value in values.items():
-            if value_at(today.get(file, {}), name) != value:
+            if param_at(today.get(file, {}), name) != value:
                 return "its code has changed" if file == code_yaml.FILE else f"{name} has another value"
     return None
 

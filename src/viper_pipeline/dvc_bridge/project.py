@@ -18,8 +18,6 @@ from viper_pipeline.core.files import Json, JsonView
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
-Params = JsonView
-
 
 @dataclass(frozen=True)
 class Part:
@@ -49,9 +47,9 @@ class Lookup:
 class Project:
     """What a project says of itself: `PROJECT` in its pipeline_registry. See README.md in this folder."""
 
-    build: Callable[[Params], Mapping[str, Pipeline]]
+    build: Callable[[JsonView], Mapping[str, Pipeline]]
     """Every pipeline by name, from the values of params.yaml."""
-    symbolic: Callable[[Params, Callable[[str, str], str]], Params]
+    symbolic: Callable[[JsonView, Callable[[str, str], str]], JsonView]
     """The parameters with each list of an axis replaced by one symbol: called with a maker of symbols, which takes the
     block of params.yaml (`all`, if there is but one such list) and the axis."""
     axes: Mapping[str, str]
@@ -63,9 +61,9 @@ class Project:
     """Name of a symbol -> what it stands for, where a path depends on an axis' value."""
     at_root: Collection[str] = ()
     """Pipelines whose stages stand in the dvc.yaml at the root; others have a file of their own."""
-    sources: Callable[[Params], Mapping[str, str]] = lambda params: {}
+    sources: Callable[[JsonView], Mapping[str, str]] = lambda params: {}
     """Dataset -> the file or folder that params.yaml names for it."""
-    check: Callable[[Params], None] = lambda params: None
+    check: Callable[[JsonView], None] = lambda params: None
     """Raises BadParams before any work."""
     parts: Sequence[Part] = ()
     neutral: Collection[str] = ()
@@ -104,7 +102,7 @@ MISSING = object()
 """What stands where there is no such parameter; equal to no value."""
 
 
-def value_at(params: JsonView, dotted: str) -> Any:
+def param_at(params: JsonView, dotted: str) -> Any:
     """The value at a dotted path such as `suites.dmc.tasks`, or MISSING."""
     value: Any = params
     for key in dotted.split("."):

@@ -26,9 +26,9 @@ from typing import Any
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
-from viper_pipeline.dvc_bridge.project import value_at
+from viper_pipeline.dvc_bridge.project import param_at
 
-State = tuple[int, int, int]
+FileState = tuple[int, int, int]
 
 
 class NoopCache:
@@ -76,7 +76,7 @@ def everything(paths: Iterable[str]) -> Iterator[str]:
             yield from (os.path.join(folder, name) for name in (*folders, *files))
 
 
-def state_of(path: str | os.PathLike[str]) -> State | None:
+def state_of(path: str | os.PathLike[str]) -> FileState | None:
     """Another, if the file is another; None if there is none."""
     try:
         now = os.stat(path)
@@ -89,7 +89,9 @@ class StatusCache:
     """What lies in the workspace, as far as it has been looked at."""
 
     def __init__(self) -> None:
-        self.seen: dict[tuple[str, str], tuple[State, Any]] = {}  # what was found (hash, values) of a file, and when
+        self.seen: dict[
+            tuple[str, str], tuple[FileState, Any]
+        ] = {}  # what was found (hash, values) of a file, and when
 
     def up_to_date(self, stage: Any) -> bool:
         """Whether everything the stage reads and makes is as its lock file says. False may also mean: ask DVC."""
@@ -105,12 +107,12 @@ class StatusCache:
         known = dep.hash_info.value if dep.hash_info else None
         if isinstance(known, dict):  # parameters, by name
             values = self._once("values", dep.fs_path, state, lambda: load_yaml(dep.fs_path))
-            return set(known) == set(dep.params) and all(value_at(values, name) == v for name, v in known.items())
+            return set(known) == set(dep.params) and all(param_at(values, name) == v for name, v in known.items())
         if os.path.isdir(dep.fs_path):
             return not dep.status()
         return bool(known) and self._once("hash", dep.fs_path, state, dep.get_hash) == dep.hash_info
 
-    def _once(self, what: str, path: str, state: State, look: Callable[[], Any]) -> Any:
+    def _once(self, what: str, path: str, state: FileState, look: Callable[[], Any]) -> Any:
         """What `look` finds of a file; it looks again only when the file is another."""
         seen = self.seen.get((what, path))
         if seen is None or seen[0] != state:

@@ -17,7 +17,7 @@ from typing import Any
 
 from viper_pipeline.core.errors import BadParams, ViperError
 from viper_pipeline.core.files import Json, JsonView
-from viper_pipeline.dvc_bridge.project import MISSING, Project, bootstrap, project_of, value_at
+from viper_pipeline.dvc_bridge.project import MISSING, Project, bootstrap, param_at, project_of
 
 SYMBOL = re.compile(r"zq(?P<block>[A-Za-z0-9_-]+?)zq(?P<kind>[a-z_]+?)qz")
 
@@ -70,7 +70,7 @@ class Grid:
 
     def values_of(self, kind: str, block: str) -> list[str]:
         """What a symbol stands for, over all of the grid."""
-        values = value_at(self.params, path := self.list_of(kind, block))
+        values = param_at(self.params, path := self.list_of(kind, block))
         if values is MISSING:
             raise BadParams(f"params.yaml: has no {path}")
         return [str(value) for value in values]
@@ -87,7 +87,7 @@ class Grid:
         def one(match: re.Match[str]) -> str:
             kind, block = match["kind"], match["block"]
             if (lookup := self.project.lookups.get(kind)) and lookup.axis in values:
-                table = value_at(self.params, lookup.table.replace("{block}", block))
+                table = param_at(self.params, lookup.table.replace("{block}", block))
                 return str(table[values[lookup.axis]][lookup.field])
             return values.get(kind, match.group())
 
@@ -245,7 +245,7 @@ def expand(stage: Stage, grid: Grid) -> Iterable[Stage]:
         yield Stage(stage.group, stage.name, item, stage.function, bound, every(stage.deps), every(stage.params), outs)
 
 
-def verify(templates: Iterable[Stage], real: Iterable[Stage], grid: Grid) -> None:
+def verify_templates(templates: Iterable[Stage], real: Iterable[Stage], grid: Grid) -> None:
     """Raise BadParams if code treats one value of an axis unlike the others."""
     said = {one.node: one for stage in templates for one in expand(stage, grid)}
     wired = {stage.node: stage for stage in real}

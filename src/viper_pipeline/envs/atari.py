@@ -54,7 +54,7 @@ def human_normalised(task: str, score: float) -> float:
     return (score - game.random) / (game.human - game.random)
 
 
-ACTIONS = 18
+ALE_ACTIONS = 18
 """Positions of joystick and button; ALE numbers them alike for every game, and 0 does nothing."""
 ROWS = 64
 """Rows of the frame on which the masks of `GAMES` are given."""
@@ -124,7 +124,7 @@ class Atari(Suite):
 
 def one_hot(action: int) -> np.ndarray:
     """An ALE action as preferences (18,) float32: 1 for it, -1 for the others."""
-    preferences = np.full(ACTIONS, -1.0, np.float32)
+    preferences = np.full(ALE_ACTIONS, -1.0, np.float32)
     preferences[action] = 1.0
     return preferences
 
@@ -150,7 +150,7 @@ class AtariEnv(SuiteEnv):
         self.useful_actions = np.array([int(a.value) for a in self.useful])
         self.actions = self.useful if rules.action_set == "minimal" else list(self.ale.getLegalActionSet())
         self.numbers = np.array([int(a.value) for a in self.actions])
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ALE_ACTIONS,), np.float32)
         size = spec.size
         self.observation_space = (
             gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)

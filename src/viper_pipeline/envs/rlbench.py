@@ -70,21 +70,23 @@ PANDA = (
 )
 SAWYER = (*SHARED, "press_switch", "reach_and_drag", "take_lid_off_saucepan")
 
-ARMS = {"panda": PANDA, "sawyer": SAWYER}
-PAIRS = tuple(f"{arm}_{task}" for arm, tasks in ARMS.items() for task in tasks)
+TASKS_OF_ARM = {"panda": PANDA, "sawyer": SAWYER}
+PAIRS = tuple(f"{arm}_{task}" for arm, tasks in TASKS_OF_ARM.items() for task in tasks)
 """The 53 pairs that the models with two arms are trained on."""
-TASKS = {f"{arm}_{task}": (arm, task) for task in sorted({*PAPER, *PANDA, *SAWYER}) for arm in ("panda", "sawyer")}
+RLBENCH_TASKS = {
+    f"{arm}_{task}": (arm, task) for task in sorted({*PAPER, *PANDA, *SAWYER}) for arm in ("panda", "sawyer")
+}
 """Every task with either arm: <arm>_<task> -> (arm, RLBench's name)."""
 
 
-MISSING = (
+NOT_INSTALLED = (
     "RLBench cannot be imported ({error}). It is in no package index: (1) unpack CoppeliaSim_Edu_V4_1_0_Ubuntu20_04 "
     "and set COPPELIASIM_ROOT to that folder, LD_LIBRARY_PATH=$COPPELIASIM_ROOT and "
     "QT_QPA_PLATFORM_PLUGIN_PATH=$COPPELIASIM_ROOT; (2) pip install git+https://github.com/stepjam/PyRep.git; "
     "(3) pip install git+https://github.com/stepjam/RLBench.git; without a screen start under xvfb-run. To use "
     "demonstrations that RLBench has written already, none of this is needed: give the task a dataset of kind rlbench"
 )
-CAMERAS = ("front", "wrist", "overhead", "left_shoulder", "right_shoulder")
+CAMERA_NAMES = ("front", "wrist", "overhead", "left_shoulder", "right_shoulder")
 
 _opened: list[str] = []
 
@@ -120,7 +122,7 @@ def launch(arm: str, task: str, cameras: tuple[str, ...], size: int) -> Simulato
         from rlbench.observation_config import ObservationConfig
         from rlbench.utils import name_to_task_class
     except ImportError as error:
-        raise BadEnvironment(MISSING.format(error=error)) from error
+        raise BadEnvironment(NOT_INSTALLED.format(error=error)) from error
     if _opened:
         raise BadEnvironment(
             f"RLBench runs '{_opened[0]}' in this process already, and CoppeliaSim can be opened once per process; "
@@ -149,10 +151,10 @@ def launch(arm: str, task: str, cameras: tuple[str, ...], size: int) -> Simulato
     )
 
 
-ACTIONS = 4
+RLBENCH_ACTIONS = 4
 REACH = 0.03
 """Metres that an action of 1 moves the hand along an axis."""
-STEPS = 250
+EPISODE_STEPS = 250
 
 
 class RLBenchFrames(FrameSettings):
@@ -167,7 +169,7 @@ class RLBenchRules(EnvSettings):
     """How long an episode is. Default: the paper's reference code."""
 
     action_repeat: Literal[1] = Field(1, description="RLBench draws one frame per action; curation.stride thins them")
-    max_steps: int = Field(STEPS, gt=0, description="agent steps of an episode; success ends none")
+    max_steps: int = Field(EPISODE_STEPS, gt=0, description="agent steps of an episode; success ends none")
 
 
 class RLBench(Suite):
@@ -186,19 +188,19 @@ class RLBench(Suite):
 
     def tasks(self) -> tuple[str, ...]:
         """Every task with either arm."""
-        return tuple(TASKS)
+        return tuple(RLBENCH_TASKS)
 
     def canonical(self, task: str) -> str:
         """The task's name. Raises BadParams with a suggestion for unknown names."""
-        if task not in TASKS:
+        if task not in RLBENCH_TASKS:
             raise BadParams(
-                f"suite 'rlbench' has no task '{task}'{did_you_mean(task, TASKS)}; names begin with the arm"
+                f"suite 'rlbench' has no task '{task}'{did_you_mean(task, RLBENCH_TASKS)}; names begin with the arm"
             )
         return task
 
     def task_label(self, task: str) -> str:
         """RLBench's task: which arm it is, a video model must see in the frames (section 4.3)."""
-        return TASKS[self.canonical(task)][1]
+        return RLBENCH_TASKS[self.canonical(task)][1]
 
     def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
         """How frames of `task` look; RLBench need not be installed."""
@@ -240,11 +242,11 @@ class _Scene(SuiteEnv):
     """What live episodes and demonstrations share: one task of a running simulator, and its pictures."""
 
     def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
-        arm, name = TASKS[task]
+        arm, name = RLBENCH_TASKS[task]
         self.spec_of_frames, self.camera, self.pixels = spec, str(spec.camera), pixels
-        self.views = tuple(dict.fromkeys((self.camera, *CAMERAS[:3]))) if pixels else ()
+        self.views = tuple(dict.fromkeys((self.camera, *CAMERA_NAMES[:3]))) if pixels else ()
         self.simulator: Simulator = launch(arm, name, self.views, spec.size)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (RLBENCH_ACTIONS,), np.float32)
         self.seed(seed)
 
     def seed(self, seed: int) -> None:

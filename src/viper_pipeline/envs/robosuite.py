@@ -28,7 +28,7 @@ class Shot(NamedTuple):
     angle: float
 
 
-TABLE = Shot((0.75, 0.0, 1.30), (-0.02, 0.0, 0.91), 30.0)
+TABLE_SHOT = Shot((0.75, 0.0, 1.30), (-0.02, 0.0, 0.91), 30.0)
 """robosuite's agentview, brought so near that a cube is more than a few pixels wide."""
 
 
@@ -41,7 +41,7 @@ class Scene:
     """The shape that the hand should hold."""
     places: tuple[str, ...]
     """Observations of three metres each: what a script is told beside the hand's place."""
-    close: Shot = TABLE
+    close: Shot = TABLE_SHOT
     options: ParamsBlock = field(default_factory=dict)
     wrist: float = 0.0
     """Radians by which the hand begins turned about its own axis."""
@@ -61,8 +61,8 @@ SCENES = {
     ),
     "can": Scene("PickPlaceCan", "Can_g0", ("Can_pos",), Shot((0.85, 0.01, 1.75), (0.09, 0.01, 0.90), 47.0)),
 }
-ARMS = {"panda": "Panda", "sawyer": "Sawyer"}
-TASKS = {f"{arm}_{scene}": (arm, scene) for arm in ARMS for scene in SCENES}
+ARM_MODELS = {"panda": "Panda", "sawyer": "Sawyer"}
+TABLETOP_TASKS = {f"{arm}_{scene}": (arm, scene) for arm in ARM_MODELS for scene in SCENES}
 
 
 CLOSE = "close"
@@ -151,15 +151,15 @@ def looking(ahead: np.ndarray) -> np.ndarray:
 
 
 CONTROL_HZ = 20
-CONTROL_STEPS = 150
-ACTIONS = 4
+TABLETOP_STEPS = 150
+TABLETOP_ACTIONS = 4
 
 
 class TabletopRules(EnvSettings):
     """How long an action and an episode are."""
 
     action_repeat: int = Field(1, gt=0, description="control steps (1/20 s) per frame")
-    control_steps: int = Field(CONTROL_STEPS, gt=0, description="control steps of an episode; success ends none")
+    control_steps: int = Field(TABLETOP_STEPS, gt=0, description="control steps of an episode; success ends none")
 
 
 class Tabletop(Suite):
@@ -176,11 +176,11 @@ class Tabletop(Suite):
 
     def tasks(self) -> tuple[str, ...]:
         """Every pair, <arm>_<scene>."""
-        return tuple(TASKS)
+        return tuple(TABLETOP_TASKS)
 
     def task_label(self, task: str) -> str:
         """The scene: which arm it is, a video model must see in the frames (section 4.3)."""
-        return TASKS[self.canonical(task)][1]
+        return TABLETOP_TASKS[self.canonical(task)][1]
 
     def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
         """The frame specification of a task on this machine."""
@@ -198,7 +198,7 @@ class Tabletop(Suite):
     def idle_action(self, task: str) -> np.ndarray:
         """The hand stays, the gripper keeps its width."""
         self.canonical(task)
-        return np.zeros(ACTIONS, np.float32)
+        return np.zeros(TABLETOP_ACTIONS, np.float32)
 
     def episode_steps(self, task: str, env: Settings) -> int:
         """Agent steps of an episode."""
@@ -207,7 +207,7 @@ class Tabletop(Suite):
         return -(-rules.control_steps // rules.action_repeat)
 
 
-def load(task: str) -> Any:
+def load_tabletop(task: str) -> Any:
     """The robosuite environment, without a renderer of its own and without a time limit."""
     gl_backend()
     chosen = os.environ.get("MUJOCO_GL", "")
@@ -219,11 +219,11 @@ def load(task: str) -> Any:
         logging.disable(logging.NOTSET)
         os.environ["MUJOCO_GL"] = chosen  # robosuite writes its own choice there
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
-    arm, scene = TASKS[task]
+    arm, scene = TABLETOP_TASKS[task]
     made = robosuite.make(
         SCENES[scene].environment,
-        robots=ARMS[arm],
-        controller_configs=load_composite_controller_config(controller="BASIC", robot=ARMS[arm]),
+        robots=ARM_MODELS[arm],
+        controller_configs=load_composite_controller_config(controller="BASIC", robot=ARM_MODELS[arm]),
         has_renderer=False,
         has_offscreen_renderer=False,
         use_camera_obs=False,
@@ -245,12 +245,12 @@ class TabletopEnv(SuiteEnv):
 
     def __init__(self, task: str, seed: int, rules: TabletopRules, spec: FrameSpec, pixels: bool) -> None:
         self.action_repeat, self.spec_of_frames, self.pixels = rules.action_repeat, spec, pixels
-        self.scene = SCENES[TASKS[task][1]]
-        self.simulator = load(task)
+        self.scene = SCENES[TABLETOP_TASKS[task][1]]
+        self.simulator = load_tabletop(task)
         self._begin_stream(seed)
         self.steps, self.length = 0, rules.control_steps
         self.view: View | None = None
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (TABLETOP_ACTIONS,), np.float32)
         state = self._state(self.simulator._get_observations(force_update=True))
         self.observation_space = (
             gymnasium.spaces.Box(0, 255, (spec.size, spec.size, 3), np.uint8)

@@ -34,9 +34,9 @@ EXPERTS = Registry(
 )
 """Each target is a subclass of Expert."""
 
-DEFAULT = "sac"
+DEFAULT_ALGORITHM = "sac"
 """The algorithm of a recipe that names none."""
-FORMAT = "viper expert 1"
+EXPERT_FORMAT = "viper expert 1"
 LACKING: dict[Feature, str] = {
     "training": "experts of this suite are not learned",
     "emulator": "the suite has no emulator that plays ahead",
@@ -49,7 +49,7 @@ LACKING: dict[Feature, str] = {
 class ExpertConfig(Config):
     """One entry of the block `experts`: an algorithm and its settings."""
 
-    algorithm: str = Field(DEFAULT, description="a name in EXPERTS: sac, ppo, script, search, planner")
+    algorithm: str = Field(DEFAULT_ALGORITHM, description="a name in EXPERTS: sac, ppo, script, search, planner")
 
     @property
     def training_steps(self) -> int:
@@ -109,7 +109,7 @@ class Expert(ABC):
 
 def make_expert(suite: Suite, task: str, recipe: ParamsBlock) -> Expert:
     """The expert of one entry of `experts`. Raises BadParams if the suite or task cannot have it."""
-    kind: type[Expert] = EXPERTS.get(recipe.get("algorithm", DEFAULT))
+    kind: type[Expert] = EXPERTS.get(recipe.get("algorithm", DEFAULT_ALGORITHM))
     expert = kind(suite, task, kind.Config.model_validate(dict(recipe)))
     if problem := expert.problem():
         raise BadParams(f"suites.{suite.name}.experts.{task}.algorithm: {problem}; use another algorithm")
@@ -127,7 +127,7 @@ def trained(
     from viper_pipeline.training.artifacts import ModelArtifact
 
     about = {
-        "format": FORMAT,
+        "format": EXPERT_FORMAT,
         "suite": expert.suite.name,
         "task": expert.task,
         "recipe": expert.config.model_dump(mode="json"),
@@ -139,8 +139,8 @@ def trained(
 def load_expert(artifact: ModelArtifact, suite: Suite) -> tuple[Expert, Policy]:
     """An expert and its policy from what `trained` returned. Raises BadData if it is not one, or damaged."""
     about = artifact.config
-    if about.get("format") != FORMAT:
-        raise BadData(f"config.json: format {about.get('format')!r} is not '{FORMAT}'; train the expert again")
+    if about.get("format") != EXPERT_FORMAT:
+        raise BadData(f"config.json: format {about.get('format')!r} is not '{EXPERT_FORMAT}'; train the expert again")
     try:
         expert = make_expert(suite, about["task"], about["recipe"])
         return expert, expert.policy(artifact)
@@ -150,4 +150,4 @@ def load_expert(artifact: ModelArtifact, suite: Suite) -> tuple[Expert, Policy]:
 
 def expert_algorithms(suite_config: ParamsBlock) -> set[str]:
     """The algorithms that a suite's block of params.yaml uses: names in EXPERTS."""
-    return {recipe.get("algorithm", DEFAULT) for recipe in suite_config["experts"].values()}
+    return {recipe.get("algorithm", DEFAULT_ALGORITHM) for recipe in suite_config["experts"].values()}

@@ -20,7 +20,7 @@ from viper_pipeline.experts.policies import Policy, categorical_policy, mlp_poli
 from viper_pipeline.experts.sb3 import Learner, RLConfig, RLExpert, detached, linear_layers, named_tensors
 from viper_pipeline.training.checkpoints import StateDict
 
-STATISTICS = ("mean", "var", "count")
+NORMALIZER_STATISTICS = ("mean", "var", "count")
 
 
 class PPOConfig(RLConfig):
@@ -58,7 +58,9 @@ class PPOLearner(Learner):
         """The running statistics."""
         rms = {"observations": self.env.obs_rms, "returns": self.env.ret_rms}
         return {
-            "statistics": {k: [torch.as_tensor(np.asarray(getattr(v, s))) for s in STATISTICS] for k, v in rms.items()}
+            "statistics": {
+                k: [torch.as_tensor(np.asarray(getattr(v, s))) for s in NORMALIZER_STATISTICS] for k, v in rms.items()
+            }
         }
 
     def load_own_state(self, state: StateDict) -> None:

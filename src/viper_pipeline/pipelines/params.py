@@ -16,7 +16,7 @@ from viper_pipeline.data.importers import IMPORTERS
 from viper_pipeline.dvc_bridge.executors import Resources
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import EnvSettings, FrameSettings, Rect, Suite
-from viper_pipeline.experts.base import DEFAULT, EXPERTS, Expert, ExpertConfig
+from viper_pipeline.experts.base import DEFAULT_ALGORITHM, EXPERTS, Expert, ExpertConfig
 from viper_pipeline.experts.policies import Variation
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig, ExplorationConfig
 from viper_pipeline.rewards.evaluation import EvaluationConfig
@@ -415,7 +415,7 @@ class SuiteConfig(Config):
         recipes = {}
         for task, recipe in table.items():
             if isinstance(recipe, Mapping):
-                name = recipe.get("algorithm", DEFAULT)
+                name = recipe.get("algorithm", DEFAULT_ALGORITHM)
                 if name not in EXPERTS.names():
                     message = f"there is no {EXPERTS.kind} '{name}'{did_you_mean(str(name), EXPERTS.names())}"
                     raise ValueError(f"{task}.algorithm: {message}")
@@ -524,7 +524,7 @@ def _own_schema(path: tuple[Any, ...], raw: Any) -> type[Config] | None:
     if len(path) == 4 and path[0] == "suites" and path[2] == "experts":
         for key in path:
             raw = raw.get(key) if isinstance(raw, Mapping) else None
-        name = raw.get("algorithm", DEFAULT) if isinstance(raw, Mapping) else DEFAULT
+        name = raw.get("algorithm", DEFAULT_ALGORITHM) if isinstance(raw, Mapping) else DEFAULT_ALGORITHM
         return EXPERTS.get(name).Config if name in EXPERTS.names() else None
     return None
 

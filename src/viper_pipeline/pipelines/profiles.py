@@ -28,7 +28,7 @@ TABLES = ("datasets", "experts", "oracles")
 
 def read_profile(path: Path | str) -> Json:
     """The parameters of a profile's file, or of params.yaml, with what it extends."""
-    return expand(_merged(Path(path), comments=False))
+    return expand_profile(_merged(Path(path), comments=False))
 
 
 def names(root: Path) -> list[str]:
@@ -44,13 +44,13 @@ def render(root: Path, name: str) -> str:
     known = names(root)
     if name not in known:
         raise BadParams(f"there is no profile '{name}'{did_you_mean(name, known)}")
-    document = expand(_merged(root / "profiles" / f"{name}.yaml", comments=True))
+    document = expand_profile(_merged(root / "profiles" / f"{name}.yaml", comments=True))
     buffer = io.StringIO()
     _yaml().dump(document, buffer)
     return buffer.getvalue()
 
 
-def differences(old: ParamsBlock, new: ParamsBlock, path: str = "") -> Iterator[str]:
+def differing_params(old: ParamsBlock, new: ParamsBlock, path: str = "") -> Iterator[str]:
     """One line per parameter in which two sets differ: its dotted name, the old value and the new one."""
     for key in [*old, *(key for key in new if key not in old)]:
         name = f"{path}.{key}" if path else str(key)
@@ -59,7 +59,7 @@ def differences(old: ParamsBlock, new: ParamsBlock, path: str = "") -> Iterator[
         elif key not in old:
             yield f"{name}: not there -> {_short(new[key])}"
         elif isinstance(old[key], Mapping) and isinstance(new[key], Mapping):
-            yield from differences(old[key], new[key], name)
+            yield from differing_params(old[key], new[key], name)
         elif old[key] != new[key]:
             yield f"{name}: {_short(old[key])} -> {_short(new[key])}"
 
@@ -75,7 +75,7 @@ def write_params(root: Path, name: str, force: bool = False) -> list[str]:
     new = read_profile(root / "profiles" / f"{name}.yaml")
     current = str(old.get("profile", ""))
     if old and not force and current in names(root):
-        edits = list(differences(read_profile(root / "profiles" / f"{current}.yaml"), old))
+        edits = list(differing_params(read_profile(root / "profiles" / f"{current}.yaml"), old))
         if edits and old != new:
             raise BadParams(
                 f"{path}: has {len(edits)} edit(s) on profile {current} that would be lost:\n  "
@@ -83,10 +83,10 @@ def write_params(root: Path, name: str, force: bool = False) -> list[str]:
                 + "\n  copy the file, or give --force"
             )
     atomic_write(path, text.encode())
-    return list(differences(old, new))
+    return list(differing_params(old, new))
 
 
-def expand(params: Any) -> Any:
+def expand_profile(params: Any) -> Any:
     """`params` with every `"*"` of a table written out, in place. Tasks keep the order of the suite's list."""
     for block in (params.get("suites") or {}).values():
         for name in TABLES:

@@ -15,10 +15,10 @@ import numpy as np
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, md5_of
-from viper_pipeline.data.curation import CurationConfig, choose
+from viper_pipeline.data.curation import CurationConfig, choose_episodes
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
-from viper_pipeline.data.importers import kind_of, read
+from viper_pipeline.data.importers import kind_of, read_videos
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.models.nodes import (
     encode_experts,
@@ -119,9 +119,9 @@ def _videos(
 ) -> tuple[dict[str, EpisodeFile], Json]:
     """The stored expert set and baselines, and the first steps of their lineage."""
     spec = FrameSpec(size=size)
-    good = list(read(kind_of(experts), experts, size))
+    good = list(read_videos(kind_of(experts), experts, size))
     config = CurationConfig(top_k=len(good), held_out=held_out)
-    train, kept = choose([e.ret for e in good], config, str(experts))
+    train, kept = choose_episodes([e.ret for e in good], config, str(experts))
     groups: dict[str, Json] = {
         "experts": {"train": [good[i] for i in train], "held_out": [good[i] for i in kept]},
         "baselines": {"episodes": _baselines(others, size)},
@@ -137,7 +137,7 @@ def _videos(
 
 def _baselines(others: Path, size: int) -> Iterator[Episode]:
     """The other videos as random behavior; their first frames, repeated, as idle behavior."""
-    for episode in read(kind_of(others), others, size):
+    for episode in read_videos(kind_of(others), others, size):
         yield Episode(episode.frames, episode.rewards, kind="random")
         yield Episode(np.repeat(episode.frames[:1], len(episode), 0), episode.rewards, kind="idle")
 

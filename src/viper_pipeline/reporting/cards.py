@@ -18,7 +18,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView, atomic_dir
 from viper_pipeline.data.episode import png
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.reporting.results import RunTable, StageName, Steps
+from viper_pipeline.reporting.results import LineageSteps, RunTable, StageName
 from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.rewards.evaluation import unpack
 from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
@@ -104,7 +104,7 @@ def text_for(table: Mapping[str, str], stage: str) -> str:
     return table.get(stage) or next((text for name, text in table.items() if stage.startswith(name)), "")
 
 
-def dataset_card(path: str, file: EpisodeFile, steps: Steps) -> Card:
+def dataset_card(path: str, file: EpisodeFile, steps: LineageSteps) -> Card:
     """steps: lineage, path -> {stage, params, parents}."""
     step = steps.get(path, {})
     stage = StageName.parse(str(step.get("stage", ""))).stage
@@ -117,7 +117,7 @@ def dataset_card(path: str, file: EpisodeFile, steps: Steps) -> Card:
         license=license_of(file.suite, path, steps),
         limits=text_for(LIMITS, stage),
         picture=sample_frames(file) if file.payload == "frames" else None,
-        settings=read_settings(step),
+        settings=settings_read(step),
     )
 
 
@@ -140,7 +140,7 @@ def dataset_facts(file: EpisodeFile) -> Iterator[tuple[str, str]]:
     yield "frame specification", ", ".join(f"{k} {words(v)}" for k, v in flat(file.spec.model_dump(mode="json")) if v)
 
 
-def model_card(path: str, artifact: ModelArtifact, steps: Steps) -> Card:
+def model_card(path: str, artifact: ModelArtifact, steps: LineageSteps) -> Card:
     """Of a tokenizer, video model, reward, oracle or agent."""
     step = steps.get(path, {})
     name = StageName.parse(str(step.get("stage", "")))
@@ -153,7 +153,7 @@ def model_card(path: str, artifact: ModelArtifact, steps: Steps) -> Card:
         parents=list(step.get("parents", {})),
         license=license_of(suite, path, steps),
         limits=text_for(LIMITS, stage),
-        settings=read_settings(step),
+        settings=settings_read(step),
     )
 
 
@@ -181,12 +181,12 @@ def flat_facts(value: Any, name: str) -> Iterator[tuple[str, str]]:
         yield name, words(value)
 
 
-def read_settings(step: JsonView) -> list[tuple[str, str]]:
+def settings_read(step: JsonView) -> list[tuple[str, str]]:
     """The parameters that the stage read, as (dotted name, printed value)."""
     return [row for name, value in step.get("params", {}).items() for row in flat(value, name)]
 
 
-def license_of(suite: str, path: str, steps: Steps) -> str:
+def license_of(suite: str, path: str, steps: LineageSteps) -> str:
     """Of simulated frames: the simulator's. Of imported videos, anywhere in the lineage: their owner's."""
     todo = [path]
     seen: set[str] = set()
@@ -228,7 +228,7 @@ def as_markdown(card: Card, pictures: Mapping[str, str] | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cards_of(table: RunTable, steps: Steps) -> list[Card]:
+def cards_of(table: RunTable, steps: LineageSteps) -> list[Card]:
     """Cards of expert sets, baselines, tokenizers, video models and rewards, and of one agent per task and method.
 
     steps: lineage; the step of the stage that made an artifact knows its path.

@@ -24,15 +24,15 @@ from viper_pipeline.reporting.paper_data import PAPER_SEEDS, PAPER_TASKS, paper_
 from viper_pipeline.reporting.paper_figures.ablations import AXIS_TEXTS
 from viper_pipeline.reporting.paper_figures.frames import StripKey
 from viper_pipeline.reporting.paper_figures.index import INDEX
-from viper_pipeline.reporting.paper_figures.tables import Difference, differences
+from viper_pipeline.reporting.paper_figures.tables import Difference, differing_settings
 from viper_pipeline.reporting.plots import BASELINES, TRUE_REWARD, embed, method_of, method_style
-from viper_pipeline.reporting.results import Metrics, RunKey, StageName, Steps, TaskKey
+from viper_pipeline.reporting.results import LineageSteps, Metrics, RunKey, StageName, TaskKey
 from viper_pipeline.reporting.summary import (
     HeldOut,
     answers,
     by_stage,
-    duration,
     expert_set_text,
+    rough_duration,
     task_rows,
     transfers,
     verdicts,
@@ -44,7 +44,7 @@ WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 178, 40, 226, 58, 8
 """Of a box, and from one to the next, in pixels."""
 
 
-def stage_graph(steps: Steps) -> tuple[dict[str, int], set[tuple[str, str]]]:
+def stage_graph(steps: LineageSteps) -> tuple[dict[str, int], set[tuple[str, str]]]:
     """steps: path -> {stage, parents} -> how many artifacts each stage made, and which stage feeds which.
 
     A parent that no stage made is a source, under its own path.
@@ -74,7 +74,7 @@ def depths(names: Mapping[str, int], edges: set[tuple[str, str]]) -> dict[str, i
     return found
 
 
-def draw_lineage(steps: Steps) -> str:
+def draw_lineage(steps: LineageSteps) -> str:
     """SVG in the colors of the page around it; empty if nothing is known."""
     counts, edges = stage_graph(steps)
     if not counts:
@@ -138,13 +138,13 @@ class Origins:
     """Where results come from; empty if the page is made outside of the pipeline."""
 
     cards: Sequence[Card] = ()
-    steps: Steps = field(default_factory=dict)  # lineage: path -> {stage, params, parents}
+    steps: LineageSteps = field(default_factory=dict)  # lineage: path -> {stage, params, parents}
     settings: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of params.yaml
     paper: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of the paper's profile
 
-    def differences(self) -> dict[str, list[Difference]]:
+    def differing_settings(self) -> dict[str, list[Difference]]:
         """Suite -> settings that differ from the paper's profile, where that has the suite."""
-        return {s: differences(block, self.paper[s]) for s, block in self.settings.items() if s in self.paper}
+        return {s: differing_settings(block, self.paper[s]) for s, block in self.settings.items() if s in self.paper}
 
 
 UNKNOWN_ORIGINS = Origins()
@@ -157,7 +157,7 @@ def environment() -> jinja2.Environment:
     )
     found.filters["embed"] = embed
     found.filters["number"] = lambda x: "n/a" if x is None else f"{x:.0f}"
-    found.filters["duration"] = duration
+    found.filters["duration"] = rough_duration
     found.filters["png"] = png
     found.filters["label"] = lambda name: name if name in BASELINES else method_style(name).label
     found.filters["described"] = lambda name: BASELINES.get(name) or method_style(name).text
@@ -182,7 +182,7 @@ def render_page(
     episodes: WebP films; reconstructions and rollouts: PNG strips; quality: suite -> task -> kind of frame -> metrics
     of the tokenizer; held_out: tasks that a model was not trained on; measured: what benchmarks found.
     """
-    differing = origins.differences()
+    differing = origins.differing_settings()
     index = json.loads(figures.get(INDEX, b"[]"))
     return (
         environment()

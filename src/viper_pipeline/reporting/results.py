@@ -17,7 +17,7 @@ from viper_pipeline.training.artifacts import ModelArtifact
 
 Metrics: TypeAlias = JsonView
 """The content of a metrics.json, or a part of it."""
-Steps: TypeAlias = Mapping[str, JsonView]
+LineageSteps: TypeAlias = Mapping[str, JsonView]
 """Lineage: path of an artifact -> {stage, params, parents}."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from viper_pipeline.core.files import Json, atomic_path
-from viper_pipeline.data.importers import kind_of, read
+from viper_pipeline.data.importers import kind_of, read_videos
 from viper_pipeline.reporting.plots import COLORS, panels_of
 from viper_pipeline.rewards.pretrained import RewardModel
 from viper_pipeline.rewards.viper import ViperReward
@@ -47,7 +47,7 @@ def score_files(model: RewardModel, paths: Sequence[Path], task: str | None) -> 
 def _videos(path: Path, size: int) -> Iterator[tuple[str, np.ndarray]]:
     """(name, frames (T, size, size, 3)) of every video of a file or folder."""
     kind = kind_of(path)
-    for number, episode in enumerate(read(kind, path, size)):
+    for number, episode in enumerate(read_videos(kind, path, size)):
         yield f"{path}" if path.is_file() and kind != "episodes" else f"{path} #{number}", episode.frames
 
 

@@ -49,7 +49,7 @@ def by_stage(costs: Mapping[str, JsonView]) -> list[StageCost]:
     ]
 
 
-def duration(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """42 s, 3.5 min, 2.1 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
@@ -241,10 +241,10 @@ def cost_text(costs: JsonView) -> str:
         return "Nothing was measured: all results came out of the cache."
     longest = max(rows, key=lambda row: row.longest)
     machines = sorted({m for row in rows for m in row.machines})
-    whole, stages = duration(sum(row.seconds for row in rows)), sum(row.runs for row in rows)
+    whole, stages = rough_duration(sum(row.seconds for row in rows)), sum(row.runs for row in rows)
     memory = max(row.peak_rss_mb for row in rows)
     return (
-        f"{whole} of computing in {stages} stages, added up; the longest took {duration(longest.longest)} "
+        f"{whole} of computing in {stages} stages, added up; the longest took {rough_duration(longest.longest)} "
         f"({longest.stage}), the largest {memory:.0f} MB of memory. Machine: {'; '.join(machines)}."
     )
 

@@ -38,10 +38,10 @@ class ViperMethod(RewardMethod):
         self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
     ) -> Callable[[FrameShape], Any]:
         """Raises BadData if the environment's frames are unlike those that the video model was trained on."""
-        from viper_pipeline.rewards.viper import load_reward
+        from viper_pipeline.rewards.viper import assemble_reward
 
         tokenizer, video_model, fitted = (inputs[name] for name in ("tokenizer", "video_model", "fitted_reward"))
-        reward = load_reward(tokenizer, video_model, fitted, context.task).to(context.device)
+        reward = assemble_reward(tokenizer, video_model, fitted, context.task).to(context.device)
         reward.check(context.frame_spec(context.task))
         stream = reward.stream()
         return lambda shape: stream
@@ -88,7 +88,7 @@ class ExplorationMethod(RewardMethod):
         return None
 
 
-EXPERTS = "experts__"
+EXPERTS_PREFIX = "experts__"
 """What the names of inputs that are expert sets begin with; the rest is the task."""
 
 
@@ -104,7 +104,7 @@ class AMPMethod(RewardMethod):
 
     def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """The expert set of the task."""
-        return {f"{EXPERTS}{task}": f"{suite}/{task}/experts"}
+        return {f"{EXPERTS_PREFIX}{task}": f"{suite}/{task}/experts"}
 
     def build(
         self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
@@ -112,7 +112,9 @@ class AMPMethod(RewardMethod):
         """Raises BadParams if the videos are made otherwise than the frames that the agent sees."""
         from viper_pipeline.rewards.amp import AMP
 
-        experts = {name.removeprefix(EXPERTS): file for name, file in inputs.items() if name.startswith(EXPERTS)}
+        experts = {
+            name.removeprefix(EXPERTS_PREFIX): file for name, file in inputs.items() if name.startswith(EXPERTS_PREFIX)
+        }
         for task, file in experts.items():
             if found := file.spec.differences(context.frame_spec(task)):
                 suite = f"suites.{context.suite}"
@@ -136,4 +138,4 @@ class MultiTaskAMPMethod(AMPMethod):
 
     def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """The expert sets of all tasks."""
-        return {f"{EXPERTS}{one}": f"{suite}/{one}/experts" for one in tasks}
+        return {f"{EXPERTS_PREFIX}{one}": f"{suite}/{one}/experts" for one in tasks}

@@ -16,8 +16,7 @@ from viper_pipeline.core.files import Json, JsonView, md5_of
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
-from viper_pipeline.rewards.viper import ViperReward
-from viper_pipeline.rewards.viper import load_reward as assemble
+from viper_pipeline.rewards.viper import ViperReward, assemble_reward
 from viper_pipeline.rewards.wrappers import fitted
 from viper_pipeline.training.artifacts import CONFIG, LINEAGE, load_artifact
 
@@ -154,7 +153,7 @@ class RewardModel:
 
     def of(self, task: str | None = None) -> ViperReward:
         """The reward of one task, as agents and wrappers use it."""
-        return assemble(self._tokenizer, self._video_model, self._reward, self.known(task))
+        return assemble_reward(self._tokenizer, self._video_model, self._reward, self.known(task))
 
     def score(self, frames: np.ndarray, task: str | None = None) -> np.ndarray:
         """A whole video, uint8 (T, H, W, 3) -> ln p of each frame given the earlier ones, in nats (T,) float32.

@@ -35,7 +35,7 @@ from viper_pipeline.tokenizers.vqgan import VQGAN
 from viper_pipeline.training.artifacts import LINEAGE, ModelArtifact, as_json, save_artifact
 from viper_pipeline.video_models.videogpt import VideoGPT
 
-KINDS = ("vqgan", "videogpt", "reward")
+CHECKPOINT_KINDS = ("vqgan", "videogpt", "reward")
 """A tokenizer's folder, a video model's folder, or both and all that `load_reward` needs."""
 
 
@@ -67,7 +67,7 @@ def import_checkpoint(kind: str, source: Path, out: Path, choices: Choices = Cho
         tokenizer = read_vqgan(source)
         save_artifact(out, tokenizer.model.to_artifact(), _lineage(source))
         return f"{out}: a VQ-GAN of {len(tokenizer.model.codebook)} codes, {_grid(tokenizer.model)} a frame"
-    about = read_settings(source)
+    about = released_settings(source)
     tokenizer = read_vqgan(choices.vqgan or source.parent / Path(str(about.get("ae_ckpt", ""))).name)
     names, classes = _classes(source, about, tokenizer, choices)
     model = _videogpt(source, about, tokenizer.model, classes)
@@ -76,21 +76,21 @@ def import_checkpoint(kind: str, source: Path, out: Path, choices: Choices = Cho
     elif kind == "reward":
         _write_reward(out, source, about, tokenizer, model, names, choices)
     else:
-        raise BadParams(f"import-checkpoint: kind '{kind}' is none of {', '.join(KINDS)}")
+        raise BadParams(f"import-checkpoint: kind '{kind}' is none of {', '.join(CHECKPOINT_KINDS)}")
     return f"{out}: a {kind} of {len(names)} tasks, window {model.window}, stride {about.get('frame_skip', 1)}"
 
 
 @dataclass(frozen=True)
-class Tokenizer:
+class ReleasedTokenizer:
     """A VQ-GAN, and what was hidden from it: by the authors' names of tasks."""
 
     model: VQGAN
     masks: Mapping[str, np.ndarray]
 
 
-def read_vqgan(folder: Path) -> Tokenizer:
+def read_vqgan(folder: Path) -> ReleasedTokenizer:
     """The VQ-GAN in a folder of the authors'."""
-    about = read_settings(folder)
+    about = released_settings(folder)
     if "ae" not in about:
         raise BadData(f"{folder / 'args'}: these settings are of no VQ-GAN, for they have no block `ae`")
     size = about.get("image_size", 64)
@@ -100,7 +100,7 @@ def read_vqgan(folder: Path) -> Tokenizer:
     if (folder / "mask_map.pkl").exists():
         masks = _masks(folder / "mask_map.pkl", size)
     config = _fitting(folder, lambda: vqgan_config(about["ae"]))
-    return Tokenizer(vqgan(config, found, sorted(masks), size), masks)
+    return ReleasedTokenizer(vqgan(config, found, sorted(masks), size), masks)
 
 
 def _videogpt(folder: Path, about: JsonView, tokenizer: VQGAN, classes: Mapping[str, int | None]) -> VideoGPT:
@@ -132,7 +132,7 @@ def _part(tree: JsonView, file: Path, name: str) -> JsonView:
     return part
 
 
-def read_settings(folder: Path) -> Json:
+def released_settings(folder: Path) -> Json:
     """The settings that the authors' programs pickle as `args`, an argparse.Namespace."""
     about = _pickled(folder / "args", "model's settings")
     if not isinstance(about, dict) or not all(isinstance(name, str) for name in about):
@@ -185,7 +185,7 @@ def rectangles(hidden: np.ndarray) -> tuple[Rect, ...]:
 
 
 def _classes(
-    folder: Path, about: JsonView, tokenizer: Tokenizer, choices: Choices
+    folder: Path, about: JsonView, tokenizer: ReleasedTokenizer, choices: Choices
 ) -> tuple[dict[str, str], dict[str, int | None]]:
     """Our task -> the authors' name of it; our task -> its class. In the order of classes."""
     suite = SUITES.get(_suite(folder, choices))()
@@ -214,7 +214,7 @@ def _write_reward(
     out: Path,
     source: Path,
     about: JsonView,
-    tokenizer: Tokenizer,
+    tokenizer: ReleasedTokenizer,
     model: VideoGPT,
     names: Mapping[str, str],
     choices: Choices,

@@ -343,7 +343,7 @@ class ViperStream(StoredReward):
         self._codes = list(state["codes"])
 
 
-def load_reward(
+def assemble_reward(
     tokenizer: ModelArtifact, video_model: ModelArtifact, reward: ModelArtifact, task: str, batch: int = 64
 ) -> ViperReward:
     """The reward of `task`, of the models' folders and of what `evaluate_reward` wrote."""

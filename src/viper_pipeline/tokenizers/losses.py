@@ -61,7 +61,7 @@ class Blur(nn.Module):
         return F.conv2d(x, self.kernel.to(x.dtype).expand(channels, 1, 4, 4), None, stride, padding, groups=channels)
 
 
-class Block(nn.Module):
+class DiscriminatorBlock(nn.Module):
     """Halves the resolution: 3x3, blurred 3x3 of stride 2, plus a blurred 1x1 shortcut; their sum over sqrt 2."""
 
     def __init__(self, inputs: int, inner: int, outputs: int) -> None:
@@ -102,7 +102,7 @@ class Discriminator(nn.Module):
         widths = [min(config.max_width, config.width * 2 ** (i + 1)) for i in range(count + 1)]
         inputs = [config.width, *widths[:-2]]
         self.stem = nn.Conv2d(3, config.width, 1)
-        self.blocks = nn.Sequential(*map(Block, inputs, widths[1:], widths[:-1]))
+        self.blocks = nn.Sequential(*map(DiscriminatorBlock, inputs, widths[1:], widths[:-1]))
         last = widths[count - 1]
         self.last = nn.Conv2d(last + 1, config.max_width, 3)
         self.head = nn.Sequential(

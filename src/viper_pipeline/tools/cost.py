@@ -113,7 +113,7 @@ STORED = Path(__file__).with_name("measured.json")
 Measured = dict[str, Json]
 
 
-def machine(device: str) -> str:
+def measured_machine(device: str) -> str:
     """What is being measured, in words."""
     if device == "cuda":
         import torch
@@ -176,8 +176,8 @@ def table(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[st
         own = [work for work in works if work.suite == suite]
         for work in own:
             yield _line(suite, work.stage, hours(work, measured), measured, [work])
-        yield _line(suite, "all", total(own, measured), measured, own)
-    yield _line("all", "", total(works, measured), measured, works)
+        yield _line(suite, "all", total_hours(own, measured), measured, own)
+    yield _line("all", "", total_hours(works, measured), measured, works)
 
 
 def gigabytes(work: Work, measured: Mapping[str, ParamsBlock]) -> float:
@@ -186,7 +186,7 @@ def gigabytes(work: Work, measured: Mapping[str, ParamsBlock]) -> float:
     return max(peaks, default=0.0) + work.memory / 1e9
 
 
-def total(works: list[Work], measured: Mapping[str, ParamsBlock]) -> float:
+def total_hours(works: list[Work], measured: Mapping[str, ParamsBlock]) -> float:
     """Hours of stages, one after the other; those that could not be timed count nothing."""
     return sum(hours(work, measured) or 0.0 for work in works)
 
@@ -206,7 +206,7 @@ def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iter
     for entry in FIGURES:
         taken = [work for work in works if work.suite in entry.suites and work.stage.startswith(entry.feeds.stages)]
         if taken:
-            yield f"{entry.name:8s}{entry.title:40s}{total(taken, measured):>11,.1f}"
+            yield f"{entry.name:8s}{entry.title:40s}{total_hours(taken, measured):>11,.1f}"
 
 
 def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:
@@ -219,7 +219,7 @@ def cost_command(root: Path, profile: str | None, on: str | None, keep: str | No
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        hardware = machine(device)
+        hardware = measured_machine(device)
         say(f"profile {params.profile} on {hardware}:")
         begun = _begun(Path(keep)) if keep else {}
 

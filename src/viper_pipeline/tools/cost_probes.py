@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.core.files import Json
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import Info
@@ -33,7 +33,7 @@ from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring
 from viper_pipeline.video_models.scoring import score_videos
 
-STEPS = 3
+PROBE_STEPS = 3
 """Steps that are timed; one more before them is not."""
 IMAGES, CLIPS, SEQUENCES = 4, 1, 2
 """Batch sizes on a CPU, where the time per sample does not depend on the batch size; a GPU gets whole batches."""
@@ -95,7 +95,7 @@ class Probe:
     def timed(self, work: Callable[[], object]) -> float:
         """The median time of a call, after one that does not count."""
         seconds = []
-        for _ in range(STEPS + 1):
+        for _ in range(PROBE_STEPS + 1):
             begun = self.now()
             work()
             seconds.append(self.now() - begun)
@@ -197,7 +197,7 @@ class Probe:
             moments.append(self.now())
             return batch
 
-        quick = {"steps": STEPS + 2, "batch_size": len(batch[1]), "log_every": 10**6, "checkpoint_every": 10**6}
+        quick = {"steps": PROBE_STEPS + 2, "batch_size": len(batch[1]), "log_every": 10**6, "checkpoint_every": 10**6}
         compute = ComputeConfig(accelerator="cuda" if self.device == "cuda" else "cpu")
         train(module, batches, training.model_copy(update=quick), seed=0, compute=compute)
         return float(median(np.diff(moments)[1:])) / len(batch[1])
@@ -219,14 +219,14 @@ class Probe:
         envs, actions = limits.envs, len(simulator.idle_action(suite.tasks[0]))
         first = 40 * envs
         between = max(round(1 / (limits.updates_per_step * envs)), 1)  # rounds of all environments between updates
-        rounds = STEPS * between
+        rounds = PROBE_STEPS * between
         quick: Json = {"random_steps": first, "steps": first + (between + rounds + 1) * envs}
         quick |= {"round_steps": 40, "final_round_steps": None, "final_episodes": 1, "capacity": 1000 * envs}
         quick |= {"eval_every": 10**6, "checkpoint_every": 10**6}
         quick |= {"processes": False}  # environments in other processes could not note moments here
         config = suite.exploration
         explores = bonus and config.explores
-        train_agent(
+        train_in_environment(
             agent,
             kind.Config.model_validate(settings),
             limits.model_copy(update=quick),

@@ -18,14 +18,16 @@ from PIL import Image
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized
-from viper_pipeline.data.importers import checked
+from viper_pipeline.data.importers import checked_frames
 from viper_pipeline.data.importers.safe_pickle import Demo, Observation, read_safely
 
 NUMBER = "(0|[1-9][0-9]*)"
 """RLBench counts from 0 and pads nothing: 10 comes after 9, though not in the order of names."""
 
 
-def read(path: Path, size: int, *, camera: int | str = "front", task: str = "", **_: object) -> Iterator[Episode]:
+def read_rlbench(
+    path: Path, size: int, *, camera: int | str = "front", task: str = "", **_: object
+) -> Iterator[Episode]:
     """Every demonstration of a task, by variation, then by episode.
 
     path: the task's folder, or the one that holds it under the task's name, with or without its first word, the arm.
@@ -39,7 +41,7 @@ def read(path: Path, size: int, *, camera: int | str = "front", task: str = "", 
             _check_count(episode / "low_dim_obs.pkl", len(frames), root)
             rewards = np.zeros(len(frames), np.float32)
             rewards[-1] = 1
-            yield Episode(resized(checked(frames, episode), size), rewards)
+            yield Episode(resized(checked_frames(frames, episode), size), rewards)
 
 
 def _task_folder(path: Path, task: str) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
-from viper_pipeline.data.importers import checked
+from viper_pipeline.data.importers import checked_frames
 
 BOXED = (".mp4", ".mov", ".m4v")
 
@@ -67,7 +67,7 @@ def _color_table(flags: int) -> int:
 ENDINGS = (".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv", ".m4v")
 
 
-def read(path: Path, size: int, **_: object) -> Iterator[Episode]:
+def read_video_files(path: Path, size: int, **_: object) -> Iterator[Episode]:
     """Every video below `path`, in the order of names; each is one episode of unknown return."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
     if not files:
@@ -86,7 +86,8 @@ def _frames(file: Path, size: int) -> np.ndarray:
         _refuse_damage(file, ending)
         plugin = "pillow" if ending == ".gif" else "FFMPEG"
         frames = [
-            resized(checked(_rgb(frame)[None], file, least=1), size)[0] for frame in iio.imiter(file, plugin=plugin)
+            resized(checked_frames(_rgb(frame)[None], file, least=1), size)[0]
+            for frame in iio.imiter(file, plugin=plugin)
         ]
     except BadData:
         raise
@@ -94,7 +95,7 @@ def _frames(file: Path, size: int) -> np.ndarray:
         raise BadData(f"{file}: not a readable video ({_first_line(error)})") from error
     if not frames:
         raise BadData(f"{file}: holds no frame")
-    return checked(np.stack(frames), file)
+    return checked_frames(np.stack(frames), file)
 
 
 def _refuse_damage(file: Path, ending: str) -> None:

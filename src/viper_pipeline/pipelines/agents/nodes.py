@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from viper_pipeline.agents.base import AGENTS, RunConfig
-from viper_pipeline.agents.train import train_agent as train
+from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.data.episode import gif
 from viper_pipeline.envs import SUITES
@@ -55,7 +55,7 @@ def train_agent(
     explorer = EXPLORATION.get(exploration or "none")
     explorer_config = explorer.Config.model_validate(bonus or {})
     explores = explorer_config.explores
-    result = train(
+    result = train_in_environment(
         agent,
         agent_config,
         limits,

@@ -11,7 +11,7 @@ import numpy as np
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.data.curation import CurationConfig, choose, shown
+from viper_pipeline.data.curation import CurationConfig, choose_episodes, shown
 from viper_pipeline.data.episode import Episode, Kind
 from viper_pipeline.data.importers import read_source
 from viper_pipeline.envs import SUITES
@@ -158,7 +158,7 @@ def curate_experts(
     wanted = dataset.get("mask", True)
     mask = simulator.masks(task) if wanted is True else [Rect.model_validate(r) for r in wanted or []]
     experts = [i for i, k in enumerate(videos.kinds) if k == "expert"]
-    train, held_out = choose([float(videos.returns[i]) for i in experts], config, str(source))
+    train, held_out = choose_episodes([float(videos.returns[i]) for i in experts], config, str(source))
     chosen = {
         "train": [experts[i] for i in train],
         "held_out": [experts[i] for i in held_out],

@@ -11,7 +11,7 @@ import numpy as np
 
 from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.reporting.paper_data import PAPER_SEEDS, paper_lines
-from viper_pipeline.reporting.paper_figures.base import Drawn, Part, budget_text, run_rows
+from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, budget_text, run_rows
 from viper_pipeline.reporting.paper_figures.curves import capital, our_line, paper_line
 from viper_pipeline.reporting.plots import color_of, on_common_steps, panels_of
 from viper_pipeline.reporting.results import Baselines, Evidence, Metrics, RunResult
@@ -171,7 +171,7 @@ def own_runs(evidence: Evidence) -> tuple[list[RunResult], dict[str, str]]:
     return [r for r in mine if r.agent == agents.most_common(1)[0][0]], values
 
 
-def ablation_parts(evidence: Evidence) -> list[Part]:
+def ablation_parts(evidence: Evidence) -> list[FigurePart]:
     """The paper's values on every axis; another context stands in for the paper's, and is named."""
     runs, values = own_runs(evidence)
     changed = {(a.axis, a.value) for a in evidence.ablations}
@@ -182,7 +182,7 @@ def ablation_parts(evidence: Evidence) -> list[Part]:
             same = sum((a.axis, a.value) == (axis, ours) for a in evidence.ablations)
             count = same if number else most_seeds(runs)
             note = "" if ours == value and count else f"{ours} in its place" if count else "no ablation has been run"
-            made.append(Part(f"{axis} {value}", count, PAPER_SEEDS, note, () if number else run_rows(runs)))
+            made.append(FigurePart(f"{axis} {value}", count, PAPER_SEEDS, note, () if number else run_rows(runs)))
     return made
 
 

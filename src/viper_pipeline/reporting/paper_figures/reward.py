@@ -8,7 +8,7 @@ import numpy as np
 
 from viper_pipeline.envs.base import blacken
 from viper_pipeline.reporting.paper_data import paper_lines, paper_trajectories
-from viper_pipeline.reporting.paper_figures.base import Drawn, Part, run_rows
+from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, run_rows
 from viper_pipeline.reporting.paper_figures.frames import NOT_HELD_OUT, StripKey, held_out_pair
 from viper_pipeline.reporting.plots import color_of, panels_of, plot_against_return, plot_along_video, show_frames
 from viper_pipeline.reporting.results import Evidence, ModelKey, Row, TaskKey
@@ -31,7 +31,7 @@ def scored_tasks(evidence: Evidence) -> list[StripKey]:
     ]
 
 
-def reward_video_parts(evidence: Evidence) -> list[Part]:
+def reward_video_parts(evidence: Evidence) -> list[FigurePart]:
     """Reference and random videos, and their returns."""
     made = []
     for suite, model, task in scored_tasks(evidence)[:1]:
@@ -39,9 +39,10 @@ def reward_video_parts(evidence: Evidence) -> list[Part]:
         note = "" if "quadruped" in task else f"{task} in the place of quadruped"
         source = Row("rewards", ModelKey(suite, model))
         for kind, name in (("held_out", "reference"), ("random", "random")):
-            made.append(Part(f"{name} videos", len(scores[kind]), PAPER_VIDEOS, note, (source,), "videos"))
+            made.append(FigurePart(f"{name} videos", len(scores[kind]), PAPER_VIDEOS, note, (source,), "videos"))
     return made or [
-        Part(f"{kind} videos", 0, PAPER_VIDEOS, "no reward has been evaluated") for kind in ("reference", "random")
+        FigurePart(f"{kind} videos", 0, PAPER_VIDEOS, "no reward has been evaluated")
+        for kind in ("reference", "random")
     ]
 
 
@@ -101,19 +102,19 @@ def paper_against(panel: Axes) -> None:
     panel.legend(frameon=False, fontsize=8)
 
 
-def held_out_reward_parts(evidence: Evidence) -> list[Part]:
+def held_out_reward_parts(evidence: Evidence) -> list[FigurePart]:
     """Fig 8: an agent on the held-out pair, and the likelihood of its videos."""
     names = "success of an agent on the held-out pair", "likelihood of its videos"
     found = held_out_pair(evidence)
     if found is None:
-        return [Part(name, 0, 1, NOT_HELD_OUT) for name in names]
+        return [FigurePart(name, 0, 1, NOT_HELD_OUT) for name in names]
     suite, task = found.suite, found.held_out
     runs = evidence.runs_of(suite, task, "viper")
     where = f"{suite}: {task} in the place of Panda's saucepan"
     key = ModelKey(suite, found.model)
     return [
-        Part(names[0], len(runs), 1, where if runs else f"no agent on {task}: method viper", run_rows(runs)),
-        Part(names[1], int(key in evidence.rewards), 1, where, (Row("rewards", key),)),
+        FigurePart(names[0], len(runs), 1, where if runs else f"no agent on {task}: method viper", run_rows(runs)),
+        FigurePart(names[1], int(key in evidence.rewards), 1, where, (Row("rewards", key),)),
     ]
 
 
