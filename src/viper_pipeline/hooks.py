@@ -92,7 +92,7 @@ class ProjectHooks:
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str, node: Any) -> None:
-        """Tell an output where it comes from, if it wants to know: it has an attribute `provenance`."""
+        """Give an output its provenance, if it has an attribute `provenance`."""
         if hasattr(entry := self.catalog.get(dataset_name), "provenance"):
             entry.provenance = self.running[node.name].provenance
 

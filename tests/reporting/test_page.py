@@ -91,7 +91,7 @@ def verdict(level, idle, seeds=3):
 def test_words_follow_from_numbers():
     assert "beats idle" in verdict(900, 765.0) and "beats random" in verdict(900, 765.0)
     assert "worse than idle" in verdict(600, 765.0)
-    assert "cannot be told from idle" in verdict(765, 765.0)
+    assert "cannot be distinguished from idle" in verdict(765, 765.0)
     assert "no run of VIPER" in " ".join(verdicts({}, {}))
 
 

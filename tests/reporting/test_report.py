@@ -60,7 +60,7 @@ def test_the_short_answers_follow_the_numbers():
 
     good, bad = of(900), of(300)
     assert "lies above" in said("work", good) and "lies above" not in said("work", bad)
-    assert "cannot be told" in said("work", bad)
+    assert "cannot be distinguished" in said("work", bad)
     assert "1 of the paper's 15 tasks" in said("On what", good)
     assert "Too few seeds" in said("sure", of(900, seeds=1)) and "n = 3 seeds" in said("sure", good)
     assert "12 settings" in said("differs", good) and "DreamerV3" in said("differs", good)

@@ -268,7 +268,7 @@ def _verified(file: EpisodeFile, name: str) -> str:
 def _check_shape(shape: tuple[int, ...], file: EpisodeFile, place: str) -> None:
     size = file.spec.size
     if file.payload == "frames" and shape and (len(shape) != 3 or shape[:2] != (size, size)):
-        raise BadData(f"{place}: frames are {shape}, the frame specification says {size} x {size} with colours")
+        raise BadData(f"{place}: frames are {shape}, the frame specification says {size} x {size} with colors")
     if file.payload == "codes" and shape and len(shape) != 2:
         raise BadData(f"{place}: codes are {shape}, not a grid (h, w)")
     if file.payload == "latents" and shape and len(shape) != 3:

@@ -203,9 +203,9 @@ def nested(flat: Mapping[str, str]) -> Json:
     """Digests as code.yaml holds them."""
     whole: Json = {}
     for name, digest in flat.items():
-        *way, last = name.split(".")
+        *groups, last = name.split(".")
         block = whole
-        for key in way:
+        for key in groups:
             block = block.setdefault(key, {})
         block[last] = digest
     return whole

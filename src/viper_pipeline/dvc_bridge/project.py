@@ -67,7 +67,7 @@ class Project:
     """Raises BadParams before any work."""
     parts: Sequence[Part] = ()
     neutral: Collection[str] = ()
-    """Dotted names of parameters that change no result: neither DVC nor the provenance is told of them."""
+    """Dotted names of parameters that change no result: they stand neither in dvc.yaml nor in the provenance."""
     libraries: Collection[str] = ()
     """Distributions whose versions shape results; the provenance names those that are installed."""
     readers: Mapping[str, Callable[[Path], str]] = field(default_factory=dict)

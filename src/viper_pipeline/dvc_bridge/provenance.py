@@ -204,6 +204,6 @@ class GpuMonitor:
         self.total, self.looks = self.total + sum(percents) / len(percents), self.looks + 1
 
     def stop(self) -> float | None:
-        """The mean share of time, in percent, that a GPU was at work; None where nobody could tell."""
+        """The mean share of time, in percent, that a GPU was at work; None where it is unknown."""
         self.over.set()
         return round(self.total / self.looks, 1) if self.looks else None

@@ -209,7 +209,7 @@ class Repository:
                 stage.save_deps()
                 self.inputs[stage.addressing] = _inputs(stage)
                 return Status.STALE
-            self._record(stage, run_cache=False)  # restore has filled the workspace, and told `stage` nothing of it
+            self._record(stage, run_cache=False)  # restore has filled the workspace and left `stage` as it was
             return Status.RESTORED
 
     def commit(self, stage: Any) -> list[str]:
@@ -237,7 +237,7 @@ class Repository:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold DVC's lock, and wait for whoever else does. Raises BadEnvironment after PATIENCE."""
+        """Hold DVC's lock, and wait while another process does. Raises BadEnvironment after PATIENCE."""
         from dvc.lock import LockError
 
         end = time.monotonic() + PATIENCE

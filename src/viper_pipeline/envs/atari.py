@@ -48,7 +48,7 @@ GAMES = {
 """Random and human scores as published with DQN and its successors; they normalize a score as Fig 11 does."""
 
 
-def human_normalised(task: str, score: float) -> float:
+def human_normalized(task: str, score: float) -> float:
     """A score on the scale on which random play is 0 and a human tester 1."""
     game = GAMES[task]
     return (score - game.random) / (game.human - game.random)
@@ -68,7 +68,7 @@ class AtariRules(EnvSettings):
     action_set: Literal["full", "minimal"] = Field("full", description="all 18 actions, or those the game uses")
     game_over: Literal["continues", "terminates"] = Field(
         "continues",
-        description="continues: the end of a game only truncates the episode, so that ending early never pays; "
+        description="continues: the end of a game only truncates the episode, so that ending early is never an advantage; "
         "terminates: the value after it is 0",
     )
     max_frames: int = Field(108_000, gt=0, description="emulator frames after which an episode is truncated")

@@ -180,7 +180,7 @@ class Suite(ABC):
         return task
 
     def task_label(self, task: str) -> str:
-        """What a video model is told of a task: its own name, or one that several tasks share."""
+        """What a video model knows of a task: its own name, or one that several tasks share."""
         return self.canonical(task)
 
     def masks(self, task: str) -> list[Rect]:

@@ -175,7 +175,7 @@ class RLBenchRules(EnvSettings):
 class RLBench(Suite):
     """The suite `rlbench`: tasks are called <arm>_<task>, for no file of RLBench's says which arm it shows.
 
-    Actions (4,): the hand's way along x, y, z in units of `REACH`, and the gripper: open above 0, shut below. The true
+    Actions (4,): the hand's movement along x, y, z in units of `REACH`, and the gripper: open above 0, shut below. The true
     reward of a step is 1 once the task has been done in this episode, else 0.
     """
 
@@ -300,12 +300,12 @@ class RLBenchEnv(_Scene):
         return observation, self.done, False, self.steps >= self.length, info
 
     def command(self, action: np.ndarray) -> np.ndarray:
-        """An action (4,) as RLBench's (8,): a way in metres, no turn (x, y, z, w), and the gripper, 1 open, 0 shut."""
+        """An action (4,) as RLBench's (8,): a movement in meters, no turn (x, y, z, w), and the gripper, 1 open, 0 shut."""
         action = np.clip(np.asarray(action, np.float64), -1, 1)
-        way = REACH * action[:3]
-        if self.moment.gripper_pose[2] + way[2] >= self.ceiling:
-            way[2] = 0
-        return np.concatenate([way, [0, 0, 0, 1], [float(action[3] > 0)]])
+        step = REACH * action[:3]
+        if self.moment.gripper_pose[2] + step[2] >= self.ceiling:
+            step[2] = 0
+        return np.concatenate([step, [0, 0, 0, 1], [float(action[3] > 0)]])
 
 
 class RLBenchDemos(_Scene):
@@ -325,7 +325,7 @@ class RLBenchDemos(_Scene):
         return self.observe(self.demo[0])
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
-        """The next moment; the last is paid 1, since RLBench gives out only demonstrations that succeed."""
+        """The next moment; the reward of the last is 1, since RLBench gives out only demonstrations that succeed."""
         self.steps += 1
         last = self.steps == len(self.demo) - 1
         observation, info = self.observe(self.demo[self.steps])

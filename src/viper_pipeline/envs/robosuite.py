@@ -21,7 +21,7 @@ from viper_pipeline.envs.gl import gl_backend
 
 
 class Shot(NamedTuple):
-    """A camera, in metres and degrees: where it is, what it looks at, how much it sees from top to bottom."""
+    """A camera, in meters and degrees: where it is, what it looks at, how much it sees from top to bottom."""
 
     eye: tuple[float, float, float]
     aim: tuple[float, float, float]
@@ -40,7 +40,7 @@ class Scene:
     grasp: str
     """The shape that the hand should hold."""
     places: tuple[str, ...]
-    """Observations of three metres each: what a script is told beside the hand's place."""
+    """Observations (3,), in meters: what a script reads beside the hand's place."""
     close: Shot = TABLE_SHOT
     options: ParamsBlock = field(default_factory=dict)
     wrist: float = 0.0
@@ -165,7 +165,7 @@ class TabletopRules(EnvSettings):
 class Tabletop(Suite):
     """The suite `tabletop`: every task with either arm; the arm shows in the picture alone.
 
-    Actions (4,): the hand's way along x, y, z, in twentieths of a metre, and the gripper, from -1 open to 1 shut. The
+    Actions (4,): the hand's movement along x, y, z, in twentieths of a meter, and the gripper, from -1 open to 1 shut. The
     true reward of a control step is 1 once robosuite calls the task done in that step, else 0.
     """
 

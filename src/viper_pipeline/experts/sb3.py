@@ -199,7 +199,7 @@ class RLExpert(Expert):
         config = self.config
         seed_everything(seed)
         learner = self.learner(make_env, seed)
-        judge = make_env(derive(seed, "judge"))
+        evaluation_env = make_env(derive(seed, "judge"))  # seed label, kept so that results do not change
         history: list[dict[str, float]] = []
         best: StateDict = {}
         chunk = 0
@@ -213,7 +213,7 @@ class RLExpert(Expert):
             actor, tensors = learner.actor()
             policy = self.rebuilt(actor, {name: tensor.numpy() for name, tensor in tensors.items()})
             seeds = [derive(seed, "evaluate", chunk, i) for i in range(config.eval_episodes)]
-            returns = [play(judge, policy, s) for s in seeds]
+            returns = [play(evaluation_env, policy, s) for s in seeds]
             mean, lowest, highest = float(np.mean(returns)), float(np.min(returns)), float(np.max(returns))
             history.append({"step": learner.steps, "return": mean, "lowest": lowest, "highest": highest})
             if not best or config.keep == "last" or mean >= best["return"]:
@@ -223,7 +223,7 @@ class RLExpert(Expert):
             done = config.steps if good_enough(history, config) else learner.steps
             progress(done, config.steps, {"return": mean, "best": best["return"]})
         learner.close()
-        judge.close()
+        evaluation_env.close()
         about = {"actor": best["actor"], "steps": best["step"], "steps_trained": learner.steps}
         return ModelArtifact(about | {"return": best["return"]}, best["tensors"], {"curve.csv": history_csv(history)})
 

@@ -84,10 +84,10 @@ class PlannerExpert(Expert):
 
 
 STAY, UP, RIGHT, LEFT, DOWN = 0, 2, 3, 4, 5
-WAYS = [(0, 0), (-1, 0), (0, 1), (0, -1), (1, 0), (-1, 1), (-1, -1), (1, 1), (1, -1)]
+DIRECTIONS = [(0, 0), (-1, 0), (0, 1), (0, -1), (1, 0), (-1, 1), (-1, -1), (1, 1), (1, -1)]
 """(down, right) of ALE's nine directions, in the order of its actions."""
-STEPPING = dict(zip(WAYS, (STAY, UP, RIGHT, LEFT, DOWN, 6, 7, 8, 9), strict=True))
-PUNCHING = dict(zip(WAYS, (1, 10, 11, 12, 13, 14, 15, 16, 17), strict=True))
+STEPPING = dict(zip(DIRECTIONS, (STAY, UP, RIGHT, LEFT, DOWN, 6, 7, 8, 9), strict=True))
+PUNCHING = dict(zip(DIRECTIONS, (1, 10, 11, 12, 13, 14, 15, 16, 17), strict=True))
 """The action of a direction, without and with the button."""
 
 
@@ -180,11 +180,11 @@ class AtariScript:
 
 OPEN, SHUT = -1.0, 1.0
 GAIN = 30.0
-"""Action per metre of distance."""
+"""Action per meter of distance."""
 LIFTED = 0.95
 """Height at which a lifted cube is held; the table's top is at 0.8."""
 ON_TOP = np.array([0.0, 0.0, 0.045])
-"""From the centre of a cube to that of the one on it."""
+"""From the center of a cube to that of the one on it."""
 PULL = 0.025
 """Metres ahead of the hand where it is sent while it pulls."""
 BIN = np.array([0.1975, 0.4025, 0.865])
@@ -195,19 +195,19 @@ HANDLE, SLOT = np.array([-0.05, -0.1]), np.array([-0.08, -0.066])
 """Seen from above, in the frame of robosuite's door: its observed handle, and a place between lever and door."""
 
 Command = tuple[np.ndarray, float]
-"""Where to move, (3,) metres, and the gripper."""
+"""Where to move, (3,) meters, and the gripper."""
 
 
 def towards(thing: np.ndarray, place: np.ndarray, clearance: float) -> np.ndarray:
-    """The way of `thing` (3,) to `place` (3,) through a funnel: the farther off sideways, the higher above.
+    """The step of `thing` (3,) to `place` (3,) through a funnel: the farther off sideways, the higher above.
 
     Below the funnel's wall it first rises, so that nothing is swept off the table.
     """
     miss = float(np.linalg.norm((place - thing)[:2]))
-    way = place - thing
-    way[2] += np.clip((miss - 0.008) * 6, 0, clearance)
-    way[:2] *= np.clip(1 - (way[2] - 0.01) / 0.03, 0, 1)
-    return way
+    step = place - thing
+    step[2] += np.clip((miss - 0.008) * 6, 0, clearance)
+    step[:2] *= np.clip(1 - (step[2] - 0.01) / 0.03, 0, 1)
+    return step
 
 
 def pick(hand: np.ndarray, thing: np.ndarray) -> Command:
@@ -278,8 +278,8 @@ class ArmScript:
         """A share `noise` of the movements is random, also when `deterministic`; the gripper's never is."""
         actions = np.empty((len(states), 4), np.float32)
         for action, state in zip(actions, np.asarray(states, np.float64), strict=True):
-            way, grip = ARM_SCRIPTS[self.task](state[:3], state[3], *state[4:].reshape(-1, 3))
+            step, grip = ARM_SCRIPTS[self.task](state[:3], state[3], *state[4:].reshape(-1, 3))
             random = rng.random() < self.noise
-            action[:3] = rng.uniform(-1, 1, 3) if random else np.clip(GAIN * way, -1, 1)
+            action[:3] = rng.uniform(-1, 1, 3) if random else np.clip(GAIN * step, -1, 1)
             action[3] = grip
         return actions

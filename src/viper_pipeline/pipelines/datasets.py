@@ -115,7 +115,7 @@ class Private(_File):
 
 
 class CostsDataset(_File):
-    """What stages took on this machine, by node: it differs from run to run, so DVC is not told of it."""
+    """What stages took on this machine, by node: it differs from run to run, so it is no dependency in DVC."""
 
     def load(self) -> Json:
         return {path.stem: json.loads(path.read_text()) for path in sorted(self.path.glob("*.json"))}

@@ -187,7 +187,7 @@ def learned(suite_config: ParamsBlock) -> dict[str, list[str]]:
 
 
 STREAMED = "videogpt_streaming"
-"""The model that can be scored in every way."""
+"""The model for which every `reward.scoring` is possible."""
 
 
 class AblationsConfig(Config):
@@ -314,7 +314,7 @@ class SuiteConfig(Config):
     learned_tasks: list[str] | None = Field(
         None,
         min_length=1,
-        description="those of `tasks` that models and agents learn; of the others there are experts and floors alone. "
+        description="those of `tasks` that models and agents learn; of the others there are experts and baselines alone. "
         "null: all",
     )
     held_out_tasks: list[str] | None = Field(

@@ -68,7 +68,7 @@ def train_reward(
     """Train a tokenizer and a video model on the videos in `experts`, and write a folder that `load_reward` reads.
 
     experts, others: files or folders of .mp4, .gif or .npz. others: videos of behavior that is not an expert's, such as
-    random actions; they decide what a reward of 0 is, and measure how well the reward tells the two apart (see the
+    random actions; they decide what a reward of 0 is, and measure how well the reward separates the two (see the
     card, README.md). out: a folder that does not exist yet. task: the name of the task in the result.
     size: of the square frames that the models see; videos are resized. held_out: number of expert videos that are only
     used for evaluation. tokenizer, video_model: blocks as in params.yaml. Raises BadData for unreadable or too few

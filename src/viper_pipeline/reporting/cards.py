@@ -48,7 +48,7 @@ LIMITS = {
     "train_video_model": "Scores videos of its own frame specification only. Likelihood is not progress: a still "
     "picture of an expert can score higher than an expert.",
     "evaluate_reward": "Refuses frames of another specification. A high value means `looks like an expert`, no more.",
-    "train_agent": "Trained on one task with one seed: not enough to judge the method.",
+    "train_agent": "Trained on one task with one seed: not enough to compare methods.",
 }
 SIMULATOR_LICENSES = {
     "dmc": "Frames drawn by dm_control and MuJoCo (Apache 2.0); this file: the project's license (MIT).",
@@ -59,7 +59,7 @@ PICTURE = "frames of one episode"
 OWN_KINDS = ("expert", "oracle")
 """Kinds of datasets that this project recorded itself; `oracle` in artifacts of earlier versions."""
 OWN = "Made by this project; its license (MIT)."
-IMPORTED = "Imported videos: their owner's license applies; it is to be filled in by whoever passes this on."
+IMPORTED = "Imported videos: their owner's license applies; fill it in before you pass this on."
 
 
 def words(value: Any) -> str:
@@ -86,7 +86,7 @@ def flat(block: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Card:
-    """What is told of one artifact."""
+    """What is said of one artifact."""
 
     name: str  # its path, or what is known of it
     what: str
@@ -141,7 +141,7 @@ def dataset_facts(file: EpisodeFile) -> Iterator[tuple[str, str]]:
 
 
 def model_card(path: str, artifact: ModelArtifact, steps: LineageSteps) -> Card:
-    """Of a tokenizer, video model, reward, oracle or agent."""
+    """Of a tokenizer, video model, reward, expert or agent."""
     step = steps.get(path, {})
     name = StageName.parse(str(step.get("stage", "")))
     stage, suite = name.stage, str(artifact.config.get("suite") or name.suite)

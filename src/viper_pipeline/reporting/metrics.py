@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from viper_pipeline.core.files import Json, JsonView
-from viper_pipeline.envs.atari import GAMES, human_normalised
+from viper_pipeline.envs.atari import GAMES, human_normalized
 from viper_pipeline.reporting.results import Baselines, Metrics, RunResult
 from viper_pipeline.reporting.statistics import (
     aggregate_statistics,
@@ -36,7 +36,7 @@ def normalized(suite: str, task: str, value: float) -> float:
     if suite == "dmc":
         return value / 1000.0
     if suite == "atari" and task in GAMES:
-        return human_normalised(task, value)
+        return human_normalized(task, value)
     return value
 
 
@@ -110,7 +110,7 @@ def baseline_metrics(levels: Sequence[Baselines]) -> Json:
 
 
 def reward_summary(artifact: ModelArtifact) -> Json:
-    """How well an evaluated reward tells experts from others: means over tasks, and every number by task."""
+    """How well an evaluated reward separates experts from others: means over tasks, and every number by task."""
     tasks = {task: reward_metrics(*unpack(task, artifact.tensors)) for task in artifact.config["scales"]}
     means = {name: float(np.mean([t[name] for t in tasks.values()])) for name in AVERAGED}
     return means | {"tasks": tasks}

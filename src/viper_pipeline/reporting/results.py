@@ -127,7 +127,7 @@ class RunResult:
     final_returns: tuple[float, ...]  # of fresh episodes after training; of some run records their mean alone
     budget: int  # agent steps of training
     action_repeat: int  # environment steps per agent step
-    episodes: int = 0  # how many fresh episodes there were, where `final_returns` does not tell
+    episodes: int = 0  # how many fresh episodes there were, where `final_returns` does not say
     origin: str = ""  # of a run record: the commit and the machine that made it
 
     @property

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from viper_pipeline.core.files import Json, JsonView
-from viper_pipeline.envs.atari import GAMES, human_normalised
+from viper_pipeline.envs.atari import GAMES, human_normalized
 from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.plots import TRUE_REWARD, method_style
 from viper_pipeline.reporting.results import Metrics, ModelKey, StageName
@@ -91,7 +91,7 @@ def verdicts(methods: Mapping[str, Metrics], baselines: Mapping[str, float | Non
 def against_baseline(kind: str, value: float, low: float, high: float, seeds: int) -> str:
     """One sentence on `kind` behavior, whose mean return is `value`."""
     if low <= value <= high:
-        return f"VIPER cannot be told from {kind} behavior ({value:.0f}): the interval holds it."
+        return f"VIPER cannot be distinguished from {kind} behavior ({value:.0f}): the interval holds it."
     if seeds < ENOUGH:
         return f"The runs made ended {'above' if low > value else 'below'} {kind} behavior ({value:.0f})."
     if low > value:
@@ -103,7 +103,7 @@ def against_rival(rival: str, other: JsonView, low: float, high: float, seeds: i
     """One sentence on another method with the same budget."""
     name = method_style(rival).label
     if low <= other["ci95_high"] and other["ci95_low"] <= high:
-        return f"It cannot be told from method {name} with this budget: the intervals overlap."
+        return f"It cannot be distinguished from method {name} with this budget: the intervals overlap."
     if min(seeds, other["seeds"]) < ENOUGH:
         return f"The runs made ended {'above' if low > other['ci95_high'] else 'below'} those of method {name}."
     if low > other["ci95_high"]:
@@ -122,7 +122,7 @@ def expert_set_text(suite: str, task: str, baselines: Mapping[str, float | None]
     game = GAMES[task]
     yield (
         f"Expert set: mean score {expert:.1f}, random play {random:.1f}; human-normalized "
-        f"{human_normalised(task, expert):.2f} (0 is random play as published, {game.random:g}; 1 is a human "
+        f"{human_normalized(task, expert):.2f} (0 is random play as published, {game.random:g}; 1 is a human "
         f"tester, {game.human:g}). Episodes may be cut short by suites.atari.env.max_frames; the published "
         "scores are of whole games."
     )
@@ -184,7 +184,7 @@ def whether_it_works(rows: Sequence[TaskRow]) -> Iterator[str]:
             "behavior get."
         )
     if unclear:
-        yield f"On {', '.join(unclear)} it cannot be told from the better of random and idle behavior, or is below it."
+        yield f"On {', '.join(unclear)} it cannot be distinguished from the better of random and idle behavior, or is below it."
     for task, methods, levels in tried:
         expert = levels.get("expert_return")
         share = (
@@ -231,7 +231,7 @@ def how_sure(metrics: Metrics, rows: Sequence[TaskRow]) -> Iterator[str]:
     for suite, models in metrics["rewards"].items():
         for model, r in models.items():
             auroc = f"{r['auroc_step']:.3f}"
-            yield f"The reward ({suite}, {model}) tells held-out experts from random frames with AUROC {auroc}."
+            yield f"The reward ({suite}, {model}) separates held-out experts from random frames with AUROC {auroc}."
 
 
 def cost_text(costs: JsonView) -> str:

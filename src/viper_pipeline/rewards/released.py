@@ -1,7 +1,7 @@
 """The checkpoints that VIPER's authors released, and those that their programs write, as models and rewards of ours.
 
     <vqgan>/args, <vqgan>/checkpoints/checkpoint_<step>, and <vqgan>/mask_map.pkl where frames are masked
-    <videogpt>/args, <videogpt>/checkpoints/checkpoint_<step>, and <videogpt>/class_map.pkl where tasks are told apart
+    <videogpt>/args, <videogpt>/checkpoints/checkpoint_<step>, and <videogpt>/class_map.pkl where the model knows tasks
 
 Neither flax nor their code is needed. The pickled files are read as plain records: no program in them is run.
 """

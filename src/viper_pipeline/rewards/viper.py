@@ -225,7 +225,7 @@ class ViperReward:
         return self
 
     def check(self, spec: FrameSpec) -> None:
-        """Raise BadData for frames that are made in another way than those that the model was trained on."""
+        """Raise BadData for frames that are made otherwise than those that the model was trained on."""
         live = spec.model_copy(update={"mask": self.spec.mask, "stride": self.spec.stride})
         if differences := self.spec.differences(live):
             raise BadData(

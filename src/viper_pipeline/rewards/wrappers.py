@@ -38,7 +38,7 @@ def fitted(frames: Any, spec: FrameSpec) -> np.ndarray:
 
 
 def require_spec(reward: ViperReward, live: FrameSpec | None) -> None:
-    """Raise BadData for frames that are made in another way than the reward's; warn of unknown or minor differences."""
+    """Raise BadData for frames that are made otherwise than the reward's; warn of unknown or minor differences."""
     if live is None:
         warnings.warn(
             "this environment does not say how its frames are made (attribute spec_of_frames), so only their size is "

@@ -89,8 +89,10 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
 
 def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict[str, int], runs: int) -> Work:
     run = suite.limits(agent)
-    judged = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(np.mean([*frames.values()]))
-    units = {"frame drawn": runs * (run.steps + judged)}
+    evaluated = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(
+        np.mean([*frames.values()])
+    )
+    units = {"frame drawn": runs * (run.steps + evaluated)}
     reward = REWARDS.get(method)()
     bonus = " with bonus" if reward.bonus and suite.exploration.explores else ""
     units[f"{agent} step{bonus}"] = runs * max(run.steps - run.random_steps, 0)
@@ -127,7 +129,7 @@ def measured_machine(device: str) -> str:
 def measure(params: Params, device: str, say: Any, known: Measured, keep: Callable[[Measured], None]) -> Measured:
     """Time every unit that is not known, each in a process of its own, so that peaks of memory are its own.
 
-    keep: is told all that is known, after every unit.
+    keep: is called with all that is known, after every unit.
     """
     from viper_pipeline.tools.cost_probes import probe, units_of
 

@@ -42,7 +42,7 @@ def save_artifact(path: Path, artifact: ModelArtifact, lineage: JsonView | None 
             (folder / LINEAGE).write_text(as_json(lineage))
         if artifact.tensors:
             tensors = {name: t.detach().cpu().contiguous().clone() for name, t in artifact.tensors.items()}
-            import safetensors.torch  # a second, which reading a table of numbers need not pay
+            import safetensors.torch  # takes a second, and reading a table of numbers needs none of it
 
             (folder / WEIGHTS).write_bytes(safetensors.torch.save(dict(sorted(tensors.items()))))
         for name, content in artifact.files.items():

@@ -14,7 +14,7 @@ from viper_pipeline.data.episode import Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
 
 RETURN = re.compile(r"-rew(?P<minus>m?)(?P<number>\d+(\.\d+)?)$")
-"""Their file names end in the episode's return, a minus sign written m. Other endings tell nothing."""
+"""Their file names end in the episode's return, a minus sign written m. Other endings say nothing."""
 
 
 def read_npz(path: Path, size: int, **_: object) -> Iterator[Episode]:

@@ -98,13 +98,13 @@ def _picture(file: Path) -> np.ndarray:
 
 
 def _check_count(file: Path, count: int, root: Path) -> None:
-    """The demonstration must tell of as many moments as there are pictures."""
+    """The demonstration must hold as many moments as there are pictures."""
     demo = read_safely(_inside(file, root))
     moments = demo.state.get("_observations") if isinstance(demo, Demo) and isinstance(demo.state, dict) else None
     if not isinstance(moments, list) or not all(isinstance(moment, Observation) for moment in moments):
         raise BadData(f"{file}: is not a demonstration of RLBench")
     if len(moments) != count:
-        raise BadData(f"{file}: tells of {len(moments)} moments, but there are {count} pictures")
+        raise BadData(f"{file}: holds {len(moments)} moments, but there are {count} pictures")
 
 
 def _read_descriptions(file: Path, root: Path) -> None:

@@ -24,7 +24,7 @@ LARGEST = 64 * 2**20
 
 
 class Record:
-    """What a pickle wanted to be an object: the arguments it was made of, and its state. It has no behaviour."""
+    """What a pickle wanted to be an object: the arguments it was made of, and its state. It has no behavior."""
 
     __slots__ = ("arguments", "state")
     arguments: tuple[Any, ...]

@@ -20,7 +20,7 @@ BOXED = (".mp4", ".mov", ".m4v")
 
 
 def is_truncated(content: bytes, ending: str) -> bool:
-    """Whether bytes are missing at the end of a file of this ending. False for formats that do not tell."""
+    """Whether bytes are missing at the end of a file of this ending. False for formats that do not say."""
     try:
         if ending in BOXED:
             return _boxes_end(content) != len(content)

@@ -42,7 +42,7 @@ class Variant:
 
     value: str
     runs: Sequence[RunResult]  # one per seed
-    reward: JsonView  # how well the reward tells experts from others
+    reward: JsonView  # how well the reward separates experts from others
     own: bool = False  # the suite's own value, with which the others are compared
 
 

@@ -105,8 +105,8 @@ def title_color(there: bool) -> str:
 def paper_line(panel: Axes, lines: pd.DataFrame, ink: str) -> None:
     """The paper's mean and band; lines: columns step, mean, low, high."""
     panel.plot(lines.step, lines["mean"], color=ink, lw=0.9, ls="--", alpha=0.9)
-    banded = lines.dropna(subset=["low", "high"])
-    panel.fill_between(banded.step, banded.low, banded.high, color=ink, alpha=0.1, lw=0)
+    with_band = lines.dropna(subset=["low", "high"])
+    panel.fill_between(with_band.step, with_band.low, with_band.high, color=ink, alpha=0.1, lw=0)
 
 
 def our_line(panel: Axes, frames: np.ndarray, returns: np.ndarray, ink: str) -> None:
