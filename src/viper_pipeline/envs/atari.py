@@ -68,7 +68,7 @@ class AtariRules(EnvSettings):
     action_set: Literal["full", "minimal"] = Field("full", description="all 18 actions, or those the game uses")
     game_over: Literal["continues", "terminates"] = Field(
         "continues",
-        description="continues: the end of a game only truncates the episode, so that ending early is never an advantage; "
+        description="continues: the end of a game only truncates the episode, so that ending early is no advantage; "
         "terminates: the value after it is 0",
     )
     max_frames: int = Field(108_000, gt=0, description="emulator frames after which an episode is truncated")

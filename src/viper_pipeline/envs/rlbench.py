@@ -175,7 +175,7 @@ class RLBenchRules(EnvSettings):
 class RLBench(Suite):
     """The suite `rlbench`: tasks are called <arm>_<task>, for no file of RLBench's says which arm it shows.
 
-    Actions (4,): the hand's movement along x, y, z in units of `REACH`, and the gripper: open above 0, shut below. The true
+    Actions (4,): the hand's step along x, y, z in units of `REACH`, and the gripper: open above 0, shut below. The true
     reward of a step is 1 once the task has been done in this episode, else 0.
     """
 
@@ -300,7 +300,7 @@ class RLBenchEnv(_Scene):
         return observation, self.done, False, self.steps >= self.length, info
 
     def command(self, action: np.ndarray) -> np.ndarray:
-        """An action (4,) as RLBench's (8,): a movement in meters, no turn (x, y, z, w), and the gripper, 1 open, 0 shut."""
+        """An action (4,) as RLBench's (8,): a step in meters, no turn (x, y, z, w), and the gripper, 1 open, 0 shut."""
         action = np.clip(np.asarray(action, np.float64), -1, 1)
         step = REACH * action[:3]
         if self.moment.gripper_pose[2] + step[2] >= self.ceiling:

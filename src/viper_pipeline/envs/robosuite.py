@@ -165,7 +165,7 @@ class TabletopRules(EnvSettings):
 class Tabletop(Suite):
     """The suite `tabletop`: every task with either arm; the arm shows in the picture alone.
 
-    Actions (4,): the hand's movement along x, y, z, in twentieths of a meter, and the gripper, from -1 open to 1 shut. The
+    Actions (4,): the hand's step along x, y, z, in twentieths of a meter, and the gripper, from -1 open to 1 shut. The
     true reward of a control step is 1 once robosuite calls the task done in that step, else 0.
     """
 

@@ -10,7 +10,8 @@ from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, fie
 from viper_pipeline.agents.base import AGENTS, RunConfig
 from viper_pipeline.core.config import Config, ParamsBlock, component
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.registry import did_you_mean
+from viper_pipeline.core.files import Json
+from viper_pipeline.core.registry import Registry, did_you_mean
 from viper_pipeline.data.curation import CurationConfig
 from viper_pipeline.data.importers import IMPORTERS
 from viper_pipeline.dvc_bridge.executors import Resources
@@ -190,6 +191,12 @@ STREAMED = "videogpt_streaming"
 """The model for which every `reward.scoring` is possible."""
 
 
+def _take_blocks(block: Json, registry: Registry) -> dict[str, Config]:
+    """Take the blocks that have the names of a registry's entries out of `block`; each is read by its own schema."""
+    names = [name for name in registry.names() if name in block]
+    return {name: component(registry.get(name).Config, name, block.pop(name)) for name in names}
+
+
 class AblationsConfig(Config):
     """One task, one agent; every list is an axis. What is not changed is the suite's own.
 
@@ -220,8 +227,7 @@ class AblationsConfig(Config):
             return block
         block = dict(block)
         blocks = dict(block.pop("blocks", {}))
-        for name in [name for name in VIDEO_MODELS.names() if name in block]:
-            blocks[name] = component(VIDEO_MODELS.get(name).Config, name, block.pop(name))
+        blocks |= _take_blocks(block, VIDEO_MODELS)
         return block | {"blocks": blocks}
 
     @field_validator("blocks")
@@ -314,7 +320,7 @@ class SuiteConfig(Config):
     learned_tasks: list[str] | None = Field(
         None,
         min_length=1,
-        description="those of `tasks` that models and agents learn; of the others there are experts and baselines alone. "
+        description="those of `tasks` that models and agents learn; the others have experts and baselines alone. "
         "null: all",
     )
     held_out_tasks: list[str] | None = Field(
@@ -352,13 +358,13 @@ class SuiteConfig(Config):
             return block
         block = dict(block)
         components = dict(block.pop("components", {}))
-        for plugs, key in ((VIDEO_MODELS, "video_models"), (AGENTS, "agents")):
-            for name in plugs.names():
-                if name in block:
-                    components[name] = component(plugs.get(name).Config, name, block.pop(name))
+        for registry, key in ((VIDEO_MODELS, "video_models"), (AGENTS, "agents")):
+            components |= _take_blocks(block, registry)
             for name in block.get(key) or []:
-                if name not in plugs.names():
-                    raise ValueError(f"{key}: there is no {plugs.kind} '{name}'{did_you_mean(name, plugs.names())}")
+                if name not in registry.names():
+                    raise ValueError(
+                        f"{key}: there is no {registry.kind} '{name}'{did_you_mean(name, registry.names())}"
+                    )
                 if name not in components:
                     raise ValueError(f"{key}: '{name}' needs a block of its settings, called {name}")
         for method in (REWARDS.get(name) for name in REWARDS.names()):
@@ -487,8 +493,8 @@ def _known(path: tuple[Any, ...], raw: Any) -> set[str]:
     for part in path:
         raw = raw.get(part) if isinstance(raw, Mapping) else None
         fields = getattr(kind, "model_fields", None)
-        plugs = {SuiteConfig: (VIDEO_MODELS, AGENTS), AblationsConfig: (VIDEO_MODELS,)}.get(kind, ())
-        if (table := next((p for p in plugs if part in p.names()), None)) is not None:
+        registry = {SuiteConfig: (VIDEO_MODELS, AGENTS), AblationsConfig: (VIDEO_MODELS,)}.get(kind, ())
+        if (table := next((p for p in registry if part in p.names()), None)) is not None:
             kind = table.get(part).Config
             continue
         if kind is SuiteConfig and part in _reward_blocks():

@@ -184,7 +184,8 @@ def whether_it_works(rows: Sequence[TaskRow]) -> Iterator[str]:
             "behavior get."
         )
     if unclear:
-        yield f"On {', '.join(unclear)} it cannot be distinguished from the better of random and idle behavior, or is below it."
+        tasks = ", ".join(unclear)
+        yield f"On {tasks} it cannot be distinguished from the better of random and idle behavior, or is below it."
     for task, methods, levels in tried:
         expert = levels.get("expert_return")
         share = (
