@@ -7,7 +7,7 @@ import pytest
 
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs import SUITES
-from viper_pipeline.envs.atari import ALE_ACTIONS, GAMES, Atari, human_normalised, one_hot
+from viper_pipeline.envs.atari import ALE_ACTIONS, GAMES, Atari, human_normalized, one_hot
 from viper_pipeline.envs.base import FrameSpec, blacken
 
 suite = Atari()
@@ -128,9 +128,9 @@ def test_masks_hide_something_and_leave_the_playfield_alone(task):
     assert sum(m.bottom - m.top for m in suite.masks(task)) <= 16
 
 
-def test_human_normalised_scores():
+def test_human_normalized_scores():
     for task, game in GAMES.items():
-        assert human_normalised(task, game.random) == 0 and human_normalised(task, game.human) == 1
+        assert human_normalized(task, game.random) == 0 and human_normalized(task, game.human) == 1
 
 
 def test_names():

@@ -126,7 +126,8 @@ def body(stage: Stage, grid: Grid, entry: StageEntry) -> Json:
     for kind, block in looked_up.items():
         return {"foreach": _from_params(grid.project.lookups[kind].table.replace("{block}", block)), "do": said}
     if own:
-        return {"matrix": {kind: _from_params(grid.list_of(kind, block)) for kind, block in own.items()}, **said}
+        axes = {kind: _from_params(grid.list_of(kind, block)) for kind, block in own.items()}
+        return {"matrix": OneLineBlock(axes), **said}
     return said
 
 
