@@ -11,11 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from viper_pipeline.envs.atari import ACTIONS, GAMES, Atari
+from viper_pipeline.envs.atari import ALE_ACTIONS, GAMES, Atari
 from viper_pipeline.experts.policies import ZeroPolicy
 from viper_pipeline.experts.sb3 import play
-from viper_pipeline.experts.scripts import script_for
-from viper_pipeline.experts.scripts_atari import ATARI_SCRIPTS
+from viper_pipeline.experts.scripts import ATARI_SCRIPTS, script_for
 from viper_pipeline.experts.search import SearchConfig, Searching
 
 KINDS = ("random", "script", "search")
@@ -23,7 +22,7 @@ KINDS = ("random", "script", "search")
 
 def uniform(states, deterministic, rng):
     """Random play, as in the baselines of every table."""
-    return rng.uniform(-1, 1, (len(states), ACTIONS)).astype(np.float32)
+    return rng.uniform(-1, 1, (len(states), ALE_ACTIONS)).astype(np.float32)
 
 
 def games(kind: str, task: str, frames: int, n: int, search: SearchConfig) -> Iterator[float]:
@@ -33,7 +32,7 @@ def games(kind: str, task: str, frames: int, n: int, search: SearchConfig) -> It
     env = suite.make(task, 0, rules, suite.frame_spec(task, rules, {}), pixels=False)
     if kind == "search":
         env = Searching(env, search)
-    policy = ZeroPolicy(ACTIONS) if kind == "search" else script_for(task, 0.02) if kind == "script" else uniform
+    policy = ZeroPolicy(ALE_ACTIONS) if kind == "search" else script_for(task, 0.02) if kind == "script" else uniform
     for seed in range(1000, 1000 + n):
         yield play(env, policy, seed)
 

@@ -31,7 +31,7 @@ from viper_pipeline.rewards.viper import reconstruction_error
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.tokenizers.quality import median_backgrounds
 from viper_pipeline.tokenizers.vqgan_training import VQGANConfig, VQGANTraining
-from viper_pipeline.training.artifacts import load_directory, save_directory
+from viper_pipeline.training.artifacts import load_artifact, save_artifact
 from viper_pipeline.training.checkpoints import seed_everything
 from viper_pipeline.training.loop import train
 from viper_pipeline.training.progress import Report
@@ -78,8 +78,8 @@ def trained(folder: Path, share: float, steps: int, data: Path) -> tuple[Any, An
         module = VQGANTraining(settings, (TASK,), experts.spec.size, backgrounds)
         source = tokenizer_batches([experts], [strange], settings, 0)
         train(module, source, settings.training, seed=0, progress=Report(f"tokenizer {share}"))
-        save_directory(here / "tokenizer", module.to_directory())
-    tokenizer = load_tokenizer(load_directory(here / "tokenizer"))
+        save_artifact(here / "tokenizer", module.to_artifact())
+    tokenizer = load_tokenizer(load_artifact(here / "tokenizer"))
     if not (here / "model").exists():
         codes = [tokenizer.encode(v).numpy() for v in videos]
         config = VideoGPTConfig.model_validate(MODEL | {"training": LOOP | {"steps": steps, "batch_size": 16}})
@@ -94,8 +94,8 @@ def trained(folder: Path, share: float, steps: int, data: Path) -> tuple[Any, An
             return np.stack(drawn), np.zeros(16, np.int64)
 
         train(network, clips, config.training, seed=0, progress=Report(f"videogpt {share}"))
-        save_directory(here / "model", network.to_directory())
-    return tokenizer, VideoGPT.from_directory(load_directory(here / "model"))
+        save_artifact(here / "model", network.to_artifact())
+    return tokenizer, VideoGPT.from_artifact(load_artifact(here / "model"))
 
 
 def strange_videos(data: Path) -> dict[str, np.ndarray]:
@@ -190,8 +190,8 @@ def measured(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """All rows; those of the suite's own models first."""
     torch.set_num_threads(1)
     kinds = strange_videos(arguments.data)
-    tokenizer = load_tokenizer(load_directory(arguments.data / "tokenizers/dmc"))
-    model = VideoGPT.from_directory(load_directory(arguments.data / "video_models/dmc/videogpt"))
+    tokenizer = load_tokenizer(load_artifact(arguments.data / "tokenizers/dmc"))
+    model = VideoGPT.from_artifact(load_artifact(arguments.data / "video_models/dmc/videogpt"))
     rows = rows_of(OWN, WEIGHTS, measure(tokenizer, model, kinds))
     print(table(rows), flush=True)
     for share in SHARES if arguments.steps else ():

@@ -27,7 +27,7 @@ from viper_pipeline.envs.base import blacken
 from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.reporting.statistics import auroc
 from viper_pipeline.tokenizers import load_tokenizer
-from viper_pipeline.training.artifacts import load_directory
+from viper_pipeline.training.artifacts import load_artifact
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring
 from viper_pipeline.video_models.scoring import score_videos
@@ -110,14 +110,14 @@ def videos(data: Path, task: str, tokenizer: Any, kind: str, most: int) -> Tenso
 
 def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
     """(model, scoring) -> correlation and largest difference to full-window scores, and AUROC: means over tasks."""
-    tokenizer = load_tokenizer(load_directory(data / "tokenizers/dmc"))
+    tokenizer = load_tokenizer(load_artifact(data / "tokenizers/dmc"))
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     trained_for: dict[str, int] = {}
     for name, scorings in (WAYS | {"byol": ("full_window",)}).items():
         folder = data / f"video_models/dmc/{name}"
         if not folder.exists():
             continue
-        model = VIDEO_MODELS.get(name).from_directory(load_directory(folder))
+        model = VIDEO_MODELS.get(name).from_artifact(load_artifact(folder))
         for number, task in enumerate(model.tasks):
             kinds = {kind: videos(data, task, tokenizer, kind, most) for kind in ("held_out", "random")}
             exact = None

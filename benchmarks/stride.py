@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from viper_pipeline.dvc_bridge.usage import machine
+from viper_pipeline.dvc_bridge.provenance import machine
 from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.reporting.statistics import auroc
 from viper_pipeline.rewards.evaluation import unpack
-from viper_pipeline.training.artifacts import load_directory
+from viper_pipeline.training.artifacts import load_artifact
 
 TEXT = (
     "Videos of held-out experts against the same videos frozen at a moment. Nats per frame after that "
@@ -34,10 +34,10 @@ def after(videos: list[np.ndarray], start: int) -> np.ndarray:
 
 def rows_of(stride: int, folder: Path) -> list[dict[str, str | float]]:
     """One row a task and moment."""
-    directory = load_directory(folder)
+    artifact = load_artifact(folder)
     rows: list[dict[str, str | float]] = []
-    for task in directory.config["scales"]:
-        scores, _ = unpack(task, directory.tensors)
+    for task in artifact.config["scales"]:
+        scores, _ = unpack(task, artifact.tensors)
         for kind in sorted(name for name in scores if name.startswith("frozen_")):
             start = int(kind.removeprefix("frozen_"))
             moving, still = after(scores["held_out"], start), after(scores[kind], start)

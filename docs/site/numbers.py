@@ -12,7 +12,7 @@ import pandas as pd
 
 from viper_pipeline.commands import cli
 from viper_pipeline.envs.dmc import PAPER_NAMES
-from viper_pipeline.reporting.overview import read_metrics
+from viper_pipeline.reporting.page import read_metrics
 from viper_pipeline.reporting.paper_data import DATA, paper_score
 from viper_pipeline.reporting.summary import verdicts
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
@@ -25,8 +25,8 @@ BLOCKS = {
     "videogpt": "viper_pipeline.video_models.videogpt.VideoGPTConfig",
     "reward": "viper_pipeline.rewards.viper.ViperConfig",
     "reward_evaluation": "viper_pipeline.rewards.evaluation.EvaluationConfig",
-    "exploration": "viper_pipeline.rewards.config.RNDConfig",
-    "amp": "viper_pipeline.rewards.config.AMPConfig",
+    "exploration": "viper_pipeline.rewards.base.RNDConfig",
+    "amp": "viper_pipeline.rewards.base.AMPConfig",
     "drq": "viper_pipeline.agents.drq.DrQConfig",
     "runs": "viper_pipeline.agents.base.RunConfig",
 }

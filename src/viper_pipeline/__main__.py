@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def _message(error: BaseException | None) -> str | None:
-    """What to tell the user: the ViperError that caused `error`, since Kedro wraps what datasets raise."""
+    """What to show the user: the ViperError that caused `error`, since Kedro wraps what datasets raise."""
     from viper_pipeline.core.errors import ViperError
 
     while error is not None and not isinstance(error, ViperError):

@@ -26,30 +26,38 @@ def dvc() -> None:
     """Keep the dvc.yaml files and the pipelines the same."""
 
 
-@dvc.command()
-def sync() -> None:
+@click.group(name="viper")
+def kedro_commands() -> None:
+    """Kedro's own commands of this project: `kedro dvc ...` is the same as `viper dvc ...`."""
+
+
+kedro_commands.add_command(dvc)
+
+
+@dvc.command("sync")
+def dvc_sync_command() -> None:
     """Write the dvc.yaml files."""
-    from viper_pipeline.dvc_bridge.dvc_yaml import sync
+    from viper_pipeline.dvc_bridge.dvc_yaml import write_files
     from viper_pipeline.dvc_bridge.project import project_root
 
-    for line in sync(project_root()):
+    for line in write_files(project_root()):
         click.echo(line)
 
 
-@dvc.command()
-def check() -> None:
+@dvc.command("check")
+def dvc_check_command() -> None:
     """Fail if a dvc.yaml differs from the pipelines."""
-    from viper_pipeline.dvc_bridge.dvc_yaml import check
+    from viper_pipeline.dvc_bridge.dvc_yaml import check_files
     from viper_pipeline.dvc_bridge.project import project_root
 
-    if text := check(project_root()):
+    if text := check_files(project_root()):
         click.echo(text, nl=False)
         click.echo("run `viper dvc sync`", err=True)
         sys.exit(1)
 
 
-@dvc.command()
-def code() -> None:
+@dvc.command("code")
+def code_command() -> None:
     """Write code.yaml: a digest of the code of each stage (the command that DVC runs first)."""
     from viper_pipeline.dvc_bridge.code_yaml import write_code
     from viper_pipeline.dvc_bridge.project import project_root
@@ -83,7 +91,7 @@ INTO = click.option("--out", type=click.Path(path_type=Path), help="Folder of th
 @click.option("--seed", type=int, help="One of the seeds. Default: the first.")
 @INTO
 @OVERRIDES
-def train_agent(
+def train_agent_command(
     suite: str, task: str, method: str, agent: str | None, seed: int | None, out: Path | None, overrides: tuple[str]
 ) -> None:
     """Train one agent in this process, without Kedro and DVC: for a debugger."""
@@ -100,7 +108,7 @@ def train_agent(
 @click.option("--suite", required=True)
 @INTO
 @OVERRIDES
-def train_tokenizer(suite: str, out: Path | None, overrides: tuple[str]) -> None:
+def train_tokenizer_command(suite: str, out: Path | None, overrides: tuple[str]) -> None:
     """Train a suite's tokenizer in this process, without Kedro and DVC: for a debugger."""
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.tools.single_run import run_single
@@ -113,7 +121,7 @@ def train_tokenizer(suite: str, out: Path | None, overrides: tuple[str]) -> None
 @click.option("--model", default="videogpt", show_default=True, help="One of the suite's video models.")
 @INTO
 @OVERRIDES
-def train_video_model(suite: str, model: str, out: Path | None, overrides: tuple[str]) -> None:
+def train_video_model_command(suite: str, model: str, out: Path | None, overrides: tuple[str]) -> None:
     """Train one video model in this process, without Kedro and DVC: for a debugger."""
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.tools.single_run import run_single
@@ -140,10 +148,10 @@ def profile(name: str | None, force: bool) -> None:
     click.echo("params.yaml written; now `viper dvc sync`")
 
 
-@cli.command()
+@cli.command("stage")
 @click.argument("pipeline")
 @click.argument("nodes", metavar="NODE[,NODE]")
-def stage(pipeline: str, nodes: str) -> None:
+def stage_command(pipeline: str, nodes: str) -> None:
     """Run a node of a pipeline (the command that DVC runs)."""
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.dvc_bridge.run_stage import run_stage
@@ -151,7 +159,7 @@ def stage(pipeline: str, nodes: str) -> None:
     run_stage(project_root(), pipeline, nodes.split(","))
 
 
-@cli.command()
+@cli.command("run")
 @click.argument("targets", nargs=-1)
 @click.option(
     "-j",
@@ -161,7 +169,7 @@ def stage(pipeline: str, nodes: str) -> None:
 )
 @click.option("--executor", type=click.Choice(["local", "ray", "slurm"]), default="local", help="Where stages run.")
 @click.option("--address", help="Ray: the cluster. SLURM: submitit's executor; `local` does without SLURM.")
-def run(targets: tuple[str, ...], jobs: int | None, executor: str, address: str | None) -> None:
+def run_command(targets: tuple[str, ...], jobs: int | None, executor: str, address: str | None) -> None:
     """Run stale stages side by side, with the same result as `dvc repro`.
 
     TARGETS are DVC's: a dvc.yaml, or a stage such as pipelines/dmc/dvc.yaml:train_tokenizer. Default: all stages.
@@ -233,7 +241,7 @@ def import_(kind: str, path: str, suite: str, task: str, out: str) -> None:
 @click.option("--suite", help="Whose tasks these are. Default: the first word of PATH's name, such as dmc.")
 @click.option("--mode", type=click.Choice(["joint", "conditional"]), default="joint", show_default=True)
 @click.option("--action-repeat", type=click.IntRange(1), help="Of its videos. Default: the suite's.")
-def import_checkpoint(
+def import_checkpoint_command(
     kind: str, path: Path, out: Path, vqgan: Path | None, suite: str | None, mode: str, action_repeat: int | None
 ) -> None:
     """Convert a checkpoint of VIPER's authors (flax) at PATH to the new folder OUT.
@@ -257,10 +265,10 @@ def check_file(file: str) -> None:
 @cli.command(name="export-reward")
 @click.argument("reward", type=click.Path())
 @click.argument("out", type=click.Path())
-def export_reward(reward: str, out: str) -> None:
+def export_reward_command(reward: str, out: str) -> None:
     """Copy REWARD (data/rewards/SUITE/MODEL) and its models to the new folder OUT, with a card."""
-    from viper_pipeline.dvc_bridge.status import recorded_by
-    from viper_pipeline.reporting.export import export_reward
+    from viper_pipeline.dvc_bridge.lineage import recorded_by
+    from viper_pipeline.reporting.cards import export_reward
 
     click.echo(export_reward(Path(reward), Path(out), recorded_by(Path(reward))))
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.hooks import hook_impl
 
 from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.files import Json
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from viper_pipeline.dvc_bridge.provenance import Provenance
-    from viper_pipeline.dvc_bridge.usage import GpuMonitor
+    from viper_pipeline.dvc_bridge.provenance import GpuMonitor, Provenance
 
 
 @dataclass
@@ -54,7 +54,7 @@ class ProjectHooks:
             catalog[name] = AbstractDataset.from_config(name, {**entry, "filepath": str(self.root / path)})
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+    def before_pipeline_run(self, run_params: Json) -> None:
         """Refuse what would write artifacts without lineage: Kedro's hooks do not reach other processes."""
         if "ParallelRunner" in str(run_params.get("runner")):
             raise BadParams("--runner ParallelRunner: not with this project; `viper run -j N` runs stages side by side")
@@ -68,10 +68,9 @@ class ProjectHooks:
             check_input(node.name, path, self.root)
 
     @hook_impl
-    def before_node_run(self, node: Any) -> dict[str, Any]:
+    def before_node_run(self, node: Any) -> Json:
         """Begin. Returns the inputs that only a running node has: its private folder, and its provenance."""
-        from viper_pipeline.dvc_bridge.provenance import make_provenance
-        from viper_pipeline.dvc_bridge.usage import GpuMonitor
+        from viper_pipeline.dvc_bridge.provenance import GpuMonitor, make_provenance
 
         names = {name.removeprefix("params:") for name in node.inputs if name.startswith("params:")}
         names -= set(self.project.neutral)
@@ -93,7 +92,7 @@ class ProjectHooks:
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str, node: Any) -> None:
-        """Tell an output where it comes from, if it wants to know: it has an attribute `provenance`."""
+        """Give an output its provenance, if it has an attribute `provenance`."""
         if hasattr(entry := self.catalog.get(dataset_name), "provenance"):
             entry.provenance = self.running[node.name].provenance
 
@@ -114,7 +113,7 @@ class ProjectHooks:
 
     def _end(self, running: Running) -> None:
         from viper_pipeline.core.files import atomic_write
-        from viper_pipeline.dvc_bridge.usage import machine
+        from viper_pipeline.dvc_bridge.provenance import machine
 
         running.provenance.remove_scratch(running.lock)
         kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

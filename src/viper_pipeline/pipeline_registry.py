@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from viper_pipeline.dvc_bridge.project import Lookup, Params, Part, Project
+from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.dvc_bridge.project import Lookup, Part, Project
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 
-def build(params: Params) -> dict[str, Pipeline]:
+def build(params: JsonView) -> dict[str, Pipeline]:
     """One pipeline per suite, from experts to the suite's page, and `report`, the overview over all suites.
 
     No suite needs anything of another. A block `ablations` makes a pipeline beside them.
@@ -26,36 +27,36 @@ def build(params: Params) -> dict[str, Pipeline]:
 
     suites, seeds = params["suites"], params["seeds"]
     built = {
-        name: experts.create(name, spec)
-        + models.create(name, spec)
-        + agents.create(name, spec, seeds)
-        + report.create(name, spec, seeds)
-        for name, spec in suites.items()
+        name: experts.create(name, suite_config)
+        + models.create(name, suite_config)
+        + agents.create(name, suite_config, seeds)
+        + report.create(name, suite_config, seeds)
+        for name, suite_config in suites.items()
     }
     if block := params.get("ablations"):
         built["ablations"] = ablations.create(block, suites[block["suite"]], seeds)
     return built | {"report": report.create_overview(suites)}
 
 
-def sources(params: Params) -> dict[str, str]:
+def sources(params: JsonView) -> dict[str, str]:
     """Dataset name -> the file or folder of videos that params.yaml names for a task."""
     return {
         f"{suite}/{task}/source": dataset["path"]
-        for suite, spec in params["suites"].items()
-        for task, dataset in spec["datasets"].items()
+        for suite, suite_config in params["suites"].items()
+        for task, dataset in suite_config["datasets"].items()
     }
 
 
-def check(params: Params) -> None:
+def check_params(params: JsonView) -> None:
     """Raise BadParams with one line a mistake."""
     from viper_pipeline.pipelines.params import validate
 
     validate(params)
 
 
-def symbolic(params: Params, symbol: Callable[[str, str], str]) -> dict[str, Any]:
+def symbolic(params: JsonView, symbol: Callable[[str, str], str]) -> Json:
     """The parameters with each axis' list replaced by one symbol; `every_task` says that all tasks are meant."""
-    out: dict[str, Any] = copy.deepcopy(dict(params))
+    out: Json = copy.deepcopy(dict(params))
     out["seeds"] = [symbol("all", "seed")]
     for suite, block in out["suites"].items():
         task = symbol(suite, "task")
@@ -74,7 +75,7 @@ def symbolic(params: Params, symbol: Callable[[str, str], str]) -> dict[str, Any
     return out
 
 
-def read_lineage(path: Path) -> str:
+def episodes_lineage(path: Path) -> str:
     """The lineage that a file of episodes carries, as JSON."""
     from viper_pipeline.data.hdf5 import read_lineage
 
@@ -85,7 +86,7 @@ PROJECT = Project(
     build=build,
     symbolic=symbolic,
     sources=sources,
-    check=check,
+    check=check_params,
     axes={
         "only_*": "suites.{block}.more_methods.{*}",
         "task": "suites.{block}.tasks",
@@ -119,7 +120,7 @@ PROJECT = Project(
         "torch", "numpy", "scipy", "h5py", "pillow", "mujoco", "dm_control", "gymnasium", "stable-baselines3",
         "ale-py", "rlbench",
     ),
-    readers={".h5": read_lineage},
+    readers={".h5": episodes_lineage},
 )  # fmt: skip
 
 

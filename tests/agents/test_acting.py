@@ -7,9 +7,8 @@ import pytest
 
 from tests.agents.test_train import DRQ
 from tests.agents.toy import SIZE, Toy
-from viper_pipeline.agents.acting import ExplorationNoise, evaluate, one_hot_actions
 from viper_pipeline.agents.drq import DrQ
-from viper_pipeline.agents.vector_env import VectorEnv
+from viper_pipeline.agents.vector_env import ExplorationNoise, VectorEnv, evaluate, one_hot_actions
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.7])

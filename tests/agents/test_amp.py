@@ -7,7 +7,7 @@ import pytest
 
 from tests.agents.test_train import DRQ, RUN, Killed, Mortal, same
 from tests.agents.toy import Toy
-from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.rewards.amp import AMP, AMPConfig
 
 PRIOR = partial(
@@ -31,13 +31,15 @@ def videos(action: float, count: int = 6) -> list[np.ndarray]:
 def test_an_agent_goes_where_the_experts_go(action):
     """The toy's true return is its place, from 0 (left) to 12 (right); it begins in the left half."""
     run = RUN.model_copy(update={"steps": 360, "random_steps": 96, "eval_every": 360, "final_episodes": 6})
-    result = train_agent("drq", DRQ, run, Toy, seed=0, reward=partial(PRIOR, videos=videos(action)))
+    result = train_in_environment("drq", DRQ, run, Toy, seed=0, reward=partial(PRIOR, videos=videos(action)))
     place = np.mean(result.final_returns) / 12
     assert place > 0.6 if action > 0 else place < 0.15
 
 
 def mortal_run(scratch=None):
-    return train_agent("drq", DRQ, RUN, Mortal, seed=3, reward=partial(PRIOR, videos=videos(1.0)), scratch=scratch)
+    return train_in_environment(
+        "drq", DRQ, RUN, Mortal, seed=3, reward=partial(PRIOR, videos=videos(1.0)), scratch=scratch
+    )
 
 
 def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch):

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from tests.agents.dreamer.small import SMALL
 from tests.agents.test_train import DRQ, RUN
 from tests.agents.toy import Brightness, Toy
-from viper_pipeline.agents.acting import one_hot_actions
 from viper_pipeline.agents.base import AGENTS, AgentConfig
 from viper_pipeline.agents.drq import FrameStackPolicy
 from viper_pipeline.agents.networks import downscale, downscaled_shape
 from viper_pipeline.agents.replay import Replay, Transitions
-from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.train import train_in_environment
+from viper_pipeline.agents.vector_env import one_hot_actions
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.testing import check_agent
 
@@ -93,6 +93,6 @@ def test_an_agent_keeps_the_contract(name):
 
 
 def test_a_toy_agent_is_trained_by_the_same_loop():
-    result = train_agent("bandit", BanditConfig(), RUN, Toy, seed=0, reward=Brightness)
+    result = train_in_environment("bandit", BanditConfig(), RUN, Toy, seed=0, reward=Brightness)
     assert result.weights["values"].item() > 0, "light is on the right"
     assert len(result.final_returns) == RUN.final_episodes and "value" in result.curve[-1]

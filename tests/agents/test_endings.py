@@ -9,7 +9,7 @@ import pytest
 from tests.agents.test_train import DRQ
 from tests.agents.toy import Toy
 from viper_pipeline.agents.base import RunConfig
-from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.rewards.base import StoredReward
 from viper_pipeline.rewards.viper import Scale
 
@@ -47,7 +47,9 @@ class LogLikelihood(StoredReward):
 
 def survived(over: str, scale: Scale | None = None) -> float:
     """Mean steps survived after training."""
-    run = train_agent("drq", DRQ, RUN, partial(Cliff, over=over), seed=0, reward=lambda shape: LogLikelihood(scale))
+    run = train_in_environment(
+        "drq", DRQ, RUN, partial(Cliff, over=over), seed=0, reward=lambda shape: LogLikelihood(scale)
+    )
     return sum(run.final_returns) / len(run.final_returns)
 
 

@@ -12,10 +12,10 @@ from tests.agents.toy import Brightness, Toy, brightness
 from viper_pipeline.agents.base import RunConfig
 from viper_pipeline.agents.drq import DrQ, DrQConfig
 from viper_pipeline.agents.reward_mixer import RewardMixer
-from viper_pipeline.agents.train import Every, Trainer, train_agent
+from viper_pipeline.agents.train import PeriodPassed, Trainer, train_in_environment
 from viper_pipeline.agents.vector_env import VectorEnv
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
+from viper_pipeline.rewards.methods import ScaledTaskReward
 from viper_pipeline.rewards.rnd import RND, RNDConfig
 
 DRQ = DrQConfig(
@@ -97,13 +97,15 @@ def test_rounds_grow_to_their_final_length():
 
 
 def test_the_last_round_is_shortened_to_the_steps_asked_for():
-    result = train_agent("drq", DRQ, RUN.model_copy(update={"steps": 30}), Toy, seed=0)
+    result = train_in_environment("drq", DRQ, RUN.model_copy(update={"steps": 30}), Toy, seed=0)
     assert result.curve[-1]["step"] == 30
 
 
 def test_one_seed_one_result():
-    one, two = (train_agent("drq", DRQ, RUN, Toy, seed=3, reward=Brightness, exploration=EXPLORE) for _ in "ab")
-    other = train_agent("drq", DRQ, RUN, Toy, seed=4, reward=Brightness, exploration=EXPLORE)
+    one, two = (
+        train_in_environment("drq", DRQ, RUN, Toy, seed=3, reward=Brightness, exploration=EXPLORE) for _ in "ab"
+    )
+    other = train_in_environment("drq", DRQ, RUN, Toy, seed=4, reward=Brightness, exploration=EXPLORE)
     assert same(one, two) and not same(one, other)
 
 
@@ -124,7 +126,9 @@ class Mortal(Toy):
 
 
 def mortal_run(scratch=None):
-    return train_agent("drq", DRQ, RUN, Mortal, seed=3, reward=Brightness, exploration=EXPLORE, scratch=scratch)
+    return train_in_environment(
+        "drq", DRQ, RUN, Mortal, seed=3, reward=Brightness, exploration=EXPLORE, scratch=scratch
+    )
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +149,7 @@ def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch, whole, li
 
 def test_learns_to_go_home_from_light_alone():
     run = RUN.model_copy(update={"steps": 500, "random_steps": 100, "eval_every": 500, "final_episodes": 8})
-    result = train_agent("drq", DRQ, run, Toy, seed=0, reward=Brightness, exploration=EXPLORE)
+    result = train_in_environment("drq", DRQ, run, Toy, seed=0, reward=Brightness, exploration=EXPLORE)
     idle = np.mean([12 * 0.25 for _ in range(8)])
     assert np.mean(result.final_returns) > 2 * idle
 
@@ -154,12 +158,12 @@ def test_discrete_actions_and_curiosity_are_refused_by_an_agent_without_them():
     for ability in ("discrete", "curious"):
         assert not getattr(DrQ, ability)
         with pytest.raises(BadParams, match="take agent dreamer"):
-            train_agent("drq", DRQ, RUN, Toy, seed=0, **{ability: True})
+            train_in_environment("drq", DRQ, RUN, Toy, seed=0, **{ability: True})
 
 
 @pytest.mark.parametrize("stride", [1, 3, 7, 40, 400])
 def test_every_multiple_is_noticed_once_whatever_the_stride(stride):
-    due, step, noticed = Every(10, 100), 0, 0
+    due, step, noticed = PeriodPassed(10, 100), 0, 0
     while step < 100:
         before, step = step, step + stride
         noticed += due(before, step)
@@ -169,4 +173,4 @@ def test_every_multiple_is_noticed_once_whatever_the_stride(stride):
 
 
 def test_period_0_is_due_at_the_last_step_only():
-    assert [Every(0, 5)(step, step + 1) for step in range(7)] == [False] * 4 + [True] + [False] * 2
+    assert [PeriodPassed(0, 5)(step, step + 1) for step in range(7)] == [False] * 4 + [True] + [False] * 2

@@ -7,7 +7,7 @@ import pytest
 
 from tests.agents.test_train import DRQ, EXPLORE, RUN, same
 from tests.agents.toy import Brightness, Toy
-from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.agents.vector_env import ProcessVectorEnv, VectorEnv
 
 ENDING = partial(Toy, length=20, ends_at=0.6)
@@ -17,7 +17,7 @@ def test_a_run_is_the_same_bit_for_bit():
     """Three environments, so that an evaluation of four leaves some of them idle; episodes end inside rounds."""
     run = RUN.model_copy(update={"envs": 3, "round_steps": 30, "eval_episodes": 4})
     here, there = (
-        train_agent(
+        train_in_environment(
             "drq",
             DRQ,
             run.model_copy(update={"processes": processes}),

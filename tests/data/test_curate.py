@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.data.makers import episode
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.data.curation import CurationConfig, choose, show, shown
+from viper_pipeline.data.curation import CurationConfig, choose_episodes, show, shown
 from viper_pipeline.envs.base import Rect
 
 
@@ -18,7 +18,7 @@ from viper_pipeline.envs.base import Rect
     held=st.integers(1, 2),
 )
 def test_the_best_are_kept_and_split_by_episode(returns, top, held):
-    train, held_out = choose(returns, CurationConfig(top_k=top, held_out=held), "here")
+    train, held_out = choose_episodes(returns, CurationConfig(top_k=top, held_out=held), "here")
     kept = train + held_out
     assert len(kept) == len(set(kept)) == min(top, len(returns))
     assert len(held_out) == held and train
@@ -31,13 +31,13 @@ def test_the_best_are_kept_and_split_by_episode(returns, top, held):
 
 
 def test_videos_of_unknown_return_keep_their_order():
-    train, held_out = choose([float("nan")] * 6, CurationConfig(top_k=5, held_out=1), "here")
+    train, held_out = choose_episodes([float("nan")] * 6, CurationConfig(top_k=5, held_out=1), "here")
     assert sorted(train + held_out) == [0, 1, 2, 3, 4] and train == sorted(train)
 
 
 def test_too_few_episodes_are_refused_with_the_field():
     with pytest.raises(BadData, match=r"my\.h5: 2 expert episodes.*curation\.held_out"):
-        choose([1.0, 2.0], CurationConfig(top_k=5, held_out=2), "my.h5")
+        choose_episodes([1.0, 2.0], CurationConfig(top_k=5, held_out=2), "my.h5")
 
 
 @settings(max_examples=40, deadline=None)

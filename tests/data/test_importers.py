@@ -14,7 +14,7 @@ from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.data.importers import import_videos, read, read_source
+from viper_pipeline.data.importers import import_videos, read_source, read_videos
 from viper_pipeline.envs.base import FrameSpec
 
 SPEC = FrameSpec(size=16, library="toy 2", gl_backend="egl")
@@ -43,16 +43,16 @@ def released(tmp_path):
 
 
 def test_released_folders_come_in_with_the_returns_of_their_names(released):
-    episodes = {e.ret: e for e in read("npz", released, 16) if not np.isnan(e.ret)}
+    episodes = {e.ret: e for e in read_videos("npz", released, 16) if not np.isnan(e.ret)}
     assert set(episodes) == {512.0, -3.0}
     assert np.array_equal(episodes[512.0].frames, film(seed=0))
-    assert sum(np.isnan(e.ret) for e in read("npz", released, 16)) == 1
+    assert sum(np.isnan(e.ret) for e in read_videos("npz", released, 16)) == 1
 
 
 def test_gifs_and_mp4s_come_in_nearly_as_they_were(tmp_path):
     (tmp_path / "b.gif").write_bytes(gif_of(film(seed=1), "RGB"))
     write_video(tmp_path / "a.mp4", film(size=64), crf=1)
-    first, second = read("video", tmp_path, 16)
+    first, second = read_videos("video", tmp_path, 16)
     assert first.frames.shape == second.frames.shape == (12, 16, 16, 3)
     assert np.abs(first.frames.astype(int) - resized(film(size=64), 16)).mean() < 6
     assert np.abs(second.frames.astype(int) - film(seed=1)).mean() < 12
@@ -86,7 +86,7 @@ def test_an_episodes_file_keeps_what_it_says_of_its_frames(tmp_path):
 def test_a_return_stands_only_at_the_end_of_a_name(tmp_path):
     for name in ("a-rew5.npz", "b-rewm0.25.npz", "c-rew1e3.npz", "d-rew7-copy.npz"):
         np.savez(tmp_path / name, film())
-    returns = [e.ret for e in read("npz", tmp_path, 16)]
+    returns = [e.ret for e in read_videos("npz", tmp_path, 16)]
     assert returns[:2] == [5, -0.25] and np.isnan(returns[2:]).all()
 
 
@@ -106,10 +106,10 @@ def test_a_gif_is_whole_only_with_its_last_byte(tmp_path_factory, seed, length, 
     content = gif_of(frames)
     path = tmp_path_factory.mktemp("gif") / "x.gif"
     path.write_bytes(content)
-    assert [len(e) for e in read("video", path, 4)] == [length]
+    assert [len(e) for e in read_videos("video", path, 4)] == [length]
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(BadData, match=r"x\.gif"):
-        list(read("video", path, 4))
+        list(read_videos("video", path, 4))
 
 
 FORMS = [{}, {"movflags": "faststart"}, {"movflags": "frag_keyframe+empty_moov"}]
@@ -120,12 +120,12 @@ def test_a_film_cut_anywhere_is_refused_unless_all_its_frames_are_there(tmp_path
     path = tmp_path / "x.mp4"
     write_video(path, film(40, 64), options=options)
     content = path.read_bytes()
-    (whole,) = read("video", path, 16)
+    (whole,) = read_videos("video", path, 16)
     assert len(whole) == 40
     for share in (0.2, 0.6, 0.9, 0.99):
         path.write_bytes(content[: int(len(content) * share)])
         try:
-            (found,) = read("video", path, 16)
+            (found,) = read_videos("video", path, 16)
         except BadData as error:
             assert "x.mp4: " in str(error) and any(word in str(error) for word in ("cut short", "holds no frame"))
         else:  # what is missing says nothing of frames
@@ -136,7 +136,7 @@ def test_each_stored_frame_comes_in_once_whatever_its_time(tmp_path):
     frames = film(12, 64)
     write_video(tmp_path / "even.mp4", frames)
     write_video(tmp_path / "uneven.mp4", frames, times=[0, 1, 2, 9, 10, 11, 30, 31, 32, 33, 34, 50])
-    even, uneven = (next(iter(read("video", tmp_path / name, 16))).frames for name in ("even.mp4", "uneven.mp4"))
+    even, uneven = (next(iter(read_videos("video", tmp_path / name, 16))).frames for name in ("even.mp4", "uneven.mp4"))
     assert even.shape == uneven.shape
     assert np.abs(even.astype(int) - uneven).mean() < 3  # the encoder has other rates for other times
 
@@ -151,7 +151,7 @@ def test_a_film_without_pictures_is_named(tmp_path):
         for packet in [*stream.encode(sound), *stream.encode()]:
             container.mux(packet)
     with pytest.raises(BadData, match=r"x\.mp4: has no pictures in it"):
-        list(read("video", tmp_path, 16))
+        list(read_videos("video", tmp_path, 16))
 
 
 def npz(array):

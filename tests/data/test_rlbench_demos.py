@@ -14,7 +14,7 @@ from tests.data.gadgets import calls
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.data.importers import import_videos, read
+from viper_pipeline.data.importers import import_videos, read_videos
 from viper_pipeline.envs.rlbench import RLBench
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "rlbench_demos.tar.gz"
@@ -39,7 +39,7 @@ def copy(demos, tmp_path):
 
 
 def videos(path, size=64, **about):
-    return list(read("rlbench", path, size, **{"camera": "front", "task": TASK} | about))
+    return list(read_videos("rlbench", path, size, **{"camera": "front", "task": TASK} | about))
 
 
 def test_demonstrations_come_in_whole_and_in_the_order_of_time(demos):

@@ -11,14 +11,14 @@ import yaml
 
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.dvc_bridge.code_digest import Code
-from viper_pipeline.dvc_bridge.code_reader import read_source
+from viper_pipeline.dvc_bridge.code_reader import parse_source
 from viper_pipeline.dvc_bridge.code_yaml import (
     FILE,
     TABLE,
-    Entry,
+    StageEntry,
     assignments,
-    choose,
     chosen,
+    chosen_parts,
     digests,
     read_table,
     table_text,
@@ -92,7 +92,7 @@ def test_words_in_a_file_change_nothing_that_it_says(path: Path) -> None:
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     module = ".".join(parts[:-1] if is_package else parts)
     assert with_words(text) != text
-    one, other = (read_source(t, module, is_package, "viper_pipeline") for t in (text, with_words(text)))
+    one, other = (parse_source(t, module, is_package, "viper_pipeline") for t in (text, with_words(text)))
     assert one == other
 
 
@@ -153,7 +153,7 @@ def test_an_unused_part_makes_nothing_stale(before: dict[str, str], copy: Path) 
 
 
 def test_the_discriminator_makes_the_tokenizer_stale_and_no_agent(before: dict[str, str], copy: Path) -> None:
-    edit(copy, "viper_pipeline.tokenizers.discriminator", "Discriminator")
+    edit(copy, "viper_pipeline.tokenizers.losses", "Discriminator")
     stale = changed(before, copy)
     assert {name for name in before if name.endswith(".train_tokenizer")} <= stale
     assert not [name for name in stale if "train_agent" in name]
@@ -207,10 +207,10 @@ def test_code_yaml_holds_every_digest_and_is_written_only_when_it_changes(before
 
 
 def test_the_table_survives_its_text(tmp_path: Path) -> None:
-    entry = Entry(
+    entry = StageEntry(
         "a.b:c", {"suite": "dmc"}, {"a.b:X": {"path": "suites.dmc.{task}", "default": "y"}}, {"task": "tasks"}
     )
-    table = {"dmc": {"one": entry, "two": Entry("a.b:d")}}
+    table = {"dmc": {"one": entry, "two": StageEntry("a.b:d")}}
     (tmp_path / TABLE).parent.mkdir()
     (tmp_path / TABLE).write_text(table_text(table))
     assert read_table(tmp_path) == table
@@ -223,9 +223,12 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 def test_the_first_part_that_bound_values_fill_in_is_taken() -> None:
     parts = [Part("m:X", value="{kind}"), Part("m:X", path="suites.{suite}.kind", default="a"), Part("m:Y", path="y")]
-    assert choose(parts, {"suite": "s"}) == {"m:X": {"path": "suites.s.kind", "default": "a"}, "m:Y": {"path": "y"}}
-    assert choose(parts, {"suite": "s", "kind": "k"})["m:X"] == {"value": "k"}
-    entry = Entry("f", parts={"m:X": {"path": "suites.s.kind", "default": "a"}, "m:Y": {"path": "y"}})
+    assert chosen_parts(parts, {"suite": "s"}) == {
+        "m:X": {"path": "suites.s.kind", "default": "a"},
+        "m:Y": {"path": "y"},
+    }
+    assert chosen_parts(parts, {"suite": "s", "kind": "k"})["m:X"] == {"value": "k"}
+    entry = StageEntry("f", parts={"m:X": {"path": "suites.s.kind", "default": "a"}, "m:Y": {"path": "y"}})
     assert chosen(entry, {}, {"suites": {"s": {"kind": ["b", "c"]}}, "y": "z"}) == {"m:X": ["b", "c"], "m:Y": ["z"]}
     with pytest.raises(BadParams, match="y is missing"):
         chosen(entry, {}, {})

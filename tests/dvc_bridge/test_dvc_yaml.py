@@ -39,7 +39,7 @@ def commands(toy: Toy) -> list[str]:
 def test_dvc_sees_exactly_the_nodes(toy: Toy) -> None:
     toy.set("seeds", [0, 7])
     toy.set("suites.other_suite", SECOND_SUITE)
-    dvc_yaml.sync(toy.root)
+    dvc_yaml.write_files(toy.root)
     params = read_params(toy.root / "params.yaml")
     nodes = [(group, node.name) for group, p in project_of(toy.root).build(params).items() for node in p.nodes]
     assert commands(toy) == ["viper dvc code", *sorted(f"viper stage {group} {name}" for group, name in nodes)]
@@ -50,7 +50,7 @@ def test_a_stage_reads_and_writes_in_dvc_what_its_node_does(toy: Toy) -> None:
     from dvc.repo import Repo
 
     toy.set("suites.other_suite", SECOND_SUITE)
-    dvc_yaml.sync(toy.root)
+    dvc_yaml.write_files(toy.root)
     params = read_params(toy.root / "params.yaml")
     wired = {stage.node: stage for stage in Wiring(toy.root).stages(params)}
     with Repo(str(toy.root)) as repo:
@@ -74,36 +74,36 @@ def test_a_stage_reads_and_writes_in_dvc_what_its_node_does(toy: Toy) -> None:
     ],
 )
 def test_values_do_not_change_dvc_yaml(toy: Toy, name: str, value: object) -> None:
-    dvc_yaml.sync(toy.root)
+    dvc_yaml.write_files(toy.root)
     toy.set(name, value)
-    assert dvc_yaml.check(toy.root) == ""
+    assert dvc_yaml.check_files(toy.root) == ""
 
 
 def test_a_second_sync_does_nothing(toy: Toy) -> None:
-    assert len(dvc_yaml.sync(toy.root)) == 4
-    assert dvc_yaml.sync(toy.root) == []
+    assert len(dvc_yaml.write_files(toy.root)) == 4
+    assert dvc_yaml.write_files(toy.root) == []
 
 
 def test_drift_is_shown_and_mended(toy: Toy) -> None:
-    dvc_yaml.sync(toy.root)
+    dvc_yaml.write_files(toy.root)
     path = toy.root / "pipelines/one/dvc.yaml"
     path.write_text(path.read_text().replace("one.oracles", "one.others"))
-    difference = dvc_yaml.check(toy.root)
+    difference = dvc_yaml.check_files(toy.root)
     assert "-    - suites.one.others" in difference and "+    - suites.one.oracles" in difference
-    assert dvc_yaml.sync(toy.root) == ["wrote pipelines/one/dvc.yaml"]
-    assert dvc_yaml.check(toy.root) == ""
+    assert dvc_yaml.write_files(toy.root) == ["wrote pipelines/one/dvc.yaml"]
+    assert dvc_yaml.check_files(toy.root) == ""
 
 
 def test_a_suite_that_is_gone_loses_its_file_and_others_are_left_alone(toy: Toy) -> None:
     toy.set("suites.other_suite", SECOND_SUITE)
-    dvc_yaml.sync(toy.root)
+    dvc_yaml.write_files(toy.root)
     mine = toy.root / "pipelines/mine/dvc.yaml"
     mine.parent.mkdir()
     mine.write_text("stages: {}\n")
     params = read_params(toy.root / "params.yaml")
     del params["suites"]["other_suite"]
     (toy.root / "params.yaml").write_text(yaml.safe_dump(params))
-    assert "removed pipelines/other_suite/dvc.yaml" in dvc_yaml.sync(toy.root)
+    assert "removed pipelines/other_suite/dvc.yaml" in dvc_yaml.write_files(toy.root)
     assert mine.exists()
 
 
@@ -132,7 +132,7 @@ def test_drift_fails_the_command(ready: Toy) -> None:
 def test_treating_one_task_unlike_the_others_is_refused(toy: Toy, old: str, new: str, said: str) -> None:
     toy.edit("pipeline_registry.py", old, new)
     with pytest.raises(BadParams, match=said) as error:
-        dvc_yaml.sync(toy.root)
+        dvc_yaml.write_files(toy.root)
     assert "one." in str(error.value)
     assert not (toy.root / "dvc.yaml").exists()
 
@@ -141,7 +141,7 @@ def test_a_lookup_while_building_is_refused_with_a_remedy(toy: Toy) -> None:
     toy.edit("pipeline_registry.py", "task=task)", 'task=spec["oracles"][task]["skill"])')
     toy.set("suites.one.oracles", {"red": {"skill": 1}, "blue": {"skill": 2}})
     with pytest.raises(BadParams, match="params:"):
-        dvc_yaml.sync(toy.root)
+        dvc_yaml.write_files(toy.root)
 
 
 @pytest.mark.parametrize(
@@ -155,11 +155,11 @@ def test_a_lookup_while_building_is_refused_with_a_remedy(toy: Toy) -> None:
 def test_nodes_that_dvc_cannot_hold_are_refused(toy: Toy, old: str, new: str, said: str) -> None:
     toy.edit("pipeline_registry.py", old, new)
     with pytest.raises(BadParams, match=said):
-        dvc_yaml.sync(toy.root)
+        dvc_yaml.write_files(toy.root)
 
 
 def test_the_guard_lets_values_pass_and_stops_another_shape(toy: Toy) -> None:
-    dvc_yaml.sync(toy.root)
+    dvc_yaml.write_files(toy.root)
     toy.set("suites.one.gpt.width", 5)
     guard(toy.root, "one", "one.train_model.gpt")
     toy.set("seeds", [0, 1])
@@ -173,7 +173,7 @@ def test_the_guard_lets_values_pass_and_stops_another_shape(toy: Toy) -> None:
 def test_what_was_found_right_is_not_built_again_until_a_file_changes(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dvc_yaml.sync(toy.root)
+    dvc_yaml.write_files(toy.root)
     node = pickle.loads(guard(toy.root, "one", "one.train_model.gpt"))
     assert node.name == "one.train_model.gpt" and node.func.keywords == {"model": "gpt"}
 
@@ -189,7 +189,7 @@ def test_what_was_found_right_is_not_built_again_until_a_file_changes(
 
 def test_plots_name_every_file(toy: Toy) -> None:
     toy.set("seeds", [0, 1, 2])
-    dvc_yaml.sync(toy.root)
+    dvc_yaml.write_files(toy.root)
     document = yaml.safe_load((toy.root / "pipelines/one/dvc.yaml").read_text())
     (plot,) = document["plots"]
     assert len(plot["one train_agent"]["y"]) == 2 * 3

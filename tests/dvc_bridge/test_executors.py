@@ -16,7 +16,7 @@ import pytest
 
 from tests.dvc_bridge.toy import STAGES, Toy
 from viper_pipeline.core.errors import BadEnvironment, BadParams
-from viper_pipeline.dvc_bridge.executors import LOST, OWN, Local, Resources, note, of_stages, work
+from viper_pipeline.dvc_bridge.executors import LOST, OWN_VARIABLES, Local, Resources, note, of_stages, work
 from viper_pipeline.dvc_bridge.scheduler import TRIES, make_executor, run
 
 
@@ -70,10 +70,10 @@ def test_an_address_of_this_machine_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_worker_gives_back_the_exit_code_and_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(OWN[0], "3")
-    driver = {"PATH": os.environ["PATH"], "GREETING": "hello", OWN[0]: "0", "OMP_NUM_THREADS": "7"}
+    monkeypatch.setenv(OWN_VARIABLES[0], "3")
+    driver = {"PATH": os.environ["PATH"], "GREETING": "hello", OWN_VARIABLES[0]: "0", "OMP_NUM_THREADS": "7"}
     log = tmp_path / "logs" / "it.log"
-    code = work(f"echo $GREETING ${OWN[0]} $OMP_NUM_THREADS $PWD; exit 5", str(tmp_path), str(log), driver)
+    code = work(f"echo $GREETING ${OWN_VARIABLES[0]} $OMP_NUM_THREADS $PWD; exit 5", str(tmp_path), str(log), driver)
     assert code == 5
     assert log.read_text() == f"hello 3 7 {tmp_path}\n"
     with pytest.raises(BadEnvironment, match="shared file system"):

@@ -9,8 +9,7 @@ import yaml
 
 from tests.dvc_bridge.toy import Toy
 from viper_pipeline.core.files import md5_of
-from viper_pipeline.dvc_bridge.lineage import locked_stages
-from viper_pipeline.dvc_bridge.status import SMALL, stale_outputs
+from viper_pipeline.dvc_bridge.lineage import SMALL, locked_stages, stale_outputs
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import time
 
-from viper_pipeline.dvc_bridge.usage import GpuMonitor
+from viper_pipeline.dvc_bridge.provenance import GpuMonitor
 from viper_pipeline.reporting.summary import by_stage
 
 

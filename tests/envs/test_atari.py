@@ -7,7 +7,7 @@ import pytest
 
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs import SUITES
-from viper_pipeline.envs.atari import ACTIONS, GAMES, Atari, human_normalised, one_hot
+from viper_pipeline.envs.atari import ALE_ACTIONS, GAMES, Atari, human_normalized, one_hot
 from viper_pipeline.envs.base import FrameSpec, blacken
 
 suite = Atari()
@@ -20,7 +20,7 @@ def play(task, steps, seed=0, action=None, pixels=True, **rules):
     rng = np.random.default_rng(0)
     seen, rewards, answer = [env.reset(seed=seed)[0]], [], None
     for _ in range(steps):
-        answer = env.step(rng.uniform(-1, 1, ACTIONS) if action is None else one_hot(action))
+        answer = env.step(rng.uniform(-1, 1, ALE_ACTIONS) if action is None else one_hot(action))
         seen.append(answer[0])
         rewards.append(answer[1])
         if answer[2] or answer[3]:
@@ -52,7 +52,7 @@ def test_preferences_choose_among_the_games_actions():
     spec = suite.frame_spec("freeway", {}, {})
     full, minimal = (suite.make("freeway", 0, {"action_set": s}, spec, False) for s in ("full", "minimal"))
     assert full.useful_actions.tolist() == minimal.useful_actions.tolist() == [0, 2, 5]
-    assert full.numbers.tolist() == list(range(ACTIONS)) and minimal.numbers.tolist() == [0, 2, 5]
+    assert full.numbers.tolist() == list(range(ALE_ACTIONS)) and minimal.numbers.tolist() == [0, 2, 5]
     assert full.action_space == minimal.action_space
     ups = [play("freeway", 20, action=2, pixels=False, action_set=s)[0] for s in ("full", "minimal")]
     assert np.array_equal(*ups)
@@ -128,9 +128,9 @@ def test_masks_hide_something_and_leave_the_playfield_alone(task):
     assert sum(m.bottom - m.top for m in suite.masks(task)) <= 16
 
 
-def test_human_normalised_scores():
+def test_human_normalized_scores():
     for task, game in GAMES.items():
-        assert human_normalised(task, game.random) == 0 and human_normalised(task, game.human) == 1
+        assert human_normalized(task, game.random) == 0 and human_normalized(task, game.human) == 1
 
 
 def test_names():

@@ -7,7 +7,7 @@ import pytest
 
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs import SUITES
-from viper_pipeline.envs.dmc import ALIASES, DMC, TASKS, canonical, paper_name
+from viper_pipeline.envs.dmc import ALIASES, DMC, DMC_TASKS, canonical, paper_name
 
 ENV = {"action_repeat": 4}
 FAST = {"shadows": False, "antialiasing": False}
@@ -53,7 +53,7 @@ def test_the_papers_names_and_ours_map_both_ways():
     }
     for task in suite.tasks():
         assert suite.canonical(paper_name(task)) == task == suite.canonical(task)
-    assert not set(ALIASES) & set(TASKS)
+    assert not set(ALIASES) & set(DMC_TASKS)
 
 
 def test_unknown_names_get_a_suggestion():
@@ -63,7 +63,7 @@ def test_unknown_names_get_a_suggestion():
         suite.make("walker_wlk", 0, ENV, suite.frame_spec("walker_walk", ENV, FAST))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", DMC_TASKS)
 def test_state_is_a_function_of_the_seed_alone(task):
     spec = suite.frame_spec(task, {}, {})
     old = suite.make(task, 5, {}, spec, pixels=False)

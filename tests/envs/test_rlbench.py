@@ -7,12 +7,12 @@ import pytest
 
 from tests.agents.test_train import DRQ, RUN
 from tests.envs import rlbench_stub as stub
-from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
-from viper_pipeline.envs.rlbench import HELD_OUT, PAIRS, PANDA, PAPER, REACH, SAWYER, SHARED, TASKS, RLBench
-from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
+from viper_pipeline.envs.rlbench import HELD_OUT, PAIRS, PANDA, PAPER, REACH, RLBENCH_TASKS, SAWYER, SHARED, RLBench
+from viper_pipeline.rewards.methods import ScaledTaskReward
 
 suite = RLBench()
 TASK = "panda_reach_target"
@@ -173,10 +173,10 @@ def test_the_suite_is_known_without_rlbench():
 def test_lists_of_the_experiment_with_two_arms():
     assert (len(PANDA), len(SAWYER), len(set(PANDA) & set(SAWYER)), len(PAIRS)) == (30, 23, 20, 53)
     assert set(PANDA) & set(SAWYER) == set(SHARED)
-    assert HELD_OUT in TASKS and HELD_OUT not in PAIRS
+    assert HELD_OUT in RLBENCH_TASKS and HELD_OUT not in PAIRS
     assert HELD_OUT.replace("panda", "sawyer") in PAIRS
     assert "panda_take_umbrella_out_of_umbrella_stand" in PAIRS
-    assert set(PAPER) <= {task for _, task in TASKS.values()} and len(PAPER) == 6
+    assert set(PAPER) <= {task for _, task in RLBENCH_TASKS.values()} and len(PAPER) == 6
     assert set(PAIRS) < set(suite.tasks())
 
 
@@ -188,7 +188,7 @@ def remote(seed):
 
 def test_an_agent_learns_in_several_environments_each_in_a_process_of_its_own(made):
     run = RUN.model_copy(update={"processes": True})
-    result = train_agent("drq", DRQ, run, remote, seed=0, reward=lambda shape: ScaledTaskReward(1.0))
+    result = train_in_environment("drq", DRQ, run, remote, seed=0, reward=lambda shape: ScaledTaskReward(1.0))
     assert len(result.final_returns) == run.final_episodes and result.frames.shape == (13, 64, 64, 3)
     with pytest.raises(BadEnvironment, match=r"runs\.processes"):
-        train_agent("drq", DRQ, RUN, remote, seed=0)
+        train_in_environment("drq", DRQ, RUN, remote, seed=0)

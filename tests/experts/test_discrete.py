@@ -9,9 +9,8 @@ from viper_pipeline.envs.atari import Atari
 from viper_pipeline.experts.base import load_expert, make_expert, trained
 from viper_pipeline.experts.record import record
 from viper_pipeline.experts.sb3 import play
-from viper_pipeline.experts.scripts import script_for
-from viper_pipeline.experts.scripts_atari import ATARI_SCRIPTS
-from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
+from viper_pipeline.experts.scripts import ATARI_SCRIPTS, script_for
+from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
 
 suite = Atari()
 FIRST = {"max_frames": 1600}
@@ -48,8 +47,8 @@ def train(recipe, seed, scratch=None, *progress):
 
 def test_ppo_learns_which_button_pays(tmp_path):
     made = train({**PPO, "steps": 4096, "learning_rate": 3e-3, "eval_every": 1024}, 0)
-    save_directory(tmp_path / "expert", made)
-    policy, env = load_expert(load_directory(tmp_path / "expert"), suite)[1], Signs(0)
+    save_artifact(tmp_path / "expert", made)
+    policy, env = load_expert(load_artifact(tmp_path / "expert"), suite)[1], Signs(0)
     assert np.mean([play(env, policy, 100 + i) for i in range(5)]) > 17  # of 20; chance is below 7
     assert made.files["curve.csv"].startswith(b"step,return")
 
@@ -100,4 +99,4 @@ def test_what_cannot_be():
     with pytest.raises(BadParams, match="needs continuous actions"):
         make_expert(suite, "zaxxon", {"algorithm": "sac", "steps": 2000})
     with pytest.raises(BadData, match="format"):
-        load_expert(Directory({"format": "viper oracle 1"}), suite)
+        load_expert(ModelArtifact({"format": "viper oracle 1"}), suite)

@@ -10,11 +10,10 @@ from tests.experts.expert_toy import STEPS, state_toy
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.envs.dmc import DMC
 from viper_pipeline.experts.base import load_expert, make_expert, trained
-from viper_pipeline.experts.fast_sac import FastSAC
 from viper_pipeline.experts.ppo import PPOConfig
-from viper_pipeline.experts.sac import SACConfig
+from viper_pipeline.experts.sac import FastSAC, SACConfig
 from viper_pipeline.experts.sb3 import good_enough, play
-from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
+from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
 from viper_pipeline.training.checkpoints import seed_everything
 
 TINY = {"steps": 240, "batch_size": 16, "net_arch": (16, 16), "eval_every": 80, "eval_episodes": 2}
@@ -66,8 +65,8 @@ def test_the_light_actor_acts_like_the_heavy_one(config, tmp_path):
     learner = expert(config).learner(state_toy, 0)
     learner.learn(0, 120)
     about, tensors = learner.actor()
-    save_directory(tmp_path / "expert", Directory({"actor": about}, tensors))
-    policy = expert(config).policy(load_directory(tmp_path / "expert"))
+    save_artifact(tmp_path / "expert", ModelArtifact({"actor": about}, tensors))
+    policy = expert(config).policy(load_artifact(tmp_path / "expert"))
     states = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
     shown = states if config.algorithm == "sac" else learner.env.normalize_obs(states)
     heavy, _ = learner.agent.predict(shown, deterministic=True)
@@ -149,9 +148,9 @@ def test_recipes_that_cannot_be():
     with pytest.raises(ValidationError):
         SACConfig(steps=100, learning_rat=1e-3)
     with pytest.raises(BadData, match="format"):
-        load_expert(Directory({"format": "something"}), DMC())
+        load_expert(ModelArtifact({"format": "something"}), DMC())
     with pytest.raises(BadData, match="missing"):
         recipe = {"algorithm": "sac", "steps": 2000}
-        load_expert(Directory({"format": "viper expert 1", "task": TASK, "recipe": recipe, "actor": {}}), DMC())
+        load_expert(ModelArtifact({"format": "viper expert 1", "task": TASK, "recipe": recipe, "actor": {}}), DMC())
     with pytest.raises(BadParams, match="did you mean 'sac'"):
         make_expert(DMC(), TASK, {"algorithm": "sacc"})

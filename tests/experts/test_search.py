@@ -12,7 +12,7 @@ from viper_pipeline.experts.base import load_expert, make_expert, trained
 from viper_pipeline.experts.policies import ZeroPolicy
 from viper_pipeline.experts.record import record
 from viper_pipeline.experts.search import SearchConfig, Searching, searching
-from viper_pipeline.training.artifacts import load_directory, save_directory
+from viper_pipeline.training.artifacts import load_artifact, save_artifact
 
 suite = Atari()
 
@@ -116,8 +116,8 @@ def test_what_is_imagined_comes_true_and_imagining_changes_nothing(task):
 
 def test_the_pipelines_expert_searches_and_its_games_differ(tmp_path):
     recipe = {"algorithm": "search", "futures": 4, "horizon": 6, "hold": 2, "follow": 3}
-    save_directory(tmp_path / "expert", trained(make_expert(suite, "boxing", recipe), Ledge, 0))
-    expert, policy = load_expert(load_directory(tmp_path / "expert"), suite)
+    save_artifact(tmp_path / "expert", trained(make_expert(suite, "boxing", recipe), Ledge, 0))
+    expert, policy = load_expert(load_artifact(tmp_path / "expert"), suite)
     assert policy == ZeroPolicy(18) and expert.config == SearchConfig(**recipe)
     rules = {"max_frames": 400}
     make = expert.recording_env(rules, suite.frame_spec("boxing", rules, {}))

@@ -11,7 +11,7 @@ from viper_pipeline.data.episode import png
 from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.datasets import Recording
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 EPISODES, MODEL = "data/experts/dmc/a.h5", "data/tokenizers/dmc"
 BESIDE = {"dvc": {"beside": [".md", ".png"]}}
@@ -35,10 +35,10 @@ def recording():
 
 
 def test_a_models_folder_holds_its_card(running):
-    made = Directory(
+    made = ModelArtifact(
         {"suite": "dmc", "psnr": 31.25}, {"w": torch.zeros(3, 4)}, {"look.png": png(np.zeros((2, 2, 3), "u1"))}
     )
-    dataset = told(datasets.DirectoryDataset(filepath=str(running.root / MODEL)), running)
+    dataset = told(datasets.ModelArtifactDataset(filepath=str(running.root / MODEL)), running)
     dataset.save(made)
     card = (running.root / MODEL / "README.md").read_text()
     assert card.startswith(f"# {MODEL}\n") and str(running.root) not in card
@@ -63,5 +63,5 @@ def test_episodes_have_their_card_and_a_picture_beside_them(running):
 
 def test_what_no_stage_makes_has_no_card(tmp_path):
     datasets.EpisodesDataset(filepath=str(tmp_path / "a.h5"), metadata=BESIDE).save(recording())
-    datasets.DirectoryDataset(filepath=str(tmp_path / "model")).save(Directory({}))
+    datasets.ModelArtifactDataset(filepath=str(tmp_path / "model")).save(ModelArtifact({}))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.h5", "config.json", "lineage.json", "model"]

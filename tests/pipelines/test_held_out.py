@@ -16,7 +16,7 @@ from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.nodes import FILMED_TASKS, aggregate, draw_figures, write_report
 from viper_pipeline.reporting.summary import transfers
-from viper_pipeline.rewards.viper import load_reward
+from viper_pipeline.rewards.viper import assemble_reward
 from viper_pipeline.training.config import ONE_CPU
 from viper_pipeline.video_models import VIDEO_MODELS
 
@@ -111,7 +111,7 @@ def test_arms_of_a_class_get_equal_scores_for_equal_codes(made, tmp_path, name):
     inputs, _, codes, model = made
     if name != "videogpt":
         model = models(tmp_path, inputs, HELD_OUT, name)[2]
-    network = VIDEO_MODELS.get(name).from_directory(model)
+    network = VIDEO_MODELS.get(name).from_artifact(model)
     assert network.tasks == TASKS and model.config["held_out_tasks"] == list(HELD_OUT)
     clip = torch.as_tensor(codes["codes__sawyer_lift"].group("train")[0].frames[None, :3]).long()
     with torch.no_grad():
@@ -137,7 +137,7 @@ def test_frames_in_between_pay_nothing_and_every_fourth_pays_what_the_strided_vi
     for _ in range(2):  # two videos that agree in every fourth frame
         live = rng.integers(0, 256, (4 * len(strided) - 3, 16, 16, 3), dtype=np.uint8)
         live[::4] = strided
-        stream = load_reward(tokenizer, model, reward, task).stream()
+        stream = assemble_reward(tokenizer, model, reward, task).stream()
         stream.start(live[:1])
         nats = [(stream.step(live[t : t + 1]), stream.log_prob[0])[1] for t in range(1, len(live))]
         paid.append(np.array(nats))

@@ -34,9 +34,9 @@ from viper_pipeline.pipelines.report.commands import FinishedRun, record_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
 from viper_pipeline.pipelines.wiring import argument
 from viper_pipeline.reporting.results import RunKey
-from viper_pipeline.rewards.viper import load_reward
+from viper_pipeline.rewards.viper import assemble_reward
 from viper_pipeline.tokenizers import load_tokenizer
-from viper_pipeline.training.artifacts import save_directory
+from viper_pipeline.training.artifacts import save_artifact
 from viper_pipeline.video_models import VIDEO_MODELS
 
 PROFILES = Path(__file__).parents[2] / "profiles"
@@ -70,7 +70,7 @@ def made(tmp_path_factory):
         return root / "scratch" / name
 
     expert = disk(
-        datasets.DirectoryDataset,
+        datasets.ModelArtifactDataset,
         "expert",
         train_expert(DMC["experts"][TASK], DMC["env"], seed, scratch("expert"), **HERE),
     )
@@ -91,14 +91,14 @@ def made(tmp_path_factory):
     )
     files = {f"experts__{TASK}": experts, f"baselines__{TASK}": baselines}
     tokenizer = disk(
-        datasets.DirectoryDataset,
+        datasets.ModelArtifactDataset,
         "tokenizer",
         train_tokenizer(DMC["tokenizer"], seed, COMPUTE, scratch("tokenizer"), suite="dmc", **files),
     )
     codes = disk(datasets.EpisodesDataset, "codes.h5", encode_experts(COMPUTE, tokenizer, experts, **HERE))
     files[f"codes__{TASK}"] = codes
     video_model = disk(
-        datasets.DirectoryDataset,
+        datasets.ModelArtifactDataset,
         "video_model",
         train_video_model(
             DMC["videogpt"],
@@ -112,7 +112,7 @@ def made(tmp_path_factory):
         ),
     )
     reward = disk(
-        datasets.DirectoryDataset,
+        datasets.ModelArtifactDataset,
         "reward",
         evaluate_reward(
             DMC["reward"],
@@ -176,12 +176,12 @@ def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
     codes = {f"codes__{TASK}": made["codes"]}
     here = {"suite": "dmc", "model": name}
     model = train_video_model(ZOO[name], 0, COMPUTE, made["tokenizer"], tmp_path, **here, **codes)
-    model = disk(datasets.DirectoryDataset, "video_model", model)
+    model = disk(datasets.ModelArtifactDataset, "video_model", model)
     files = codes | {f"experts__{TASK}": made["experts"], f"baselines__{TASK}": made["baselines"]}
     reward = evaluate_reward(block, DMC["reward_evaluation"], 0, COMPUTE, made["tokenizer"], model, **here, **files)
-    reward = disk(datasets.DirectoryDataset, "reward", reward)
+    reward = disk(datasets.ModelArtifactDataset, "reward", reward)
     assert reward.files[f"maps_{TASK}.png"][:4] == b"\x89PNG" and reward.files[f"maps_{TASK}.gif"][:3] == b"GIF"
-    stream = load_reward(made["tokenizer"], model, reward, TASK).stream()
+    stream = assemble_reward(made["tokenizer"], model, reward, TASK).stream()
     frames = made["experts"].group("held_out")[0].frames
     stream.start(frames[:1])
     paid = np.concatenate([stream.step(frames[t : t + 1]) for t in range(1, 8)])
@@ -213,7 +213,7 @@ def test_models_carry_pictures_and_curves(made):
 def test_a_rollout_of_a_short_video_is_drawn_beside_the_longer_ones(made):
     whole = made["codes"].group("held_out")[0]
     videos = [whole, replace(whole, frames=whole.frames[:5])]
-    network = VIDEO_MODELS.get("videogpt").from_directory(made["video_model"])
+    network = VIDEO_MODELS.get("videogpt").from_artifact(made["video_model"])
     picture = np.asarray(Image.open(io.BytesIO(rollouts(network, load_tokenizer(made["tokenizer"]), videos, TASK))))
     rows = picture.reshape(4, 64, -1, 64, 3).swapaxes(1, 2)  # two videos, each above what was made of its first frame
     drawn = [int(row.any((1, 2, 3)).sum()) for row in rows]
@@ -350,7 +350,7 @@ def test_run_records_stand_beside_the_graphs_own_if_their_settings_are_todays(ma
     path = f"data/agents/dmc/{TASK}/viper-drq/0"
     read = {"suites.dmc.drq": DMC["drq"], "suites.dmc.runs": DMC["runs"], "seed": 0}
     steps = {path: {"stage": "dmc.train_agent_viper.x", "params": read, "parents": {}}}
-    save_directory(tmp_path / path, own, {"steps": steps})
+    save_artifact(tmp_path / path, own, {"steps": steps})
     run = record_of(FinishedRun(key, path), tmp_path, "abc")
     assert run.final_returns == pytest.approx(own.config["final_returns"], abs=1e-3) and run.params == read
     less = record_of(FinishedRun(key, path, "beta", "0.5"), tmp_path, "abc")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.pipelines.params import validate
-from viper_pipeline.pipelines.profiles import differences, names, read_profile, render, write_params
+from viper_pipeline.pipelines.profiles import differing_params, names, read_profile, render, write_params
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,7 +115,7 @@ def test_the_command(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_shipped_profile_is_sound_and_written_out_equally(name: str) -> None:
     values = read_profile(ROOT / f"profiles/{name}.yaml")
     validate(values, name)
-    assert not list(differences(values, yaml.safe_load(render(ROOT, name))))
+    assert not list(differing_params(values, yaml.safe_load(render(ROOT, name))))
 
 
 def test_params_yaml_is_the_laptop_profile() -> None:

@@ -23,7 +23,7 @@ from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.experts.nodes import curate_experts, record_baselines, record_episodes, train_expert
 from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.rewards.viper import load_reward
+from viper_pipeline.rewards.viper import assemble_reward
 from viper_pipeline.training.config import ONE_CPU
 
 COMPUTE = ONE_CPU.model_dump()
@@ -69,17 +69,17 @@ def made(tmp_path_factory):
         floors = Recording({"episodes": random + idle}, "rlbench", task, spec)
         files[f"baselines__{task}"] = disk(datasets.EpisodesDataset, f"baselines/{task}.h5", floors)
     tokenizer = train_tokenizer(short("tokenizer"), 0, COMPUTE, None, [], suite="rlbench", **files)
-    tokenizer = disk(datasets.DirectoryDataset, "tokenizer", tokenizer)
+    tokenizer = disk(datasets.ModelArtifactDataset, "tokenizer", tokenizer)
     codes = {}
     for task in TASKS:
         encoded = encode_experts(COMPUTE, tokenizer, files[f"experts__{task}"], suite="rlbench", task=task)
         codes[f"codes__{task}"] = disk(datasets.EpisodesDataset, f"codes/{task}.h5", encoded)
     here = {"suite": "rlbench", "model": "videogpt"}
     model = train_video_model(short("videogpt"), 0, COMPUTE, tokenizer, None, [], **here, **codes)
-    model = disk(datasets.DirectoryDataset, "video_model", model)
+    model = disk(datasets.ModelArtifactDataset, "video_model", model)
     evaluation = {"freeze_at": [0], "episodes": 2}
     reward = evaluate_reward(REWARD, evaluation, 0, COMPUTE, tokenizer, model, **here, **files, **codes)
-    reward = disk(datasets.DirectoryDataset, "reward", reward)
+    reward = disk(datasets.ModelArtifactDataset, "reward", reward)
     return everything | {"tokenizer": tokenizer, "video_model": model, "reward": reward, "disk": disk}
 
 
@@ -88,7 +88,7 @@ def test_rlbenchs_folders_are_scored_by_the_same_stages(made):
     for task in TASKS:
         experts = made["files"][f"experts__{task}"]
         assert experts.spec.stride == 4 and experts.spec.camera == "front"
-        viper = load_reward(made["tokenizer"], made["video_model"], made["reward"], task)
+        viper = assemble_reward(made["tokenizer"], made["video_model"], made["reward"], task)
         video = experts.group("held_out")[0].frames
         scores = made["reward"].tensors[f"{task}/held_out/nats"][: len(video)].numpy()
         assert np.isfinite(scores).all() and (scores[1:] < 0).all()
@@ -147,7 +147,7 @@ def handed(made, monkeypatch):
     caught = {}
 
     def catch(method):
-        monkeypatch.setattr(stage, "train", lambda *a, **k: caught.update({method: (a, k)}) or stop())
+        monkeypatch.setattr(stage, "train_in_environment", lambda *a, **k: caught.update({method: (a, k)}) or stop())
 
     def stop():
         raise StopIteration
@@ -178,7 +178,7 @@ def test_no_action_state_or_reward_of_a_demonstration_reaches_reward_or_agent(ma
     """Everything that the reward and the agents' loop hold is searched for every such row of numbers."""
     caught, experts = handed
     rows = secrets(made)
-    viper = load_reward(made["tokenizer"], made["video_model"], made["reward"], TASKS[0])
+    viper = assemble_reward(made["tokenizer"], made["video_model"], made["reward"], TASKS[0])
     for place, value in (("reward", viper), ("viper", caught["viper"]), ("amp", caught["amp"])):
         hay = b"|".join(numbers(value))
         assert len(hay) > 10_000, place  # weights, or videos
@@ -202,7 +202,7 @@ def test_planned_demonstrations_are_recorded_through_the_stages(made, monkeypatc
     rlbench_stub.install(monkeypatch)
     disk, env, frames = Disk(tmp_path), {"max_steps": 6}, {"size": 16}
     made = train_expert({"algorithm": "planner"}, env, 0, tmp_path, **HERE)
-    expert = disk(datasets.DirectoryDataset, "expert", made)
+    expert = disk(datasets.ModelArtifactDataset, "expert", made)
     files = []
     for name in ("first", "second"):
         (tmp_path / name / "scratch").mkdir(parents=True)
@@ -216,6 +216,6 @@ def test_planned_demonstrations_are_recorded_through_the_stages(made, monkeypatc
     floors = record_baselines(env, frames, {"random": 2, "idle": 1}, 0, 0, None, **HERE)
     floors = disk(datasets.EpisodesDataset, "floors.h5", floors).group("episodes")
     assert floors.lengths.tolist() == [7, 7, 7] and floors.returns[2] == 0
-    strange = datasets.Directory({"format": "viper oracle 1"}, {}, {})
+    strange = datasets.ModelArtifact({"format": "viper oracle 1"}, {}, {})
     with pytest.raises(BadData, match="train the expert again"):
         record_episodes(strange, env, frames, {"expert": 1}, 0, 0, tmp_path, **HERE)

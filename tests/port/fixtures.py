@@ -11,10 +11,8 @@ import torch
 from torch import Tensor
 
 from tests.port import drawn
-from viper_pipeline.tokenizers.released import vqgan, vqgan_config
+from viper_pipeline.rewards.released_weights import Parameters, videogpt, videogpt_config, vqgan, vqgan_config
 from viper_pipeline.tokenizers.vqgan import VQGAN
-from viper_pipeline.training.flax_files import Parameters
-from viper_pipeline.video_models.released import videogpt, videogpt_config
 from viper_pipeline.video_models.videogpt import VideoGPT
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "port"

@@ -21,9 +21,9 @@ from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_
 from viper_pipeline.envs.base import blacken
 from viper_pipeline.rewards.pretrained import load_reward
 from viper_pipeline.rewards.released import Choices, import_checkpoint, rectangles
+from viper_pipeline.rewards.released_weights import latest_checkpoint, read_flax
 from viper_pipeline.tokenizers import load_tokenizer
-from viper_pipeline.training.artifacts import load_directory
-from viper_pipeline.training.flax_files import latest_checkpoint, read_flax
+from viper_pipeline.training.artifacts import load_artifact
 from viper_pipeline.video_models.videogpt import VideoGPT
 
 
@@ -81,8 +81,8 @@ def test_a_released_model_scores_as_the_authors_own_reward(released, mode):
 def test_models_alone_are_folders_of_this_project(released):
     import_checkpoint("vqgan", released / "dmc_vqgan", released / "tokenizer")
     import_checkpoint("videogpt", released / "dmc_videogpt_l4_s2", released / "model")
-    tokenizer = load_tokenizer(load_directory(released / "tokenizer"))
-    model = VideoGPT.from_directory(load_directory(released / "model"))
+    tokenizer = load_tokenizer(load_artifact(released / "tokenizer"))
+    model = VideoGPT.from_artifact(load_artifact(released / "model"))
     assert torch.equal(tokenizer.codebook, model.codebook) and tokenizer.grid == model.grid == (8, 8)
     assert model.tasks == ("ball_in_cup_catch", "point_mass_easy", "walker_walk")
     # a class beyond those the model was made for has a code of noughts
@@ -112,7 +112,7 @@ def test_an_unconditional_model_is_told_no_tasks(released, tmp_path):
     write(tmp_path / "vqgan", settings, tree, mask_map={"pong": mask, "boxing": mask})
     import_checkpoint("reward", tmp_path / "atari_l4", tmp_path / "out")
     assert load_reward(tmp_path / "out").tasks == ("boxing", "pong")
-    model = VideoGPT.from_directory(load_directory(tmp_path / "out" / "video_model"))
+    model = VideoGPT.from_artifact(load_artifact(tmp_path / "out" / "video_model"))
     assert model.grid == (4, 4) and torch.equal(model.norm.gain[0], model.norm.gain[1])
 
 

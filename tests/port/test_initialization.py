@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from tests.port.fixtures import FOLDER, TRAINING
-from viper_pipeline.tokenizers.discriminator import Discriminator, DiscriminatorConfig
-from viper_pipeline.tokenizers.released import vqgan
+from viper_pipeline.rewards.released_weights import videogpt, vqgan
+from viper_pipeline.tokenizers.losses import Discriminator, DiscriminatorConfig
 from viper_pipeline.tokenizers.vqgan_training import VQGANConfig, VQGANTraining
-from viper_pipeline.video_models.released import videogpt
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig
 from viper_pipeline.video_models.videogpt_streaming import StreamingVideoGPT, StreamingVideoGPTConfig
 

@@ -11,7 +11,7 @@ import torch
 from tests.port import drawn
 from tests.port.fixtures import drawn_videogpt, drawn_vqgan, drawn_weights, stored_videogpt
 from viper_pipeline.tokenizers.base import to_float
-from viper_pipeline.tokenizers.discriminator import (
+from viper_pipeline.tokenizers.losses import (
     Discriminator,
     DiscriminatorConfig,
     discriminator_loss,
@@ -56,11 +56,11 @@ def test_position_tables_are_split_as_the_reference_splits_them():
 
 def test_models_saved_with_the_earlier_split_still_load():
     model = drawn_videogpt("videogpt_512").model
-    saved = model.to_directory()
+    saved = model.to_artifact()
     t, y, x = (saved.tensors[f"positions.{i}"] for i in range(3))
     wide = torch.cat([t, t[:, :1]], 1), y[:, 1:], x
     saved.tensors.update({f"positions.{i}": table for i, table in enumerate(wide)})
-    again = VideoGPT.from_directory(saved)
+    again = VideoGPT.from_artifact(saved)
     assert [table.shape[1] for table in again.positions] == [172, 170, 170]
     assert torch.equal(again.positions[0], wide[0])
 

@@ -12,11 +12,11 @@ import viper_pipeline
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import md5_of
-from viper_pipeline.dvc_bridge.status import recorded_by
-from viper_pipeline.reporting.export import export_reward
+from viper_pipeline.dvc_bridge.lineage import recorded_by
+from viper_pipeline.reporting.cards import export_reward
 from viper_pipeline.rewards.evaluation import pack
 from viper_pipeline.rewards.pretrained import PRETRAINED, open_package
-from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
+from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
 
 TASK, PLACE = "cartpole_balance", "data/rewards/dmc/videogpt"
 MODELS = {"tokenizer": "data/tokenizers/dmc", "video_model": "data/video_models/dmc/videogpt"}
@@ -27,8 +27,8 @@ def project(tmp_path):
     """The folders that the pipeline would have written, with made-up scores."""
     package = open_package(PRETRAINED / "dmc-laptop")
     for part, place in MODELS.items():
-        save_directory(tmp_path / place, load_directory(package.folders[part]))
-    kept, rng, tensors = load_directory(package.folders["reward"]).config, np.random.default_rng(0), {}
+        save_artifact(tmp_path / place, load_artifact(package.folders[part]))
+    kept, rng, tensors = load_artifact(package.folders["reward"]).config, np.random.default_rng(0), {}
     for task in kept["specs"]:
         kinds = ("held_out", "random", "idle")
         scores = {k: [rng.normal(-100 * i, 5, 9) for _ in range(3)] for i, k in enumerate(kinds)}
@@ -36,7 +36,7 @@ def project(tmp_path):
     parents = {place: md5_of(tmp_path / place) for place in MODELS.values()}
     steps = {k: v for k, v in package.lineage["steps"].items() if k in (*MODELS.values(), PLACE)}
     steps[PLACE] = {**steps[PLACE], "parents": parents}
-    save_directory(tmp_path / PLACE, Directory(kept, tensors), {"steps": steps})
+    save_artifact(tmp_path / PLACE, ModelArtifact(kept, tensors), {"steps": steps})
     (tmp_path / "params.yaml").write_text("{}\n")
     (tmp_path / "pyproject.toml").write_text("")
     return tmp_path

@@ -8,7 +8,7 @@ import pytest
 from tests.reporting.test_page import BASELINES, run
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.reporting.metrics import build_metrics
-from viper_pipeline.reporting.overview import read_metrics, render_overview, suite_overview
+from viper_pipeline.reporting.page import read_metrics, render_overview, suite_overview
 
 RUNS = [run("viper", 900, s) for s in range(3)] + [run("a_new_method", 500)]
 DMC = build_metrics(RUNS, [BASELINES], {"dmc": {"videogpt": {"auroc_step": 0.98, "tasks": {}}}}, {})

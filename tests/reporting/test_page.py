@@ -15,8 +15,7 @@ from viper_pipeline.reporting.metrics import build_metrics
 from viper_pipeline.reporting.page import render_page
 from viper_pipeline.reporting.paper_data import paper_lines, paper_score, paper_trajectories
 from viper_pipeline.reporting.paper_figures.frames import StripKey
-from viper_pipeline.reporting.pictures import short_film
-from viper_pipeline.reporting.plots import draw_learning_curves, draw_reward_figure, on_common_steps
+from viper_pipeline.reporting.plots import draw_learning_curves, draw_reward_figure, on_common_steps, short_film
 from viper_pipeline.reporting.results import Baselines, RunKey, RunResult, TaskKey
 from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.reporting.summary import verdicts
@@ -92,7 +91,7 @@ def verdict(level, idle, seeds=3):
 def test_words_follow_from_numbers():
     assert "beats idle" in verdict(900, 765.0) and "beats random" in verdict(900, 765.0)
     assert "worse than idle" in verdict(600, 765.0)
-    assert "cannot be told from idle" in verdict(765, 765.0)
+    assert "cannot be distinguished from idle" in verdict(765, 765.0)
     assert "no run of VIPER" in " ".join(verdicts({}, {}))
 
 

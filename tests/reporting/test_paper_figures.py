@@ -22,7 +22,7 @@ from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.paper_figures import ablations as ablation
 from viper_pipeline.reporting.paper_figures import curves
 from viper_pipeline.reporting.paper_figures import curves as overall
-from viper_pipeline.reporting.paper_figures.base import Part
+from viper_pipeline.reporting.paper_figures.base import FigurePart
 from viper_pipeline.reporting.paper_figures.index import FIGURES, INDEX, entries, entries_of_suites, paper_files
 from viper_pipeline.reporting.paper_figures.tables import SETTINGS_TABLES, same
 from viper_pipeline.reporting.results import (
@@ -36,7 +36,7 @@ from viper_pipeline.reporting.results import (
     TaskKey,
 )
 from viper_pipeline.rewards.evaluation import pack
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 TASK = "cartpole_balance"
 BY_NAME = {entry.name: entry for entry in FIGURES}
@@ -68,10 +68,12 @@ def evidence(tmp_path_factory):
         baselines=[Baselines("dmc", TASK, 100.0, 200.0, 900.0)],
         experts={task: EpisodeFile(folder / "experts.h5")},
         baseline_episodes={task: EpisodeFile(folder / "baselines.h5")},
-        tokenizers={"dmc": Directory({"size": 8, "model": {"channels": 16, "quantizer": {"size": 256}}})},
-        video_models={model: Directory({"model": {"window": 4}}, {}, {f"rollouts_{TASK}.png": picture})},
-        rewards={model: Directory({"scales": {TASK: {}}}, pack(TASK, scores, returns), {f"maps_{TASK}.png": picture})},
-        agents={RunKey("dmc", TASK, "viper", "drq", 0): Directory({"agent": {"hidden": [128, 128]}})},
+        tokenizers={"dmc": ModelArtifact({"size": 8, "model": {"channels": 16, "quantizer": {"size": 256}}})},
+        video_models={model: ModelArtifact({"model": {"window": 4}}, {}, {f"rollouts_{TASK}.png": picture})},
+        rewards={
+            model: ModelArtifact({"scales": {TASK: {}}}, pack(TASK, scores, returns), {f"maps_{TASK}.png": picture})
+        },
+        agents={RunKey("dmc", TASK, "viper", "drq", 0): ModelArtifact({"agent": {"hidden": [128, 128]}})},
         settings={"dmc": suite},
         paper={"dmc": {"tokenizer": {"channels": 128}, "videogpt": {"window": 16}, "drq": {"hidden": [256, 256]}}},
     )
@@ -144,7 +146,9 @@ def test_a_figure_is_complete_with_the_papers_agent_and_seeds_only():
 
 def test_a_part_is_complete_with_enough_seeds_and_nothing_to_note():
     assert (
-        Part("a", 3, 3).complete and not Part("a", 2, 3).complete and not Part("a", 3, 3, "of another agent").complete
+        FigurePart("a", 3, 3).complete
+        and not FigurePart("a", 2, 3).complete
+        and not FigurePart("a", 3, 3, "of another agent").complete
     )
 
 
@@ -205,7 +209,7 @@ def test_tables_set_ours_beside_the_papers(files):
 
 def test_the_papers_profile_holds_the_papers_tables(root):
     """Where it sets a value, that is the table's; what differs in kind is named in docs/paper_and_code.md."""
-    from viper_pipeline.reporting.paper_figures.tables import DEFAULT, setting_text
+    from viper_pipeline.reporting.paper_figures.tables import BY_DEFAULT, setting_text
 
     paper = read_profile(root / "profiles" / "paper.yaml")["suites"]
     differs = {"grid", "discriminator.r1_gamma", "perceptual.weight", "tasks", "shift"}
@@ -215,7 +219,7 @@ def test_the_papers_profile_holds_the_papers_tables(root):
         for number, suite in enumerate(table.columns):
             for _, field, values in table.settings() if suite in paper and table.block in paper[suite] else ():
                 ours = setting_text(paper[suite], paper[suite][table.block], field)
-                if field not in differs and ours != DEFAULT:
+                if field not in differs and ours != BY_DEFAULT:
                     many = re.search(r"multi-task (\d+)", values[number])  # the profile's RLBench is multi-task
                     assert same(ours, many[1] if many else values[number]), (name, suite, field)
                     checked += 1

@@ -23,11 +23,11 @@ from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.reporting.metrics import build_metrics
 from viper_pipeline.reporting.page import Origins, depths, draw_lineage, measurements, render_page, stage_graph
-from viper_pipeline.reporting.paper_figures.tables import differences
-from viper_pipeline.reporting.pictures import compact, short_film
+from viper_pipeline.reporting.paper_figures.tables import differing_settings
+from viper_pipeline.reporting.plots import compact, short_film
 from viper_pipeline.reporting.results import RunKey
 from viper_pipeline.reporting.summary import answers, by_stage
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 STEPS = {
     "data/episodes/a.h5": {"stage": "dmc.record_episodes.a", "params": {"seed": 0}, "parents": {}},
@@ -60,7 +60,7 @@ def test_the_short_answers_follow_the_numbers():
 
     good, bad = of(900), of(300)
     assert "lies above" in said("work", good) and "lies above" not in said("work", bad)
-    assert "cannot be told" in said("work", bad)
+    assert "cannot be distinguished" in said("work", bad)
     assert "1 of the paper's 15 tasks" in said("On what", good)
     assert "Too few seeds" in said("sure", of(900, seeds=1)) and "n = 3 seeds" in said("sure", good)
     assert "12 settings" in said("differs", good) and "DreamerV3" in said("differs", good)
@@ -122,10 +122,10 @@ def test_a_page_keeps_line_drawings_exactly_and_frames_nearly_in_fewer_bytes():
 def test_equal_settings_do_not_differ_and_tasks_that_were_not_run_do_not_count():
     ours = {"tasks": ["a"], "runs": {"steps": 5, "envs": 1.0}, "experts": {"a": {"steps": 3}}}
     paper = {"tasks": ["a", "b"], "runs": {"steps": 7, "envs": 1}, "experts": {"a": {"steps": 3}, "b": {"steps": 9}}}
-    found = {d.field: (d.ours, d.paper) for d in differences(ours, paper)}
+    found = {d.field: (d.ours, d.paper) for d in differing_settings(ours, paper)}
     assert found == {"tasks": ("a", "a, b"), "runs.steps": ("5", "7")}
-    assert differences(paper, paper) == []
-    assert differences({"x": 1}, {"y": 1}) == [("x", "1", "not set"), ("y", "not set", "1")]
+    assert differing_settings(paper, paper) == []
+    assert differing_settings({"x": 1}, {"y": 1}) == [("x", "1", "not set"), ("y", "not set", "1")]
 
 
 def test_every_stage_has_a_box_right_of_what_it_reads():
@@ -150,7 +150,7 @@ def test_a_dataset_s_card_tells_its_numbers_its_parents_and_its_license(tmp_path
 
 
 def test_a_model_s_card_inherits_the_license_of_its_videos():
-    model = Directory({"metrics": {"a": {"psnr": 30.0}}, "curve": list(range(40))}, {"w": torch.zeros(3, 4)})
+    model = ModelArtifact({"metrics": {"a": {"psnr": 30.0}}, "curve": list(range(40))}, {"w": torch.zeros(3, 4)})
     card = model_card("data/tokenizers/dmc", model, STEPS)
     assert "is to be filled in" in card.license
     assert ("weights", "12 numbers") in card.facts and ("metrics.a.psnr", "30") in card.facts
@@ -178,7 +178,7 @@ def page(metrics, scores, tmp_path_factory):  # noqa: F811
         "table1.csv": ("setting,field,a long column of the paper\n" + "Base channels,channels,128\n" * 9).encode(),
         "paper.json": json.dumps([entry | {"missing": ["x: y"]}, table]).encode(),
     }
-    card = model_card("data/tokenizers/dmc", Directory({"metrics": {"a": 1.0}}), STEPS)
+    card = model_card("data/tokenizers/dmc", ModelArtifact({"metrics": {"a": 1.0}}), STEPS)
     block = {"tasks": ["cartpole_balance"], "runs": {"steps": 5}}
     origins = Origins([card], STEPS, {"dmc": block}, {"dmc": block | {"runs": {"steps": 7}}})
     film = gif(np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8))

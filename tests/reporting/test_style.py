@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viper_pipeline.reporting.pictures import figure_svg, figure_webp
-from viper_pipeline.reporting.plots import color_of, method_of, method_style
+from viper_pipeline.reporting.plots import color_of, figure_svg, figure_webp, method_of, method_style
 from viper_pipeline.rewards.base import REWARDS
 
 

@@ -10,7 +10,7 @@ from viper_pipeline.data.episode import strip
 from viper_pipeline.reporting.paper_figures.frames import held_out_pair
 from viper_pipeline.reporting.results import Evidence, ModelKey, TaskKey
 from viper_pipeline.rewards.evaluation import pack
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 PAIRS = ["panda_stack", "panda_lift", "sawyer_stack", "sawyer_lift"]
 
@@ -22,12 +22,12 @@ def evidence():
     picture = strip([rng.integers(0, 255, (4, 8, 8, 3), dtype=np.uint8) for _ in range(4)])
     scores = {kind: [rng.normal(-9, 1, 30) for _ in range(2)] for kind in ("held_out", "random")}
     tensors = {name: value for pair in PAIRS for name, value in pack(pair, scores, {}).items()}
-    model = Directory({"held_out_tasks": ["sawyer_lift"]}, {}, {f"rollouts_{pair}.png": picture for pair in PAIRS})
+    model = ModelArtifact({"held_out_tasks": ["sawyer_lift"]}, {}, {f"rollouts_{pair}.png": picture for pair in PAIRS})
     return Evidence(
         experts={TaskKey("tabletop", pair): None for pair in PAIRS},
-        tokenizers={"tabletop": Directory({"size": 8})},
+        tokenizers={"tabletop": ModelArtifact({"size": 8})},
         video_models={ModelKey("tabletop", "videogpt"): model},
-        rewards={ModelKey("tabletop", "videogpt"): Directory({"scales": {pair: {} for pair in PAIRS}}, tensors)},
+        rewards={ModelKey("tabletop", "videogpt"): ModelArtifact({"scales": {pair: {} for pair in PAIRS}}, tensors)},
         settings={"tabletop": {"tasks": PAIRS}},
     )
 
@@ -62,6 +62,6 @@ def test_the_unseen_pairs_reward_is_drawn_with_its_agents_where_there_are_any(ev
 
 
 def test_a_model_that_saw_all_pairs_feeds_neither(evidence):
-    models = {ModelKey("tabletop", "videogpt"): Directory({})}
+    models = {ModelKey("tabletop", "videogpt"): ModelArtifact({})}
     seen = dataclasses.replace(evidence, video_models=models)
     assert {BY_NAME[name].state(seen) for name in ("fig07", "fig08")} == {"missing"}

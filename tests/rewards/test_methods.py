@@ -22,8 +22,7 @@ from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.amp import AMP
-from viper_pipeline.rewards.base import EXPLORATION, REWARDS, RewardContext
-from viper_pipeline.rewards.config import AMPConfig
+from viper_pipeline.rewards.base import EXPLORATION, REWARDS, AMPConfig, RewardContext
 from viper_pipeline.testing import check_exploration, check_reward, check_reward_source
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +116,7 @@ def test_an_agent_that_is_curious_by_itself_is_not_where_there_is_no_bonus(toys,
         told.append((keywords["curious"], keywords["exploration"] is not None))
         raise StopIteration
 
-    monkeypatch.setattr("viper_pipeline.pipelines.agents.nodes.train", note)
+    monkeypatch.setattr("viper_pipeline.pipelines.agents.nodes.train_in_environment", note)
     dreamer = read_profile(ROOT / "profiles/laptop.yaml")["suites"]["dmc"]["dreamer"]
     for agent, block in (("dreamer", dreamer), ("drq", params()["suites"]["dmc"]["drq"])):
         for kind in ("last_seen", "none"):

@@ -7,8 +7,7 @@ import torch
 from pydantic import Field
 
 from viper_pipeline.core.config import Config
-from viper_pipeline.rewards.base import RewardMethod, StoredReward
-from viper_pipeline.rewards.config import BonusConfig
+from viper_pipeline.rewards.base import BonusConfig, RewardMethod, StoredReward
 
 
 class BrightnessConfig(Config):

@@ -18,7 +18,7 @@ from viper_pipeline.core.errors import ContractError, ViperError
 from viper_pipeline.envs.base import checked
 from viper_pipeline.experts.base import EXPERTS
 from viper_pipeline.rewards.amp import AMP
-from viper_pipeline.rewards.config import AMPConfig
+from viper_pipeline.rewards.base import AMPConfig
 from viper_pipeline.testing import (
     check_agent,
     check_expert,
@@ -72,7 +72,7 @@ TOKENIZERS = {
     ),
     "metrics of loss are detached": after(Mosaic, "loss", lambda result, self, *_: (result[0], {"loss": result[0]})),
     "what was saved encodes as before": after(
-        Mosaic, "to_directory", lambda saved, self: replace(saved, tensors={"gray": saved.tensors["gray"] * 0 + 9})
+        Mosaic, "to_artifact", lambda saved, self: replace(saved, tensors={"gray": saved.tensors["gray"] * 0 + 9})
     ),
     "no global state is left behind": after(Mosaic, "encode", lambda codes, self, frames: (random.random(), codes)[1]),
     "the constructor works": {"__init__": lambda self: None},
@@ -107,7 +107,7 @@ VIDEO_MODELS = {
     },
     "what was saved has the same weights": after(
         Habit,
-        "to_directory",
+        "to_artifact",
         lambda saved, self: replace(saved, tensors=saved.tensors | {"table": saved.tensors["table"] * 0}),
     ),
     "conditions refuses an unknown task": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.testing.toys import BLOCK
 from viper_pipeline import pipeline_registry
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.pipelines.datasets import DirectoryDataset, EpisodesDataset, Recording
+from viper_pipeline.pipelines.datasets import EpisodesDataset, ModelArtifactDataset, Recording
 from viper_pipeline.pipelines.params import validate
 
 PARAMS = {
@@ -49,7 +49,7 @@ def run_nodes(nodes, params, root):
         assert ready, f"nothing is ready: {[node.name for node in waiting]}"
         for node in ready:
             for name, made in node.run({name: value(name) for name in node.inputs}).items():
-                kind = EpisodesDataset if isinstance(made, Recording) else DirectoryDataset
+                kind = EpisodesDataset if isinstance(made, Recording) else ModelArtifactDataset
                 dataset = kind(filepath=str(root / name))
                 dataset.save(made)
                 values[name] = dataset.load()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from viper_pipeline.tokenizers.discriminator import (
+from viper_pipeline.tokenizers.losses import (
     Blur,
     Discriminator,
     DiscriminatorConfig,

@@ -8,20 +8,20 @@ import torch
 from pydantic import ValidationError
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.tokenizers import perceptual
-from viper_pipeline.tokenizers.perceptual import VGG, PerceptualConfig, read_vgg
+from viper_pipeline.tokenizers import losses
+from viper_pipeline.tokenizers.losses import VGG, PerceptualConfig, read_vgg
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """The same thirteen layers, an eighth as wide."""
-    narrow = tuple(tuple(width // 8 for width in stage) for stage in perceptual.WIDTHS)
-    monkeypatch.setattr(perceptual, "WIDTHS", narrow)
+    narrow = tuple(tuple(width // 8 for width in stage) for stage in losses.WIDTHS)
+    monkeypatch.setattr(losses, "WIDTHS", narrow)
 
 
 def layers():
     rng, inputs, found = np.random.default_rng(0), 3, []
-    for stage, widths in enumerate(perceptual.WIDTHS, 1):
+    for stage, widths in enumerate(losses.WIDTHS, 1):
         for i, width in enumerate(widths, 1):
             kernel = rng.normal(size=(width, inputs, 3, 3), scale=(2 / (9 * inputs)) ** 0.5).astype("float32")
             found.append((stage, i, kernel, rng.normal(size=width, scale=0.1).astype("float32")))

@@ -17,7 +17,7 @@ from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.tokenizers import TOKENIZERS, load_tokenizer, trainable_tokenizer
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.video_models import VIDEO_MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -136,11 +136,11 @@ def test_mistakes_in_the_block_are_named_with_the_keys_of_its_kind(toys):
 
 
 def test_a_folder_of_another_kind_is_refused(toys):
-    artifact = Mosaic(Mosaic.Config.model_validate({"training": LOOP}), ("a",), 16).to_directory()
+    artifact = Mosaic(Mosaic.Config.model_validate({"training": LOOP}), ("a",), 16).to_artifact()
     with pytest.raises(BadData, match=r"'mosaic', not a tokenizer of kind vqgan"):
         load_tokenizer(artifact, "vqgan")
     with pytest.raises(BadData, match="not a tokenizer of kind vqgan, mosaic, pooled"):
-        load_tokenizer(Directory({"kind": "inertia"}))
+        load_tokenizer(ModelArtifact({"kind": "inertia"}))
     assert trainable_tokenizer("mosaic") is Mosaic
     assert trainable_tokenizer("vqgan") is not TOKENIZERS.get("vqgan")
 

@@ -9,7 +9,7 @@ from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.tokenizers import TOKENIZERS, load_tokenizer
 from viper_pipeline.tokenizers.vqgan import VQGAN
 from viper_pipeline.tokenizers.vqgan_training import VQGANConfig, VQGANTraining
-from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
+from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
 from viper_pipeline.training.loop import train
 
 TRAINING = {"steps": 60, "batch_size": 8, "learning_rate": 3e-3, "log_every": 10}
@@ -302,8 +302,8 @@ def test_a_folder_gives_back_the_same_tokenizer_bit_for_bit(tmp_path):
         model = build(settings)
         learn(model, 3)
         model.eval()
-        save_directory(tmp_path / "tokenizer", model.to_directory())
-        again = load_tokenizer(load_directory(tmp_path / "tokenizer"))
+        save_artifact(tmp_path / "tokenizer", model.to_artifact())
+        again = load_tokenizer(load_artifact(tmp_path / "tokenizer"))
         assert isinstance(again, TOKENIZERS.get("vqgan")) and again.grid == model.grid and again.tasks == model.tasks
         state = again.state_dict()
         assert state and all(torch.equal(value, model.state_dict()[name]) for name, value in state.items())
@@ -314,21 +314,21 @@ def test_a_folder_gives_back_the_same_tokenizer_bit_for_bit(tmp_path):
 
 
 def test_wrong_folders_are_refused():
-    good = build().to_directory()
+    good = build().to_artifact()
     less = {name: value for name, value in good.tensors.items() if name != "quantiser.codebook"}
-    for directory, words in [
-        (Directory({"kind": "videogpt"}, good.tensors), "videogpt"),
-        (Directory({}, {}), "None"),
-        (Directory(good.config, less), "quantizer.codebook"),
-        (Directory(good.config | {"model": {"channels": "many"}}, good.tensors), "channels"),
-        (Directory({"kind": "vqgan"}, good.tensors), "model"),
+    for artifact, words in [
+        (ModelArtifact({"kind": "videogpt"}, good.tensors), "videogpt"),
+        (ModelArtifact({}, {}), "None"),
+        (ModelArtifact(good.config, less), "quantizer.codebook"),
+        (ModelArtifact(good.config | {"model": {"channels": "many"}}, good.tensors), "channels"),
+        (ModelArtifact({"kind": "vqgan"}, good.tensors), "model"),
     ]:
         with pytest.raises(BadData, match=words):
-            load_tokenizer(directory)
+            load_tokenizer(artifact)
     with pytest.raises(BadData, match="videogpt"):
-        VQGANTraining.from_directory(Directory({"kind": "videogpt"}, good.tensors))
+        VQGANTraining.from_artifact(ModelArtifact({"kind": "videogpt"}, good.tensors))
     more = good.config | {"held_out": {"psnr": 30.0}}
-    assert load_tokenizer(Directory(more, good.tensors)).grid == (4, 4)
+    assert load_tokenizer(ModelArtifact(more, good.tensors)).grid == (4, 4)
 
 
 def test_wrong_frames_and_sizes_are_refused():

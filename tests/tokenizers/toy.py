@@ -11,7 +11,7 @@ from torch import nn
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.tokenizers.base import TokenizerConfig, to_float, to_uint8
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.video_models.base import VideoModelConfig
 
 
@@ -62,17 +62,19 @@ class Mosaic(nn.Module):
         loss = (tiles - chosen).square().mean()
         return loss, {"gray": loss.detach()}
 
-    def to_directory(self):
+    def to_artifact(self):
         config = {"kind": self.config.kind, "model": self.config.model_dump(mode="json"), "size": self.size}
-        return Directory(config | {"tasks": list(self.tasks)}, {k: v.detach() for k, v in self.state_dict().items()})
+        return ModelArtifact(
+            config | {"tasks": list(self.tasks)}, {k: v.detach() for k, v in self.state_dict().items()}
+        )
 
     @classmethod
-    def from_directory(cls, directory):
-        c = directory.config
+    def from_artifact(cls, artifact):
+        c = artifact.config
         if c["kind"] != cls.Config.model_fields["kind"].default:
             raise BadData(f"kind is {c['kind']}")
         module = cls(cls.Config.model_validate(c["model"]), c["tasks"], c["size"])
-        module.load_state_dict(directory.tensors)
+        module.load_state_dict(artifact.tensors)
         return module.eval().requires_grad_(False)
 
 
@@ -149,14 +151,14 @@ class Inertia(nn.Module):
     def sample(self, context, condition, frames, temperature=1.0):
         return torch.cat([context, *[context[:, -1:]] * frames], 1)
 
-    def to_directory(self):
+    def to_artifact(self):
         config = {"kind": "inertia", "model": self.config.model_dump(mode="json"), "grid": list(self.grid)}
-        return Directory(config | {"tasks": list(self.tasks)}, dict(self.state_dict()))
+        return ModelArtifact(config | {"tasks": list(self.tasks)}, dict(self.state_dict()))
 
     @classmethod
-    def from_directory(cls, directory):
-        c = directory.config
+    def from_artifact(cls, artifact):
+        c = artifact.config
         config = InertiaConfig.model_validate(c["model"])
-        model = cls(config, directory.tensors["codebook"], tuple(c["grid"]), c["tasks"])
-        model.load_state_dict(directory.tensors)
+        model = cls(config, artifact.tensors["codebook"], tuple(c["grid"]), c["tasks"])
+        model.load_state_dict(artifact.tensors)
         return model.eval()

@@ -85,7 +85,7 @@ def test_what_was_kept_is_not_measured_again(tmp_path) -> None:
     kept.write_text("{")
     with pytest.raises(BadData, match=r"kept\.json: not JSON"):
         table.cost_command(ROOT, "tiny", None, str(kept), print)
-    params, hardware = profile("tiny"), table.machine("cpu")
+    params, hardware = profile("tiny"), table.measured_machine("cpu")
     units = [f"{name}: {unit}" for name, suite in params.suites.items() for unit in units_of(suite)]
     known = {unit: {"seconds": 1.0, "peak_gb": 0.5, "batch": 1} for unit in units}
     del known["dmc: frame drawn"]
@@ -115,7 +115,7 @@ def test_an_agent_that_is_curious_by_itself_is_timed_with_its_own_curiosity(monk
         told.append(how)
         raise Seen
 
-    monkeypatch.setattr("viper_pipeline.tools.cost_probes.train_agent", note)
+    monkeypatch.setattr("viper_pipeline.tools.cost_probes.train_in_environment", note)
     params = profile("paper")
     for suite, agent in (("dmc", "drq"), ("dmc", "dreamer"), ("atari", "dreamer")):
         for bonus in ("", " with bonus"):

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
+from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
 from viper_pipeline.training.checkpoints import derive, load_checkpoint, save_checkpoint
 from viper_pipeline.training.config import LoopConfig
 from viper_pipeline.training.loop import Every, ema_with_warmup, learning_rate_at, train
@@ -150,24 +150,24 @@ def test_a_checkpoint_is_whole_or_refused(tmp_path):
 
 
 def test_folders_are_repeatable_and_bad_ones_are_named(tmp_path):
-    directory = Directory({"b": 1, "a": [2.5]}, {"w": torch.ones(2, 3), "v": torch.zeros(1)}, {"curve.csv": b"x\n"})
+    artifact = ModelArtifact({"b": 1, "a": [2.5]}, {"w": torch.ones(2, 3), "v": torch.zeros(1)}, {"curve.csv": b"x\n"})
     for name in ("one", "two"):
-        save_directory(tmp_path / name, directory, {"steps": {}})
+        save_artifact(tmp_path / name, artifact, {"steps": {}})
     names = sorted(p.name for p in (tmp_path / "one").iterdir())
     assert names == ["config.json", "curve.csv", "lineage.json", "weights.safetensors"]
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    loaded = load_directory(tmp_path / "one")
-    assert loaded.config == directory.config and loaded.files == directory.files
-    assert torch.equal(loaded.tensors["w"], directory.tensors["w"])
+    loaded = load_artifact(tmp_path / "one")
+    assert loaded.config == artifact.config and loaded.files == artifact.files
+    assert torch.equal(loaded.tensors["w"], artifact.tensors["w"])
     (tmp_path / "one" / "weights.safetensors").write_bytes(b"junk")
     with pytest.raises(BadData, match=r"one/weights\.safetensors"):
-        load_directory(tmp_path / "one")
+        load_artifact(tmp_path / "one")
     (tmp_path / "one" / "config.json").unlink()
     with pytest.raises(BadData, match=r"one/config\.json"):
-        load_directory(tmp_path / "one")
+        load_artifact(tmp_path / "one")
     with pytest.raises(ValueError, match="own"):
-        save_directory(tmp_path / "three", Directory({}, {}, {"config.json": json.dumps({}).encode()}))
+        save_artifact(tmp_path / "three", ModelArtifact({}, {}, {"config.json": json.dumps({}).encode()}))
 
 
 def test_progress_reports_an_estimate_and_always_the_end():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.training.config import LoopConfig
 from viper_pipeline.training.loop import train
 from viper_pipeline.video_models.scoring import score_joint, score_videos
@@ -164,11 +164,11 @@ def test_sampling_goes_on_beyond_the_window():
 
 def test_a_model_survives_the_disk_bit_for_bit():
     model, codes, task = make(), random_codes(2, 3), torch.tensor([0, 1])
-    again = VideoGPT.from_directory(model.to_directory())
+    again = VideoGPT.from_artifact(model.to_artifact())
     with torch.no_grad():
         assert torch.equal(again.log_prob(codes, task), model.log_prob(codes, task))
     with pytest.raises(BadData):
-        VideoGPT.from_directory(Directory({"kind": "something else"}))
+        VideoGPT.from_artifact(ModelArtifact({"kind": "something else"}))
 
 
 def test_heads_must_divide_the_width():

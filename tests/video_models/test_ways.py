@@ -10,7 +10,7 @@ import torch
 from tests.video_models.test_videogpt import markov_clips
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.reporting.statistics import auroc
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.training.config import LoopConfig
 from viper_pipeline.training.loop import train
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -214,12 +214,12 @@ def test_maskgits_samples_follow_its_own_distribution():
 @pytest.mark.parametrize("name", ["videogpt_streaming", "maskgit", "byol"])
 def test_a_model_survives_the_disk_and_continues_videos(name):
     model, codes, task = make(name), random_codes(2, 3), torch.tensor([0, 1])
-    again = type(model).from_directory(model.to_directory())
+    again = type(model).from_artifact(model.to_artifact())
     with torch.no_grad():
         assert torch.equal(again.log_prob(codes, task), model.log_prob(codes, task))
     assert again.sample(codes, task, 4).shape == (2, 7, 2, 2)
     with pytest.raises(BadData):
-        type(model).from_directory(Directory({"kind": "something else"}))
+        type(model).from_artifact(ModelArtifact({"kind": "something else"}))
 
 
 def test_what_cannot_stream_says_so():

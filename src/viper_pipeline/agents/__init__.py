@@ -1,1 +1,1 @@
-"""Agents: from a reward to behaviour (paper 4.2)."""
+"""Agents: from a reward to behavior (paper 4.2)."""

@@ -16,15 +16,13 @@ from torch import Tensor
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.registry import Registry
+from viper_pipeline.training.checkpoints import StateDict
 
 AGENTS = Registry(
     "agent",
     {"drq": "viper_pipeline.agents.drq:DrQ", "dreamer": "viper_pipeline.agents.dreamer.agent:Dreamer"},
 )
 """Agents by name; each is a class like `AgentClass`."""
-
-StateDict = dict[str, Any]
-"""Tensors, numbers, strings, lists and dictionaries of them: what a checkpoint can hold."""
 
 
 class TrainingBatch(Protocol):
@@ -166,7 +164,7 @@ class RewardSource(Protocol):
     def update(self, windows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         """One step of learning on the agent's windows (B, window, *frame_shape) -> detached scalars."""
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """What it has learned; episodes are not in it, for checkpoints are written between them."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Any:
@@ -185,7 +183,7 @@ class Exploration(Protocol):
         progress: the fraction (0 to 1) of training that is done.
         """
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """What it has learned."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Any:

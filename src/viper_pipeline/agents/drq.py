@@ -287,5 +287,5 @@ def random_shift(rng: np.random.Generator, images: np.ndarray, limit: int) -> np
 
 @torch.no_grad()
 def soft_update(source: nn.Module, target: nn.Module, step: float) -> None:
-    """Move the target's parameters towards the source's; step: share of the way, 1 copies."""
+    """Move the target's parameters towards the source's; step: share of the distance, 1 copies."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), step)

@@ -6,13 +6,12 @@ beside the agent, relabel every batch that is sampled from the replay.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
 from viper_pipeline.agents.base import Agent, Exploration, RewardSource, TrainingBatch
 from viper_pipeline.agents.replay import Replay
+from viper_pipeline.training.checkpoints import StateDict
 
 
 class RewardMixer:
@@ -57,12 +56,12 @@ class RewardMixer:
             batch = batch.with_reward(batch.reward + self.exploration.explore(batch.next_frame, progress))
         return batch
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """What the source and the bonus have learned."""
         parts = {"source": self.source, "exploration": self.exploration}
         return {name: part.state_dict() for name, part in parts.items() if part}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Undo `state_dict`."""
         for name, part in state.items():
             getattr(self, name).load_state_dict(part)

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from viper_pipeline.agents.acting import ExplorationNoise, evaluate, one_hot_actions
 from viper_pipeline.agents.base import (
     AGENTS,
     Agent,
@@ -27,7 +26,14 @@ from viper_pipeline.agents.base import (
 )
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.agents.reward_mixer import RewardMixer
-from viper_pipeline.agents.vector_env import MakeEnv, ProcessVectorEnv, VectorEnv
+from viper_pipeline.agents.vector_env import (
+    ExplorationNoise,
+    MakeEnv,
+    ProcessVectorEnv,
+    VectorEnv,
+    evaluate,
+    one_hot_actions,
+)
 from viper_pipeline.training.checkpoints import (
     derive,
     load_checkpoint,
@@ -51,7 +57,7 @@ class AgentRun:
     frames: np.ndarray  # (T, H, W, C) uint8: the first episode of the final evaluation
 
 
-def train_agent(
+def train_in_environment(
     agent: str,
     config: AgentConfig,
     run: RunConfig,
@@ -113,7 +119,10 @@ class Trainer:
     def train(self, checkpoint: Path | None, progress: Progress) -> AgentRun:
         """Play rounds, with evaluations and checkpoints between them, and evaluate at the end."""
         run = self.run
-        should_evaluate, should_save = Every(run.eval_every, run.steps), Every(run.checkpoint_every, run.steps)
+        should_evaluate, should_save = (
+            PeriodPassed(run.eval_every, run.steps),
+            PeriodPassed(run.checkpoint_every, run.steps),
+        )
         if checkpoint and (state := load_checkpoint(checkpoint)):
             self.load_state_dict(state)
             if self.learning:
@@ -260,7 +269,7 @@ class MeanMetrics:
 
 
 @dataclass(frozen=True)
-class Every:
+class PeriodPassed:
     """Due at every multiple of `period` and at the `last` step (period 0: only there), however many steps are taken
     at once."""
 

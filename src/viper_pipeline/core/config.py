@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails
+
+ParamsBlock: TypeAlias = Mapping[str, Any]
+"""A block of params.yaml as it was read, before its `Config` has checked it."""
 
 
 class Config(BaseModel):
@@ -28,7 +31,7 @@ def component(kind: type[Config], name: str | tuple[str, ...], block: Any) -> Co
         raise ValidationError.from_exception_data(place[-1], details) from error
 
 
-def value_at(block: Mapping[str, Any], dotted: str, missing: Any = None) -> Any:
+def value_at(block: ParamsBlock, dotted: str, missing: Any = None) -> Any:
     """The value at a dotted path such as `frames.size`, or `missing`."""
     value: Any = block
     for key in dotted.split("."):

@@ -6,11 +6,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from viper_pipeline.core.errors import BadData
+
+Json: TypeAlias = dict[str, Any]
+"""An object of JSON or YAML: plain values by name."""
+JsonView: TypeAlias = Mapping[str, Any]
+"""The same, only to be read."""
 
 
 def _beside(path: Path) -> Path:
@@ -72,7 +78,7 @@ def md5_of(path: Path) -> str:
     return md5_dir(path) if Path(path).is_dir() else md5_file(path)
 
 
-FORMAT = "viper episodes 1"
+EPISODES_FORMAT = "viper episodes 1"
 CHECKSUM_BYTES = 512
 """Bytes before the HDF5 part of a file; they hold the hash of everything after them."""
 
@@ -86,7 +92,7 @@ def write_checksum(path: Path) -> None:
 def begins_as_episodes(path: Path) -> bool:
     """Whether a file says that it is an episodes file of ours."""
     with open(path, "rb") as file:
-        return file.read(len(FORMAT)) == FORMAT.encode()
+        return file.read(len(EPISODES_FORMAT)) == EPISODES_FORMAT.encode()
 
 
 def check_checksum(path: Path) -> None:
@@ -100,8 +106,8 @@ def check_checksum(path: Path) -> None:
         whole = found == _digest(path).ljust(CHECKSUM_BYTES, b"\n")
     except OSError as error:
         raise BadData(f"{path}: cannot be read ({error.strerror})") from error
-    if not found.startswith(FORMAT.encode()):
-        raise BadData(f"{path}: no file of format '{FORMAT}'; convert videos with `viper import`")
+    if not found.startswith(EPISODES_FORMAT.encode()):
+        raise BadData(f"{path}: no file of format '{EPISODES_FORMAT}'; convert videos with `viper import`")
     if not whole:
         raise BadData(f"{path}: damaged: its sha256 is not what it was when the file was written")
 
@@ -109,4 +115,4 @@ def check_checksum(path: Path) -> None:
 def _digest(path: Path) -> bytes:
     with open(path, "rb") as file:
         file.seek(CHECKSUM_BYTES)
-        return f"{FORMAT}\nsha256 {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
+        return f"{EPISODES_FORMAT}\nsha256 {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()

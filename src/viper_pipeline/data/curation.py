@@ -33,7 +33,7 @@ class CurationConfig(Config):
         return range(self.stride if group == "train" and self.offsets == "all" else 1)
 
 
-def choose(returns: Sequence[float], config: CurationConfig, place: str) -> tuple[list[int], list[int]]:
+def choose_episodes(returns: Sequence[float], config: CurationConfig, place: str) -> tuple[list[int], list[int]]:
     """Returns of all expert episodes -> indices for training and held out, best first.
 
     Videos of unknown return (NaN) keep their order and rank after those of known return.

@@ -20,7 +20,8 @@ import numpy as np
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import (
     CHECKSUM_BYTES,
-    FORMAT,
+    EPISODES_FORMAT,
+    JsonView,
     atomic_path,
     begins_as_episodes,
     check_checksum,
@@ -41,7 +42,7 @@ def write_groups(
     suite: str,
     task: str,
     spec: FrameSpec,
-    lineage: Mapping[str, Any] | None = None,
+    lineage: JsonView | None = None,
     payload: str = "frames",
     clip: int = 16,
 ) -> None:
@@ -60,13 +61,13 @@ def _write(
     suite: str,
     task: str,
     spec: FrameSpec,
-    lineage: Mapping[str, Any] | None,
+    lineage: JsonView | None,
     payload: str,
     clip: int,
     place: str,
 ) -> None:
     with h5py.File(temporary, "w", libver="latest", userblock_size=CHECKSUM_BYTES) as file:
-        file.attrs["format"], file.attrs["suite"], file.attrs["task"] = FORMAT, suite, task
+        file.attrs["format"], file.attrs["suite"], file.attrs["task"] = EPISODES_FORMAT, suite, task
         file.attrs["payload"] = payload
         file.attrs["frame_spec"] = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
         # a long text does not fit an attribute of the compact kind
@@ -142,8 +143,10 @@ class EpisodeFile:
             found = self._file.attrs.get("format")
         except OSError as error:
             raise BadData(f"{path}: not a readable HDF5 file ({error})") from error
-        if found != FORMAT:
-            raise BadData(f"{path}: attribute format is {found!r}, not '{FORMAT}'; convert videos with `viper import`")
+        if found != EPISODES_FORMAT:
+            raise BadData(
+                f"{path}: attribute format is {found!r}, not '{EPISODES_FORMAT}'; convert videos with `viper import`"
+            )
         try:
             self.suite, self.task = str(self._file.attrs["suite"]), str(self._file.attrs["task"])
             self.payload = str(self._file.attrs["payload"])
@@ -265,7 +268,7 @@ def _verified(file: EpisodeFile, name: str) -> str:
 def _check_shape(shape: tuple[int, ...], file: EpisodeFile, place: str) -> None:
     size = file.spec.size
     if file.payload == "frames" and shape and (len(shape) != 3 or shape[:2] != (size, size)):
-        raise BadData(f"{place}: frames are {shape}, the frame specification says {size} x {size} with colours")
+        raise BadData(f"{place}: frames are {shape}, the frame specification says {size} x {size} with colors")
     if file.payload == "codes" and shape and len(shape) != 2:
         raise BadData(f"{place}: codes are {shape}, not a grid (h, w)")
     if file.payload == "latents" and shape and len(shape) != 3:

@@ -24,7 +24,7 @@ from pathlib import Path
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.files import atomic_write
 from viper_pipeline.dvc_bridge import code_reader
-from viper_pipeline.dvc_bridge.code_reader import RESOURCES, Ref, Source, Unit, from_json, read_source
+from viper_pipeline.dvc_bridge.code_reader import RESOURCES, Ref, Source, Unit, from_json, parse_source
 
 Place = tuple[str, int]
 """A unit: its module, and which of its units it is."""
@@ -53,7 +53,7 @@ class Meaning:
     word: str = ""  # the name of the definition, or the whole name of what lies outside of the package
     module: str = ""  # of the package, if it is a module
     unknown: str = ""  # a module of the package that may have this name, somehow
-    through: tuple[str, ...] = ()  # modules that are imported on the way
+    through: tuple[str, ...] = ()  # modules that are imported before it
 
 
 class Code:
@@ -128,8 +128,8 @@ class Code:
                 self._import(imported, found, todo)
             for ref in unit.refs:
                 self._follow(self._meaning(module, ref), found, todo)
-            for way in unit.data:
-                self._take_data(module, way, found, todo)
+            for steps in unit.data:
+                self._take_data(module, steps, found, todo)
             if unit.unclear == "module":
                 self._take_whole(module, found, todo)
             elif unit.unclear and not (unit.unclear == "import" and self._makes_tables(place)):
@@ -202,11 +202,11 @@ class Code:
             for name in inside:
                 self._take_whole(f"{module}.{name}", found, todo)
 
-    def _take_data(self, module: str, way: tuple[str, ...], found: Reached, todo: list[Place]) -> None:
+    def _take_data(self, module: str, steps: tuple[str, ...], found: Reached, todo: list[Place]) -> None:
         path = self._path(module)
         assert path is not None
         folder = path.parent
-        for step in way:
+        for step in steps:
             if step == "?":
                 break
             path = path.parent if step == ".." else path / step
@@ -321,7 +321,7 @@ class Code:
         return " ".join((meaning.word, *sorted(map(self._plain_hash, meaning.places))))
 
     def _deep(self, place: Place) -> str:
-        """A unit, and what those say that it uses: two functions of one name are told apart."""
+        """A unit, and what those say that it uses: two functions of one name are kept apart."""
         if place not in self._deep_hashes:
             used = [self._word(self._meaning(place[0], ref)) for ref in self._unit(place).refs]
             self._deep_hashes[place] = hashlib.md5("\n".join((self._plain_hash(place), *used)).encode()).hexdigest()
@@ -391,7 +391,7 @@ class Code:
         if (kept := self._read.get(module)) and kept[0] == key:
             return from_json(kept[1])
         try:
-            source = read_source(content.decode(), module, path.name == "__init__.py", self.package)
+            source = parse_source(content.decode(), module, path.name == "__init__.py", self.package)
         except (SyntaxError, ValueError) as error:
             raise BadParams(f"{path}: cannot be read as Python ({error})") from error
         self._read[""] = [_reader_version()]

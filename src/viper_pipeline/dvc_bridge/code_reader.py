@@ -48,7 +48,7 @@ class Unit(NamedTuple):
     imports: tuple[str, ...] = ()  # modules that its functions import
     effect: bool = False  # whether it does something when the module is imported
     unclear: str = ""  # "module", "package" or "import": how much of the code it may reach by computed names
-    data: tuple[tuple[str, ...], ...] = ()  # ways from the module's file to a file or folder that it reads
+    data: tuple[tuple[str, ...], ...] = ()  # paths from the module's file to a file or folder that it reads
     table: tuple[tuple[str, str], ...] = ()  # of a registry: name -> "module:object"
 
 
@@ -61,7 +61,7 @@ class Source(NamedTuple):
     stars: tuple[str, ...]
 
 
-def read_source(text: str, module: str, is_package: bool, package: str) -> Source:
+def parse_source(text: str, module: str, is_package: bool, package: str) -> Source:
     """The units of a file's text. Raises SyntaxError."""
     reader = _Reader(module if is_package else module.rpartition(".")[0], package, "__file__" in text)
     return reader.read(ast.parse(text))
@@ -211,9 +211,9 @@ class _Reader:
         if node is self.left_out:
             self.out.append("<table>")
             return
-        if self.reads_files and isinstance(node, ast.expr) and (way := _way_from_file(node)) is not None:
-            self.data.append(way)
-            self.out.append(f"<file {way}>")
+        if self.reads_files and isinstance(node, ast.expr) and (steps := _path_from_file(node)) is not None:
+            self.data.append(steps)
+            self.out.append(f"<file {steps}>")
             return
         method = getattr(self, f"_visit_{type(node).__name__}", None)
         if method is not None:
@@ -557,7 +557,7 @@ def _table(value: ast.expr | None) -> tuple[tuple[tuple[str, str], ...], ast.Dic
     return (), None
 
 
-def _way_from_file(node: ast.expr) -> tuple[str, ...] | None:
+def _path_from_file(node: ast.expr) -> tuple[str, ...] | None:
     """Steps from a module's own file to what an expression such as `Path(__file__).parent / "x"` names.
 
     None where it does not begin at `__file__`; a step `?` where the rest cannot be known: anything below counts.
@@ -565,25 +565,25 @@ def _way_from_file(node: ast.expr) -> tuple[str, ...] | None:
     if isinstance(node, ast.Name):
         return () if node.id == "__file__" else None
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-        before = _way_from_file(node.left)
+        before = _path_from_file(node.left)
         return None if before is None else (*before, _step(node.right))
     if isinstance(node, ast.Attribute):
-        before = _way_from_file(node.value)
+        before = _path_from_file(node.value)
         return (*before, "..") if before is not None and node.attr == "parent" else before
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "parents":
-        before = _way_from_file(node.value.value)
+        before = _path_from_file(node.value.value)
         level = node.slice.value if isinstance(node.slice, ast.Constant) else None
         return None if before is None else (*before, *([".."] * (level + 1) if isinstance(level, int) else ["?"]))
     if isinstance(node, ast.Call):
         name = _last_name(node.func)
-        if isinstance(node.func, ast.Attribute) and (before := _way_from_file(node.func.value)) is not None:
+        if isinstance(node.func, ast.Attribute) and (before := _path_from_file(node.func.value)) is not None:
             if name in ("resolve", "absolute"):
                 return before
             if name in ("joinpath", "with_name", "with_suffix"):
                 steps = ["?"] if name == "with_suffix" else [_step(argument) for argument in node.args]
                 return (*before, *([".."] if name != "joinpath" else []), *steps)
         elif name in ("Path", "PurePath", "str", "fspath", "abspath", "dirname", "join") and node.args:
-            before = _way_from_file(node.args[0])
+            before = _path_from_file(node.args[0])
             up = [".."] if name == "dirname" else []
             return None if before is None else (*before, *up, *map(_step, node.args[1:]))
     return None

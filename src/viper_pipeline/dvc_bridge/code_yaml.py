@@ -14,12 +14,12 @@ import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, JsonView, atomic_write
 from viper_pipeline.dvc_bridge.code_digest import Code
-from viper_pipeline.dvc_bridge.project import MISSING, Part, Project, package_name, read_params, source_folder, value_at
+from viper_pipeline.dvc_bridge.project import MISSING, Part, Project, package_name, param_at, read_params, source_folder
 
 if TYPE_CHECKING:
     from viper_pipeline.dvc_bridge.templates import Grid
@@ -28,14 +28,14 @@ FILE = "code.yaml"
 TABLE = "pipelines/stages.yaml"
 STAGE = "code"
 """The stage that writes code.yaml; DVC runs it each time."""
-HEADER = (
+CODE_HEADER = (
     "# Written by `viper dvc code`: a digest of the code of each stage, by pipeline. A stage whose digest has changed\n"
     "# runs again. Comments, docstrings, and where a definition stands are no part of it.\n"
 )
 
 
 @dataclass(frozen=True)
-class Entry:
+class StageEntry:
     """One stage of the table. Texts may hold axes as `{model}`."""
 
     function: str  # `module:name`
@@ -48,7 +48,7 @@ class Entry:
         return "".join(f".{words[axis]}" for axis in self.axes)
 
 
-Table = Mapping[str, Mapping[str, Entry]]
+Table = Mapping[str, Mapping[str, StageEntry]]
 """pipeline -> stage -> entry"""
 
 
@@ -58,7 +58,8 @@ def read_table(root: Path) -> Table:
     if not path.is_file():
         raise BadParams(f"{path}: is not there; run `viper dvc sync`")
     return {
-        group: {name: Entry(**entry) for name, entry in stages.items()} for group, stages in read_params(path).items()
+        group: {name: StageEntry(**entry) for name, entry in stages.items()}
+        for group, stages in read_params(path).items()
     }
 
 
@@ -75,7 +76,7 @@ def table_text(table: Table) -> str:
     return yaml.safe_dump(plain, sort_keys=False, width=110, default_flow_style=None)
 
 
-def chosen(entry: Entry, values: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, list[str]]:
+def chosen(entry: StageEntry, values: Mapping[str, str], params: JsonView) -> dict[str, list[str]]:
     """registry -> the entries that a stage uses, for some values of its axes."""
     found = {}
     for registry, part in entry.parts.items():
@@ -83,7 +84,7 @@ def chosen(entry: Entry, values: Mapping[str, str], params: Mapping[str, Any]) -
             found[registry] = [part["value"].format_map(values)]
             continue
         path = part["path"].format_map(values)
-        value = value_at(params, path)
+        value = param_at(params, path)
         if value is MISSING:
             if "default" not in part:
                 raise BadParams(f"params.yaml: {path} is missing: it says which entry of {registry} is used")
@@ -92,9 +93,9 @@ def chosen(entry: Entry, values: Mapping[str, str], params: Mapping[str, Any]) -
     return found
 
 
-def assignments(entry: Entry, params: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def assignments(entry: StageEntry, params: JsonView) -> Iterator[dict[str, str]]:
     """Every combination of values of the axes that the code depends on."""
-    lists = [value_at(params, path) for path in entry.axes.values()]
+    lists = [param_at(params, path) for path in entry.axes.values()]
     for path, values in zip(entry.axes.values(), lists, strict=True):
         if values is MISSING:
             raise BadParams(f"params.yaml: has no {path}; run `viper dvc sync`")
@@ -129,7 +130,7 @@ def digest_of(root: Path, project: Project, group: str, name: str, bound: Mappin
     entry = read_table(root).get(group, {}).get(name)
     if entry is None:
         raise BadParams(f"{TABLE}: knows no stage {name} of pipeline {group}; run `viper dvc sync`")
-    parts = {registry: part for registry, part in choose(project.parts, bound).items() if registry in entry.parts}
+    parts = {registry: part for registry, part in chosen_parts(project.parts, bound).items() if registry in entry.parts}
     used = chosen(replace(entry, parts=parts), {}, read_params(root / "params.yaml"))
     code = Code.of(root)
     digest = code.digest(entry.function, used, entry.bound)
@@ -137,7 +138,7 @@ def digest_of(root: Path, project: Project, group: str, name: str, bound: Mappin
     return digest
 
 
-def choose(parts: Sequence[Part], bound: Mapping[str, object]) -> dict[str, dict[str, str]]:
+def chosen_parts(parts: Sequence[Part], bound: Mapping[str, object]) -> dict[str, dict[str, str]]:
     """The first part of each registry that bound values can fill in: registry -> {value}, or {path, default}."""
     found: dict[str, dict[str, str]] = {}
     for part in parts:
@@ -157,17 +158,17 @@ def make_entry(
     lists: Mapping[str, str],
     grid: Grid,
     code: Code,
-) -> Entry:
+) -> StageEntry:
     """A row of the table, with those parts that the function can reach.
 
     bound: all bound values, axes as `{model}`; fixed: those of them that are the same for all; lists: axis -> the list
     in params.yaml that it runs over.
     """
-    parts = choose(grid.project.parts, bound)
+    parts = chosen_parts(grid.project.parts, bound)
     used: dict[str, set[str]] = {}
     for registry, part in parts.items():
         axes = {axis: lists[axis] for text in part.values() for axis in fields_of(text)}
-        entry = Entry(function, fixed, {registry: part}, axes)
+        entry = StageEntry(function, fixed, {registry: part}, axes)
         with contextlib.suppress(BadParams):  # of no concern, if the function does not reach it
             used[code.address(registry)] = {
                 name
@@ -177,12 +178,12 @@ def make_entry(
     reached = code.reach(function, used).tables
     parts = {registry: part for registry, part in parts.items() if code.address(registry) in reached}
     keyed = {axis for part in parts.values() for text in part.values() for axis in fields_of(text)}
-    return Entry(function, dict(fixed), parts, {axis: path for axis, path in lists.items() if axis in keyed})
+    return StageEntry(function, dict(fixed), parts, {axis: path for axis, path in lists.items() if axis in keyed})
 
 
 def write_code(root: Path) -> bool:
     """Bring code.yaml up to date. Returns whether it has changed."""
-    text = HEADER + "".join(_lines(nested(digests(root))))
+    text = CODE_HEADER + "".join(_lines(nested(digests(root))))
     path = root / FILE
     if path.is_file() and path.read_text() == text:
         return False
@@ -198,19 +199,19 @@ def source_state(root: Path) -> str:
     return hashlib.md5(repr([(name, s.st_mtime_ns, s.st_size) for name, s in found]).encode()).hexdigest()
 
 
-def nested(flat: Mapping[str, str]) -> dict[str, Any]:
+def nested(flat: Mapping[str, str]) -> Json:
     """Digests as code.yaml holds them."""
-    whole: dict[str, Any] = {}
+    whole: Json = {}
     for name, digest in flat.items():
-        *way, last = name.split(".")
+        *groups, last = name.split(".")
         block = whole
-        for key in way:
+        for key in groups:
             block = block.setdefault(key, {})
         block[last] = digest
     return whole
 
 
-def _lines(block: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+def _lines(block: JsonView, indent: str = "") -> Iterator[str]:
     """YAML, without YAML's library: names are plain words, digests are quoted."""
     for name, value in sorted(block.items()):
         if isinstance(value, Mapping):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, JsonView, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.code_digest import Code
-from viper_pipeline.dvc_bridge.code_yaml import Entry
+from viper_pipeline.dvc_bridge.code_yaml import StageEntry
 from viper_pipeline.dvc_bridge.project import Project, read_params
-from viper_pipeline.dvc_bridge.templates import SYMBOL, Grid, Stage, Wiring, own_axes, verify
+from viper_pipeline.dvc_bridge.templates import SYMBOL, Grid, Stage, Wiring, own_axes, verify_templates
 
 HEADER = (
     "# Written by `viper dvc sync` from src/viper_pipeline/pipelines and conf/base/catalog.yml.\n"
@@ -31,7 +30,7 @@ class OneLineBlock(dict):
     """A mapping that YAML shows as `{a: b}`."""
 
 
-def generate(root: Path, params: Mapping[str, Any]) -> dict[Path, str]:
+def generate(root: Path, params: JsonView) -> dict[Path, str]:
     """The text of every dvc.yaml, and of the table of their functions.
 
     Raises BadParams if the pipelines treat one value of an axis unlike the others.
@@ -39,9 +38,9 @@ def generate(root: Path, params: Mapping[str, Any]) -> dict[Path, str]:
     wiring = Wiring(root)
     grid, code = Grid(wiring.project, params), Code.of(root)
     templates = wiring.templates(grid)
-    verify(templates, wiring.stages(params), grid)
-    table: dict[str, dict[str, Entry]] = {}
-    documents: dict[str, dict[str, Any]] = {}
+    verify_templates(templates, wiring.stages(params), grid)
+    table: dict[str, dict[str, StageEntry]] = {}
+    documents: dict[str, Json] = {}
     for stage in templates:
         file = file_of(stage.group, wiring.project)
         document = documents.setdefault(file, {"stages": {}} if file == ROOT_FILE else VARS | {"stages": {}})
@@ -68,7 +67,7 @@ def file_of(group: str, project: Project) -> str:
     return ROOT_FILE if group in project.at_root else f"pipelines/{group}/dvc.yaml"
 
 
-def _as_yaml(document: Mapping[str, Any]) -> str:
+def _as_yaml(document: JsonView) -> str:
     import yaml
 
     class Dumper(yaml.SafeDumper):
@@ -79,7 +78,7 @@ def _as_yaml(document: Mapping[str, Any]) -> str:
     return yaml.dump(document, Dumper=Dumper, sort_keys=False, width=110)
 
 
-def entry_of(stage: Stage, grid: Grid, code: Code) -> Entry:
+def entry_of(stage: Stage, grid: Grid, code: Code) -> StageEntry:
     """A template's row of the table: its function, and which entries it uses of the registries that it can reach."""
     own = own_axes(stage, grid)
     bound = {
@@ -91,7 +90,7 @@ def entry_of(stage: Stage, grid: Grid, code: Code) -> Entry:
     return code_yaml.make_entry(stage.function, bound, fixed, lists, grid, code)
 
 
-def body(stage: Stage, grid: Grid, entry: Entry) -> dict[str, Any]:
+def body(stage: Stage, grid: Grid, entry: StageEntry) -> Json:
     """What dvc.yaml says of a template."""
     own = own_axes(stage, grid)
     looked_up = {kind: block for kind, block in grid.symbols_in(stage.deps).items() if grid.is_lookup(kind)}
@@ -106,7 +105,7 @@ def body(stage: Stage, grid: Grid, entry: Entry) -> dict[str, Any]:
     def fan_in(texts: Iterable[str]) -> list[str]:
         return [one for text in texts for one in grid.spread(template(text))]
 
-    said: dict[str, Any] = {"cmd": template(f"viper stage {stage.group} {stage.node}")}
+    said: Json = {"cmd": template(f"viper stage {stage.group} {stage.node}")}
     if file_of(stage.group, grid.project) != ROOT_FILE:
         said["wdir"] = "../.."
     if deps := fan_in(stage.deps):
@@ -127,7 +126,8 @@ def body(stage: Stage, grid: Grid, entry: Entry) -> dict[str, Any]:
     for kind, block in looked_up.items():
         return {"foreach": _from_params(grid.project.lookups[kind].table.replace("{block}", block)), "do": said}
     if own:
-        return {"matrix": {kind: _from_params(grid.list_of(kind, block)) for kind, block in own.items()}, **said}
+        axes = {kind: _from_params(grid.list_of(kind, block)) for kind, block in own.items()}
+        return {"matrix": OneLineBlock(axes), **said}
     return said
 
 
@@ -135,7 +135,7 @@ def _from_params(path: str) -> str:
     return f"${{{path}}}"
 
 
-def _plots(stage: Stage, grid: Grid) -> Iterator[dict[str, Any]]:
+def _plots(stage: Stage, grid: Grid) -> Iterator[Json]:
     """Plots cannot be templates: every file is named; the files of one stage share one plot."""
     up = "" if file_of(stage.group, grid.project) == ROOT_FILE else "../../"
     plots = {path: meta for path, meta in stage.outs.items() if meta.get("kind") == "plot"}
@@ -149,7 +149,7 @@ def _plots(stage: Stage, grid: Grid) -> Iterator[dict[str, Any]]:
             yield {up + path: settings}
 
 
-def differences(root: Path) -> dict[Path, tuple[str, str | None]]:
+def changed_files(root: Path) -> dict[Path, tuple[str, str | None]]:
     """Files that are not what the pipelines say: path -> (present text, wanted text or None for `delete`)."""
     wanted = generate(root, read_params(root / "params.yaml"))
     candidates = [root / ROOT_FILE, root / code_yaml.TABLE, *root.glob("pipelines/*/dvc.yaml")]
@@ -158,10 +158,10 @@ def differences(root: Path) -> dict[Path, tuple[str, str | None]]:
     return {path: (old, new) for path, (old, new) in sorted(pairs.items()) if old != new}
 
 
-def sync(root: Path) -> list[str]:
+def write_files(root: Path) -> list[str]:
     """Make the files agree with the pipelines; says what was done, a line each."""
     done = []
-    for path, (_, new) in differences(root).items():
+    for path, (_, new) in changed_files(root).items():
         if new is None:
             path.unlink()
         else:
@@ -172,11 +172,11 @@ def sync(root: Path) -> list[str]:
     return done
 
 
-def check(root: Path) -> str:
+def check_files(root: Path) -> str:
     """The differences as a unified diff; empty if there are none."""
     return "".join(
         line
-        for path, (old, new) in differences(root).items()
+        for path, (old, new) in changed_files(root).items()
         for line in difflib.unified_diff(
             old.splitlines(True),
             (new or "").splitlines(True),

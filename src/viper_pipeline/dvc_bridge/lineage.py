@@ -1,19 +1,21 @@
 """Where an artifact comes from: read from what it carries inside, and compared with what is there now.
 
-What carries nothing (a table, a page) is looked up in DVC's lock files.
+What carries nothing (a table, a page) is looked up in DVC's lock files. They alone say which outputs are stale: DVC's
+own status hashes what changed on the disk, and this takes the lock files at their word, so it answers at once.
+Outputs that somebody changed by hand are not found, and of sources that no stage makes only the size is looked at.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import md5_of
+from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.core.files import Json, JsonView, md5_of
 from viper_pipeline.dvc_bridge import code_yaml
-from viper_pipeline.dvc_bridge.project import read_params, value_at
+from viper_pipeline.dvc_bridge.project import param_at, project_root, read_params
 from viper_pipeline.dvc_bridge.provenance import Readers, Steps, read_steps
 
 
@@ -41,7 +43,7 @@ def locked_hashes(root: Path) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in locked_stages(root) for out in stage.get("outs", []) if "md5" in out}
 
 
-def locked_stages(root: Path) -> Iterator[Mapping[str, Any]]:
+def locked_stages(root: Path) -> Iterator[JsonView]:
     """Every stage of every lock file."""
     import yaml
 
@@ -61,7 +63,7 @@ def chain(artifact: str, steps: Steps) -> list[str]:
     return order
 
 
-def trace(artifact: Path, root: Path, readers: Readers) -> dict[str, Any]:
+def trace(artifact: Path, root: Path, readers: Readers) -> Json:
     """Everything `viper lineage` shows: {"artifact": path, "steps": [nearest first]}.
 
     A stray file is known by its last own step, wherever it lies now. Each step is compared with the working tree:
@@ -101,9 +103,7 @@ def trace(artifact: Path, root: Path, readers: Readers) -> dict[str, Any]:
     }
 
 
-def _row(
-    path: str, steps: Steps, recorded: str | None, here: Path, root: Path, codes: Mapping[str, str]
-) -> dict[str, Any]:
+def _row(path: str, steps: Steps, recorded: str | None, here: Path, root: Path, codes: Mapping[str, str]) -> Json:
     step = steps.get(path, {})
     present = md5_of(here) if here.exists() else None
     row = {
@@ -130,27 +130,27 @@ def _state(present: str | None, recorded: str | None) -> str:
     return "up to date" if present == recorded else "changed since"
 
 
-def _changed(params: Mapping[str, Any], root: Path) -> list[str]:
+def _changed(params: JsonView, root: Path) -> list[str]:
     """The parameters whose value in params.yaml is another today."""
     if not (root / "params.yaml").is_file():
         return []
     today = read_params(root / "params.yaml")
-    return [dotted for dotted, value in params.items() if value_at(today, dotted) != value]
+    return [dotted for dotted, value in params.items() if param_at(today, dotted) != value]
 
 
-def _code_changed(step: Mapping[str, Any], codes: Mapping[str, str]) -> bool:
+def _code_changed(step: JsonView, codes: Mapping[str, str]) -> bool:
     """Whether the code of a step's stage is another today."""
     name = ".".join(str(step.get("stage", "")).split(".")[:2])
     today = {digest for known, digest in codes.items() if known == name or known.startswith(f"{name}.")}
     return bool(step.get("code") and today) and step["code"] not in today
 
 
-def as_text(traced: Mapping[str, Any]) -> str:
+def as_text(traced: JsonView) -> str:
     """For people."""
     return "\n".join(line for row in traced["steps"] for line in _lines(row)) + "\n"
 
 
-def _lines(row: Mapping[str, Any]) -> Iterator[str]:
+def _lines(row: JsonView) -> Iterator[str]:
     yield f"{row['artifact']}  [{row['state']}]"
     if "recorded_as" in row:
         yield f"  was written as {row['recorded_as']}"
@@ -166,7 +166,7 @@ def _lines(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"  from {path}"
 
 
-def as_mermaid(traced: Mapping[str, Any]) -> str:
+def as_mermaid(traced: JsonView) -> str:
     """A flow chart; https://mermaid.js.org draws it, and so do many Git hosts."""
     number = {row["artifact"]: f"n{i}" for i, row in enumerate(traced["steps"])}
     lines = ["flowchart TD"]
@@ -175,3 +175,72 @@ def as_mermaid(traced: Mapping[str, Any]) -> str:
         f"  {number[parent]} --> {number[row['artifact']]}" for row in traced["steps"] for parent in row["parents"]
     ]
     return "\n".join(lines) + "\n"
+
+
+SMALL = 2**20
+"""Bytes up to which a file that no stage makes is hashed: code, parameters, tables."""
+
+
+def stale_outputs(root: Path) -> dict[str, str]:
+    """path -> why: of every output whose stage, or one that it reads from, would run again today."""
+    stages = [stage for stage in locked_stages(root) if not str(stage.get("cmd", "")).endswith("dvc code")]
+    made = {out["path"]: out.get("md5") for stage in stages for out in stage.get("outs", [])}
+    codes = code_yaml.nested(code_yaml.known_digests(root))
+    today = {"params.yaml": read_params(root / "params.yaml"), code_yaml.FILE: codes}
+    stale: dict[str, str] = {}
+    for stage in stages:
+        if reason := _reason(stage, made, today, root):
+            stale |= dict.fromkeys((out["path"] for out in stage.get("outs", [])), reason)
+    parents = {out["path"]: [d["path"] for d in s.get("deps", [])] for s in stages for out in s.get("outs", [])}
+    while spread := {p: f"{d} is stale" for p, deps in parents.items() if p not in stale for d in deps if d in stale}:
+        stale |= spread
+    return stale
+
+
+def _reason(stage: JsonView, made: Mapping[str, str | None], today: JsonView, root: Path) -> str | None:
+    """What has changed since the stage ran, or None."""
+    for dep in stage.get("deps", []):
+        path = dep["path"]
+        if path in made:
+            if made[path] and dep.get("md5") and made[path] != dep["md5"]:
+                return f"{path} was made anew"
+        elif not (root / path).exists():
+            return f"{path} is gone"
+        elif _differs(root / path, dep):
+            return f"{path} has changed"
+    for file, values in stage.get("params", {}).items():
+        for name, value in values.items():
+            if param_at(today.get(file, {}), name) != value:
+                return "its code has changed" if file == code_yaml.FILE else f"{name} has another value"
+    return None
+
+
+def _differs(path: Path, dep: JsonView) -> bool:
+    """Whether a file or folder is another than the lock file says; large ones by their size alone."""
+    size = dep.get("size", 0)
+    if size <= SMALL and "md5" in dep:
+        return md5_of(path) != dep["md5"]
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    return sum(p.stat().st_size for p in files) != size
+
+
+def recorded_by(artifact: Path) -> str | None:
+    """The commit, of the project that we are in; None outside of one, or if none recorded this artifact."""
+    try:
+        root = project_root()
+    except BadParams:
+        return None
+    if not Path(artifact).exists():
+        return None
+    words = [
+        "git",
+        "log",
+        "--reverse",
+        "--format=%H",
+        f"-S{md5_of(artifact)}",
+        "--",
+        "dvc.lock",
+        "pipelines/*/dvc.lock",
+    ]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.split()[0] if done.returncode == 0 and done.stdout else None

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.files import Json, JsonView
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
-
-Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class Lookup:
 class Project:
     """What a project says of itself: `PROJECT` in its pipeline_registry. See README.md in this folder."""
 
-    build: Callable[[Params], Mapping[str, Pipeline]]
+    build: Callable[[JsonView], Mapping[str, Pipeline]]
     """Every pipeline by name, from the values of params.yaml."""
-    symbolic: Callable[[Params, Callable[[str, str], str]], Params]
+    symbolic: Callable[[JsonView, Callable[[str, str], str]], JsonView]
     """The parameters with each list of an axis replaced by one symbol: called with a maker of symbols, which takes the
     block of params.yaml (`all`, if there is but one such list) and the axis."""
     axes: Mapping[str, str]
@@ -62,13 +61,13 @@ class Project:
     """Name of a symbol -> what it stands for, where a path depends on an axis' value."""
     at_root: Collection[str] = ()
     """Pipelines whose stages stand in the dvc.yaml at the root; others have a file of their own."""
-    sources: Callable[[Params], Mapping[str, str]] = lambda params: {}
+    sources: Callable[[JsonView], Mapping[str, str]] = lambda params: {}
     """Dataset -> the file or folder that params.yaml names for it."""
-    check: Callable[[Params], None] = lambda params: None
+    check: Callable[[JsonView], None] = lambda params: None
     """Raises BadParams before any work."""
     parts: Sequence[Part] = ()
     neutral: Collection[str] = ()
-    """Dotted names of parameters that change no result: neither DVC nor the provenance is told of them."""
+    """Dotted names of parameters that change no result: they stand neither in dvc.yaml nor in the provenance."""
     libraries: Collection[str] = ()
     """Distributions whose versions shape results; the provenance names those that are installed."""
     readers: Mapping[str, Callable[[Path], str]] = field(default_factory=dict)
@@ -84,7 +83,7 @@ def project_root(start: Path | None = None) -> Path:
     raise BadParams(f"{here}: no project here: no params.yaml beside a pyproject.toml, nor in any folder above")
 
 
-def read_params(path: Path | str) -> dict[str, Any]:
+def read_params(path: Path | str) -> Json:
     """The values in a YAML file. Raises BadParams if it cannot be read."""
     import yaml
 
@@ -103,7 +102,7 @@ MISSING = object()
 """What stands where there is no such parameter; equal to no value."""
 
 
-def value_at(params: Mapping[str, Any], dotted: str) -> Any:
+def param_at(params: JsonView, dotted: str) -> Any:
     """The value at a dotted path such as `suites.dmc.tasks`, or MISSING."""
     value: Any = params
     for key in dotted.split("."):
@@ -112,7 +111,7 @@ def value_at(params: Mapping[str, Any], dotted: str) -> Any:
 
 
 @cache
-def _settings(root: Path) -> dict[str, Any]:
+def _settings(root: Path) -> Json:
     try:
         return tomllib.loads((root / "pyproject.toml").read_text())["tool"]["kedro"]
     except KeyError as error:

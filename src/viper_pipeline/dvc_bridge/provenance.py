@@ -1,4 +1,4 @@
-"""The provenance of what a stage makes (parameters, code, parents), and the private folder that goes with it."""
+"""The provenance of what a stage makes (parameters, code, parents), its private folder, and what it cost."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import platform
 import shutil
+import sys
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from viper_pipeline.core.errors import BadData, ViperError
-from viper_pipeline.core.files import md5_of
+from viper_pipeline.core.files import Json, JsonView, md5_of
 
-Steps = dict[str, dict[str, Any]]
+Steps = dict[str, Json]
 """path -> {stage, params, code, versions, parents: {path: md5}}, in no particular order"""
 Readers = Mapping[str, Callable[[Path], str]]
 """Suffix of a file -> what reads the provenance (JSON) that it carries"""
@@ -30,7 +32,7 @@ class Provenance:
     """What makes an artifact. Of equal provenance, artifacts are equal."""
 
     node: str
-    params: Mapping[str, Any]
+    params: JsonView
     parents: Mapping[str, str]  # path -> md5
     outs: tuple[str, ...]
     code: str  # the digest of what its function can reach
@@ -52,7 +54,7 @@ class Provenance:
         return folder
 
     @property
-    def lineage(self) -> dict[str, Any]:
+    def lineage(self) -> Json:
         """{"steps": {path: {stage, params, code, versions, parents}}} of the outputs and of all that they come from."""
         steps: Steps = {}
         for path in self.parents:
@@ -90,7 +92,7 @@ class Provenance:
 
 def make_provenance(
     node: str,
-    params: Mapping[str, Any],
+    params: JsonView,
     parents: Collection[Path],
     outs: Collection[Path],
     code: str,
@@ -150,3 +152,58 @@ def name_in(root: Path, path: Path) -> str:
     """A path from the root, or whole if it lies outside."""
     absolute = Path(os.path.abspath(path))
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
+
+
+def machine() -> str:
+    """`2 cores, AMD EPYC 9B14; NVIDIA L4`: the cores that this process may use, and a GPU if torch sees one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch = sys.modules.get("torch")  # a stage that did not load it used no GPU
+    gpu = f"; {torch.cuda.get_device_name()}" if torch is not None and torch.cuda.is_available() else ""
+    return f"{cores} core{'s' if cores > 1 else ''}, {processor()}{gpu}"
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+class GpuMonitor:
+    """Asks NVIDIA's driver now and then, in a thread; does nothing where there is none. Counts all visible GPUs."""
+
+    def __init__(self, every: float = 10.0) -> None:
+        """every: seconds between two looks."""
+        self.every, self.total, self.looks = every, 0.0, 0
+        self.over = threading.Event()
+        self.thread: threading.Thread | None = None
+        if Path("/dev/nvidiactl").exists():
+            self.thread = threading.Thread(target=self._watch, daemon=True)
+            self.thread.start()
+
+    def _watch(self) -> None:
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+        except (ImportError, OSError, RuntimeError):
+            return
+        except Exception as error:  # NVMLError: its classes are made at run time
+            if type(error).__module__ != "pynvml":
+                raise
+            return
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        while handles and not self.over.wait(self.every):
+            self.note([float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu) for handle in handles])
+
+    def note(self, percents: list[float]) -> None:
+        """One look: how busy each GPU was, in percent."""
+        self.total, self.looks = self.total + sum(percents) / len(percents), self.looks + 1
+
+    def stop(self) -> float | None:
+        """The mean share of time, in percent, that a GPU was at work; None where it is unknown."""
+        self.over.set()
+        return round(self.total / self.looks, 1) if self.looks else None

@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
-from viper_pipeline.dvc_bridge.project import value_at
+from viper_pipeline.dvc_bridge.project import param_at
 
-State = tuple[int, int, int]
+FileState = tuple[int, int, int]
 
 
 class NoopCache:
@@ -76,7 +76,7 @@ def everything(paths: Iterable[str]) -> Iterator[str]:
             yield from (os.path.join(folder, name) for name in (*folders, *files))
 
 
-def state_of(path: str | os.PathLike[str]) -> State | None:
+def state_of(path: str | os.PathLike[str]) -> FileState | None:
     """Another, if the file is another; None if there is none."""
     try:
         now = os.stat(path)
@@ -89,7 +89,9 @@ class StatusCache:
     """What lies in the workspace, as far as it has been looked at."""
 
     def __init__(self) -> None:
-        self.seen: dict[tuple[str, str], tuple[State, Any]] = {}  # what was found (hash, values) of a file, and when
+        self.seen: dict[
+            tuple[str, str], tuple[FileState, Any]
+        ] = {}  # what was found (hash, values) of a file, and when
 
     def up_to_date(self, stage: Any) -> bool:
         """Whether everything the stage reads and makes is as its lock file says. False may also mean: ask DVC."""
@@ -105,12 +107,12 @@ class StatusCache:
         known = dep.hash_info.value if dep.hash_info else None
         if isinstance(known, dict):  # parameters, by name
             values = self._once("values", dep.fs_path, state, lambda: load_yaml(dep.fs_path))
-            return set(known) == set(dep.params) and all(value_at(values, name) == v for name, v in known.items())
+            return set(known) == set(dep.params) and all(param_at(values, name) == v for name, v in known.items())
         if os.path.isdir(dep.fs_path):
             return not dep.status()
         return bool(known) and self._once("hash", dep.fs_path, state, dep.get_hash) == dep.hash_info
 
-    def _once(self, what: str, path: str, state: State, look: Callable[[], Any]) -> Any:
+    def _once(self, what: str, path: str, state: FileState, look: Callable[[], Any]) -> Any:
         """What `look` finds of a file; it looks again only when the file is another."""
         seen = self.seen.get((what, path))
         if seen is None or seen[0] != state:
@@ -157,7 +159,7 @@ class Repository:
         except DvcException as error:
             raise BadEnvironment(f"{root}: {error}") from error
         self.root, self.code_state = root, ""
-        self.inputs: dict[str, dict[str, Any]] = {}  # of the stages that run: what they read, by hash
+        self.inputs: dict[str, Json] = {}  # of the stages that run: what they read, by hash
         self.cache = StatusCache()
 
     def needs(self, targets: Sequence[str]) -> dict[Any, set[Any]]:
@@ -207,7 +209,7 @@ class Repository:
                 stage.save_deps()
                 self.inputs[stage.addressing] = _inputs(stage)
                 return Status.STALE
-            self._record(stage, run_cache=False)  # restore has filled the workspace, and told `stage` nothing of it
+            self._record(stage, run_cache=False)  # restore has filled the workspace and left `stage` as it was
             return Status.RESTORED
 
     def commit(self, stage: Any) -> list[str]:
@@ -235,7 +237,7 @@ class Repository:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold DVC's lock, and wait for whoever else does. Raises BadEnvironment after PATIENCE."""
+        """Hold DVC's lock, and wait while another process does. Raises BadEnvironment after PATIENCE."""
         from dvc.lock import LockError
 
         end = time.monotonic() + PATIENCE
@@ -272,9 +274,9 @@ def _has(kind: Any, attribute: str) -> bool:
     return hasattr(kind, attribute) or any(attribute in code.co_names for code in made if code)
 
 
-def _inputs(stage: Any) -> dict[str, Any]:
+def _inputs(stage: Any) -> Json:
     """Everything that a stage reads: name -> hash, or value for parameters."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for dep in stage.deps:
         value = dep.hash_info.value if dep.hash_info else None
         if isinstance(value, dict):

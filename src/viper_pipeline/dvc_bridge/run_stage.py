@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import JsonView, atomic_write
 from viper_pipeline.dvc_bridge.code_yaml import source_state
 from viper_pipeline.dvc_bridge.project import (
-    Params,
     Project,
     bootstrap,
     package_name,
@@ -92,7 +91,7 @@ def guard(root: Path, pipeline: str, node: str) -> bytes:
     return nodes[node]
 
 
-def _checked(root: Path, project: Project, params: Params, pipeline: str, node: str) -> dict[str, bytes]:
+def _checked(root: Path, project: Project, params: JsonView, pipeline: str, node: str) -> dict[str, bytes]:
     """The nodes of `node`'s stage. Raises BadParams if it is not among them, or they are not what dvc.yaml says."""
     import yaml
 

@@ -157,11 +157,11 @@ TRIES = 4
 def make_executor(name: str, root: Path, jobs: int | None, address: str | None) -> Executor:
     """An executor by its name. jobs, address: None for the executor's own default."""
     if name == "ray":
-        from viper_pipeline.dvc_bridge.ray import Ray
+        from viper_pipeline.dvc_bridge.executors import Ray
 
         return Ray(jobs, address or "auto")
     if name == "slurm":
-        from viper_pipeline.dvc_bridge.slurm import Slurm
+        from viper_pipeline.dvc_bridge.executors import Slurm
 
         return Slurm(root, jobs, address or "slurm")
     if address:

@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from viper_pipeline.core.errors import BadParams, ViperError
-from viper_pipeline.dvc_bridge.project import MISSING, Project, bootstrap, project_of, value_at
+from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.dvc_bridge.project import MISSING, Project, bootstrap, param_at, project_of
 
 SYMBOL = re.compile(r"zq(?P<block>[A-Za-z0-9_-]+?)zq(?P<kind>[a-z_]+?)qz")
 
@@ -34,10 +35,10 @@ def symbol(block: str, kind: str) -> str:
 class Grid:
     """A project's axes over its parameters."""
 
-    def __init__(self, project: Project, params: Mapping[str, Any]) -> None:
+    def __init__(self, project: Project, params: JsonView) -> None:
         self.project, self.params = project, params
 
-    def symbolic(self) -> Mapping[str, Any]:
+    def symbolic(self) -> JsonView:
         """The parameters with each axis' list replaced by one symbol."""
         return self.project.symbolic(self.params, symbol)
 
@@ -69,7 +70,7 @@ class Grid:
 
     def values_of(self, kind: str, block: str) -> list[str]:
         """What a symbol stands for, over all of the grid."""
-        values = value_at(self.params, path := self.list_of(kind, block))
+        values = param_at(self.params, path := self.list_of(kind, block))
         if values is MISSING:
             raise BadParams(f"params.yaml: has no {path}")
         return [str(value) for value in values]
@@ -86,7 +87,7 @@ class Grid:
         def one(match: re.Match[str]) -> str:
             kind, block = match["kind"], match["block"]
             if (lookup := self.project.lookups.get(kind)) and lookup.axis in values:
-                table = value_at(self.params, lookup.table.replace("{block}", block))
+                table = param_at(self.params, lookup.table.replace("{block}", block))
                 return str(table[values[lookup.axis]][lookup.field])
             return values.get(kind, match.group())
 
@@ -112,7 +113,7 @@ def unwrapped(function: Callable) -> Callable:
             return function
 
 
-def bound_values(function: Callable) -> dict[str, Any]:
+def bound_values(function: Callable) -> Json:
     """The keywords that a partial holds."""
     return dict(function.keywords) if isinstance(function, functools.partial) else {}
 
@@ -128,7 +129,7 @@ class Stage:
     bound: Mapping[str, str]  # values that the pipeline fixes
     deps: tuple[str, ...]  # files and folders that it reads
     params: tuple[str, ...]  # dotted names
-    outs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # path -> metadata.dvc
+    outs: Mapping[str, JsonView] = field(default_factory=dict)  # path -> metadata.dvc
 
     @property
     def node(self) -> str:
@@ -168,7 +169,7 @@ class Wiring:
                 "an input `params:...`, not looked up while the pipeline is built"
             ) from error
 
-    def stages(self, params: Mapping[str, Any], group: str = "", name: str = "") -> list[Stage]:
+    def stages(self, params: JsonView, group: str = "", name: str = "") -> list[Stage]:
         """Stages of the pipelines built from `params`: all, or those called `name` in `group`."""
         sources = self.project.sources(params)
         prefix = f"{group}.{name}." if name else ""
@@ -211,7 +212,7 @@ class Wiring:
             outs,
         )
 
-    def _metadata(self, dataset: str) -> dict[str, Any]:
+    def _metadata(self, dataset: str) -> Json:
         return ((self.catalog.resolve_pattern(dataset) or {}).get("metadata") or {}).get("dvc", {})
 
     def _path(self, dataset: str, sources: Mapping[str, str]) -> str | None:
@@ -244,7 +245,7 @@ def expand(stage: Stage, grid: Grid) -> Iterable[Stage]:
         yield Stage(stage.group, stage.name, item, stage.function, bound, every(stage.deps), every(stage.params), outs)
 
 
-def verify(templates: Iterable[Stage], real: Iterable[Stage], grid: Grid) -> None:
+def verify_templates(templates: Iterable[Stage], real: Iterable[Stage], grid: Grid) -> None:
     """Raise BadParams if code treats one value of an axis unlike the others."""
     said = {one.node: one for stage in templates for one in expand(stage, grid)}
     wired = {stage.node: stage for stage in real}

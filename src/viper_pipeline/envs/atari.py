@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import gymnasium
 import numpy as np
@@ -12,7 +12,17 @@ from PIL import Image
 from pydantic import Field
 
 from viper_pipeline.core.errors import BadEnvironment
-from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Rect, Settings, Suite, SuiteEnv, checked
+from viper_pipeline.envs.base import (
+    EnvSettings,
+    FrameSettings,
+    FrameSpec,
+    Info,
+    Rect,
+    Settings,
+    Suite,
+    SuiteEnv,
+    checked,
+)
 
 
 @dataclass(frozen=True)
@@ -38,13 +48,13 @@ GAMES = {
 """Random and human scores as published with DQN and its successors; they normalize a score as Fig 11 does."""
 
 
-def human_normalised(task: str, score: float) -> float:
+def human_normalized(task: str, score: float) -> float:
     """A score on the scale on which random play is 0 and a human tester 1."""
     game = GAMES[task]
     return (score - game.random) / (game.human - game.random)
 
 
-ACTIONS = 18
+ALE_ACTIONS = 18
 """Positions of joystick and button; ALE numbers them alike for every game, and 0 does nothing."""
 ROWS = 64
 """Rows of the frame on which the masks of `GAMES` are given."""
@@ -58,7 +68,7 @@ class AtariRules(EnvSettings):
     action_set: Literal["full", "minimal"] = Field("full", description="all 18 actions, or those the game uses")
     game_over: Literal["continues", "terminates"] = Field(
         "continues",
-        description="continues: the end of a game only truncates the episode, so that ending early never pays; "
+        description="continues: the end of a game only truncates the episode, so that ending early is no advantage; "
         "terminates: the value after it is 0",
     )
     max_frames: int = Field(108_000, gt=0, description="emulator frames after which an episode is truncated")
@@ -114,7 +124,7 @@ class Atari(Suite):
 
 def one_hot(action: int) -> np.ndarray:
     """An ALE action as preferences (18,) float32: 1 for it, -1 for the others."""
-    preferences = np.full(ACTIONS, -1.0, np.float32)
+    preferences = np.full(ALE_ACTIONS, -1.0, np.float32)
     preferences[action] = 1.0
     return preferences
 
@@ -140,7 +150,7 @@ class AtariEnv(SuiteEnv):
         self.useful_actions = np.array([int(a.value) for a in self.useful])
         self.actions = self.useful if rules.action_set == "minimal" else list(self.ale.getLegalActionSet())
         self.numbers = np.array([int(a.value) for a in self.actions])
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ALE_ACTIONS,), np.float32)
         size = spec.size
         self.observation_space = (
             gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
@@ -155,7 +165,7 @@ class AtariEnv(SuiteEnv):
         self.ale.setInt("random_seed", seed % 2**31)
         self.ale.loadROM(self.rom)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Begin a game; with `seed`, the same one as any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -165,7 +175,7 @@ class AtariEnv(SuiteEnv):
         self.screens = [self._screen()]
         return self._observe()
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Hold the preferred of the game's actions for `action_repeat` emulator frames; preferences (18,)."""
         chosen = self.actions[int(np.argmax(np.asarray(action)[self.numbers]))]
         reward, held = 0.0, self.rules.action_repeat
@@ -198,7 +208,7 @@ class AtariEnv(SuiteEnv):
             self.ale.restoreState(here)
         return scores, lives
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The present frame, uint8 (H, W, 3)."""
         size = self.spec_of_frames.size
         screen = Image.fromarray(np.maximum.reduce(self.screens))
@@ -210,7 +220,7 @@ class AtariEnv(SuiteEnv):
     def _memory(self) -> np.ndarray:
         return self.ale.getRAM().astype(np.float32)
 
-    def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
+    def _observe(self) -> tuple[np.ndarray, Info]:
         memory = self._memory()
         state = np.concatenate([memory, memory - self.memory])
         self.memory = memory

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import gymnasium
 import numpy as np
 from pydantic import Field, model_validator
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
 
@@ -89,8 +88,10 @@ def blacken(frames: np.ndarray, mask: tuple[Rect, ...] | list[Rect]) -> np.ndarr
     return frames
 
 
+Info: TypeAlias = dict[str, Any]
+"""What an environment says beside its observation, and the options that it is reset with."""
 S = TypeVar("S", bound=Config)
-Settings = Mapping[str, Any] | Config
+Settings = ParamsBlock | Config
 """A block of params.yaml as it was read, or as a checked configuration."""
 
 
@@ -117,6 +118,10 @@ class SuiteEnv(gymnasium.Env):
     render_mode = "rgb_array"
     spec_of_frames: FrameSpec
     """How `render()` draws; wrappers compare it with what a reward was trained on."""
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """The present frame, uint8 (H, W, 3)."""
+        raise NotImplementedError
 
 
 class Suite(ABC):
@@ -175,7 +180,7 @@ class Suite(ABC):
         return task
 
     def task_label(self, task: str) -> str:
-        """What a video model is told of a task: its own name, or one that several tasks share."""
+        """What a video model knows of a task: its own name, or one that several tasks share."""
         return self.canonical(task)
 
     def masks(self, task: str) -> list[Rect]:

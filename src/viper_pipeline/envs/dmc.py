@@ -11,11 +11,11 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Settings, Suite, SuiteEnv, checked
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Info, Settings, Suite, SuiteEnv, checked
 from viper_pipeline.envs.gl import gl_backend
 
 CONTROL_STEPS = 1000
-TASKS = {
+DMC_TASKS = {
     "acrobot_swingup": ("acrobot", "swingup"),
     "ball_in_cup_catch": ("ball_in_cup", "catch"),
     "cartpole_balance": ("cartpole", "balance"),
@@ -40,14 +40,14 @@ PAPER_NAMES = {
     "point_mass_hard": "pointmass_hard",
 }
 ALIASES = {paper: ours for ours, paper in PAPER_NAMES.items()}
-CAMERAS = {"quadruped": 2}
+CAMERA_OF_DOMAIN = {"quadruped": 2}
 
 
 def canonical(task: str) -> str:
     """Our name of a task, given ours or the paper's. Raises BadParams with a suggestion for unknown names."""
     name = ALIASES.get(task, task)
-    if name not in TASKS:
-        raise BadParams(f"suite 'dmc' has no task '{task}'{did_you_mean(task, [*TASKS, *ALIASES])}")
+    if name not in DMC_TASKS:
+        raise BadParams(f"suite 'dmc' has no task '{task}'{did_you_mean(task, [*DMC_TASKS, *ALIASES])}")
     return name
 
 
@@ -64,7 +64,7 @@ class DMC(Suite):
 
     def tasks(self) -> tuple[str, ...]:
         """All tasks, by dm_control's names."""
-        return tuple(TASKS)
+        return tuple(DMC_TASKS)
 
     def canonical(self, task: str) -> str:
         """Our name of a task, given ours or the paper's."""
@@ -73,7 +73,7 @@ class DMC(Suite):
     def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
         """The frame specification of a task on this machine; the camera is the paper's (0; quadruped: 2)."""
         settings = checked(FrameSettings, frames)
-        camera = CAMERAS.get(TASKS[canonical(task)][0], 0) if settings.camera is None else settings.camera
+        camera = CAMERA_OF_DOMAIN.get(DMC_TASKS[canonical(task)][0], 0) if settings.camera is None else settings.camera
         versions = [f"{name} {importlib.metadata.version(name)}" for name in ("dm_control", "mujoco")]
         chosen = settings.model_dump() | {"camera": camera, "action_repeat": checked(EnvSettings, env).action_repeat}
         return FrameSpec(**chosen, gl_backend=gl_backend(), library=" ".join(versions))
@@ -84,7 +84,7 @@ class DMC(Suite):
 
     def idle_action(self, task: str) -> np.ndarray:
         """Zero control on every actuator, (A,); not the middle of its range, where the range is lopsided."""
-        spec = load(canonical(task), 0).action_spec()
+        spec = load_dmc(canonical(task), 0).action_spec()
         middle, half = (spec.maximum + spec.minimum) / 2, (spec.maximum - spec.minimum) / 2
         return (0.0 - middle / half).astype(np.float32)
 
@@ -94,12 +94,12 @@ class DMC(Suite):
         return math.ceil(CONTROL_STEPS / checked(EnvSettings, env).action_repeat)
 
 
-def load(task: str, seed: int) -> Any:
+def load_dmc(task: str, seed: int) -> Any:
     """The dm_control environment without a time limit of its own, which rounding could cut short."""
     gl_backend()  # dm_control chooses for good when it is first imported
     from dm_control import suite
 
-    domain, name = TASKS[task]
+    domain, name = DMC_TASKS[task]
     return suite.load(domain, name, task_kwargs={"random": seed, "time_limit": math.inf})
 
 
@@ -108,7 +108,7 @@ class DMCEnv(SuiteEnv):
 
     def __init__(self, task: str, seed: int, env: EnvSettings, spec: FrameSpec, pixels: bool) -> None:
         self.action_repeat, self.spec_of_frames, self.pixels = env.action_repeat, spec, pixels
-        self.simulator = load(task, seed)
+        self.simulator = load_dmc(task, seed)
         self.steps = 0
         self.flags: dict[str, bool] = {}
         self.camera: Any = None
@@ -135,7 +135,7 @@ class DMCEnv(SuiteEnv):
             visual.quality.shadowsize = 0
             self.flags = {"shadow": False, "reflection": False}
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Begin an episode; with `seed`, the same one as any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -143,7 +143,7 @@ class DMCEnv(SuiteEnv):
         self.steps = 0
         return self._observe(self.simulator.reset())
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Hold the action (A,) for `action_repeat` control steps."""
         command = self.middle + self.half * np.clip(np.asarray(action, np.float64), -1, 1)
         reward = 0.0
@@ -154,7 +154,7 @@ class DMCEnv(SuiteEnv):
         observation, info = self._observe(moment)
         return observation, reward, False, self.steps >= CONTROL_STEPS, info
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The present frame, uint8 (H, W, 3)."""
         if self.camera is None:  # kept: `physics.render` makes one camera per picture, half the time of a small one
             from dm_control.mujoco import Camera
@@ -164,7 +164,7 @@ class DMCEnv(SuiteEnv):
         picture = self.camera.render(render_flag_overrides=self.flags)
         return np.ascontiguousarray(picture)  # a copy: dm_control gives a view of its buffer, upside down
 
-    def _observe(self, moment: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    def _observe(self, moment: Any) -> tuple[np.ndarray, Info]:
         parts = [np.ravel(np.asarray(value, np.float64)) for value in moment.observation.values()]
         state = np.concatenate(parts).astype(np.float32)
         if not self.pixels:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Settings, Suite, SuiteEnv, checked
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Info, Settings, Suite, SuiteEnv, checked
 
 PAPER = (
     "lamp_on",
@@ -70,21 +70,23 @@ PANDA = (
 )
 SAWYER = (*SHARED, "press_switch", "reach_and_drag", "take_lid_off_saucepan")
 
-ARMS = {"panda": PANDA, "sawyer": SAWYER}
-PAIRS = tuple(f"{arm}_{task}" for arm, tasks in ARMS.items() for task in tasks)
+TASKS_OF_ARM = {"panda": PANDA, "sawyer": SAWYER}
+PAIRS = tuple(f"{arm}_{task}" for arm, tasks in TASKS_OF_ARM.items() for task in tasks)
 """The 53 pairs that the models with two arms are trained on."""
-TASKS = {f"{arm}_{task}": (arm, task) for task in sorted({*PAPER, *PANDA, *SAWYER}) for arm in ("panda", "sawyer")}
+RLBENCH_TASKS = {
+    f"{arm}_{task}": (arm, task) for task in sorted({*PAPER, *PANDA, *SAWYER}) for arm in ("panda", "sawyer")
+}
 """Every task with either arm: <arm>_<task> -> (arm, RLBench's name)."""
 
 
-MISSING = (
+NOT_INSTALLED = (
     "RLBench cannot be imported ({error}). It is in no package index: (1) unpack CoppeliaSim_Edu_V4_1_0_Ubuntu20_04 "
     "and set COPPELIASIM_ROOT to that folder, LD_LIBRARY_PATH=$COPPELIASIM_ROOT and "
     "QT_QPA_PLATFORM_PLUGIN_PATH=$COPPELIASIM_ROOT; (2) pip install git+https://github.com/stepjam/PyRep.git; "
     "(3) pip install git+https://github.com/stepjam/RLBench.git; without a screen start under xvfb-run. To use "
     "demonstrations that RLBench has written already, none of this is needed: give the task a dataset of kind rlbench"
 )
-CAMERAS = ("front", "wrist", "overhead", "left_shoulder", "right_shoulder")
+CAMERA_NAMES = ("front", "wrist", "overhead", "left_shoulder", "right_shoulder")
 
 _opened: list[str] = []
 
@@ -120,7 +122,7 @@ def launch(arm: str, task: str, cameras: tuple[str, ...], size: int) -> Simulato
         from rlbench.observation_config import ObservationConfig
         from rlbench.utils import name_to_task_class
     except ImportError as error:
-        raise BadEnvironment(MISSING.format(error=error)) from error
+        raise BadEnvironment(NOT_INSTALLED.format(error=error)) from error
     if _opened:
         raise BadEnvironment(
             f"RLBench runs '{_opened[0]}' in this process already, and CoppeliaSim can be opened once per process; "
@@ -149,10 +151,10 @@ def launch(arm: str, task: str, cameras: tuple[str, ...], size: int) -> Simulato
     )
 
 
-ACTIONS = 4
+RLBENCH_ACTIONS = 4
 REACH = 0.03
 """Metres that an action of 1 moves the hand along an axis."""
-STEPS = 250
+EPISODE_STEPS = 250
 
 
 class RLBenchFrames(FrameSettings):
@@ -167,13 +169,13 @@ class RLBenchRules(EnvSettings):
     """How long an episode is. Default: the paper's reference code."""
 
     action_repeat: Literal[1] = Field(1, description="RLBench draws one frame per action; curation.stride thins them")
-    max_steps: int = Field(STEPS, gt=0, description="agent steps of an episode; success ends none")
+    max_steps: int = Field(EPISODE_STEPS, gt=0, description="agent steps of an episode; success ends none")
 
 
 class RLBench(Suite):
     """The suite `rlbench`: tasks are called <arm>_<task>, for no file of RLBench's says which arm it shows.
 
-    Actions (4,): the hand's way along x, y, z in units of `REACH`, and the gripper: open above 0, shut below. The true
+    Actions (4,): the hand's step along x, y, z in units of `REACH`, and the gripper: open above 0, shut below. The true
     reward of a step is 1 once the task has been done in this episode, else 0.
     """
 
@@ -186,19 +188,19 @@ class RLBench(Suite):
 
     def tasks(self) -> tuple[str, ...]:
         """Every task with either arm."""
-        return tuple(TASKS)
+        return tuple(RLBENCH_TASKS)
 
     def canonical(self, task: str) -> str:
         """The task's name. Raises BadParams with a suggestion for unknown names."""
-        if task not in TASKS:
+        if task not in RLBENCH_TASKS:
             raise BadParams(
-                f"suite 'rlbench' has no task '{task}'{did_you_mean(task, TASKS)}; names begin with the arm"
+                f"suite 'rlbench' has no task '{task}'{did_you_mean(task, RLBENCH_TASKS)}; names begin with the arm"
             )
         return task
 
     def task_label(self, task: str) -> str:
         """RLBench's task: which arm it is, a video model must see in the frames (section 4.3)."""
-        return TASKS[self.canonical(task)][1]
+        return RLBENCH_TASKS[self.canonical(task)][1]
 
     def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
         """How frames of `task` look; RLBench need not be installed."""
@@ -240,25 +242,25 @@ class _Scene(SuiteEnv):
     """What live episodes and demonstrations share: one task of a running simulator, and its pictures."""
 
     def __init__(self, task: str, seed: int, spec: FrameSpec, pixels: bool) -> None:
-        arm, name = TASKS[task]
+        arm, name = RLBENCH_TASKS[task]
         self.spec_of_frames, self.camera, self.pixels = spec, str(spec.camera), pixels
-        self.views = tuple(dict.fromkeys((self.camera, *CAMERAS[:3]))) if pixels else ()
+        self.views = tuple(dict.fromkeys((self.camera, *CAMERA_NAMES[:3]))) if pixels else ()
         self.simulator: Simulator = launch(arm, name, self.views, spec.size)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (RLBENCH_ACTIONS,), np.float32)
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
         """RLBench draws places and colors from NumPy's global generator."""
         np.random.seed(seed % 2**32)  # noqa: NPY002
 
-    def observe(self, moment: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    def observe(self, moment: Any) -> tuple[np.ndarray, Info]:
         """One moment of RLBench's -> the observation, and `info`: the state, and every camera's picture by name."""
         self.moment = moment
         state = np.asarray(moment.get_low_dim_data(), np.float32)
         views = {camera: np.asarray(getattr(moment, f"{camera}_rgb"), np.uint8) for camera in self.views}
         return (views[self.camera] if self.pixels else state), {"state": state, "views": views}
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The present frame, uint8 (H, W, 3)."""
         return np.asarray(getattr(self.moment, f"{self.camera}_rgb"), np.uint8)
 
@@ -277,7 +279,7 @@ class RLBenchEnv(_Scene):
         low, high = (0, 255) if pixels else (-np.inf, np.inf)
         self.observation_space = gymnasium.spaces.Box(low, high, first.shape, np.uint8 if pixels else np.float32)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Begin an episode; with `seed`, things lie as in any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -286,7 +288,7 @@ class RLBenchEnv(_Scene):
         self.steps, self.done, self.ceiling = 0, 0.0, float(moment.gripper_pose[2])
         return self.observe(moment)
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Move the hand, then the gripper; where no joint angles lead there, nothing happens."""
         self.steps += 1
         try:
@@ -298,12 +300,12 @@ class RLBenchEnv(_Scene):
         return observation, self.done, False, self.steps >= self.length, info
 
     def command(self, action: np.ndarray) -> np.ndarray:
-        """An action (4,) as RLBench's (8,): a way in metres, no turn (x, y, z, w), and the gripper, 1 open, 0 shut."""
+        """An action (4,) as RLBench's (8,): a step in meters, no turn (x, y, z, w), and the gripper, 1 open, 0 shut."""
         action = np.clip(np.asarray(action, np.float64), -1, 1)
-        way = REACH * action[:3]
-        if self.moment.gripper_pose[2] + way[2] >= self.ceiling:
-            way[2] = 0
-        return np.concatenate([way, [0, 0, 0, 1], [float(action[3] > 0)]])
+        step = REACH * action[:3]
+        if self.moment.gripper_pose[2] + step[2] >= self.ceiling:
+            step[2] = 0
+        return np.concatenate([step, [0, 0, 0, 1], [float(action[3] > 0)]])
 
 
 class RLBenchDemos(_Scene):
@@ -313,7 +315,7 @@ class RLBenchDemos(_Scene):
         super().__init__(task, seed, spec, pixels=True)
         self.observation_space = gymnasium.spaces.Box(0, 255, (spec.size, spec.size, 3), np.uint8)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Let the planner solve the task anew. Things lie by the seed; the planner's own chance has none."""
         super().reset(seed=seed)
         if seed is not None:
@@ -322,8 +324,8 @@ class RLBenchDemos(_Scene):
         self.steps = 0
         return self.observe(self.demo[0])
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """The next moment; the last is paid 1, since RLBench gives out only demonstrations that succeed."""
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
+        """The next moment; the reward of the last is 1, since RLBench gives out only demonstrations that succeed."""
         self.steps += 1
         last = self.steps == len(self.demo) - 1
         observation, info = self.observe(self.demo[self.steps])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import gymnasium
 from pydantic import Field
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Kind
@@ -20,7 +20,7 @@ from viper_pipeline.experts.policies import Policy
 from viper_pipeline.training.progress import Progress, silent
 
 if TYPE_CHECKING:  # recording processes need no torch
-    from viper_pipeline.training.artifacts import Directory
+    from viper_pipeline.training.artifacts import ModelArtifact
 
 EXPERTS = Registry(
     "expert algorithm",
@@ -29,14 +29,14 @@ EXPERTS = Registry(
         "ppo": "viper_pipeline.experts.ppo:PPOExpert",
         "script": "viper_pipeline.experts.scripts:ScriptExpert",
         "search": "viper_pipeline.experts.search:SearchExpert",
-        "planner": "viper_pipeline.experts.planner:PlannerExpert",
+        "planner": "viper_pipeline.experts.scripts:PlannerExpert",
     },
 )
 """Each target is a subclass of Expert."""
 
-DEFAULT = "sac"
+DEFAULT_ALGORITHM = "sac"
 """The algorithm of a recipe that names none."""
-FORMAT = "viper expert 1"
+EXPERT_FORMAT = "viper expert 1"
 LACKING: dict[Feature, str] = {
     "training": "experts of this suite are not learned",
     "emulator": "the suite has no emulator that plays ahead",
@@ -49,7 +49,7 @@ LACKING: dict[Feature, str] = {
 class ExpertConfig(Config):
     """One entry of the block `experts`: an algorithm and its settings."""
 
-    algorithm: str = Field(DEFAULT, description="a name in EXPERTS: sac, ppo, script, search, planner")
+    algorithm: str = Field(DEFAULT_ALGORITHM, description="a name in EXPERTS: sac, ppo, script, search, planner")
 
     @property
     def training_steps(self) -> int:
@@ -63,7 +63,7 @@ class ExpertConfig(Config):
 
 
 class Expert(ABC):
-    """One way to act well in a task. Objects hold settings only; what was learned is in a Directory."""
+    """One way to act well in a task. Objects hold settings only; what was learned is in a ModelArtifact."""
 
     Config: ClassVar[type[ExpertConfig]]
     needs: ClassVar[frozenset[Feature]]
@@ -90,7 +90,7 @@ class Expert(ABC):
         seed: int,
         scratch: Path | None = None,
         progress: Progress = silent,
-    ) -> Directory | None:
+    ) -> ModelArtifact | None:
         """Learn, and return what `policy` needs; None if there is nothing to learn.
 
         make_env: seed -> an environment whose observation is the state (D,), under the suite's rules of play.
@@ -99,7 +99,7 @@ class Expert(ABC):
         return None
 
     @abstractmethod
-    def policy(self, learned: Directory) -> Policy:
+    def policy(self, learned: ModelArtifact) -> Policy:
         """What acts: (states (E, D), deterministic, rng) -> actions (E, A). learned: what `train` returned."""
 
     def recording_env(self, env: Settings, frames: FrameSpec) -> Callable[[int], gymnasium.Env]:
@@ -107,9 +107,9 @@ class Expert(ABC):
         return partial(self.suite.make, self.task, env=env, frames=frames)
 
 
-def make_expert(suite: Suite, task: str, recipe: Mapping[str, Any]) -> Expert:
+def make_expert(suite: Suite, task: str, recipe: ParamsBlock) -> Expert:
     """The expert of one entry of `experts`. Raises BadParams if the suite or task cannot have it."""
-    kind: type[Expert] = EXPERTS.get(recipe.get("algorithm", DEFAULT))
+    kind: type[Expert] = EXPERTS.get(recipe.get("algorithm", DEFAULT_ALGORITHM))
     expert = kind(suite, task, kind.Config.model_validate(dict(recipe)))
     if problem := expert.problem():
         raise BadParams(f"suites.{suite.name}.experts.{task}.algorithm: {problem}; use another algorithm")
@@ -122,32 +122,32 @@ def trained(
     seed: int,
     scratch: Path | None = None,
     progress: Progress = silent,
-) -> Directory:
+) -> ModelArtifact:
     """Train if there is anything to learn. The result says whose it is, so that `load_expert` can read it."""
-    from viper_pipeline.training.artifacts import Directory
+    from viper_pipeline.training.artifacts import ModelArtifact
 
     about = {
-        "format": FORMAT,
+        "format": EXPERT_FORMAT,
         "suite": expert.suite.name,
         "task": expert.task,
         "recipe": expert.config.model_dump(mode="json"),
     }
     learned = expert.train(make_env, seed, scratch, progress)
-    return Directory(about | learned.config, learned.tensors, learned.files) if learned else Directory(about)
+    return ModelArtifact(about | learned.config, learned.tensors, learned.files) if learned else ModelArtifact(about)
 
 
-def load_expert(directory: Directory, suite: Suite) -> tuple[Expert, Policy]:
+def load_expert(artifact: ModelArtifact, suite: Suite) -> tuple[Expert, Policy]:
     """An expert and its policy from what `trained` returned. Raises BadData if it is not one, or damaged."""
-    about = directory.config
-    if about.get("format") != FORMAT:
-        raise BadData(f"config.json: format {about.get('format')!r} is not '{FORMAT}'; train the expert again")
+    about = artifact.config
+    if about.get("format") != EXPERT_FORMAT:
+        raise BadData(f"config.json: format {about.get('format')!r} is not '{EXPERT_FORMAT}'; train the expert again")
     try:
         expert = make_expert(suite, about["task"], about["recipe"])
-        return expert, expert.policy(directory)
+        return expert, expert.policy(artifact)
     except KeyError as error:
         raise BadData(f"weights.safetensors or config.json: {error} is missing; train the expert again") from error
 
 
-def expert_algorithms(suite_config: Mapping[str, Any]) -> set[str]:
+def expert_algorithms(suite_config: ParamsBlock) -> set[str]:
     """The algorithms that a suite's block of params.yaml uses: names in EXPERTS."""
-    return {recipe.get("algorithm", DEFAULT) for recipe in suite_config["experts"].values()}
+    return {recipe.get("algorithm", DEFAULT_ALGORITHM) for recipe in suite_config["experts"].values()}

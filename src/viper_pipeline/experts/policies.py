@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from viper_pipeline.core.config import Config
+from viper_pipeline.core.files import JsonView
 from viper_pipeline.data.episode import Kind
 
 
@@ -49,7 +50,7 @@ class MlpPolicy:
         return np.tanh(action) if self.squash else np.clip(action, -1, 1)
 
 
-def mlp_policy(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> MlpPolicy:
+def mlp_policy(config: JsonView, arrays: Mapping[str, np.ndarray]) -> MlpPolicy:
     """Rebuild a Gaussian actor from its config and weights. Raises KeyError if one is missing."""
 
     def layer(name: str) -> Layer:
@@ -91,7 +92,7 @@ class CategoricalPolicy:
         return preferences
 
 
-def categorical_policy(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> CategoricalPolicy:
+def categorical_policy(config: JsonView, arrays: Mapping[str, np.ndarray]) -> CategoricalPolicy:
     """Rebuild a categorical actor from its config and weights. Raises KeyError if one is missing."""
 
     def layer(name: str) -> Layer:

@@ -14,10 +14,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import Tensor
 
+from viper_pipeline.core.files import Json
+from viper_pipeline.envs.base import Info
 from viper_pipeline.experts.policies import Policy, categorical_policy, mlp_policy
 from viper_pipeline.experts.sb3 import Learner, RLConfig, RLExpert, detached, linear_layers, named_tensors
+from viper_pipeline.training.checkpoints import StateDict
 
-STATISTICS = ("mean", "var", "count")
+NORMALIZER_STATISTICS = ("mean", "var", "count")
 
 
 class PPOConfig(RLConfig):
@@ -37,7 +40,7 @@ class PPOLearner(Learner):
         """States and rewards scaled by running statistics."""
         return VecNormalize(vector, gamma=self.config.gamma)
 
-    def build(self, common: dict[str, Any]) -> BaseAlgorithm:
+    def build(self, common: Json) -> BaseAlgorithm:
         """SB3's PPO."""
         c = self.config
         return PPO(
@@ -51,14 +54,16 @@ class PPOLearner(Learner):
             **common,
         )
 
-    def own_state(self) -> dict[str, Any]:
+    def own_state(self) -> StateDict:
         """The running statistics."""
         rms = {"observations": self.env.obs_rms, "returns": self.env.ret_rms}
         return {
-            "statistics": {k: [torch.as_tensor(np.asarray(getattr(v, s))) for s in STATISTICS] for k, v in rms.items()}
+            "statistics": {
+                k: [torch.as_tensor(np.asarray(getattr(v, s))) for s in NORMALIZER_STATISTICS] for k, v in rms.items()
+            }
         }
 
-    def load_own_state(self, state: dict[str, Any]) -> None:
+    def load_own_state(self, state: StateDict) -> None:
         """Restore what `own_state` took out."""
         for rms, name in ((self.env.obs_rms, "observations"), (self.env.ret_rms, "returns")):
             rms.mean, rms.var = (t.numpy().copy() for t in state["statistics"][name][:2])
@@ -73,7 +78,7 @@ class PPOLearner(Learner):
             "states.scale": torch.as_tensor(scale, dtype=torch.float32),
         }
 
-    def actor(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def actor(self) -> tuple[Json, dict[str, Tensor]]:
         """A Gaussian actor whose spread does not depend on the state, for `mlp_policy`."""
         policy = self.agent.policy
         layers, mean = linear_layers(policy.mlp_extractor.policy_net), policy.action_net
@@ -92,7 +97,7 @@ class DiscreteActions(gymnasium.Wrapper):
         self.preferences = int(np.prod(env.action_space.shape or ()))
         self.action_space = gymnasium.spaces.Discrete(len(self.numbers))
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, Info]:
         """Execute the action at this position."""
         chosen = np.full(self.preferences, -1.0, np.float32)
         chosen[self.numbers[int(action)]] = 1.0
@@ -106,7 +111,7 @@ class DiscretePPOLearner(PPOLearner):
         """With a discrete action space."""
         return DiscreteActions(env)
 
-    def actor(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def actor(self) -> tuple[Json, dict[str, Tensor]]:
         """A categorical actor, for `categorical_policy`."""
         first, policy = self.env.venv.envs[0], self.agent.policy
         layers = linear_layers(policy.mlp_extractor.policy_net)
@@ -128,6 +133,6 @@ class PPOExpert(RLExpert):
         """A new learner in environments made by `make_env`."""
         return (DiscretePPOLearner if self.suite.discrete else PPOLearner)(make_env, self.config, seed)
 
-    def rebuilt(self, actor: dict[str, Any], arrays: dict[str, np.ndarray]) -> Policy:
+    def rebuilt(self, actor: Json, arrays: dict[str, np.ndarray]) -> Policy:
         """A categorical or a Gaussian policy."""
         return (categorical_policy if self.suite.discrete else mlp_policy)(actor, arrays)

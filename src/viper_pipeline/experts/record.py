@@ -32,7 +32,7 @@ from viper_pipeline.training.progress import Progress, silent
 
 
 @dataclass(frozen=True)
-class Work:
+class RecordingWork:
     """What a process needs to record any episode of one kind; sent to it once."""
 
     make_env: Callable[[int], gymnasium.Env]
@@ -54,7 +54,7 @@ class Job:
 class Recorder:
     """Records job after job in one environment, made when the first job comes."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: RecordingWork) -> None:
         self.work = work
         self.env: gymnasium.Env | None = None
 
@@ -74,7 +74,7 @@ class Recorder:
 _recorder: Recorder | None = None
 
 
-def begin(work: Work) -> None:
+def begin(work: RecordingWork) -> None:
     """Prepare a recording process: it has one recorder; the parent handles Ctrl-C."""
     global _recorder
     _recorder = Recorder(work)
@@ -119,7 +119,7 @@ def is_recorded(job: Job) -> bool:
         return False
 
 
-def rollout(env: gymnasium.Env, work: Work, job: Job) -> tuple[np.ndarray, np.ndarray]:
+def rollout(env: gymnasium.Env, work: RecordingWork, job: Job) -> tuple[np.ndarray, np.ndarray]:
     """Frames uint8 (T, H, W, C) and rewards float32 (T,); rewards[t] came on arriving at frame t."""
     size = int(np.prod(env.action_space.shape or ()))
     act = EpisodeActor(work.kind, job.index, job.seed, size, work.policy, work.idle, work.variation)
@@ -160,12 +160,12 @@ def record(
         raise BadParams(f"there is no kind of episode '{kind}'{did_you_mean(kind, KINDS)}")
     if kind in ("expert", "noisy") and policy is None:
         raise BadParams(f"{kind} episodes need an expert's policy, and none was given")
-    work = Work(make_env, policy, idle, kind, variation or Variation())
+    work = RecordingWork(make_env, policy, idle, kind, variation or Variation())
     return _episodes(work, n, seed, workers, scratch, progress)
 
 
 def _episodes(
-    work: Work, n: int, seed: int, workers: int, scratch: Path | None, progress: Progress
+    work: RecordingWork, n: int, seed: int, workers: int, scratch: Path | None, progress: Progress
 ) -> Iterator[Episode]:
     with nullcontext(scratch) if scratch else tempfile.TemporaryDirectory(prefix="episodes-") as folder:
         seeds = [derive(seed, work.kind, i) for i in range(n)]
@@ -186,7 +186,7 @@ def _episodes(
 
 
 @contextmanager
-def _performed(work: Work, jobs: list[Job], workers: int) -> Iterator[Callable[[Job], object]]:
+def _performed(work: RecordingWork, jobs: list[Job], workers: int) -> Iterator[Callable[[Job], object]]:
     """Yield a function that returns when a job is done. Leaving early, for any reason, stops them."""
     if workers == 0 or not jobs:
         recorder = Recorder(work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +17,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor
 
+from viper_pipeline.core.files import Json
+from viper_pipeline.envs.base import Info
 from viper_pipeline.experts.base import Expert, ExpertConfig
 from viper_pipeline.experts.policies import Policy
-from viper_pipeline.training.artifacts import Directory, history_csv
-from viper_pipeline.training.checkpoints import derive, load_checkpoint, save_checkpoint, seed_everything
+from viper_pipeline.training.artifacts import ModelArtifact, history_csv
+from viper_pipeline.training.checkpoints import StateDict, derive, load_checkpoint, save_checkpoint, seed_everything
 from viper_pipeline.training.progress import Progress, silent
 
 
@@ -58,7 +61,7 @@ class Episodes(gymnasium.Wrapper):
         """Name the chunk that the next episodes belong to."""
         self.chunk, self.count = chunk, 0
 
-    def reset(self, **_: Any) -> tuple[Any, dict[str, Any]]:
+    def reset(self, **_: Any) -> tuple[Any, Info]:
         """Begin the next episode of the chunk."""
         self.count += 1
         return self.env.reset(seed=derive(self.seed, self.chunk, self.count))
@@ -71,7 +74,7 @@ class Learner:
         """config: a subclass of RLConfig."""
         self.config = config
         seeds = [derive(seed, "train", i) for i in range(config.environments)]
-        vector = DummyVecEnv([lambda s=s: Episodes(self.wrapped(make_env(s)), s) for s in seeds])  # type: ignore[misc]
+        vector = DummyVecEnv([partial(self._episodes, make_env, seed) for seed in seeds])
         # Any: SB3 types agents and vector environments so widely that nothing could be said about them.
         self.env: Any = self.normalized(vector)
         common = {
@@ -83,6 +86,9 @@ class Learner:
         }
         self.agent: Any = self.build(common)
 
+    def _episodes(self, make_env: Callable[[int], gymnasium.Env], seed: int) -> Episodes:
+        return Episodes(self.wrapped(make_env(seed)), seed)
+
     def wrapped(self, env: gymnasium.Env) -> gymnasium.Env:
         """One environment as the algorithm steps it."""
         return env
@@ -92,19 +98,19 @@ class Learner:
         return vector
 
     @abstractmethod
-    def build(self, common: dict[str, Any]) -> BaseAlgorithm:
+    def build(self, common: Json) -> BaseAlgorithm:
         """SB3's agent. common: the arguments that all algorithms take."""
 
     @abstractmethod
-    def own_state(self) -> dict[str, Any]:
+    def own_state(self) -> StateDict:
         """What a checkpoint must hold beside the parameters and counters."""
 
     @abstractmethod
-    def load_own_state(self, state: dict[str, Any]) -> None:
+    def load_own_state(self, state: StateDict) -> None:
         """Restore what `own_state` took out."""
 
     @abstractmethod
-    def actor(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def actor(self) -> tuple[Json, dict[str, Tensor]]:
         """The actor as plain values and tensors, from which the expert rebuilds its policy."""
 
     @property
@@ -118,11 +124,11 @@ class Learner:
         self.agent._last_obs = None  # makes `learn` reset the environments
         self.agent.learn(steps, reset_num_timesteps=False, log_interval=None)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Everything that the rest of the training depends on (between chunks)."""
         agent: Any = self.agent
         legacy: Any = np.random.get_state()  # noqa: NPY002 (SB3 draws its batches from it)
-        state: dict[str, Any] = {
+        state: StateDict = {
             "counters": [agent.num_timesteps, agent._n_updates, agent._episode_num],
             "parameters": agent.get_parameters(),
             "torch": torch.get_rng_state(),
@@ -131,7 +137,7 @@ class Learner:
         }
         return state | self.own_state()
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Undo everything since `state`."""
         agent = self.agent
         agent.num_timesteps, agent._n_updates, agent._episode_num = state["counters"]
@@ -173,7 +179,7 @@ class RLExpert(Expert):
         """A new learner in environments made by `make_env`."""
 
     @abstractmethod
-    def rebuilt(self, actor: dict[str, Any], arrays: dict[str, np.ndarray]) -> Policy:
+    def rebuilt(self, actor: Json, arrays: dict[str, np.ndarray]) -> Policy:
         """The policy of what `Learner.actor` took out."""
 
     def train(
@@ -182,7 +188,7 @@ class RLExpert(Expert):
         seed: int,
         scratch: Path | None = None,
         progress: Progress = silent,
-    ) -> Directory:
+    ) -> ModelArtifact:
         """Train until `config.steps`, or until evaluations reach `config.stop_return`.
 
         make_env: seed -> an environment whose observation is the state (D,), with actions in [-1, 1].
@@ -193,9 +199,9 @@ class RLExpert(Expert):
         config = self.config
         seed_everything(seed)
         learner = self.learner(make_env, seed)
-        judge = make_env(derive(seed, "judge"))
+        evaluation_env = make_env(derive(seed, "judge"))  # seed label, kept so that results do not change
         history: list[dict[str, float]] = []
-        best: dict[str, Any] = {}
+        best: StateDict = {}
         chunk = 0
         path = scratch / "expert.pt" if scratch else None
         if path and (saved := load_checkpoint(path)):
@@ -207,7 +213,7 @@ class RLExpert(Expert):
             actor, tensors = learner.actor()
             policy = self.rebuilt(actor, {name: tensor.numpy() for name, tensor in tensors.items()})
             seeds = [derive(seed, "evaluate", chunk, i) for i in range(config.eval_episodes)]
-            returns = [play(judge, policy, s) for s in seeds]
+            returns = [play(evaluation_env, policy, s) for s in seeds]
             mean, lowest, highest = float(np.mean(returns)), float(np.min(returns)), float(np.max(returns))
             history.append({"step": learner.steps, "return": mean, "lowest": lowest, "highest": highest})
             if not best or config.keep == "last" or mean >= best["return"]:
@@ -217,11 +223,11 @@ class RLExpert(Expert):
             done = config.steps if good_enough(history, config) else learner.steps
             progress(done, config.steps, {"return": mean, "best": best["return"]})
         learner.close()
-        judge.close()
+        evaluation_env.close()
         about = {"actor": best["actor"], "steps": best["step"], "steps_trained": learner.steps}
-        return Directory(about | {"return": best["return"]}, best["tensors"], {"curve.csv": history_csv(history)})
+        return ModelArtifact(about | {"return": best["return"]}, best["tensors"], {"curve.csv": history_csv(history)})
 
-    def policy(self, learned: Directory) -> Policy:
+    def policy(self, learned: ModelArtifact) -> Policy:
         """The trained actor. Raises KeyError if a part of it is missing."""
         arrays = {name: tensor.to(torch.float32).numpy() for name, tensor in learned.tensors.items()}
         return self.rebuilt(learned.config["actor"], arrays)

@@ -10,13 +10,13 @@ import gymnasium
 import numpy as np
 from pydantic import Field, model_validator
 
-from viper_pipeline.envs.base import FrameSpec, Settings
+from viper_pipeline.envs.base import FrameSpec, Info, Settings
 from viper_pipeline.experts.base import Expert, ExpertConfig
 from viper_pipeline.experts.policies import Policy, ZeroPolicy
 from viper_pipeline.training.checkpoints import derive
 
 if TYPE_CHECKING:  # recording processes need no torch
-    from viper_pipeline.training.artifacts import Directory
+    from viper_pipeline.training.artifacts import ModelArtifact
 
 
 class SearchConfig(ExpertConfig):
@@ -55,14 +55,14 @@ class Searching(gymnasium.Wrapper):
         self.useful = np.asarray(env.get_wrapper_attr("useful_actions"))
         self.imagine: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] = env.get_wrapper_attr("imagine")
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
         """Begin a game; with `seed`, futures are drawn by it too."""
         if seed is not None:
             self.rng = np.random.default_rng(derive(seed, "search"))
         self.plan, self.since = self._drawn(1)[0], self.config.follow
         return self.env.reset(seed=seed, options=options)
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, Info]:
         """Play the next step of the best future known; preferences (A,) are added to it."""
         if self.since == self.config.follow:
             self._look_ahead()
@@ -100,7 +100,7 @@ class SearchExpert(Expert):
     needs = frozenset({"emulator"})
     actions = "discrete"
 
-    def policy(self, learned: Directory) -> Policy:
+    def policy(self, learned: ModelArtifact) -> Policy:
         """Zero actions: the environment acts by itself."""
         return ZeroPolicy(len(self.suite.idle_action(self.task)))
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from viper_pipeline.core.files import atomic_dir, atomic_write
+from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.files import Json, atomic_dir, atomic_write
 from viper_pipeline.data.episode import Episode, png
 from viper_pipeline.data.hdf5 import EpisodeFile, read_lineage, write_groups
 from viper_pipeline.dvc_bridge.project import read_params
@@ -20,7 +21,7 @@ from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.wiring import by_key
 from viper_pipeline.reporting.cards import PICTURE, as_markdown, dataset_card, model_card
-from viper_pipeline.training.artifacts import Directory, as_json, load_directory, save_directory
+from viper_pipeline.training.artifacts import ModelArtifact, as_json, load_artifact, save_artifact
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Recording:
     payload: str = "frames"
 
 
-def by_task(prefix: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def by_task(prefix: str, inputs: ParamsBlock) -> Json:
     """The inputs called `<prefix>__<task>`, by task, in the order of the task list."""
     return {task: value for (task,), value in by_key(prefix, inputs).items()}
 
@@ -44,13 +45,13 @@ READERS = {".h5": read_lineage}
 """Files that carry their lineage inside, beside folders: how it is read."""
 
 
-def with_card(directory: Directory, path: Path, provenance: Provenance | None) -> Directory:
+def with_card(artifact: ModelArtifact, path: Path, provenance: Provenance | None) -> ModelArtifact:
     """The model as the running stage is about to save it at `path`, with its card; without a stage, as it is."""
     if provenance is None:
-        return directory
-    pictures = {name: name for name in sorted(directory.files) if name.endswith((".png", ".gif"))}
-    text = as_markdown(model_card(provenance.name(path), directory, provenance.lineage["steps"]), pictures)
-    return replace(directory, files={**directory.files, CARD: text.encode()})
+        return artifact
+    pictures = {name: name for name in sorted(artifact.files) if name.endswith((".png", ".gif"))}
+    text = as_markdown(model_card(provenance.name(path), artifact, provenance.lineage["steps"]), pictures)
+    return replace(artifact, files={**artifact.files, CARD: text.encode()})
 
 
 def card_beside(path: Path, suffixes: Collection[str], provenance: Provenance | None) -> None:
@@ -69,12 +70,12 @@ def card_beside(path: Path, suffixes: Collection[str], provenance: Provenance | 
 class _File(AbstractDataset):
     """A path, and what the catalog says of it."""
 
-    def __init__(self, *, filepath: str = "", metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, filepath: str = "", metadata: Json | None = None) -> None:
         self._filepath = PurePosixPath(filepath)
         self.metadata = metadata
         self.provenance: Provenance | None = None  # of the node that is about to save; the hooks set it
 
-    def lineage(self) -> dict[str, Any]:
+    def lineage(self) -> Json:
         """Where the artifact that is being saved comes from; empty outside of a stage."""
         return self.provenance.lineage if self.provenance else {}
 
@@ -92,7 +93,7 @@ class _File(AbstractDataset):
     def _exists(self) -> bool:
         return self.path.exists()
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> Json:
         return {"filepath": str(self._filepath)}
 
 
@@ -114,23 +115,23 @@ class Private(_File):
 
 
 class CostsDataset(_File):
-    """What stages took on this machine, by node: it differs from run to run, so DVC is not told of it."""
+    """What stages took on this machine, by node: it differs from run to run, so it is no dependency in DVC."""
 
-    def load(self) -> dict[str, Any]:
+    def load(self) -> Json:
         return {path.stem: json.loads(path.read_text()) for path in sorted(self.path.glob("*.json"))}
 
     def _exists(self) -> bool:
         return True
 
 
-class DirectoryDataset(_File):
+class ModelArtifactDataset(_File):
     """A model's folder, its card inside; see training.artifacts."""
 
-    def load(self) -> Directory:
-        return load_directory(self.path)
+    def load(self) -> ModelArtifact:
+        return load_artifact(self.path)
 
-    def save(self, data: Directory) -> None:
-        save_directory(self.path, with_card(data, self.path, self.provenance), self.lineage())
+    def save(self, data: ModelArtifact) -> None:
+        save_artifact(self.path, with_card(data, self.path, self.provenance), self.lineage())
 
 
 class EpisodesDataset(_File):
@@ -176,7 +177,7 @@ class CsvDataset(_File):
     def load(self) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(self.path.read_text())))
 
-    def save(self, data: list[dict[str, Any]]) -> None:
+    def save(self, data: list[Json]) -> None:
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(data[0]) if data else ["empty"], lineterminator="\n")
         writer.writeheader()

@@ -8,18 +8,18 @@ from typing import Annotated, Any
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
 from viper_pipeline.agents.base import AGENTS, RunConfig
-from viper_pipeline.core.config import Config, component
+from viper_pipeline.core.config import Config, ParamsBlock, component
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.registry import did_you_mean
+from viper_pipeline.core.files import Json
+from viper_pipeline.core.registry import Registry, did_you_mean
 from viper_pipeline.data.curation import CurationConfig
 from viper_pipeline.data.importers import IMPORTERS
 from viper_pipeline.dvc_bridge.executors import Resources
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import EnvSettings, FrameSettings, Rect, Suite
-from viper_pipeline.experts.base import DEFAULT, EXPERTS, Expert, ExpertConfig
+from viper_pipeline.experts.base import DEFAULT_ALGORITHM, EXPERTS, Expert, ExpertConfig
 from viper_pipeline.experts.policies import Variation
-from viper_pipeline.rewards.base import EXPLORATION, REWARDS
-from viper_pipeline.rewards.config import BonusConfig, ExplorationConfig
+from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig, ExplorationConfig
 from viper_pipeline.rewards.evaluation import EvaluationConfig
 from viper_pipeline.rewards.viper import ViperConfig
 from viper_pipeline.tokenizers import TOKENIZERS, trainable_tokenizer
@@ -29,7 +29,7 @@ from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring, check_continuous
 
 
-def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
+def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
     """Yield one line `field: what is wrong; remedy` for everything in a suite's block that cannot be."""
     here = f"suites.{suite}"
     try:
@@ -38,45 +38,45 @@ def contradictions(suite: str, spec: SuiteConfig) -> Iterator[str]:
         yield f"{here}: {error}"
         return
     known = simulator.tasks()
-    unknown = [task for task in spec.tasks if task not in known]
+    unknown = [task for task in suite_config.tasks if task not in known]
     for task in unknown:
         yield f"{here}.tasks: the suite has no task '{task}'{did_you_mean(task, known)}"
-    for field, tasks in (("tasks", spec.tasks), ("learned_tasks", spec.learned_tasks or [])):
+    for field, tasks in (("tasks", suite_config.tasks), ("learned_tasks", suite_config.learned_tasks or [])):
         if len(set(tasks)) != len(tasks):
             yield f"{here}.{field}: a task is listed twice"
-    for task in set(spec.learnable) - set(spec.tasks):
-        yield f"{here}.learned_tasks: '{task}' is not in {here}.tasks{did_you_mean(task, spec.tasks)}"
-    yield from _tables(here, spec)
-    yield from _datasets(suite, here, spec)
-    for method, tasks in spec.more_methods.items():
-        for task in set(tasks) - set(spec.learnable):
-            likely = did_you_mean(task, spec.learnable)
+    for task in set(suite_config.learnable) - set(suite_config.tasks):
+        yield f"{here}.learned_tasks: '{task}' is not in {here}.tasks{did_you_mean(task, suite_config.tasks)}"
+    yield from _tables(here, suite_config)
+    yield from _datasets(suite, here, suite_config)
+    for method, tasks in suite_config.more_methods.items():
+        for task in set(tasks) - set(suite_config.learnable):
+            likely = did_you_mean(task, suite_config.learnable)
             yield f"{here}.more_methods.{method}: '{task}' is no task that {here} learns{likely}"
-        if method in spec.methods:
+        if method in suite_config.methods:
             yield f"{here}.more_methods.{method}: in {here}.methods already; delete it from one of them"
-    for method in spec.learned:
+    for method in suite_config.learned:
         block = REWARDS.get(method).block
-        if block and block not in spec.components:
+        if block and block not in suite_config.components:
             yield f"{here}.{block}: method {method} needs this block; `{block}: {{}}` takes the default settings"
-    tokenizer = TOKENIZERS.get(spec.tokenizer.kind)
-    for name in spec.video_models:
+    tokenizer = TOKENIZERS.get(suite_config.tokenizer.kind)
+    for name in suite_config.video_models:
         try:
             check_continuous(name, VIDEO_MODELS.get(name).continuous, tokenizer.continuous)
         except BadParams as error:
             yield f"{here}.video_models: {error}"
-    if spec.reward.model not in spec.video_models:
-        yield f"{here}.reward.model: '{spec.reward.model}' is not in {here}.video_models"
-    elif spec.reward.scoring not in (offered := VIDEO_MODELS.get(spec.reward.model).scorings):
+    if suite_config.reward.model not in suite_config.video_models:
+        yield f"{here}.reward.model: '{suite_config.reward.model}' is not in {here}.video_models"
+    elif suite_config.reward.scoring not in (offered := VIDEO_MODELS.get(suite_config.reward.model).scorings):
         yield (
-            f"{here}.reward.scoring: '{spec.reward.model}' cannot be scored by {spec.reward.scoring}; "
+            f"{here}.reward.scoring: '{suite_config.reward.model}' cannot be scored by {suite_config.reward.scoring}; "
             f"take model {STREAMED}, or one of {', '.join(sorted(offered))}"
         )
-    yield from _discrete_agents(here, spec, simulator)
-    yield from _experts(here, spec, simulator)
-    yield from _processes(here, spec, simulator)
-    yield from _held_out_tasks(here, spec, simulator)
+    yield from _discrete_agents(here, suite_config, simulator)
+    yield from _experts(here, suite_config, simulator)
+    yield from _processes(here, suite_config, simulator)
+    yield from _held_out_tasks(here, suite_config, simulator)
     if not unknown:
-        yield from _lengths(here, spec, simulator)
+        yield from _lengths(here, suite_config, simulator)
 
 
 def _discrete_agents(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
@@ -175,18 +175,26 @@ def _lengths(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator
                 )
 
 
-def learned_tasks(spec: Mapping[str, Any]) -> list[str]:
+def learned_tasks(suite_config: ParamsBlock) -> list[str]:
     """The tasks of a suite's block that its models and agents learn: `learned_tasks`, or all."""
-    return spec.get("learned_tasks") or spec["tasks"]
+    return suite_config.get("learned_tasks") or suite_config["tasks"]
 
 
-def learned(spec: Mapping[str, Any]) -> dict[str, list[str]]:
+def learned(suite_config: ParamsBlock) -> dict[str, list[str]]:
     """Method -> the tasks it learns, of a suite's block: `methods` learn all, `more_methods` those they name."""
-    return {method: learned_tasks(spec) for method in spec["methods"]} | spec.get("more_methods", {})
+    return {method: learned_tasks(suite_config) for method in suite_config["methods"]} | suite_config.get(
+        "more_methods", {}
+    )
 
 
 STREAMED = "videogpt_streaming"
-"""The model that can be scored in every way."""
+"""The model for which every `reward.scoring` is possible."""
+
+
+def _take_blocks(block: Json, registry: Registry) -> dict[str, Config]:
+    """Take the blocks that have the names of a registry's entries out of `block`; each is read by its own schema."""
+    names = [name for name in registry.names() if name in block]
+    return {name: component(registry.get(name).Config, name, block.pop(name)) for name in names}
 
 
 class AblationsConfig(Config):
@@ -219,8 +227,7 @@ class AblationsConfig(Config):
             return block
         block = dict(block)
         blocks = dict(block.pop("blocks", {}))
-        for name in [name for name in VIDEO_MODELS.names() if name in block]:
-            blocks[name] = component(VIDEO_MODELS.get(name).Config, name, block.pop(name))
+        blocks |= _take_blocks(block, VIDEO_MODELS)
         return block | {"blocks": blocks}
 
     @field_validator("blocks")
@@ -234,38 +241,38 @@ class AblationsConfig(Config):
         return blocks
 
 
-def ablation_contradictions(spec: AblationsConfig, suites: Mapping[str, SuiteConfig]) -> Iterator[str]:
+def ablation_contradictions(config: AblationsConfig, suites: Mapping[str, SuiteConfig]) -> Iterator[str]:
     """What the block and its suite disagree about: a line each."""
-    if spec.suite not in suites:
-        yield f"ablations.suite: there is no block suites.{spec.suite}{did_you_mean(spec.suite, list(suites))}"
+    if config.suite not in suites:
+        yield f"ablations.suite: there is no block suites.{config.suite}{did_you_mean(config.suite, list(suites))}"
         return
-    suite = suites[spec.suite]
-    if spec.task not in suite.learnable:
-        likely = did_you_mean(spec.task, suite.learnable)
-        yield f"ablations.task: '{spec.task}' is no task that suites.{spec.suite} learns{likely}"
-    if spec.agent not in suite.agents:
-        yield f"ablations.agent: '{spec.agent}' is not in suites.{spec.suite}.agents"
+    suite = suites[config.suite]
+    if config.task not in suite.learnable:
+        likely = did_you_mean(config.task, suite.learnable)
+        yield f"ablations.task: '{config.task}' is no task that suites.{config.suite} learns{likely}"
+    if config.agent not in suite.agents:
+        yield f"ablations.agent: '{config.agent}' is not in suites.{config.suite}.agents"
     if "viper" not in suite.methods:
-        yield f"ablations.suite: suites.{spec.suite}.methods has no viper, with whose runs ablations are compared"
+        yield f"ablations.suite: suites.{config.suite}.methods has no viper, with whose runs ablations are compared"
     own = suite.reward.model
-    if own in spec.models:
+    if own in config.models:
         yield f"ablations.models: '{own}' is the suite's own model, with which the others are compared; remove it"
     if suite.reward.scoring == "kv_cache":
-        yield f"ablations.suite: its models have no KV cache; write suites.{spec.suite}.reward.scoring: full_window"
+        yield f"ablations.suite: its models have no KV cache; write suites.{config.suite}.reward.scoring: full_window"
     window = getattr(suite.components.get(own), "window", None)
     if own == STREAMED:
-        yield f"ablations.contexts: {own}'s context is not its window; take another suites.{spec.suite}.reward.model"
-    elif window and window - 1 in spec.contexts:
+        yield f"ablations.contexts: {own}'s context is not its window; take another suites.{config.suite}.reward.model"
+    elif window and window - 1 in config.contexts:
         yield f"ablations.contexts: {window - 1} is the suite's own, with which the others are compared; remove it"
-    if spec.scorings and STREAMED not in spec.models:
+    if config.scorings and STREAMED not in config.models:
         yield f"ablations.scorings: '{STREAMED}' is scored like this and is not in ablations.models; add it there"
-    if "full_window" in spec.scorings:
+    if "full_window" in config.scorings:
         yield f"ablations.scorings: full_window is the scoring of '{STREAMED}' among the models; remove it"
-    if "kv_cache" in spec.scorings and (suite.reward.mode == "joint" or suite.reward.boundary != "growing"):
-        yield f"ablations.scorings: kv_cache takes suites.{spec.suite}.reward.mode conditional and boundary growing"
+    if "kv_cache" in config.scorings and (suite.reward.mode == "joint" or suite.reward.boundary != "growing"):
+        yield f"ablations.scorings: kv_cache takes suites.{config.suite}.reward.mode conditional and boundary growing"
     if not isinstance(suite.exploration, BonusConfig):
         yield f"ablations.betas: exploration kind '{suite.exploration.kind}' has no weight to change; take rnd"
-    if 1.0 in spec.betas:
+    if 1.0 in config.betas:
         yield "ablations.betas: 1 is the suite's own run, with which the others are compared; remove it"
 
 
@@ -351,13 +358,13 @@ class SuiteConfig(Config):
             return block
         block = dict(block)
         components = dict(block.pop("components", {}))
-        for plugs, key in ((VIDEO_MODELS, "video_models"), (AGENTS, "agents")):
-            for name in plugs.names():
-                if name in block:
-                    components[name] = component(plugs.get(name).Config, name, block.pop(name))
+        for registry, key in ((VIDEO_MODELS, "video_models"), (AGENTS, "agents")):
+            components |= _take_blocks(block, registry)
             for name in block.get(key) or []:
-                if name not in plugs.names():
-                    raise ValueError(f"{key}: there is no {plugs.kind} '{name}'{did_you_mean(name, plugs.names())}")
+                if name not in registry.names():
+                    raise ValueError(
+                        f"{key}: there is no {registry.kind} '{name}'{did_you_mean(name, registry.names())}"
+                    )
                 if name not in components:
                     raise ValueError(f"{key}: '{name}' needs a block of its settings, called {name}")
         for method in (REWARDS.get(name) for name in REWARDS.names()):
@@ -414,7 +421,7 @@ class SuiteConfig(Config):
         recipes = {}
         for task, recipe in table.items():
             if isinstance(recipe, Mapping):
-                name = recipe.get("algorithm", DEFAULT)
+                name = recipe.get("algorithm", DEFAULT_ALGORITHM)
                 if name not in EXPERTS.names():
                     message = f"there is no {EXPERTS.kind} '{name}'{did_you_mean(str(name), EXPERTS.names())}"
                     raise ValueError(f"{task}.algorithm: {message}")
@@ -451,13 +458,13 @@ class Params(Config):
         return {**raw, "suites": suites}
 
 
-def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:
+def validate(raw: ParamsBlock, name: str = "params.yaml") -> Params:
     """raw YAML values -> checked parameters. Raises BadParams with one line a mistake: file, field, remedy."""
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise BadParams(_explain(error, name, raw)) from error
-    wrong = [line for suite, spec in params.suites.items() for line in contradictions(suite, spec)]
+    wrong = [line for suite, suite_config in params.suites.items() for line in contradictions(suite, suite_config)]
     if params.ablations:
         wrong += ablation_contradictions(params.ablations, params.suites)
     if wrong:
@@ -465,7 +472,7 @@ def validate(raw: Mapping[str, Any], name: str = "params.yaml") -> Params:
     return params
 
 
-def _explain(error: ValidationError, name: str, raw: Mapping[str, Any]) -> str:
+def _explain(error: ValidationError, name: str, raw: ParamsBlock) -> str:
     lines = []
     for item in error.errors():
         field = ".".join(str(part) for part in item["loc"])
@@ -486,8 +493,8 @@ def _known(path: tuple[Any, ...], raw: Any) -> set[str]:
     for part in path:
         raw = raw.get(part) if isinstance(raw, Mapping) else None
         fields = getattr(kind, "model_fields", None)
-        plugs = {SuiteConfig: (VIDEO_MODELS, AGENTS), AblationsConfig: (VIDEO_MODELS,)}.get(kind, ())
-        if (table := next((p for p in plugs if part in p.names()), None)) is not None:
+        registry = {SuiteConfig: (VIDEO_MODELS, AGENTS), AblationsConfig: (VIDEO_MODELS,)}.get(kind, ())
+        if (table := next((p for p in registry if part in p.names()), None)) is not None:
             kind = table.get(part).Config
             continue
         if kind is SuiteConfig and part in _reward_blocks():
@@ -523,7 +530,7 @@ def _own_schema(path: tuple[Any, ...], raw: Any) -> type[Config] | None:
     if len(path) == 4 and path[0] == "suites" and path[2] == "experts":
         for key in path:
             raw = raw.get(key) if isinstance(raw, Mapping) else None
-        name = raw.get("algorithm", DEFAULT) if isinstance(raw, Mapping) else DEFAULT
+        name = raw.get("algorithm", DEFAULT_ALGORITHM) if isinstance(raw, Mapping) else DEFAULT_ALGORITHM
         return EXPERTS.get(name).Config if name in EXPERTS.names() else None
     return None
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.core.registry import did_you_mean
 
 EXTENDS = "extends"
@@ -25,9 +26,9 @@ TABLES = ("datasets", "experts")
 """Blocks of a suite with one entry per task."""
 
 
-def read_profile(path: Path | str) -> dict[str, Any]:
+def read_profile(path: Path | str) -> Json:
     """The parameters of a profile's file, or of params.yaml, with what it extends."""
-    return expand(_merged(Path(path), comments=False))
+    return expand_profile(_merged(Path(path), comments=False))
 
 
 def names(root: Path) -> list[str]:
@@ -43,13 +44,13 @@ def render(root: Path, name: str) -> str:
     known = names(root)
     if name not in known:
         raise BadParams(f"there is no profile '{name}'{did_you_mean(name, known)}")
-    document = expand(_merged(root / "profiles" / f"{name}.yaml", comments=True))
+    document = expand_profile(_merged(root / "profiles" / f"{name}.yaml", comments=True))
     buffer = io.StringIO()
     _yaml().dump(document, buffer)
     return buffer.getvalue()
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> Iterator[str]:
+def differing_params(old: ParamsBlock, new: ParamsBlock, path: str = "") -> Iterator[str]:
     """One line per parameter in which two sets differ: its dotted name, the old value and the new one."""
     for key in [*old, *(key for key in new if key not in old)]:
         name = f"{path}.{key}" if path else str(key)
@@ -58,7 +59,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") 
         elif key not in old:
             yield f"{name}: not there -> {_short(new[key])}"
         elif isinstance(old[key], Mapping) and isinstance(new[key], Mapping):
-            yield from differences(old[key], new[key], name)
+            yield from differing_params(old[key], new[key], name)
         elif old[key] != new[key]:
             yield f"{name}: {_short(old[key])} -> {_short(new[key])}"
 
@@ -74,7 +75,7 @@ def write_params(root: Path, name: str, force: bool = False) -> list[str]:
     new = read_profile(root / "profiles" / f"{name}.yaml")
     current = str(old.get("profile", ""))
     if old and not force and current in names(root):
-        edits = list(differences(read_profile(root / "profiles" / f"{current}.yaml"), old))
+        edits = list(differing_params(read_profile(root / "profiles" / f"{current}.yaml"), old))
         if edits and old != new:
             raise BadParams(
                 f"{path}: has {len(edits)} edit(s) on profile {current} that would be lost:\n  "
@@ -82,17 +83,17 @@ def write_params(root: Path, name: str, force: bool = False) -> list[str]:
                 + "\n  copy the file, or give --force"
             )
     atomic_write(path, text.encode())
-    return list(differences(old, new))
+    return list(differing_params(old, new))
 
 
 def overlaid(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of an overlay's values on its base's values; neither is changed."""
     merged = copy.deepcopy(dict(base))
     _update(merged, {key: copy.deepcopy(value) for key, value in overlay.items() if key != EXTENDS})
-    return expand(merged)
+    return expand_profile(merged)
 
 
-def expand(params: Any) -> Any:
+def expand_profile(params: Any) -> Any:
     """`params` with every `"*"` of a table written out, in place. Tasks keep the order of the suite's list."""
     for block in (params.get("suites") or {}).values():
         for name in TABLES:
@@ -125,7 +126,7 @@ def _merged(path: Path, comments: bool, above: tuple[Path, ...] = ()) -> Any:
     return base
 
 
-def _base_of(path: Path, document: Mapping[str, Any]) -> Path:
+def _base_of(path: Path, document: ParamsBlock) -> Path:
     base = path.with_name(f"{document[EXTENDS]}.yaml")
     if base == path or not base.is_file():
         known = sorted(p.stem for p in path.parent.glob("*.yaml") if p != path)
@@ -133,7 +134,7 @@ def _base_of(path: Path, document: Mapping[str, Any]) -> Path:
     return base
 
 
-def _update(target: MutableMapping[str, Any], overlay: Mapping[str, Any]) -> None:
+def _update(target: MutableMapping[str, Any], overlay: ParamsBlock) -> None:
     for key, value in overlay.items():
         if isinstance(value, Mapping) and isinstance(target.get(key), MutableMapping):
             _update(target[key], value)

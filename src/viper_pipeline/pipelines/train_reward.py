@@ -9,16 +9,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import md5_of
-from viper_pipeline.data.curation import CurationConfig, choose
+from viper_pipeline.core.files import Json, md5_of
+from viper_pipeline.data.curation import CurationConfig, choose_episodes
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
-from viper_pipeline.data.importers import kind_of, read
+from viper_pipeline.data.importers import kind_of, read_videos
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.models.nodes import (
     encode_experts,
@@ -26,9 +26,9 @@ from viper_pipeline.pipelines.models.nodes import (
     train_tokenizer,
     train_video_model,
 )
-from viper_pipeline.reporting.export import export_reward
+from viper_pipeline.reporting.cards import export_reward
 from viper_pipeline.rewards.pretrained import RewardModel, load_reward
-from viper_pipeline.training.artifacts import save_directory
+from viper_pipeline.training.artifacts import save_artifact
 from viper_pipeline.training.config import ONE_CPU
 
 SUITE = "own"
@@ -61,14 +61,14 @@ def train_reward(
     task: str = "task",
     size: int = 64,
     held_out: int = 2,
-    tokenizer: Mapping[str, Any] = TOKENIZER,
-    video_model: Mapping[str, Any] = VIDEO_MODEL,
+    tokenizer: ParamsBlock = TOKENIZER,
+    video_model: ParamsBlock = VIDEO_MODEL,
     seed: int = 0,
 ) -> RewardModel:
     """Train a tokenizer and a video model on the videos in `experts`, and write a folder that `load_reward` reads.
 
     experts, others: files or folders of .mp4, .gif or .npz. others: videos of behavior that is not an expert's, such as
-    random actions; they decide what a reward of 0 is, and measure how well the reward tells the two apart (see the
+    random actions; they decide what a reward of 0 is, and measure how well the reward separates the two (see the
     card, README.md). out: a folder that does not exist yet. task: the name of the task in the result.
     size: of the square frames that the models see; videos are resized. held_out: number of expert videos that are only
     used for evaluation. tokenizer, video_model: blocks as in params.yaml. Raises BadData for unreadable or too few
@@ -82,23 +82,23 @@ def train_reward(
         scratch = root / "scratch"
         for name in ("tokenizer", "model"):
             (scratch / name).mkdir(parents=True)
-        sources: dict[str, Any] = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
+        sources: Json = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
 
         frozen = train_tokenizer(tokenizer, seed, COMPUTE, scratch / "tokenizer", suite=SUITE, **sources)
         at = f"data/tokenizers/{SUITE}"
-        save_directory(root / at, frozen)
+        save_artifact(root / at, frozen)
         steps[at] = _step("train_tokenizer", "all", {f"suites.{SUITE}.tokenizer": dict(tokenizer), "seed": seed})
 
         coded = encode_experts(COMPUTE, frozen, files["experts"], suite=SUITE, task=task)
         write_groups(root / "codes.h5", coded.groups, suite=SUITE, task=task, spec=coded.spec, payload="codes")
-        codes: dict[str, Any] = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
+        codes: Json = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
 
         settings = dict(video_model)
         model = train_video_model(
             settings, seed, COMPUTE, frozen, scratch / "model", suite=SUITE, model="videogpt", **codes
         )
         behind = f"data/video_models/{SUITE}/videogpt"
-        save_directory(root / behind, model)
+        save_artifact(root / behind, model)
         steps[behind] = _step("train_video_model", "videogpt", {f"suites.{SUITE}.videogpt": settings, "seed": seed})
 
         reward = evaluate_reward(
@@ -107,7 +107,7 @@ def train_reward(
         end = f"data/rewards/{SUITE}/videogpt"
         hashes = {place: md5_of(root / place) for place in (at, behind)}
         steps[end] = _step("evaluate_reward", "videogpt", {"seed": seed}, hashes)
-        save_directory(root / end, reward, {"steps": steps})
+        save_artifact(root / end, reward, {"steps": steps})
         for file in (*files.values(), *codes.values()):
             file.close()
         export_reward(root / end, Path(out))
@@ -116,13 +116,13 @@ def train_reward(
 
 def _videos(
     experts: Path, others: Path, root: Path, task: str, size: int, held_out: int
-) -> tuple[dict[str, EpisodeFile], dict[str, Any]]:
+) -> tuple[dict[str, EpisodeFile], Json]:
     """The stored expert set and baselines, and the first steps of their lineage."""
     spec = FrameSpec(size=size)
-    good = list(read(kind_of(experts), experts, size))
+    good = list(read_videos(kind_of(experts), experts, size))
     config = CurationConfig(top_k=len(good), held_out=held_out)
-    train, kept = choose([e.ret for e in good], config, str(experts))
-    groups: dict[str, dict[str, Any]] = {
+    train, kept = choose_episodes([e.ret for e in good], config, str(experts))
+    groups: dict[str, Json] = {
         "experts": {"train": [good[i] for i in train], "held_out": [good[i] for i in kept]},
         "baselines": {"episodes": _baselines(others, size)},
     }
@@ -137,10 +137,10 @@ def _videos(
 
 def _baselines(others: Path, size: int) -> Iterator[Episode]:
     """The other videos as random behavior; their first frames, repeated, as idle behavior."""
-    for episode in read(kind_of(others), others, size):
+    for episode in read_videos(kind_of(others), others, size):
         yield Episode(episode.frames, episode.rewards, kind="random")
         yield Episode(np.repeat(episode.frames[:1], len(episode), 0), episode.rewards, kind="idle")
 
 
-def _step(stage: str, item: str, params: Mapping[str, Any], parents: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _step(stage: str, item: str, params: ParamsBlock, parents: Mapping[str, str] | None = None) -> Json:
     return {"stage": f"{SUITE}.{stage}.{item}", "params": dict(params), "parents": dict(parents or {})}

@@ -12,6 +12,7 @@ from typing import Any
 
 from kedro.pipeline import Node
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.reporting.results import KEY_TYPES, Row, RunTable, row
 
 SEPARATOR = "__"
@@ -37,12 +38,12 @@ def arguments(datasets: Mapping[Row, str]) -> dict[str, str]:
     return {argument(kind, key): dataset for (kind, key), dataset in datasets.items()}
 
 
-def by_key(kind: str, inputs: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
+def by_key(kind: str, inputs: ParamsBlock) -> dict[tuple[str, ...], Any]:
     """The inputs of one kind: parts of the key -> value."""
     split = ((name.split(SEPARATOR), value) for name, value in inputs.items())
     return {tuple(parts): value for (first, *parts), value in split if first == kind}
 
 
-def run_table(inputs: Mapping[str, Any]) -> RunTable:
+def run_table(inputs: ParamsBlock) -> RunTable:
     """All inputs of a node as one typed table."""
     return RunTable.of({row(kind, parts): value for kind in KEY_TYPES for parts, value in by_key(kind, inputs).items()})

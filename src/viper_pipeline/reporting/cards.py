@@ -1,20 +1,28 @@
 """Cards: what an artifact is, how it was made, how good it is, where it comes from, and what it is not for.
 
-They are written from what artifacts carry inside. Rewording a card makes no model stale.
+They are written from what artifacts carry inside. Rewording a card makes no model stale. `viper export-reward` writes a
+project's reward as one self-contained folder with a card; equal data give equal bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import Json, JsonView, atomic_dir
 from viper_pipeline.data.episode import png
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.reporting.results import RunTable, StageName, Steps
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.reporting.results import LineageSteps, RunTable, StageName
+from viper_pipeline.reporting.statistics import reward_metrics
+from viper_pipeline.rewards.evaluation import unpack
+from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
+from viper_pipeline.training.artifacts import CONFIG, LINEAGE, WEIGHTS, ModelArtifact, as_json, load_artifact
 
 SAMPLES = 8
 """Frames of a dataset's sample picture."""
@@ -40,7 +48,7 @@ LIMITS = {
     "train_video_model": "Scores videos of its own frame specification only. Likelihood is not progress: a still "
     "picture of an expert can score higher than an expert.",
     "evaluate_reward": "Refuses frames of another specification. A high value means `looks like an expert`, no more.",
-    "train_agent": "Trained on one task with one seed: not enough to judge the method.",
+    "train_agent": "Trained on one task with one seed: not enough to compare methods.",
 }
 SIMULATOR_LICENSES = {
     "dmc": "Frames drawn by dm_control and MuJoCo (Apache 2.0); this file: the project's license (MIT).",
@@ -51,7 +59,7 @@ PICTURE = "frames of one episode"
 OWN_KINDS = ("expert", "oracle")
 """Kinds of datasets that this project recorded itself; `oracle` in artifacts of earlier versions."""
 OWN = "Made by this project; its license (MIT)."
-IMPORTED = "Imported videos: their owner's license applies; it is to be filled in by whoever passes this on."
+IMPORTED = "Imported videos: their owner's license applies; fill it in before you pass this on."
 
 
 def words(value: Any) -> str:
@@ -78,7 +86,7 @@ def flat(block: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Card:
-    """What is told of one artifact."""
+    """What is said of one artifact."""
 
     name: str  # its path, or what is known of it
     what: str
@@ -96,7 +104,7 @@ def text_for(table: Mapping[str, str], stage: str) -> str:
     return table.get(stage) or next((text for name, text in table.items() if stage.startswith(name)), "")
 
 
-def dataset_card(path: str, file: EpisodeFile, steps: Steps) -> Card:
+def dataset_card(path: str, file: EpisodeFile, steps: LineageSteps) -> Card:
     """steps: lineage, path -> {stage, params, parents}."""
     step = steps.get(path, {})
     stage = StageName.parse(str(step.get("stage", ""))).stage
@@ -109,7 +117,7 @@ def dataset_card(path: str, file: EpisodeFile, steps: Steps) -> Card:
         license=license_of(file.suite, path, steps),
         limits=text_for(LIMITS, stage),
         picture=sample_frames(file) if file.payload == "frames" else None,
-        settings=read_settings(step),
+        settings=settings_read(step),
     )
 
 
@@ -132,28 +140,28 @@ def dataset_facts(file: EpisodeFile) -> Iterator[tuple[str, str]]:
     yield "frame specification", ", ".join(f"{k} {words(v)}" for k, v in flat(file.spec.model_dump(mode="json")) if v)
 
 
-def model_card(path: str, directory: Directory, steps: Steps) -> Card:
-    """Of a tokenizer, video model, reward, oracle or agent."""
+def model_card(path: str, artifact: ModelArtifact, steps: LineageSteps) -> Card:
+    """Of a tokenizer, video model, reward, expert or agent."""
     step = steps.get(path, {})
     name = StageName.parse(str(step.get("stage", "")))
-    stage, suite = name.stage, str(directory.config.get("suite") or name.suite)
+    stage, suite = name.stage, str(artifact.config.get("suite") or name.suite)
     return Card(
         path,
         text_for(WHAT, stage) or "A model.",
-        list(model_facts(directory)),
+        list(model_facts(artifact)),
         stage=str(step.get("stage", "")),
         parents=list(step.get("parents", {})),
         license=license_of(suite, path, steps),
         limits=text_for(LIMITS, stage),
-        settings=read_settings(step),
+        settings=settings_read(step),
     )
 
 
-def model_facts(directory: Directory) -> Iterator[tuple[str, str]]:
+def model_facts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
     """Sizes, and every number that the stage measured, in the order of config.json, without settings."""
-    if directory.tensors:
-        yield "weights", f"{sum(t.numel() for t in directory.tensors.values()):,} numbers"
-    for key, value in sorted(directory.config.items()):
+    if artifact.tensors:
+        yield "weights", f"{sum(t.numel() for t in artifact.tensors.values()):,} numbers"
+    for key, value in sorted(artifact.config.items()):
         if key in ("model", "agent", "run", "reward", "specs"):
             continue
         for name, text in flat_facts(value, key):
@@ -173,12 +181,12 @@ def flat_facts(value: Any, name: str) -> Iterator[tuple[str, str]]:
         yield name, words(value)
 
 
-def read_settings(step: Mapping[str, Any]) -> list[tuple[str, str]]:
+def settings_read(step: JsonView) -> list[tuple[str, str]]:
     """The parameters that the stage read, as (dotted name, printed value)."""
     return [row for name, value in step.get("params", {}).items() for row in flat(value, name)]
 
 
-def license_of(suite: str, path: str, steps: Steps) -> str:
+def license_of(suite: str, path: str, steps: LineageSteps) -> str:
     """Of simulated frames: the simulator's. Of imported videos, anywhere in the lineage: their owner's."""
     todo = [path]
     seen: set[str] = set()
@@ -220,7 +228,7 @@ def as_markdown(card: Card, pictures: Mapping[str, str] | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cards_of(table: RunTable, steps: Steps) -> list[Card]:
+def cards_of(table: RunTable, steps: LineageSteps) -> list[Card]:
     """Cards of expert sets, baselines, tokenizers, video models and rewards, and of one agent per task and method.
 
     steps: lineage; the step of the stage that made an artifact knows its path.
@@ -231,18 +239,18 @@ def cards_of(table: RunTable, steps: Steps) -> list[Card]:
         cards.append(dataset_card(path_of.get(f"{suite}.curate_experts.{task}", f"expert set {task}"), file, steps))
     for (suite, task), file in table.baseline_episodes.items():
         cards.append(dataset_card(path_of.get(f"{suite}.record_baselines.{task}", f"baselines {task}"), file, steps))
-    for suite, directory in table.tokenizers.items():
-        cards.append(model_card(path_of.get(f"{suite}.train_tokenizer.all", f"tokenizer {suite}"), directory, steps))
-    for (suite, model), directory in table.video_models.items():
+    for suite, artifact in table.tokenizers.items():
+        cards.append(model_card(path_of.get(f"{suite}.train_tokenizer.all", f"tokenizer {suite}"), artifact, steps))
+    for (suite, model), artifact in table.video_models.items():
         node = f"{suite}.train_video_model.{model}"
-        cards.append(model_card(path_of.get(node, f"video_model {model}"), directory, steps))
-    for (suite, model), directory in table.rewards.items():
-        cards.append(model_card(path_of.get(f"{suite}.evaluate_reward.{model}", f"reward {model}"), directory, steps))
-    for key, directory in table.agents.items():
+        cards.append(model_card(path_of.get(node, f"video_model {model}"), artifact, steps))
+    for (suite, model), artifact in table.rewards.items():
+        cards.append(model_card(path_of.get(f"{suite}.evaluate_reward.{model}", f"reward {model}"), artifact, steps))
+    for key, artifact in table.agents.items():
         suite, task, method, agent, seed = key
         if seed == min(other.seed for other in table.agents if other[:4] == key[:4]):
             node = f"{suite}.train_agent_{method}.{task}-{agent}-{seed}"
-            cards.append(model_card(path_of.get(node, f"agent {task} {method} {agent} {seed}"), directory, steps))
+            cards.append(model_card(path_of.get(node, f"agent {task} {method} {agent} {seed}"), artifact, steps))
     return cards
 
 
@@ -259,3 +267,70 @@ def card_files(cards: Sequence[Card]) -> dict[str, bytes]:
         rows.append(f"| [{card.name}]({name}.md) | {card.what} |")
     files["README.md"] = "\n".join(["# Cards", "", "| artifact | what it is |", "|---|---|", *rows, ""]).encode()
     return files
+
+
+TEMPLATE = Path(__file__).parent / "templates" / "reward_card.md.jinja"
+
+
+def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
+    """Write the reward at `source` (data/rewards/SUITE/MODEL of a project) to a new folder; return one line about it.
+
+    commit: the one that recorded this reward, for the card. Raises BadData if parts are missing or do not belong
+    together, or if `out` exists. Scores of the evaluation are summarized in the card and left out.
+    """
+    out = Path(out)
+    if out.exists():
+        raise BadData(f"{out}: exists already; name a new folder")
+    package = open_package(source)
+    lineage = as_json(package.lineage)
+    with atomic_dir(out) as folder:
+        for part in PARTS:
+            (folder / part).mkdir()
+            for name in (CONFIG, WEIGHTS) if part != "reward" else (CONFIG,):
+                (folder / part / name).write_bytes((package.folders[part] / name).read_bytes())
+        (folder / LINEAGE).write_text(lineage)
+        steps = package.lineage["steps"]
+        facts = {"name": out.name, "commit": commit, "steps": steps, "simulated": _simulated(steps)}
+        facts |= _measured(package.folders)
+        (folder / CARD).write_text(reward_card(facts, _bytes(folder)))
+        files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        manifest = {"format": FORMAT, "suite": package.suite, "commit": commit}
+        hashes = {name: sha256(folder / name) for name in files if name != CARD}
+        (folder / MANIFEST).write_text(as_json(manifest | {"files": hashes}))
+        size = _bytes(folder)
+    return f"{out}: the reward of {', '.join(facts['tasks'])}, {size / 1e6:.1f} MB"
+
+
+def reward_card(facts: JsonView, size: int) -> str:
+    """The card of an exported reward, Markdown; size: bytes of the other files."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(TEMPLATE.read_text()).render(**facts, size=size / 1e6)
+
+
+def _measured(folders: Mapping[str, Path]) -> Json:
+    reward, tokenizer, model = (load_artifact(folders[p]) for p in ("reward", "tokenizer", "video_model"))
+    tasks = {}
+    for task, spec in reward.config["specs"].items():
+        scores, returns = unpack(task, reward.tensors)
+        if not scores:
+            raise BadData(f"{folders['reward'] / WEIGHTS}: no scores of {task}; export from a project's data/rewards")
+        tasks[task] = {
+            "spec": spec,
+            "metrics": reward_metrics(scores, returns),
+            "psnr": tokenizer.config["metrics"][task]["held_out"]["psnr"],
+        }
+    counts = {p: sum(t.numel() for t in d.tensors.values()) for p, d in (("tokenizer", tokenizer), ("model", model))}
+    kind = reward.config["reward"]["scale"]["kind"]
+    return {"tasks": tasks, "scale": kind, "counts": counts, "model": model.config, "tokenizer": tokenizer.config}
+
+
+def _simulated(steps: JsonView) -> bool:
+    """Whether every expert video was recorded by the pipeline itself."""
+    chosen = [value for step in steps.values() for name, value in step["params"].items() if ".datasets." in name]
+    return all(dataset["kind"] in OWN_KINDS for dataset in chosen)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from viper_pipeline.envs.atari import GAMES, human_normalised
+from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.envs.atari import GAMES, human_normalized
 from viper_pipeline.reporting.results import Baselines, Metrics, RunResult
 from viper_pipeline.reporting.statistics import (
     aggregate_statistics,
@@ -18,7 +18,7 @@ from viper_pipeline.reporting.statistics import (
     reward_metrics,
 )
 from viper_pipeline.rewards.evaluation import unpack
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 UNITS = {
     "dmc": "return / 1000",
@@ -36,7 +36,7 @@ def normalized(suite: str, task: str, value: float) -> float:
     if suite == "dmc":
         return value / 1000.0
     if suite == "atari" and task in GAMES:
-        return human_normalised(task, value)
+        return human_normalized(task, value)
     return value
 
 
@@ -54,13 +54,13 @@ def score_tables(runs: Sequence[RunResult]) -> dict[tuple[str, str, str], dict[s
     return {key: {task: np.array(scores) for task, scores in tasks.items()} for key, tasks in tables.items()}
 
 
-def suite_metrics(runs: Sequence[RunResult]) -> dict[str, Any]:
+def suite_metrics(runs: Sequence[RunResult]) -> Json:
     """{suite: {agent: {unit, methods: {method: statistics}, viper_against: {method: probability of improvement}}}}.
 
     Methods are compared on the tasks that both have.
     """
     tables = score_tables(runs)
-    found: dict[str, Any] = {}
+    found: Json = {}
     for (suite, agent, method), tasks in tables.items():
         block = found.setdefault(suite, {}).setdefault(agent, {"unit": unit(suite), "methods": {}, "viper_against": {}})
         block["methods"][method] = aggregate_statistics(list(tasks.values()))
@@ -72,9 +72,9 @@ def suite_metrics(runs: Sequence[RunResult]) -> dict[str, Any]:
     return found
 
 
-def agent_metrics(runs: Sequence[RunResult]) -> dict[str, Any]:
+def agent_metrics(runs: Sequence[RunResult]) -> Json:
     """{suite: {task: {agent: {method: {...}}}}} over seeds."""
-    table: dict[str, Any] = {}
+    table: Json = {}
     for key in dict.fromkeys((r.suite, r.task, r.agent, r.method) for r in runs):
         mine = [r for r in runs if (r.suite, r.task, r.agent, r.method) == key]
         low, high = interval([r.final_returns for r in mine])
@@ -93,13 +93,13 @@ def agent_metrics(runs: Sequence[RunResult]) -> dict[str, Any]:
     return table
 
 
-def baseline_metrics(levels: Sequence[Baselines]) -> dict[str, Any]:
+def baseline_metrics(levels: Sequence[Baselines]) -> Json:
     """{suite: {task: {expert_return, random_return, idle_return}}}; null where a return is unknown."""
 
     def known(value: float | None) -> float | None:
         return None if value is None or math.isnan(value) else value
 
-    table: dict[str, Any] = {}
+    table: Json = {}
     for level in levels:
         table.setdefault(level.suite, {})[level.task] = {
             "expert_return": known(level.expert),
@@ -109,9 +109,9 @@ def baseline_metrics(levels: Sequence[Baselines]) -> dict[str, Any]:
     return table
 
 
-def reward_summary(directory: Directory) -> dict[str, Any]:
-    """How well an evaluated reward tells experts from others: means over tasks, and every number by task."""
-    tasks = {task: reward_metrics(*unpack(task, directory.tensors)) for task in directory.config["scales"]}
+def reward_summary(artifact: ModelArtifact) -> Json:
+    """How well an evaluated reward separates experts from others: means over tasks, and every number by task."""
+    tasks = {task: reward_metrics(*unpack(task, artifact.tensors)) for task in artifact.config["scales"]}
     means = {name: float(np.mean([t[name] for t in tasks.values()])) for name in AVERAGED}
     return means | {"tasks": tasks}
 
@@ -120,8 +120,8 @@ def build_metrics(
     runs: Sequence[RunResult],
     levels: Sequence[Baselines],
     rewards: Mapping[str, Metrics],
-    costs: Mapping[str, Any],
-) -> dict[str, Any]:
+    costs: JsonView,
+) -> Json:
     """All of metrics.json but the run records. rewards: suite -> model -> `reward_summary`; costs: node -> cost."""
     return {
         "agents": agent_metrics(runs),
@@ -132,9 +132,9 @@ def build_metrics(
     }
 
 
-def headline(metrics: Metrics) -> dict[str, Any]:
+def headline(metrics: Metrics) -> Json:
     """What `dvc metrics` shows of them: {task: {baseline: return, agent: {method: return}}, model: {auroc_step}}."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for suite, tasks in metrics["baselines"].items():
         for task, levels in tasks.items():
             known = {name.removesuffix("_return"): value for name, value in levels.items() if value is not None}
@@ -148,7 +148,7 @@ def headline(metrics: Metrics) -> dict[str, Any]:
     return found
 
 
-def curve_points(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
+def curve_points(runs: Sequence[RunResult]) -> list[Json]:
     """curves.csv: one row per point of every run's curve."""
     return [
         {

@@ -1,39 +1,42 @@
-"""A suite's page, reports/<suite>/index.html: self-contained, with what the numbers say in words beside them."""
+"""The HTML pages: one per suite, self-contained, with what its numbers say in words, and the overview of all suites."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 import jinja2
 from pydantic import Field, ValidationError
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.data.episode import png
 from viper_pipeline.reporting.cards import Card
-from viper_pipeline.reporting.paper_data import PAPER_SEEDS, paper_methods, paper_score
+from viper_pipeline.reporting.metrics import unit
+from viper_pipeline.reporting.paper_data import PAPER_SEEDS, PAPER_TASKS, paper_methods, paper_score
 from viper_pipeline.reporting.paper_figures.ablations import AXIS_TEXTS
 from viper_pipeline.reporting.paper_figures.frames import StripKey
 from viper_pipeline.reporting.paper_figures.index import INDEX
-from viper_pipeline.reporting.paper_figures.tables import Difference, differences
-from viper_pipeline.reporting.pictures import embed
-from viper_pipeline.reporting.plots import BASELINES, TRUE_REWARD, method_of, method_style
-from viper_pipeline.reporting.results import Metrics, RunKey, Settings, StageName, Steps, TaskKey
+from viper_pipeline.reporting.paper_figures.tables import Difference, differing_settings
+from viper_pipeline.reporting.plots import BASELINES, TRUE_REWARD, embed, method_of, method_style
+from viper_pipeline.reporting.results import LineageSteps, Metrics, RunKey, StageName, TaskKey
 from viper_pipeline.reporting.summary import (
     HeldOut,
     answers,
     by_stage,
-    duration,
     expert_set_text,
+    rough_duration,
+    task_rows,
     transfers,
     verdicts,
+    whether_it_works,
 )
 from viper_pipeline.rewards.base import REWARDS
 
@@ -41,7 +44,7 @@ WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 178, 40, 226, 58, 8
 """Of a box, and from one to the next, in pixels."""
 
 
-def stage_graph(steps: Steps) -> tuple[dict[str, int], set[tuple[str, str]]]:
+def stage_graph(steps: LineageSteps) -> tuple[dict[str, int], set[tuple[str, str]]]:
     """steps: path -> {stage, parents} -> how many artifacts each stage made, and which stage feeds which.
 
     A parent that no stage made is a source, under its own path.
@@ -71,7 +74,7 @@ def depths(names: Mapping[str, int], edges: set[tuple[str, str]]) -> dict[str, i
     return found
 
 
-def draw_lineage(steps: Steps) -> str:
+def draw_lineage(steps: LineageSteps) -> str:
     """SVG in the colors of the page around it; empty if nothing is known."""
     counts, edges = stage_graph(steps)
     if not counts:
@@ -135,13 +138,13 @@ class Origins:
     """Where results come from; empty if the page is made outside of the pipeline."""
 
     cards: Sequence[Card] = ()
-    steps: Steps = field(default_factory=dict)  # lineage: path -> {stage, params, parents}
-    settings: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of params.yaml
-    paper: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of the paper's profile
+    steps: LineageSteps = field(default_factory=dict)  # lineage: path -> {stage, params, parents}
+    settings: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of params.yaml
+    paper: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of the paper's profile
 
-    def differences(self) -> dict[str, list[Difference]]:
+    def differing_settings(self) -> dict[str, list[Difference]]:
         """Suite -> settings that differ from the paper's profile, where that has the suite."""
-        return {s: differences(block, self.paper[s]) for s, block in self.settings.items() if s in self.paper}
+        return {s: differing_settings(block, self.paper[s]) for s, block in self.settings.items() if s in self.paper}
 
 
 UNKNOWN_ORIGINS = Origins()
@@ -154,7 +157,7 @@ def environment() -> jinja2.Environment:
     )
     found.filters["embed"] = embed
     found.filters["number"] = lambda x: "n/a" if x is None else f"{x:.0f}"
-    found.filters["duration"] = duration
+    found.filters["duration"] = rough_duration
     found.filters["png"] = png
     found.filters["label"] = lambda name: name if name in BASELINES else method_style(name).label
     found.filters["described"] = lambda name: BASELINES.get(name) or method_style(name).text
@@ -169,7 +172,7 @@ def render_page(
     episodes: Mapping[RunKey, bytes],
     reconstructions: Mapping[TaskKey, bytes],
     rollouts: Mapping[StripKey, bytes],
-    quality: Mapping[str, Any],
+    quality: JsonView,
     origins: Origins = UNKNOWN_ORIGINS,
     held_out: HeldOut | None = None,
     measured: Sequence[Measurement] = (),
@@ -179,7 +182,7 @@ def render_page(
     episodes: WebP films; reconstructions and rollouts: PNG strips; quality: suite -> task -> kind of frame -> metrics
     of the tokenizer; held_out: tasks that a model was not trained on; measured: what benchmarks found.
     """
-    differing = origins.differences()
+    differing = origins.differing_settings()
     index = json.loads(figures.get(INDEX, b"[]"))
     return (
         environment()
@@ -222,7 +225,7 @@ def table_rows(figures: Mapping[str, bytes], names: Sequence[str]) -> list[list[
     return [row for text in texts for row in csv.reader(io.StringIO(text))]
 
 
-def task_tables(metrics: Metrics) -> Iterator[dict[str, Any]]:
+def task_tables(metrics: Metrics) -> Iterator[Json]:
     """One table per task: methods and baselines, ours and the paper's, and what they say in words."""
     for suite, tasks in metrics["baselines"].items():
         for task, levels in tasks.items():
@@ -258,3 +261,65 @@ def missing_runs(metrics: Metrics) -> Iterator[str]:
                     if values["seeds"] < PAPER_SEEDS:
                         count = f"{values['seeds']} of the paper's {PAPER_SEEDS} seeds"
                         yield f"{suite} {task}: {count} of {method_style(method).label}, {agent}"
+
+
+class MethodLine(NamedTuple):
+    """One method with one agent, over the tasks of a suite that have runs."""
+
+    method: str
+    agent: str
+    tasks: int
+    seeds: int
+    mean: float
+    low: float | None  # 95 % interval of the mean, if there are two seeds or more
+    high: float | None
+
+
+class SuiteOverview(NamedTuple):
+    """What the root page says of a suite."""
+
+    name: str
+    tasks: list[str]
+    paper_tasks: int | None  # how many the paper has
+    unit: str  # of the means
+    methods: list[MethodLine]
+    rewards: dict[str, float]  # video model -> AUROC of held-out expert frames against random ones
+    answer: str  # does VIPER work?
+
+
+def suite_overview(name: str, metrics: Metrics) -> SuiteOverview:
+    """From the suite's metrics.json."""
+    aggregates = metrics["aggregates"].get(name, {})
+    answer = " ".join(whether_it_works(task_rows(metrics)))
+    rewards = {model: numbers["auroc_step"] for model, numbers in metrics["rewards"].get(name, {}).items()}
+    tasks, paper = list(metrics["baselines"].get(name, {})), PAPER_TASKS.get(name)
+    lines = list(_method_lines(aggregates))
+    return SuiteOverview(name, tasks, len(paper) if paper else None, unit(name), lines, rewards, answer)
+
+
+def _method_lines(aggregates: Metrics) -> Iterator[MethodLine]:
+    for agent, block in aggregates.items():
+        for method, numbers in block["methods"].items():
+            mean = numbers["mean"]
+            yield MethodLine(
+                method, agent, numbers["tasks"], numbers["seeds"], mean["value"], mean["ci95_low"], mean["ci95_high"]
+            )
+
+
+def render_overview(metrics: Mapping[str, Metrics]) -> str:
+    """metrics: suite -> its metrics.json -> the page as HTML, suites in the order of their names."""
+    suites = [suite_overview(name, metrics[name]) for name in sorted(metrics)]
+    return environment().get_template("overview.html.jinja").render(suites=suites)
+
+
+def read_metrics(root: Path, suites: Iterable[str]) -> dict[str, Json]:
+    """The metrics.json of every suite that has one in root/reports. Raises BadData naming a broken file."""
+    found = {}
+    for suite in suites:
+        path = root / "reports" / suite / "metrics.json"
+        if path.exists():
+            try:
+                found[suite] = json.loads(path.read_text())
+            except ValueError as error:
+                raise BadData(f"{path}: not JSON ({error}); delete it and run `viper run`") from error
+    return found

@@ -67,7 +67,7 @@ def paper_trajectories() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {str(k): (t.task_return.to_numpy(), t.viper_return.to_numpy()) for k, t in table.groupby("method")}
 
 
-DMC = (
+DMC_IN_PAPER = (
     "cartpole_balance",
     "cartpole_swingup",
     "cheetah_run",
@@ -85,4 +85,4 @@ DMC = (
     "walker_walk",
 )
 ATARI = ("assault", "atlantis", "boxing", "freeway", "kangaroo", "pong", "zaxxon")
-PAPER_TASKS = {"dmc": DMC, "atari": ATARI, "rlbench": PAPER}
+PAPER_TASKS = {"dmc": DMC_IN_PAPER, "atari": ATARI, "rlbench": PAPER}

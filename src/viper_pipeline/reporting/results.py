@@ -10,14 +10,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.files import JsonView
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
-Settings: TypeAlias = Mapping[str, Any]
-"""A block of params.yaml."""
-Metrics: TypeAlias = Mapping[str, Any]
+Metrics: TypeAlias = JsonView
 """The content of a metrics.json, or a part of it."""
-Steps: TypeAlias = Mapping[str, Mapping[str, Any]]
+LineageSteps: TypeAlias = Mapping[str, JsonView]
 """Lineage: path of an artifact -> {stage, params, parents}."""
 
 
@@ -84,13 +84,13 @@ def row(kind: str, parts: Sequence[str]) -> Row:
 class RunTable:
     """The artifacts that a report reads, by kind and by place in the grid, in the order of params.yaml."""
 
-    agents: Mapping[RunKey, Directory] = field(default_factory=dict)
+    agents: Mapping[RunKey, ModelArtifact] = field(default_factory=dict)
     experts: Mapping[TaskKey, EpisodeFile] = field(default_factory=dict)
     baseline_episodes: Mapping[TaskKey, EpisodeFile] = field(default_factory=dict)
-    rewards: Mapping[ModelKey, Directory] = field(default_factory=dict)
-    tokenizers: Mapping[str, Directory] = field(default_factory=dict)  # by suite
-    video_models: Mapping[ModelKey, Directory] = field(default_factory=dict)
-    settings: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of params.yaml
+    rewards: Mapping[ModelKey, ModelArtifact] = field(default_factory=dict)
+    tokenizers: Mapping[str, ModelArtifact] = field(default_factory=dict)  # by suite
+    video_models: Mapping[ModelKey, ModelArtifact] = field(default_factory=dict)
+    settings: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of params.yaml
 
     @classmethod
     def of(cls, artifacts: Mapping[Row, Any]) -> RunTable:
@@ -102,7 +102,7 @@ class RunTable:
 
     def run_results(self) -> list[RunResult]:
         """Curve and final returns of every run."""
-        return [run_result(key, directory) for key, directory in self.agents.items()]
+        return [run_result(key, run) for key, run in self.agents.items()]
 
     def baseline_levels(self) -> list[Baselines]:
         """Baselines of every task that has an expert set and baseline episodes."""
@@ -127,7 +127,7 @@ class RunResult:
     final_returns: tuple[float, ...]  # of fresh episodes after training; of some run records their mean alone
     budget: int  # agent steps of training
     action_repeat: int  # environment steps per agent step
-    episodes: int = 0  # how many fresh episodes there were, where `final_returns` does not tell
+    episodes: int = 0  # how many fresh episodes there were, where `final_returns` does not say
     origin: str = ""  # of a run record: the commit and the machine that made it
 
     @property
@@ -146,9 +146,9 @@ class RunResult:
         return float(np.mean(self.final_returns))
 
 
-def run_result(key: RunKey, directory: Directory) -> RunResult:
+def run_result(key: RunKey, artifact: ModelArtifact) -> RunResult:
     """Curve and final returns, from the agent's folder."""
-    table, config = pd.read_csv(io.BytesIO(directory.files["curve.csv"])), directory.config
+    table, config = pd.read_csv(io.BytesIO(artifact.files["curve.csv"])), artifact.config
     return RunResult(
         *key,
         table["step"].to_numpy(),
@@ -204,7 +204,7 @@ class Evidence(RunTable):
     other_mask: Sequence[RunResult] = ()  # rewards of models that saw other masks than params.yaml has today (Fig 6)
     baselines: Sequence[Baselines] = ()
     ablations: Sequence[AblationRun] = ()
-    paper: Mapping[str, Settings] = field(default_factory=dict)  # suite -> its block of profiles/paper.yaml
+    paper: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of profiles/paper.yaml
 
     def runs_of(self, suite: str, task: str, method: str, agents: Sequence[str] = ()) -> list[RunResult]:
         """Seeds of one method on one task, by the first of `agents` that has any; by any agent if none are named."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from pydantic import Field, ValidationError
 
-from viper_pipeline.core.config import Config, value_at
+from viper_pipeline.core.config import Config, ParamsBlock, value_at
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.reporting.results import AblationRun, Evidence, RunKey, RunResult, RunTable, Settings
+from viper_pipeline.core.files import Json
+from viper_pipeline.reporting.results import AblationRun, Evidence, RunKey, RunResult, RunTable
 
 
 class RunRecord(Config):
@@ -28,7 +28,7 @@ class RunRecord(Config):
     returns: list[float] = Field(description="their mean true returns")
     final_returns: list[float] = Field(min_length=1, description="of fresh episodes after training, or their mean")
     episodes: int = Field(gt=0, description="how many fresh episodes there were")
-    params: dict[str, Any] = Field(description="what the run and everything it comes from read in params.yaml")
+    params: Json = Field(description="what the run and everything it comes from read in params.yaml")
     axis: str = Field("", description="of an ablation: the part of VIPER that was changed")
     value: str = Field("", description="of an ablation: what it was changed to")
     commit: str = Field(description="of the code")
@@ -85,7 +85,7 @@ class MatchedRecords:
     ablations: Sequence[AblationRun]  # with one part changed (Fig 9)
     left_out: Mapping[str, int]  # why -> how many
 
-    def as_metrics(self) -> dict[str, Any]:
+    def as_metrics(self) -> Json:
         """Where the shown records come from, and why others were left out: how many each."""
         shown: dict[str, int] = {}
         for run in self.shown:
@@ -95,7 +95,7 @@ class MatchedRecords:
 
 
 def match_records(
-    own: Sequence[RunResult], files: Mapping[str, bytes], settings: Mapping[str, Settings]
+    own: Sequence[RunResult], files: Mapping[str, bytes], settings: Mapping[str, ParamsBlock]
 ) -> MatchedRecords:
     """Records of the settings' suites and tasks; a run of `own` hides the record of the same place in the grid.
 
@@ -125,7 +125,7 @@ def match_records(
     return MatchedRecords(shown, other_mask, ablations, left_out)
 
 
-def changed_settings(record: RunRecord, block: Settings) -> list[str]:
+def changed_settings(record: RunRecord, block: ParamsBlock) -> list[str]:
     """Settings of the suite's block that the run, or something it comes from, read with another value than today's."""
     own = f"suites.{record.suite}."
     missing = object()
@@ -136,7 +136,7 @@ def changed_settings(record: RunRecord, block: Settings) -> list[str]:
     ]
 
 
-def differs_in_mask_only(record: RunRecord, block: Settings, name: str) -> bool:
+def differs_in_mask_only(record: RunRecord, block: ParamsBlock, name: str) -> bool:
     """Whether `name` is the block of a dataset, and only its mask differs."""
     if not name.startswith("datasets."):
         return False
@@ -144,7 +144,7 @@ def differs_in_mask_only(record: RunRecord, block: Settings, name: str) -> bool:
     return {**then, "mask": None} == {**today, "mask": None}
 
 
-def evidence_of(table: RunTable, paper: Settings, records: Mapping[str, bytes]) -> Evidence:
+def evidence_of(table: RunTable, paper: ParamsBlock, records: Mapping[str, bytes]) -> Evidence:
     """Everything that figures draw. paper: the whole of profiles/paper.yaml; records: files of reports/runs by name."""
     own = table.run_results()
     matched = match_records(own, records, table.settings)

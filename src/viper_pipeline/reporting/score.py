@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from viper_pipeline.core.files import atomic_path
-from viper_pipeline.data.importers import kind_of, read
+from viper_pipeline.core.files import Json, atomic_path
+from viper_pipeline.data.importers import kind_of, read_videos
 from viper_pipeline.reporting.plots import COLORS, panels_of
 from viper_pipeline.rewards.pretrained import RewardModel
 from viper_pipeline.rewards.viper import ViperReward
@@ -25,7 +24,7 @@ class ScoredVideo:
     nats: np.ndarray
     rewards: np.ndarray
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Plain values, for JSON."""
         numbers = {"nats": self.nats.tolist(), "rewards": self.rewards.tolist()}
         return {"video": self.name, "task": self.task, **numbers}
@@ -48,7 +47,7 @@ def score_files(model: RewardModel, paths: Sequence[Path], task: str | None) -> 
 def _videos(path: Path, size: int) -> Iterator[tuple[str, np.ndarray]]:
     """(name, frames (T, size, size, 3)) of every video of a file or folder."""
     kind = kind_of(path)
-    for number, episode in enumerate(read(kind, path, size)):
+    for number, episode in enumerate(read_videos(kind, path, size)):
         yield f"{path}" if path.is_file() and kind != "episodes" else f"{path} #{number}", episode.frames
 
 

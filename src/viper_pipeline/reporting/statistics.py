@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import scipy
 
+from viper_pipeline.core.files import Json
 from viper_pipeline.rewards.evaluation import transition_scores
 
 SEED_RESAMPLES = 10_000
@@ -59,7 +59,7 @@ def episode_means(videos: Sequence[np.ndarray]) -> np.ndarray:
     return np.array([v[1:].mean() for v in videos])
 
 
-def reward_metrics(scores: Mapping[str, Sequence[np.ndarray]], returns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def reward_metrics(scores: Mapping[str, Sequence[np.ndarray]], returns: Mapping[str, np.ndarray]) -> Json:
     """scores: kind -> nats (T,) of each video; returns: kind -> true returns (N,), where there are any.
 
     auroc_step and auroc_episode: held-out experts against random. spearman_return: episode mean of nats against true
@@ -91,36 +91,36 @@ def reward_metrics(scores: Mapping[str, Sequence[np.ndarray]], returns: Mapping[
 
 RESAMPLES = 2000
 LEVEL = (0.025, 0.975)
-Table = Sequence[np.ndarray]
+ScoreTable = Sequence[np.ndarray]
 """One array per task: scores (seeds,), or (resamples, seeds)."""
 
 
-def task_mean(table: Table) -> np.ndarray:
+def task_mean(table: ScoreTable) -> np.ndarray:
     """The paper's statistic: the mean over tasks of each task's mean over seeds."""
     return np.mean([np.mean(scores, -1) for scores in table], axis=0)
 
 
-def task_median(table: Table) -> np.ndarray:
+def task_median(table: ScoreTable) -> np.ndarray:
     """The median over tasks of each task's mean over seeds."""
     return np.median([np.mean(scores, -1) for scores in table], axis=0)
 
 
-def interquartile_mean(table: Table) -> np.ndarray:
+def interquartile_mean(table: ScoreTable) -> np.ndarray:
     """The mean of the middle half of all runs: outliers weigh less than in the mean, luck less than in the median."""
     return np.asarray(scipy.stats.trim_mean(np.concatenate(list(table), -1), 0.25, axis=-1))
 
 
-def optimality_gap(table: Table) -> np.ndarray:
+def optimality_gap(table: ScoreTable) -> np.ndarray:
     """By how much runs fall short of 1 on average; what exceeds 1 does not make up for it."""
     return 1.0 - np.minimum(np.concatenate(list(table), -1), 1.0).mean(-1)
 
 
-def std_over_tasks(table: Table) -> float:
+def std_over_tasks(table: ScoreTable) -> float:
     """The paper's band in Fig 3: one standard deviation of the tasks' means (not of seeds)."""
     return float(np.std([np.mean(scores) for scores in table]))
 
 
-STATISTICS: Mapping[str, Callable[[Table], np.ndarray]] = {
+STATISTICS: Mapping[str, Callable[[ScoreTable], np.ndarray]] = {
     "mean": task_mean,
     "median": task_median,
     "iqm": interquartile_mean,
@@ -128,13 +128,13 @@ STATISTICS: Mapping[str, Callable[[Table], np.ndarray]] = {
 }
 
 
-def resampled(table: Table, rng: np.random.Generator, resamples: int = RESAMPLES) -> list[np.ndarray]:
+def resampled(table: ScoreTable, rng: np.random.Generator, resamples: int = RESAMPLES) -> list[np.ndarray]:
     """Seeds resampled with replacement within each task: one (resamples, seeds) per task."""
     return [np.asarray(s)[rng.integers(len(s), size=(resamples, len(s)))] for s in table]
 
 
 def stratified_interval(
-    statistic: Callable[[Table], np.ndarray], table: Table, seed: int = 0
+    statistic: Callable[[ScoreTable], np.ndarray], table: ScoreTable, seed: int = 0
 ) -> tuple[float, float] | None:
     """A 95 % interval by the bootstrap, percentiles; None if no task has two seeds."""
     if max(len(scores) for scores in table) < 2:
@@ -144,13 +144,13 @@ def stratified_interval(
     return float(low), float(high)
 
 
-def performance_profile(table: Table, thresholds: np.ndarray) -> np.ndarray:
+def performance_profile(table: ScoreTable, thresholds: np.ndarray) -> np.ndarray:
     """The share of runs whose score exceeds each threshold: (..., thresholds), falling."""
     runs = np.concatenate(list(table), -1)
     return (runs[..., None] > thresholds).mean(-2)
 
 
-def profile_band(table: Table, thresholds: np.ndarray, seed: int = 0) -> np.ndarray | None:
+def profile_band(table: ScoreTable, thresholds: np.ndarray, seed: int = 0) -> np.ndarray | None:
     """(2, thresholds): the 95 % interval of each point of the profile, one by one."""
     if max(len(scores) for scores in table) < 2:
         return None
@@ -158,12 +158,12 @@ def profile_band(table: Table, thresholds: np.ndarray, seed: int = 0) -> np.ndar
     return np.quantile(profiles, LEVEL, axis=0)
 
 
-def probability_of_improvement(ours: Table, theirs: Table) -> float:
+def probability_of_improvement(ours: ScoreTable, theirs: ScoreTable) -> float:
     """The chance that a run of ours beats one of theirs on the same task, ties half, averaged over tasks."""
     return float(np.mean([auroc(a, b) for a, b in zip(ours, theirs, strict=True)]))
 
 
-def improvement(ours: Table, theirs: Table, seed: int = 0) -> dict[str, float | None]:
+def improvement(ours: ScoreTable, theirs: ScoreTable, seed: int = 0) -> dict[str, float | None]:
     """The probability with its interval; seeds of both sides are resampled."""
     found: dict[str, float | None] = {"probability": probability_of_improvement(ours, theirs)}
     if min(max(len(s) for s in side) for side in (ours, theirs)) < 2:
@@ -177,9 +177,9 @@ def improvement(ours: Table, theirs: Table, seed: int = 0) -> dict[str, float | 
     return found | {"ci95_low": float(low), "ci95_high": float(high)}
 
 
-def aggregate_statistics(table: Table) -> dict[str, Any]:
+def aggregate_statistics(table: ScoreTable) -> Json:
     """Every statistic with its interval, the paper's spread, and how many tasks and seeds they are made of."""
-    numbers: dict[str, Any] = {
+    numbers: Json = {
         "tasks": len(table),
         "seeds": min(len(scores) for scores in table),
         "std_over_tasks": std_over_tasks(table),

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from viper_pipeline.envs.atari import GAMES, human_normalised
+from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.envs.atari import GAMES, human_normalized
 from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.plots import TRUE_REWARD, method_style
 from viper_pipeline.reporting.results import Metrics, ModelKey, StageName
@@ -29,9 +30,9 @@ class StageCost:
     gpu_percent: float | None = None  # mean utilization of the GPU; None where none was monitored
 
 
-def by_stage(costs: Mapping[str, Mapping[str, Any]]) -> list[StageCost]:
+def by_stage(costs: Mapping[str, JsonView]) -> list[StageCost]:
     """node -> {seconds, peak_rss_mb, machine, gpu_percent if monitored} -> one row per stage, sorted by name."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[JsonView]] = {}
     for node, cost in costs.items():
         groups.setdefault(StageName.parse(node).title, []).append(cost)
     return [
@@ -48,7 +49,7 @@ def by_stage(costs: Mapping[str, Mapping[str, Any]]) -> list[StageCost]:
     ]
 
 
-def duration(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """42 s, 3.5 min, 2.1 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
@@ -90,7 +91,7 @@ def verdicts(methods: Mapping[str, Metrics], baselines: Mapping[str, float | Non
 def against_baseline(kind: str, value: float, low: float, high: float, seeds: int) -> str:
     """One sentence on `kind` behavior, whose mean return is `value`."""
     if low <= value <= high:
-        return f"VIPER cannot be told from {kind} behavior ({value:.0f}): the interval holds it."
+        return f"VIPER cannot be distinguished from {kind} behavior ({value:.0f}): the interval holds it."
     if seeds < ENOUGH:
         return f"The runs made ended {'above' if low > value else 'below'} {kind} behavior ({value:.0f})."
     if low > value:
@@ -98,11 +99,11 @@ def against_baseline(kind: str, value: float, low: float, high: float, seeds: in
     return f"VIPER does worse than {kind} behavior ({value:.0f})."
 
 
-def against_rival(rival: str, other: Mapping[str, Any], low: float, high: float, seeds: int) -> str:
+def against_rival(rival: str, other: JsonView, low: float, high: float, seeds: int) -> str:
     """One sentence on another method with the same budget."""
     name = method_style(rival).label
     if low <= other["ci95_high"] and other["ci95_low"] <= high:
-        return f"It cannot be told from method {name} with this budget: the intervals overlap."
+        return f"It cannot be distinguished from method {name} with this budget: the intervals overlap."
     if min(seeds, other["seeds"]) < ENOUGH:
         return f"The runs made ended {'above' if low > other['ci95_high'] else 'below'} those of method {name}."
     if low > other["ci95_high"]:
@@ -121,7 +122,7 @@ def expert_set_text(suite: str, task: str, baselines: Mapping[str, float | None]
     game = GAMES[task]
     yield (
         f"Expert set: mean score {expert:.1f}, random play {random:.1f}; human-normalized "
-        f"{human_normalised(task, expert):.2f} (0 is random play as published, {game.random:g}; 1 is a human "
+        f"{human_normalized(task, expert):.2f} (0 is random play as published, {game.random:g}; 1 is a human "
         f"tester, {game.human:g}). Episodes may be cut short by suites.atari.env.max_frames; the published "
         "scores are of whole games."
     )
@@ -134,7 +135,7 @@ class Answer(NamedTuple):
     answer: str
 
 
-TaskRow = tuple[str, str, str, Mapping[str, Any], Mapping[str, Any]]
+TaskRow = tuple[str, str, str, JsonView, JsonView]
 """Suite, task, agent, numbers of its methods, baselines of the task."""
 
 
@@ -183,7 +184,8 @@ def whether_it_works(rows: Sequence[TaskRow]) -> Iterator[str]:
             "behavior get."
         )
     if unclear:
-        yield f"On {', '.join(unclear)} it cannot be told from the better of random and idle behavior, or is below it."
+        tasks = ", ".join(unclear)
+        yield f"On {tasks} it cannot be distinguished from the better of random and idle behavior, or is below it."
     for task, methods, levels in tried:
         expert = levels.get("expert_return")
         share = (
@@ -230,20 +232,20 @@ def how_sure(metrics: Metrics, rows: Sequence[TaskRow]) -> Iterator[str]:
     for suite, models in metrics["rewards"].items():
         for model, r in models.items():
             auroc = f"{r['auroc_step']:.3f}"
-            yield f"The reward ({suite}, {model}) tells held-out experts from random frames with AUROC {auroc}."
+            yield f"The reward ({suite}, {model}) separates held-out experts from random frames with AUROC {auroc}."
 
 
-def cost_text(costs: Mapping[str, Any]) -> str:
+def cost_text(costs: JsonView) -> str:
     """Time, memory, machine."""
     rows = by_stage(costs)
     if not rows:
         return "Nothing was measured: all results came out of the cache."
     longest = max(rows, key=lambda row: row.longest)
     machines = sorted({m for row in rows for m in row.machines})
-    whole, stages = duration(sum(row.seconds for row in rows)), sum(row.runs for row in rows)
+    whole, stages = rough_duration(sum(row.seconds for row in rows)), sum(row.runs for row in rows)
     memory = max(row.peak_rss_mb for row in rows)
     return (
-        f"{whole} of computing in {stages} stages, added up; the longest took {duration(longest.longest)} "
+        f"{whole} of computing in {stages} stages, added up; the longest took {rough_duration(longest.longest)} "
         f"({longest.stage}), the largest {memory:.0f} MB of memory. Machine: {'; '.join(machines)}."
     )
 
@@ -266,7 +268,7 @@ HeldOut = Mapping[ModelKey, Sequence[str]]
 """Model -> the tasks that the model was not trained on."""
 
 
-def transfers(rewards: Metrics, held_out: HeldOut) -> Iterator[dict[str, Any]]:
+def transfers(rewards: Metrics, held_out: HeldOut) -> Iterator[Json]:
     """rewards: suite -> model -> numbers, as in metrics.json -> one table per model that held tasks out."""
     for (suite, model), tasks in held_out.items():
         numbers = rewards.get(suite, {}).get(model, {}).get("tasks", {})

@@ -8,14 +8,14 @@ that r_t belongs to. The discriminator sees no actions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from viper_pipeline.rewards.config import AMPConfig
+from viper_pipeline.rewards.base import AMPConfig
 from viper_pipeline.rewards.rnd import image_mlp
+from viper_pipeline.training.checkpoints import StateDict
 
 
 class AMP(nn.Module):
@@ -102,10 +102,10 @@ class AMP(nn.Module):
     def _logits(self, inputs: Tensor) -> Tensor:
         return self.network(inputs).squeeze(1)
 
-    def get_extra_state(self) -> dict[str, Any]:
+    def get_extra_state(self) -> StateDict:
         """The optimizer's state, as a part of `state_dict`."""
         return self.optimizer.state_dict()
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: StateDict) -> None:
         """The optimizer's state, as a part of `load_state_dict`."""
         self.optimizer.load_state_dict(state)

@@ -7,25 +7,98 @@ can ask a reward for its label, its color and its inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
+from viper_pipeline.core.files import Json
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.envs.base import FrameSpec
-from viper_pipeline.rewards.config import NoExplorationConfig
+from viper_pipeline.training.checkpoints import StateDict
+
+
+class ExplorationConfig(Config):
+    """What every block `exploration` has; `kind` chooses the class that reads the rest."""
+
+    kind: str = Field("rnd", description="exploration bonus of the agents: rnd, or none")
+
+    @property
+    def explores(self) -> bool:
+        """False: no bonus, and agents that can explore by themselves do not."""
+        return True
+
+
+class NoExplorationConfig(ExplorationConfig):
+    """`kind: none`; nothing else may be said."""
+
+    kind: str = Field("none", description="no exploration bonus")
+
+    @property
+    def explores(self) -> bool:
+        """No."""
+        return False
+
+
+class BonusConfig(ExplorationConfig):
+    """The weight of a bonus, beta of Eq 6, which may change in the course of training."""
+
+    weight: float = Field(1.0, ge=0, description="beta: weight of the bonus beside the reward (Table 4)")
+    final_weight: float | None = Field(
+        None, ge=0, description="beta at the end, reached linearly; null: as at the beginning"
+    )
+    final_at: float = Field(1.0, gt=0, le=1, description="fraction of training after which beta is final_weight")
+
+    def weight_at(self, progress: float) -> float:
+        """Beta when a fraction `progress` (0 to 1) of training is done."""
+        first, last = self.weight, self.final_weight
+        return first if last is None else first + (last - first) * min(progress / self.final_at, 1.0)
+
+
+class RNDConfig(BonusConfig):
+    """Sizes of RND's two networks and weight of its bonus; the defaults are the paper's Table 4."""
+
+    channels: tuple[int, ...] = Field((32, 64, 64), description="of the convolutions (Table 4)")
+    kernels: tuple[int, ...] = Field((6, 4, 3), description="of the convolutions; not given in the paper")
+    strides: tuple[int, ...] = Field((3, 2, 1), description="of the convolutions; not given in the paper")
+    hidden: tuple[int, ...] = Field((512, 512), description="layers of the MLP (Table 4)")
+    outputs: int = Field(512, gt=0, description="outputs of both networks; not given in the paper")
+    learning_rate: float = Field(3e-4, gt=0, description="of Adam (Table 4)")
+    clip: float = Field(5.0, gt=0, description="largest bonus, in running standard deviations")
+    decay: float = Field(0.999, gt=0, lt=1, description="of the running standard deviation")
+    batch_size: int | None = Field(
+        None, gt=0, description="frames per batch that the predictor is trained on; null: the whole batch"
+    )
+
+
+class AMPConfig(Config):
+    """Sizes of the discriminator and weight of its penalty. The paper gives none; defaults are its code's."""
+
+    window: int = Field(5, gt=1, description="consecutive frames that the discriminator sees at once")
+    channels: tuple[int, ...] = Field((32, 64, 64), description="of the convolutions")
+    kernels: tuple[int, ...] = Field((6, 4, 3), description="of the convolutions")
+    strides: tuple[int, ...] = Field((3, 2, 1), description="of the convolutions")
+    hidden: tuple[int, ...] = Field((512, 512), description="layers of the MLP")
+    learning_rate: float = Field(1e-4, gt=0, description="of Adam")
+    penalty: float = Field(
+        0.5, ge=0, description="weight of the squared gradient at expert windows, summed over pixels"
+    )
+    low: float = Field(-2.0, description="smallest reward of a window")
+    high: float = Field(2.0, description="largest reward of a window; the formula gives at most 1")
+    batch_size: int = Field(64, gt=0, description="expert windows, and agent windows, per update of the discriminator")
+
 
 REWARDS = Registry(
     "reward",
     {
-        "viper": "viper_pipeline.rewards.methods.viper:ViperMethod",
-        "task_reward": "viper_pipeline.rewards.methods.task_reward:TaskRewardMethod",
-        "exploration": "viper_pipeline.rewards.methods.exploration:ExplorationMethod",
-        "amp": "viper_pipeline.rewards.methods.amp:AMPMethod",
-        "amp_multi": "viper_pipeline.rewards.methods.amp:MultiTaskAMPMethod",
+        "viper": "viper_pipeline.rewards.methods:ViperMethod",
+        "task_reward": "viper_pipeline.rewards.methods:TaskRewardMethod",
+        "exploration": "viper_pipeline.rewards.methods:ExplorationMethod",
+        "amp": "viper_pipeline.rewards.methods:AMPMethod",
+        "amp_multi": "viper_pipeline.rewards.methods:MultiTaskAMPMethod",
     },
 )
 """Name of a method -> a subclass of `RewardMethod`."""
@@ -40,7 +113,7 @@ It is built as `Target(config, frame shape of the agent)` and offers `to`, `expl
 `load_state_dict`; see `agents.base.Exploration`.
 """
 
-Settings = Config
+MethodConfig = Config
 """A block of params.yaml, read by the `Config` of the class that it belongs to."""
 FrameShape = tuple[int, int, int]
 """(C, h, w) of the frames as the agent sees them."""
@@ -81,19 +154,19 @@ class RewardMethod:
     bonus: ClassVar[bool] = False
     """Whether its agents get the suite's exploration bonus, too."""
 
-    def inputs(self, block: Mapping[str, Any], suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """Argument -> the dataset that an agent of `task` reads, beside the environment and `block`.
 
         block: the suite's parameters. tasks: every task that models learn.
         """
         return {}
 
-    def parts(self, block: Mapping[str, Any]) -> dict[str, str]:
+    def parts(self, block: ParamsBlock) -> dict[str, str]:
         """Registered parts whose code it runs, by the keyword of their registry, such as `model`: `videogpt`."""
         return {}
 
     def build(
-        self, context: RewardContext, settings: Settings | None, inputs: Mapping[str, Any]
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
     ) -> Callable[[FrameShape], Any] | None:
         """Return what makes the source of rewards, given the frame shape of an agent; None: every reward is 0.
 
@@ -130,13 +203,13 @@ class StoredReward:
         """Never called: rewards are those of `step`."""
         raise NotImplementedError
 
-    def update(self, windows: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    def update(self, windows: np.ndarray, rng: np.random.Generator) -> Json:
         """Never called: nothing is learned."""
         raise NotImplementedError
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Nothing is learned."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: ParamsBlock) -> None:
         """Undo `state_dict`."""

@@ -7,20 +7,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import gymnasium
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import md5_of
+from viper_pipeline.core.files import Json, JsonView, md5_of
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
-from viper_pipeline.rewards.viper import ViperReward
-from viper_pipeline.rewards.viper import load_reward as assemble
+from viper_pipeline.rewards.viper import ViperReward, assemble_reward
 from viper_pipeline.rewards.wrappers import fitted
-from viper_pipeline.training.artifacts import CONFIG, LINEAGE, load_directory
+from viper_pipeline.training.artifacts import CONFIG, LINEAGE, load_artifact
 
 MANIFEST, CARD, FORMAT = "manifest.json", "README.md", 1
 PARTS = {"tokenizer": "train_tokenizer", "video_model": "train_video_model", "reward": "evaluate_reward"}
@@ -33,7 +31,7 @@ class Package:
 
     suite: str
     folders: Mapping[str, Path]
-    lineage: Mapping[str, Any]
+    lineage: JsonView
 
 
 def open_package(folder: Path) -> Package:
@@ -88,12 +86,12 @@ def _in_project(folder: Path) -> Package:
     return Package(steps[own]["stage"].split(".")[0], folders, lineage)
 
 
-def _stage(step: Mapping[str, Any]) -> str:
+def _stage(step: JsonView) -> str:
     """`train_tokenizer` of `dmc.train_tokenizer.all`."""
     return step["stage"].split(".")[1]
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> Json:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
@@ -131,7 +129,7 @@ class RewardModel:
     def __init__(self, package: Package) -> None:
         self.suite, self.lineage = package.suite, package.lineage
         self._tokenizer, self._video_model, self._reward = (
-            load_directory(package.folders[part]) for part in ("tokenizer", "video_model", "reward")
+            load_artifact(package.folders[part]) for part in ("tokenizer", "video_model", "reward")
         )
 
     @property
@@ -155,7 +153,7 @@ class RewardModel:
 
     def of(self, task: str | None = None) -> ViperReward:
         """The reward of one task, as agents and wrappers use it."""
-        return assemble(self._tokenizer, self._video_model, self._reward, self.known(task))
+        return assemble_reward(self._tokenizer, self._video_model, self._reward, self.known(task))
 
     def score(self, frames: np.ndarray, task: str | None = None) -> np.ndarray:
         """A whole video, uint8 (T, H, W, 3) -> ln p of each frame given the earlier ones, in nats (T,) float32.

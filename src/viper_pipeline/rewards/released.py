@@ -1,7 +1,7 @@
 """The checkpoints that VIPER's authors released, and those that their programs write, as models and rewards of ours.
 
     <vqgan>/args, <vqgan>/checkpoints/checkpoint_<step>, and <vqgan>/mask_map.pkl where frames are masked
-    <videogpt>/args, <videogpt>/checkpoints/checkpoint_<step>, and <videogpt>/class_map.pkl where tasks are told apart
+    <videogpt>/args, <videogpt>/checkpoints/checkpoint_<step>, and <videogpt>/class_map.pkl where the model knows tasks
 
 Neither flax nor their code is needed. The pickled files are read as plain records: no program in them is run.
 """
@@ -16,20 +16,26 @@ from typing import Any
 import numpy as np
 
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.core.files import atomic_dir
+from viper_pipeline.core.files import Json, JsonView, atomic_dir
 from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_safely
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec, Rect
 from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, sha256
+from viper_pipeline.rewards.released_weights import (
+    Parameters,
+    latest_checkpoint,
+    read_flax,
+    videogpt,
+    videogpt_config,
+    vqgan,
+    vqgan_config,
+)
 from viper_pipeline.rewards.viper import Scale, ScaleConfig, ViperConfig
-from viper_pipeline.tokenizers.released import vqgan, vqgan_config
 from viper_pipeline.tokenizers.vqgan import VQGAN
-from viper_pipeline.training.artifacts import LINEAGE, Directory, as_json, save_directory
-from viper_pipeline.training.flax_files import Parameters, latest_checkpoint, read_flax
-from viper_pipeline.video_models.released import videogpt, videogpt_config
+from viper_pipeline.training.artifacts import LINEAGE, ModelArtifact, as_json, save_artifact
 from viper_pipeline.video_models.videogpt import VideoGPT
 
-KINDS = ("vqgan", "videogpt", "reward")
+CHECKPOINT_KINDS = ("vqgan", "videogpt", "reward")
 """A tokenizer's folder, a video model's folder, or both and all that `load_reward` needs."""
 
 
@@ -59,32 +65,32 @@ def import_checkpoint(kind: str, source: Path, out: Path, choices: Choices = Cho
         raise BadData(f"{source}: there is no such folder; give one with `args` and `checkpoints`")
     if kind == "vqgan":
         tokenizer = read_vqgan(source)
-        save_directory(out, tokenizer.model.to_directory(), _lineage(source))
+        save_artifact(out, tokenizer.model.to_artifact(), _lineage(source))
         return f"{out}: a VQ-GAN of {len(tokenizer.model.codebook)} codes, {_grid(tokenizer.model)} a frame"
-    about = read_settings(source)
+    about = released_settings(source)
     tokenizer = read_vqgan(choices.vqgan or source.parent / Path(str(about.get("ae_ckpt", ""))).name)
     names, classes = _classes(source, about, tokenizer, choices)
     model = _videogpt(source, about, tokenizer.model, classes)
     if kind == "videogpt":
-        save_directory(out, model.to_directory(), _lineage(source))
+        save_artifact(out, model.to_artifact(), _lineage(source))
     elif kind == "reward":
         _write_reward(out, source, about, tokenizer, model, names, choices)
     else:
-        raise BadParams(f"import-checkpoint: kind '{kind}' is none of {', '.join(KINDS)}")
+        raise BadParams(f"import-checkpoint: kind '{kind}' is none of {', '.join(CHECKPOINT_KINDS)}")
     return f"{out}: a {kind} of {len(names)} tasks, window {model.window}, stride {about.get('frame_skip', 1)}"
 
 
 @dataclass(frozen=True)
-class Tokenizer:
+class ReleasedTokenizer:
     """A VQ-GAN, and what was hidden from it: by the authors' names of tasks."""
 
     model: VQGAN
     masks: Mapping[str, np.ndarray]
 
 
-def read_vqgan(folder: Path) -> Tokenizer:
+def read_vqgan(folder: Path) -> ReleasedTokenizer:
     """The VQ-GAN in a folder of the authors'."""
-    about = read_settings(folder)
+    about = released_settings(folder)
     if "ae" not in about:
         raise BadData(f"{folder / 'args'}: these settings are of no VQ-GAN, for they have no block `ae`")
     size = about.get("image_size", 64)
@@ -94,10 +100,10 @@ def read_vqgan(folder: Path) -> Tokenizer:
     if (folder / "mask_map.pkl").exists():
         masks = _masks(folder / "mask_map.pkl", size)
     config = _fitting(folder, lambda: vqgan_config(about["ae"]))
-    return Tokenizer(vqgan(config, found, sorted(masks), size), masks)
+    return ReleasedTokenizer(vqgan(config, found, sorted(masks), size), masks)
 
 
-def _videogpt(folder: Path, about: Mapping[str, Any], tokenizer: VQGAN, classes: Mapping[str, int | None]) -> VideoGPT:
+def _videogpt(folder: Path, about: JsonView, tokenizer: VQGAN, classes: Mapping[str, int | None]) -> VideoGPT:
     file = latest_checkpoint(folder)
     tree = read_flax(file)
     part = "ema_params" if tree.get("ema_params") else "params"  # as the authors' own reward does
@@ -117,7 +123,7 @@ def _fitting(folder: Path, make: Any) -> Any:
         raise BadData(f"{folder / 'args'}: these settings are of no such model ({error!r})") from error
 
 
-def _part(tree: Mapping[str, Any], file: Path, name: str) -> Mapping[str, Any]:
+def _part(tree: JsonView, file: Path, name: str) -> JsonView:
     part = tree.get(name)
     if not isinstance(part, dict):
         raise BadData(
@@ -126,7 +132,7 @@ def _part(tree: Mapping[str, Any], file: Path, name: str) -> Mapping[str, Any]:
     return part
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
+def released_settings(folder: Path) -> Json:
     """The settings that the authors' programs pickle as `args`, an argparse.Namespace."""
     about = _pickled(folder / "args", "model's settings")
     if not isinstance(about, dict) or not all(isinstance(name, str) for name in about):
@@ -179,7 +185,7 @@ def rectangles(hidden: np.ndarray) -> tuple[Rect, ...]:
 
 
 def _classes(
-    folder: Path, about: Mapping[str, Any], tokenizer: Tokenizer, choices: Choices
+    folder: Path, about: JsonView, tokenizer: ReleasedTokenizer, choices: Choices
 ) -> tuple[dict[str, str], dict[str, int | None]]:
     """Our task -> the authors' name of it; our task -> its class. In the order of classes."""
     suite = SUITES.get(_suite(folder, choices))()
@@ -207,8 +213,8 @@ def _suite(folder: Path, choices: Choices) -> str:
 def _write_reward(
     out: Path,
     source: Path,
-    about: Mapping[str, Any],
-    tokenizer: Tokenizer,
+    about: JsonView,
+    tokenizer: ReleasedTokenizer,
     model: VideoGPT,
     names: Mapping[str, str],
     choices: Choices,
@@ -217,7 +223,7 @@ def _write_reward(
     name = _suite(source, choices)
     suite = SUITES.get(name)()
     # of the machine that drew their videos nothing is known
-    said: dict[str, Any] = {"gl_backend": "unknown", "library": "unknown", "stride": int(about.get("frame_skip", 1))}
+    said: Json = {"gl_backend": "unknown", "library": "unknown", "stride": int(about.get("frame_skip", 1))}
     if choices.action_repeat is not None:
         said["action_repeat"] = choices.action_repeat
     specs: dict[str, FrameSpec] = {}
@@ -239,9 +245,9 @@ def _write_reward(
         "scales": {task: scale.model_dump(mode="json") for task in specs},
     }
     with atomic_dir(out) as folder:
-        save_directory(folder / "tokenizer", tokenizer.model.to_directory())
-        save_directory(folder / "video_model", model.to_directory())
-        save_directory(folder / "reward", Directory(kept))
+        save_artifact(folder / "tokenizer", tokenizer.model.to_artifact())
+        save_artifact(folder / "video_model", model.to_artifact())
+        save_artifact(folder / "reward", ModelArtifact(kept))
         (folder / LINEAGE).write_text(as_json(_lineage(source)))
         (folder / CARD).write_text(_card(out.name, source.name, list(specs)))
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
@@ -256,11 +262,11 @@ def _card(name: str, source: str, tasks: list[str]) -> str:
     )
 
 
-def _lineage(source: Path) -> dict[str, Any]:
+def _lineage(source: Path) -> Json:
     return {"steps": {}, "imported": {"kind": "checkpoint", "path": source.resolve().name}}
 
 
-def _training(about: Mapping[str, Any]) -> dict[str, Any]:
+def _training(about: JsonView) -> Json:
     """Their schedule, as far as it is known: kept for the record, and for going on."""
     return {
         "steps": about.get("total_steps", 1),

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from viper_pipeline.rewards.config import RNDConfig
+from viper_pipeline.rewards.base import RNDConfig
+from viper_pipeline.training.checkpoints import StateDict
 
 
 def image_mlp(
@@ -95,10 +95,10 @@ class RND(nn.Module):
         deviation = self.variance.sqrt() + 1e-8
         return (errors / deviation).clamp(max=self.config.clip).cpu().numpy()
 
-    def get_extra_state(self) -> dict[str, Any]:
+    def get_extra_state(self) -> StateDict:
         """The optimizer's state, as a part of `state_dict`."""
         return self.optimizer.state_dict()
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: StateDict) -> None:
         """The optimizer's state, as a part of `load_state_dict`."""
         self.optimizer.load_state_dict(state)

@@ -19,7 +19,8 @@ from viper_pipeline.envs.base import FrameSpec, blacken
 from viper_pipeline.rewards.base import StoredReward
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.tokenizers.base import Tokenizer
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
+from viper_pipeline.training.checkpoints import StateDict
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring, Session, VideoModel
 from viper_pipeline.video_models.scoring import Boundary, require_session, score_joint, score_videos, score_window
@@ -121,7 +122,7 @@ class CachedViperStream(StoredReward):
         """log_prob (E,), in nats."""
         return {"log_prob": self.log_prob}
 
-    def episode_state(self) -> dict[str, Any]:
+    def episode_state(self) -> StateDict:
         """The caches of the running episodes."""
         return {"turn": self._turn, "sessions": [s.state_dict() for s in self._sessions]}
 
@@ -218,12 +219,13 @@ class ViperReward:
 
     def to(self, device: str) -> ViperReward:
         """Move the models."""
-        self.tokenizer.to(device)  # type: ignore[attr-defined]
-        self.model.to(device)  # type: ignore[attr-defined]
+        for part in (self.tokenizer, self.model):
+            if isinstance(part, torch.nn.Module):
+                part.to(device)
         return self
 
     def check(self, spec: FrameSpec) -> None:
-        """Raise BadData for frames that are made in another way than those that the model was trained on."""
+        """Raise BadData for frames that are made otherwise than those that the model was trained on."""
         live = spec.model_copy(update={"mask": self.spec.mask, "stride": self.spec.stride})
         if differences := self.spec.differences(live):
             raise BadData(
@@ -332,7 +334,7 @@ class ViperStream(StoredReward):
         """log_prob (E,), in nats."""
         return {"log_prob": self.log_prob}
 
-    def episode_state(self) -> dict[str, Any]:
+    def episode_state(self) -> StateDict:
         """The codes of the running episodes."""
         return {"codes": list(self._codes)}
 
@@ -341,14 +343,14 @@ class ViperStream(StoredReward):
         self._codes = list(state["codes"])
 
 
-def load_reward(
-    tokenizer: Directory, video_model: Directory, reward: Directory, task: str, batch: int = 64
+def assemble_reward(
+    tokenizer: ModelArtifact, video_model: ModelArtifact, reward: ModelArtifact, task: str, batch: int = 64
 ) -> ViperReward:
     """The reward of `task`, of the models' folders and of what `evaluate_reward` wrote."""
     saved = reward.config
     return ViperReward(
         load_tokenizer(tokenizer),
-        VIDEO_MODELS.get(saved["model"]).from_directory(video_model),
+        VIDEO_MODELS.get(saved["model"]).from_artifact(video_model),
         task,
         ViperConfig.model_validate(saved["reward"]),
         FrameSpec.model_validate(saved["specs"][task]),

@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from viper_pipeline.core.errors import BadData, BadEnvironment
 from viper_pipeline.data.episode import resized
-from viper_pipeline.envs.base import FrameSpec
+from viper_pipeline.envs.base import FrameSpec, Info
 from viper_pipeline.rewards.viper import ViperReward
 
 
@@ -38,7 +38,7 @@ def fitted(frames: Any, spec: FrameSpec) -> np.ndarray:
 
 
 def require_spec(reward: ViperReward, live: FrameSpec | None) -> None:
-    """Raise BadData for frames that are made in another way than the reward's; warn of unknown or minor differences."""
+    """Raise BadData for frames that are made otherwise than the reward's; warn of unknown or minor differences."""
     if live is None:
         warnings.warn(
             "this environment does not say how its frames are made (attribute spec_of_frames), so only their size is "
@@ -82,13 +82,13 @@ class ViperWrapper(gymnasium.Wrapper):
         require_spec(reward, spec)
         self._observed = observes_frames(env.observation_space, env.render_mode, reward.spec.size)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
         """Begin an episode."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._stream.start(self._frame(observation))
         return observation, info
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:  # type: ignore[override]
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, Info]:  # type: ignore[override]
         """The reward is that of the frame that the action led to."""
         observation, true, terminated, truncated, info = self.env.step(action)
         reward = float(self._stream.step(self._frame(observation))[0])
@@ -118,9 +118,7 @@ class VectorViperWrapper(VectorWrapper):
             raise BadEnvironment("autoreset_mode SAME_STEP hides the last frame of an episode; use NEXT_STEP")
         self._ended = np.zeros(env.num_envs, bool)
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | list[int | None] | None = None, options: Info | None = None) -> tuple[Any, Info]:
         """Begin episodes in all environments, or in those of options["reset_mask"]."""
         only = (options or {}).get("reset_mask")
         observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
@@ -132,7 +130,7 @@ class VectorViperWrapper(VectorWrapper):
         self._ended = np.zeros(self.num_envs, bool)
         return observations, infos
 
-    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:  # type: ignore[override]
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Info]:  # type: ignore[override]
         """Rewards (E,) float64 of the frames that the actions led to; 0 for a step that only resets an environment."""
         observations, true, terminated, truncated, infos = self.env.step(actions)
         done, frames = terminated | truncated, self._frames(observations)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from viper_pipeline.agents.acting import one_hot_actions
 from viper_pipeline.agents.base import AGENTS, Agent, AgentConfig
 from viper_pipeline.agents.replay import Replay
+from viper_pipeline.agents.vector_env import one_hot_actions
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.testing.contract import Block, Contract, find
 from viper_pipeline.testing.tokenizers import check_metrics

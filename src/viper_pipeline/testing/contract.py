@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.errors import ContractError, ViperError
 from viper_pipeline.core.registry import Registry
-from viper_pipeline.training.artifacts import Directory, load_directory, save_directory
+from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
 from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
 
 T = TypeVar("T")
@@ -148,17 +148,17 @@ class Contract:
                 what = str(error).replace(folder, "").splitlines()[0]
                 raise ContractError(self.part, rule, what, remedy) from error
 
-    def on_disk(self, directory: Directory) -> Directory:
-        """What is read of a folder that `to_directory` described."""
+    def on_disk(self, directory: ModelArtifact) -> ModelArtifact:
+        """What is read of a folder that `to_artifact` described."""
         self.require(
-            isinstance(directory, Directory),
-            "to_directory returns a Directory",
+            isinstance(directory, ModelArtifact),
+            "to_artifact returns a ModelArtifact",
             f"it returned a {type(directory).__name__}",
-            "return training.artifacts.Directory(config, tensors, files)",
+            "return training.artifacts.ModelArtifact(config, tensors, files)",
         )
         with tempfile.TemporaryDirectory() as folder:
-            self.call("saving what to_directory returns", save_directory, Path(folder) / "model", directory)
-            return load_directory(Path(folder) / "model")
+            self.call("saving what to_artifact returns", save_artifact, Path(folder) / "model", directory)
+            return load_artifact(Path(folder) / "model")
 
     @contextmanager
     def isolated(self, generators: bool = True) -> Iterator[None]:

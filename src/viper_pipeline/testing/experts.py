@@ -17,7 +17,7 @@ from viper_pipeline.envs.base import Settings
 from viper_pipeline.experts.base import EXPERTS, Expert, ExpertConfig
 from viper_pipeline.experts.policies import Policy
 from viper_pipeline.testing.contract import Contract, find
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 STEPS, ROWS = 3, 4
 """Steps that a policy plays in its environment, and states that it acts on together."""
@@ -67,10 +67,10 @@ def check_expert(expert: Expert, env: Settings | None = None, frames: Settings |
         _check_acting(contract, policy, place(seed), seed)
 
 
-def _trained(contract: Contract, expert: Expert, make_env: Callable[[int], gymnasium.Env], seed: int) -> Directory:
+def _trained(contract: Contract, expert: Expert, make_env: Callable[[int], gymnasium.Env], seed: int) -> ModelArtifact:
     """What was learned, which must be the same twice."""
     learned = [contract.call("train", expert.train, make_env, seed) for _ in range(2)]
-    about = [Directory({}) if one is None else one for one in learned]
+    about = [ModelArtifact({}) if one is None else one for one in learned]
     rule, remedy = "the same seed gives the same training", "seed everything random with the seed of train"
     contract.same(rule, about[0].tensors, about[1].tensors, remedy)
     return about[0]

@@ -13,8 +13,7 @@ import torch
 from viper_pipeline.agents.base import Exploration, RewardSource
 from viper_pipeline.core.config import Config
 from viper_pipeline.pipelines.agents.nodes import train_agent
-from viper_pipeline.rewards.base import EXPLORATION, REWARDS, FrameShape, RewardMethod
-from viper_pipeline.rewards.config import BonusConfig, ExplorationConfig
+from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig, ExplorationConfig, FrameShape, RewardMethod
 from viper_pipeline.testing.contract import Block, Contract, find
 from viper_pipeline.testing.tokenizers import check_metrics
 

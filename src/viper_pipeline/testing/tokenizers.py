@@ -16,7 +16,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.testing.contract import Block, Contract, find
 from viper_pipeline.tokenizers import TOKENIZERS, trainable_tokenizer
 from viper_pipeline.tokenizers.base import Tokenizer, TokenizerConfig
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 TASKS = ("first", "second")
 """Tasks that models are built for."""
@@ -209,12 +209,12 @@ def _check_codes(contract: Contract, tokenizer: Tokenizer, settings: TokenizerCo
 
 
 def _check_files(contract: Contract, tokenizer: Any, part: str | type, frames: np.ndarray) -> None:
-    directory = contract.on_disk(contract.call("to_directory", tokenizer.to_directory))
+    directory = contract.on_disk(contract.call("to_artifact", tokenizer.to_artifact))
     if isinstance(part, str):
         found = directory.config.get("kind")
         contract.require(found == part, "config['kind'] is the registered name", f"it is {found!r}", f"write '{part}'")
     frozen_kind = TOKENIZERS.get(part) if isinstance(part, str) else type(tokenizer)
-    again = contract.call("from_directory", frozen_kind.from_directory, directory)
+    again = contract.call("from_artifact", frozen_kind.from_artifact, directory)
     codes = tokenizer.encode(frames)
     remedy = "save every weight that encode and decode use, and every setting that builds them"
     contract.same("what was saved encodes as before", codes, again.encode(frames), remedy)
@@ -224,7 +224,7 @@ def _check_files(contract: Contract, tokenizer: Any, part: str | type, frames: n
         contract.same(f"what was saved has the same {name}", before, after, f"save {name}")
     contract.refuses(
         BadData,
-        "from_directory refuses the folder of something else",
-        frozen_kind.from_directory,
-        Directory({"kind": "something else"}),
+        "from_artifact refuses the folder of something else",
+        frozen_kind.from_artifact,
+        ModelArtifact({"kind": "something else"}),
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.testing.contract import Block, Contract, find
 from viper_pipeline.testing.tokenizers import TASKS, check_training
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring, VideoModelConfig
 
@@ -201,11 +201,11 @@ def _check_session(contract: Contract, model: Any, videos: Callable[..., Tensor]
 def _check_files(
     contract: Contract, model: Any, part: str | type, videos: Callable[..., Tensor], conditions: Tensor
 ) -> None:
-    directory = contract.on_disk(contract.call("to_directory", model.to_directory))
+    directory = contract.on_disk(contract.call("to_artifact", model.to_artifact))
     if isinstance(part, str):
         found = directory.config.get("kind")
         contract.require(found == part, "config['kind'] is the registered name", f"it is {found!r}", f"write '{part}'")
-    again = contract.call("from_directory", type(model).from_directory, directory)
+    again = contract.call("from_artifact", type(model).from_artifact, directory)
     remedy = "save every weight, and every setting that builds the model"
     contract.same("what was saved has the same weights", model.state_dict(), again.state_dict(), remedy)
     contract.same("what was saved has the same tasks", model.tasks, again.tasks, "save the names of tasks")
@@ -218,7 +218,7 @@ def _check_files(
     )
     contract.refuses(
         BadData,
-        "from_directory refuses the folder of something else",
-        type(model).from_directory,
-        Directory({"kind": "something else"}),
+        "from_artifact refuses the folder of something else",
+        type(model).from_artifact,
+        ModelArtifact({"kind": "something else"}),
     )

@@ -9,7 +9,7 @@ from viper_pipeline.core.registry import Registry
 
 if TYPE_CHECKING:
     from viper_pipeline.tokenizers.base import Tokenizer, TrainableTokenizer
-    from viper_pipeline.training.artifacts import Directory
+    from viper_pipeline.training.artifacts import ModelArtifact
 
 TOKENIZERS = Registry("tokenizer", {"vqgan": "viper_pipeline.tokenizers.vqgan:VQGAN"})
 """By kind: the class that encodes and decodes, which rewards and agents load (`base.Tokenizer`)."""
@@ -27,16 +27,16 @@ def trainable_tokenizer(kind: str) -> type[TrainableTokenizer]:
     return table.get(kind)
 
 
-def load_tokenizer(directory: Directory, kind: str | None = None) -> Tokenizer:
+def load_tokenizer(artifact: ModelArtifact, kind: str | None = None) -> Tokenizer:
     """The trained tokenizer in a folder, ready to encode and decode.
 
     kind: the kind it must have; None: any. Raises BadData if the folder holds another kind, or no tokenizer.
     """
-    found = directory.config.get("kind")
+    found = artifact.config.get("kind")
     if found not in TOKENIZERS.names() or found != (kind or found):
         known = kind or ", ".join(TOKENIZERS.names())
         raise BadData(
             f"config.json: kind is {found!r}, not a tokenizer of kind {known}; "
             "give a folder that the stage train_tokenizer wrote"
         )
-    return TOKENIZERS.get(found).from_directory(directory)
+    return TOKENIZERS.get(found).from_artifact(artifact)

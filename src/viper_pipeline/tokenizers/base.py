@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viper_pipeline.core.config import Config
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.training.config import LoopConfig
 
 
@@ -68,13 +68,13 @@ class Tokenizer(Protocol):
         """Move to a device."""
         ...
 
-    def to_directory(self) -> Directory:
+    def to_artifact(self) -> ModelArtifact:
         """Weights and configuration, for the disk. `config["kind"]` is the name in the registry."""
         ...
 
     @classmethod
-    def from_directory(cls, directory: Directory) -> Tokenizer:
-        """The tokenizer that `to_directory` described, in evaluation mode. Raises BadData for anything else."""
+    def from_artifact(cls, artifact: ModelArtifact) -> Tokenizer:
+        """The tokenizer that `to_artifact` described, in evaluation mode. Raises BadData for anything else."""
         ...
 
 

@@ -33,7 +33,7 @@ def median_backgrounds(frames_by_task: Sequence[np.ndarray | Tensor]) -> Tensor:
 
 
 class Foreground(nn.Module):
-    """Tells foreground from background, given the background of every task."""
+    """Separates foreground from background, given the background of every task."""
 
     backgrounds: Tensor
 

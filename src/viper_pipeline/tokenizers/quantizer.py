@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from viper_pipeline.core.config import Config
 from viper_pipeline.training.distributed import from_first, total
+from viper_pipeline.training.initialization import without_decay
 
 
 class QuantizerConfig(Config):
@@ -46,7 +47,7 @@ class Quantizer(nn.Module):
         vectors = (2 * torch.rand(K, D) - 1) / K
         if config.kind == "learned":
             self.codebook = nn.Parameter(vectors)
-            self.codebook.no_decay = True  # type: ignore[attr-defined]
+            without_decay(self.codebook)
         else:
             self.register_buffer("codebook", vectors)
         self.register_buffer("usage", torch.ones(K))

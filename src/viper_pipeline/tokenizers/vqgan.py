@@ -15,7 +15,7 @@ from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.tokenizers.autoencoder import light_decoder, light_encoder, paper_decoder, paper_encoder
 from viper_pipeline.tokenizers.base import to_float, to_uint8
 from viper_pipeline.tokenizers.quantizer import Quantizer, QuantizerConfig
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 CHUNK = 64
 """Frames per forward pass outside of training: small enough for a CPU's cache."""
@@ -119,7 +119,7 @@ class VQGAN(nn.Module):
         codes = torch.as_tensor(codes).to(self.codebook.device)
         return torch.cat([to_uint8(self.decoder(self.quantizer.lookup(part))) for part in codes.split(CHUNK)])
 
-    def to_directory(self) -> Directory:
+    def to_artifact(self) -> ModelArtifact:
         """What encoding and decoding need."""
         config = {
             "kind": "vqgan",
@@ -130,13 +130,13 @@ class VQGAN(nn.Module):
         }
         kept = ("encoder.", "decoder.", "quantizer.")
         tensors = {name: value.detach() for name, value in self.state_dict().items() if name.startswith(kept)}
-        return Directory(config, {name.replace("quantizer.", SAVED_QUANTIZER, 1): v for name, v in tensors.items()})
+        return ModelArtifact(config, {name.replace("quantizer.", SAVED_QUANTIZER, 1): v for name, v in tensors.items()})
 
     @staticmethod
-    def from_directory(directory: Directory) -> VQGAN:
+    def from_artifact(artifact: ModelArtifact) -> VQGAN:
         """The tokenizer in evaluation mode. Raises BadData if the folder holds something else."""
         try:
-            c = directory.config
+            c = artifact.config
             if c["kind"] != "vqgan":
                 raise ValueError(f"kind is '{c['kind']}'")
             sizes = {name: value for name, value in c["model"].items() if name in VQGANArchitecture.model_fields}
@@ -144,7 +144,7 @@ class VQGAN(nn.Module):
             model.load_state_dict(
                 {
                     name.replace(SAVED_QUANTIZER, "quantizer.", 1): value
-                    for name, value in directory.tensors.items()
+                    for name, value in artifact.tensors.items()
                     if not name.startswith("foreground.")  # for the training alone
                 }
             )

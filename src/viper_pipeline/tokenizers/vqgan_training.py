@@ -12,17 +12,18 @@ from torch import Tensor, nn
 
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.tokenizers.base import TokenizerConfig, to_float
-from viper_pipeline.tokenizers.discriminator import (
+from viper_pipeline.tokenizers.losses import (
+    VGG,
     Discriminator,
     DiscriminatorConfig,
+    PerceptualConfig,
     discriminator_loss,
     generator_loss,
     r1,
 )
-from viper_pipeline.tokenizers.perceptual import VGG, PerceptualConfig
 from viper_pipeline.tokenizers.quality import Foreground
 from viper_pipeline.tokenizers.vqgan import VQGAN, VQGANArchitecture
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.training.initialization import initialize_as_flax
 
 
@@ -188,9 +189,9 @@ class VQGANTraining(VQGAN):
             metrics["r1"] = penalty.detach() * config.r1_every  # so that its mean over all steps is the penalty's
         return loss, metrics
 
-    def to_directory(self) -> Directory:
+    def to_artifact(self) -> ModelArtifact:
         """What encoding and decoding need, and the backgrounds; the discriminator is left out."""
-        directory = super().to_directory()
+        artifact = super().to_artifact()
         if self.foreground is not None:
-            directory.tensors["foreground.backgrounds"] = self.foreground.backgrounds.detach()
-        return directory
+            artifact.tensors["foreground.backgrounds"] = self.foreground.backgrounds.detach()
+        return artifact

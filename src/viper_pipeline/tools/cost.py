@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.params import Params, SuiteConfig, validate
 from viper_pipeline.pipelines.profiles import read_profile
@@ -89,8 +90,10 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
 
 def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict[str, int], runs: int) -> Work:
     run = suite.limits(agent)
-    judged = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(np.mean([*frames.values()]))
-    units = {"frame drawn": runs * (run.steps + judged)}
+    evaluated = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(
+        np.mean([*frames.values()])
+    )
+    units = {"frame drawn": runs * (run.steps + evaluated)}
     reward = REWARDS.get(method)()
     bonus = " with bonus" if reward.bonus and suite.exploration.explores else ""
     units[f"{agent} step{bonus}"] = runs * max(run.steps - run.random_steps, 0)
@@ -110,10 +113,10 @@ def _codes(suite: SuiteConfig) -> int:
 STORED = Path(__file__).with_name("measured.json")
 """Measurements made before: {profile: {hardware: {"suite: unit": {seconds, peak_gb, batch}}}}."""
 
-Measured = dict[str, dict[str, Any]]
+Measured = dict[str, Json]
 
 
-def machine(device: str) -> str:
+def measured_machine(device: str) -> str:
     """What is being measured, in words."""
     if device == "cuda":
         import torch
@@ -127,7 +130,7 @@ def machine(device: str) -> str:
 def measure(params: Params, device: str, say: Any, known: Measured, keep: Callable[[Measured], None]) -> Measured:
     """Time every unit that is not known, each in a process of its own, so that peaks of memory are its own.
 
-    keep: is told all that is known, after every unit.
+    keep: is called with all that is known, after every unit.
     """
     from viper_pipeline.tools.cost_probes import probe, units_of
 
@@ -161,7 +164,7 @@ def _begun(path: Path) -> dict[str, dict[str, Measured]]:
         raise BadData(f"{path}: not JSON ({error}); delete it, and everything is measured anew") from None
 
 
-def hours(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float | None:
+def hours(work: Work, measured: Mapping[str, ParamsBlock]) -> float | None:
     """Of all runs of a stage, one after the other; None where a unit has not been timed."""
     rows = [(measured.get(f"{work.suite}: {unit}"), count) for unit, count in work.units.items()]
     if any(row is None for row, _ in rows):
@@ -169,38 +172,36 @@ def hours(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float | None
     return sum(row["seconds"] * count for row, count in rows if row) / 3600
 
 
-def table(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def table(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[str]:
     """A line a stage, a suite, and one for all: hours, GB of memory of a run, GB on disk."""
     yield f"{'suite':8s}{'stage':34s}{'runs':>6s}{'hours':>11s}{'memory':>9s}{'disk':>9s}"
     for suite in dict.fromkeys(work.suite for work in works):
         own = [work for work in works if work.suite == suite]
         for work in own:
             yield _line(suite, work.stage, hours(work, measured), measured, [work])
-        yield _line(suite, "all", total(own, measured), measured, own)
-    yield _line("all", "", total(works, measured), measured, works)
+        yield _line(suite, "all", total_hours(own, measured), measured, own)
+    yield _line("all", "", total_hours(works, measured), measured, works)
 
 
-def gigabytes(work: Work, measured: Mapping[str, Mapping[str, Any]]) -> float:
+def gigabytes(work: Work, measured: Mapping[str, ParamsBlock]) -> float:
     """Memory of a run: the greatest peak of its units, and what it holds beside them."""
     peaks = [measured.get(f"{work.suite}: {unit}", {}).get("peak_gb", 0.0) for unit in work.units]
     return max(peaks, default=0.0) + work.memory / 1e9
 
 
-def total(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> float:
+def total_hours(works: list[Work], measured: Mapping[str, ParamsBlock]) -> float:
     """Hours of stages, one after the other; those that could not be timed count nothing."""
     return sum(hours(work, measured) or 0.0 for work in works)
 
 
-def _line(
-    suite: str, stage: str, took: float | None, measured: Mapping[str, Mapping[str, Any]], works: list[Work]
-) -> str:
+def _line(suite: str, stage: str, took: float | None, measured: Mapping[str, ParamsBlock], works: list[Work]) -> str:
     text = "not timed" if took is None else f"{took:,.1f}"
     memory, disk = max(gigabytes(work, measured) for work in works), sum(work.disk for work in works) / 1e9
     runs = sum(work.runs for work in works)
     return f"{suite:8s}{stage:34s}{runs:6d}{text:>11s}{f'{memory:.1f} GB':>9s}{f'{disk:,.0f} GB':>9s}"
 
 
-def figure_lines(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[str]:
     """A line a figure of the paper: hours of the stages of its suites that it is drawn from, from the experts on."""
     from viper_pipeline.reporting.paper_figures.index import FIGURES
 
@@ -208,7 +209,7 @@ def figure_lines(works: list[Work], measured: Mapping[str, Mapping[str, Any]]) -
     for entry in FIGURES:
         taken = [work for work in works if work.suite in entry.suites and work.stage.startswith(entry.feeds.stages)]
         if taken:
-            yield f"{entry.name:8s}{entry.title:40s}{total(taken, measured):>11,.1f}"
+            yield f"{entry.name:8s}{entry.title:40s}{total_hours(taken, measured):>11,.1f}"
 
 
 def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:
@@ -219,7 +220,7 @@ def cost_command(root: Path, profile: str | None, on: str | None, keep: str | No
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        hardware = machine(device)
+        hardware = measured_machine(device)
         say(f"profile {params.profile} on {hardware}:")
         begun = _begun(Path(keep)) if keep else {}
 

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor
 
 from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.agents.train import train_agent
+from viper_pipeline.agents.train import train_in_environment
+from viper_pipeline.core.files import Json
 from viper_pipeline.envs import SUITES
+from viper_pipeline.envs.base import Info
 from viper_pipeline.experts.base import make_expert
 from viper_pipeline.experts.sb3 import RLExpert
 from viper_pipeline.pipelines.params import Params, SuiteConfig
@@ -31,7 +33,7 @@ from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring
 from viper_pipeline.video_models.scoring import score_videos
 
-STEPS = 3
+PROBE_STEPS = 3
 """Steps that are timed; one more before them is not."""
 IMAGES, CLIPS, SEQUENCES = 4, 1, 2
 """Batch sizes on a CPU, where the time per sample does not depend on the batch size; a GPU gets whole batches."""
@@ -93,7 +95,7 @@ class Probe:
     def timed(self, work: Callable[[], object]) -> float:
         """The median time of a call, after one that does not count."""
         seconds = []
-        for _ in range(STEPS + 1):
+        for _ in range(PROBE_STEPS + 1):
             begun = self.now()
             work()
             seconds.append(self.now() - begun)
@@ -195,7 +197,7 @@ class Probe:
             moments.append(self.now())
             return batch
 
-        quick = {"steps": STEPS + 2, "batch_size": len(batch[1]), "log_every": 10**6, "checkpoint_every": 10**6}
+        quick = {"steps": PROBE_STEPS + 2, "batch_size": len(batch[1]), "log_every": 10**6, "checkpoint_every": 10**6}
         compute = ComputeConfig(accelerator="cuda" if self.device == "cuda" else "cpu")
         train(module, batches, training.model_copy(update=quick), seed=0, compute=compute)
         return float(median(np.diff(moments)[1:])) / len(batch[1])
@@ -217,14 +219,14 @@ class Probe:
         envs, actions = limits.envs, len(simulator.idle_action(suite.tasks[0]))
         first = 40 * envs
         between = max(round(1 / (limits.updates_per_step * envs)), 1)  # rounds of all environments between updates
-        rounds = STEPS * between
-        quick: dict[str, Any] = {"random_steps": first, "steps": first + (between + rounds + 1) * envs}
+        rounds = PROBE_STEPS * between
+        quick: Json = {"random_steps": first, "steps": first + (between + rounds + 1) * envs}
         quick |= {"round_steps": 40, "final_round_steps": None, "final_episodes": 1, "capacity": 1000 * envs}
         quick |= {"eval_every": 10**6, "checkpoint_every": 10**6}
         quick |= {"processes": False}  # environments in other processes could not note moments here
         config = suite.exploration
         explores = bonus and config.explores
-        train_agent(
+        train_in_environment(
             agent,
             kind.Config.model_validate(settings),
             limits.model_copy(update=quick),
@@ -249,12 +251,12 @@ class BlackEnv(gymnasium.Env):
         self.action_space = gymnasium.spaces.Box(-1, 1, (actions,))
         self.frame, self.on_step, self.steps = np.zeros((size, size, 3), np.uint8), on_step, 0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """A black frame."""
         self.steps = 0
         return self.frame, {}
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """A black frame; an episode has 20 steps."""
         self.on_step()
         self.steps += 1

@@ -10,11 +10,13 @@ import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.core.files import Json
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.pipelines.profiles import read_profile
 
@@ -22,7 +24,7 @@ OUT = Path(".viper/single_runs")
 """Where results go unless the caller says otherwise, below the project's root."""
 
 
-def overridden(params: Mapping[str, Any], suite: str, overrides: Sequence[str]) -> dict[str, Any]:
+def overridden(params: ParamsBlock, suite: str, overrides: Sequence[str]) -> Json:
     """Parameters with `key=value` texts applied; values are YAML.
 
     A key is a dotted name of params.yaml, or one inside the suite's block: `drq.batch_size=32`.
@@ -73,7 +75,7 @@ def run_single(
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     scratch = out.with_name(f"{out.name}.checkpoints-{key}")
     scratch.mkdir(parents=True, exist_ok=True)
-    arguments: dict[str, Any] = dict(settings)
+    arguments: Json = dict(settings)
     for dataset in set(node.inputs) - set(settings):
         if dataset == "scratch":
             arguments[dataset] = scratch
@@ -96,7 +98,7 @@ def first_of(root: Path, dotted: str) -> Any:
         raise BadParams(f"params.yaml: {dotted}: names none") from error
 
 
-def _node(built: Mapping[str, Any], suite: str, name: str) -> Any:
+def _node(built: ParamsBlock, suite: str, name: str) -> Any:
     if suite not in built:
         raise BadParams(f"--suite {suite}: params.yaml has no block suites.{suite}{did_you_mean(suite, built)}")
     nodes = {node.name: node for node in built[suite].nodes}
@@ -107,7 +109,7 @@ def _node(built: Mapping[str, Any], suite: str, name: str) -> Any:
     return nodes[name]
 
 
-def _catalog_config(root: Path) -> dict[str, Any]:
+def _catalog_config(root: Path) -> Json:
     import yaml
 
     config = yaml.safe_load((root / "conf/base/catalog.yml").read_text())
@@ -117,7 +119,7 @@ def _catalog_config(root: Path) -> dict[str, Any]:
     return config
 
 
-def _value(params: Mapping[str, Any], dotted: str) -> Any:
+def _value(params: ParamsBlock, dotted: str) -> Any:
     value: Any = params
     for key in dotted.split("."):
         value = value[key]

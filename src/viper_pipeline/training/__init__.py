@@ -1,0 +1,1 @@
+"""Trainings: settings, the loop, checkpoints, artifacts, and progress."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import atomic_dir
+from viper_pipeline.core.files import Json, JsonView, atomic_dir
 
 if TYPE_CHECKING:
     import torch
@@ -18,10 +18,10 @@ CONFIG, WEIGHTS, LINEAGE = "config.json", "weights.safetensors", "lineage.json"
 
 
 @dataclass(frozen=True)
-class Directory:
+class ModelArtifact:
     """What a training stage makes: plain values, tensors by name, and small files by name."""
 
-    config: dict[str, Any]
+    config: Json
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
@@ -31,26 +31,26 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
 
 
-def save_directory(path: Path, directory: Directory, lineage: Mapping[str, Any] | None = None) -> None:
+def save_artifact(path: Path, artifact: ModelArtifact, lineage: JsonView | None = None) -> None:
     """Write the folder atomically; it replaces an older one whole."""
-    taken = {CONFIG, WEIGHTS, LINEAGE} & set(directory.files)
+    taken = {CONFIG, WEIGHTS, LINEAGE} & set(artifact.files)
     if taken:
         raise ValueError(f"these names are the folder's own: {sorted(taken)}")
     with atomic_dir(Path(path)) as folder:
-        (folder / CONFIG).write_text(as_json(directory.config))
+        (folder / CONFIG).write_text(as_json(artifact.config))
         if lineage is not None:
             (folder / LINEAGE).write_text(as_json(lineage))
-        if directory.tensors:
-            tensors = {name: t.detach().cpu().contiguous().clone() for name, t in directory.tensors.items()}
-            import safetensors.torch  # a second, which reading a table of numbers need not pay
+        if artifact.tensors:
+            tensors = {name: t.detach().cpu().contiguous().clone() for name, t in artifact.tensors.items()}
+            import safetensors.torch  # takes a second, and reading a table of numbers needs none of it
 
             (folder / WEIGHTS).write_bytes(safetensors.torch.save(dict(sorted(tensors.items()))))
-        for name, content in directory.files.items():
+        for name, content in artifact.files.items():
             (folder / name).write_bytes(content)
 
 
-def load_directory(path: Path) -> Directory:
-    """Read a folder that `save_directory` wrote. Raises BadData naming the file that is missing or broken."""
+def load_artifact(path: Path) -> ModelArtifact:
+    """Read a folder that `save_artifact` wrote. Raises BadData naming the file that is missing or broken."""
     path = Path(path)
     try:
         config = json.loads((path / CONFIG).read_text())
@@ -68,7 +68,7 @@ def load_directory(path: Path) -> Directory:
             raise BadData(f"{path / WEIGHTS}: not a safetensors file ({error})") from error
     own = {CONFIG, WEIGHTS, LINEAGE}
     files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name not in own}
-    return Directory(config, tensors, files)
+    return ModelArtifact(config, tensors, files)
 
 
 def history_csv(rows: Sequence[Mapping[str, float]]) -> bytes:

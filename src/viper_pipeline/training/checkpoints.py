@@ -9,15 +9,18 @@ import io
 import json
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import atomic_write
 
+StateDict: TypeAlias = dict[str, Any]
+"""What a checkpoint can hold: tensors, numbers, strings, lists and dictionaries of them, by name."""
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+
+def save_checkpoint(path: Path, state: StateDict) -> None:
     """Write `state` (tensors, numbers, strings, lists, dicts) so that a kill leaves the old file or the new."""
     import torch
 
@@ -26,7 +29,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     atomic_write(Path(path), buffer.getvalue())
 
 
-def load_checkpoint(path: Path) -> dict[str, Any] | None:
+def load_checkpoint(path: Path) -> StateDict | None:
     """The state at `path`, or None if there is none. Raises BadData for a file that is no checkpoint."""
     if not Path(path).exists():
         return None
@@ -58,7 +61,7 @@ def derive(seed: int, *path: int | str) -> int:
     return int(np.random.SeedSequence([w % 2**32 for w in words]).generate_state(1)[0])
 
 
-def random_state() -> dict[str, Any]:
+def random_state() -> StateDict:
     """The state of torch's generators (CPU and every CUDA device)."""
     import torch
 
@@ -66,7 +69,7 @@ def random_state() -> dict[str, Any]:
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
+def restore_random_state(state: StateDict) -> None:
     """Undo everything that has been drawn since `random_state`."""
     import torch
 

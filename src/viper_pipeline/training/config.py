@@ -42,11 +42,12 @@ class ComputeConfig(Config):
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.environments import LightningEnvironment
 
+        precisions: dict[str, Literal["32-true", "bf16-mixed"]] = {"32": "32-true", "bf16": "bf16-mixed"}
         return Fabric(
             accelerator=self.begin(),
             devices=self.devices,
             strategy="auto" if self.devices == 1 else "ddp",
-            precision={"32": "32-true", "bf16": "bf16-mixed"}[precision],  # type: ignore[arg-type]
+            precision=precisions[precision],
             # One machine per stage, also inside a SLURM job, whose variables Fabric would otherwise follow.
             plugins=[LightningEnvironment()],
         )

@@ -1,4 +1,4 @@
-"""How flax begins: the reference code names no initialization, and so has that of its library's layers."""
+"""How parameters begin: as in flax, since the reference code names no initialization. Which ones do not decay."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from torch import Tensor, nn
 
 CUT = 0.87962566103423978
 """Deviation of a standard normal cut at two deviations."""
+
+
+def without_decay(*parameters: nn.Parameter) -> None:
+    """Mark tables of vectors, which weight decay leaves alone although they have two axes."""
+    for parameter in parameters:
+        parameter.no_decay = True  # type: ignore[attr-defined]
 
 
 @torch.no_grad()

@@ -103,7 +103,7 @@ def train(
     loss = torch.compile(module.loss) if config.compile else module.loss
 
     def update(batch: list[Batch], part: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """One optimiser step of one part, on the parts of this process's share; their mean metrics."""
+        """One optimizer step of one part, on the parts of this process's share; their mean metrics."""
         optimizer.zero_grad(set_to_none=True)
         metrics: dict[str, Tensor] = {}
         for piece in batch:

@@ -63,7 +63,7 @@ class Lines:
         elapsed = now - self.begun
         rate = (done - self.first) / elapsed if elapsed > 0 else 0.0
         left = duration((total - done) / rate) if rate > 0 else "?"
-        line = f"{self.label}  {done}/{total}  {duration(elapsed)} < {left}  {as_text(note)}".rstrip()
+        line = f"{self.label}  {done}/{total}  {duration(elapsed)} < {left}  {note_text(note)}".rstrip()
         self.stream.write(line + "\n")
         self.stream.flush()
 
@@ -100,12 +100,12 @@ class Bar:
         if now - self._drawn < 0.5 and not end:
             return
         self._drawn = now
-        self._rich.update(self._task, completed=done, note=as_text(note), refresh=True)
+        self._rich.update(self._task, completed=done, note=note_text(note), refresh=True)
         if end:
             self._rich.stop()
             atexit.unregister(self._rich.stop)
 
 
-def as_text(note: Note) -> str:
+def note_text(note: Note) -> str:
     """Metrics as `name value  name value`."""
     return note if isinstance(note, str) else "  ".join(f"{key} {float(value):.4g}" for key, value in note.items())

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
+from viper_pipeline.training.checkpoints import StateDict
 from viper_pipeline.training.config import LoopConfig
 
 Scoring = Literal["full_window", "half_overlap", "kv_cache"]
@@ -77,17 +78,17 @@ class VideoModel(Protocol):
         """Move to a device."""
         ...
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Weights by name."""
         ...
 
-    def to_directory(self) -> Directory:
+    def to_artifact(self) -> ModelArtifact:
         """Weights and configuration, for the disk. `config["kind"]` is the name in the registry."""
         ...
 
     @classmethod
-    def from_directory(cls, directory: Directory) -> Self:
-        """The model that `to_directory` described, in evaluation mode. Raises BadData for anything else."""
+    def from_artifact(cls, artifact: ModelArtifact) -> Self:
+        """The model that `to_artifact` described, in evaluation mode. Raises BadData for anything else."""
         ...
 
 
@@ -106,7 +107,7 @@ class Session(Protocol):
         """The next frame of these rows is the first of a new video."""
         ...
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Everything that later scores depend on."""
         ...
 
@@ -167,40 +168,40 @@ class CodeModel(nn.Module):
             raise BadData(f"the video model knows no task '{unknown[0]}': it was trained on {known}")
         return torch.tensor([self.tasks.index(task) for task in tasks])
 
-    def to_directory(self) -> Directory:
+    def to_artifact(self) -> ModelArtifact:
         """config.json holds sizes, grid and task names; weights include the codebook."""
         model = self.config.model_dump(mode="json")
         config = {"kind": self.KIND, "model": model, "grid": list(self.grid), "tasks": list(self.tasks)}
-        return Directory(config, dict(self.state_dict()))
+        return ModelArtifact(config, dict(self.state_dict()))
 
     @classmethod
-    def from_directory(cls, directory: Directory) -> Self:
+    def from_artifact(cls, artifact: ModelArtifact) -> Self:
         """Rebuild a model in evaluation mode. Raises BadData if the folder holds something else."""
         try:
-            c = directory.config
+            c = artifact.config
             if c["kind"] != cls.KIND:
                 raise ValueError(f"kind is '{c['kind']}'")
             config = cls.Config.model_validate(c["model"])
-            model = cls(config, directory.tensors["codebook"], tuple(c["grid"]), c["tasks"])
-            model.load_state_dict(directory.tensors)
+            model = cls(config, artifact.tensors["codebook"], tuple(c["grid"]), c["tasks"])
+            model.load_state_dict(artifact.tensors)
         except (KeyError, ValueError, RuntimeError) as error:
             raise BadData(f"this folder holds no {cls.KIND}: {error}") from error
         return model.eval()
 
 
-def for_every_task(kind: type[VideoModel], directory: Directory, classes: Mapping[str, str]) -> Directory:
+def for_every_task(kind: type[VideoModel], artifact: ModelArtifact, classes: Mapping[str, str]) -> ModelArtifact:
     """A model trained on classes, as one that knows tasks: each task gets the weights learned for its class.
 
-    kind: the model's class; directory: what its `to_directory` made, its tasks being classes; classes: task -> class,
+    kind: the model's class; artifact: what its `to_artifact` made, its tasks being classes; classes: task -> class,
     by task id. Tasks of one class, seen in training or not, get equal scores for equal codes.
     """
-    known, tasks = list(directory.config["tasks"]), tuple(classes)
+    known, tasks = list(artifact.config["tasks"]), tuple(classes)
     rows = [known.index(classes[task]) for task in tasks]
-    settings = kind.Config.model_validate(directory.config["model"])
-    larger = kind(settings, directory.tensors["codebook"], tuple(directory.config["grid"]), tasks).state_dict()
+    settings = kind.Config.model_validate(artifact.config["model"])
+    larger = kind(settings, artifact.tensors["codebook"], tuple(artifact.config["grid"]), tasks).state_dict()
     # what has another shape in a model of more tasks is a table with one row per task
     tensors = {
-        name: value if value.shape == larger[name].shape else value[rows] for name, value in directory.tensors.items()
+        name: value if value.shape == larger[name].shape else value[rows] for name, value in artifact.tensors.items()
     }
-    config = directory.config | {"tasks": list(tasks), "classes": dict(classes)}
-    return Directory(config, tensors, directory.files)
+    config = artifact.config | {"tasks": list(tasks), "classes": dict(classes)}
+    return ModelArtifact(config, tensors, artifact.files)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from viper_pipeline.training.initialization import without_decay
 from viper_pipeline.video_models.base import CodeModel
 from viper_pipeline.video_models.transformer import ConditionalNorm, MaskedBlock, masked_blocks
 from viper_pipeline.video_models.videogpt import VideoGPTConfig
@@ -45,7 +46,7 @@ class MaskGIT(CodeModel):
         self.masked = nn.Parameter(0.02 * torch.randn(D))
         self.time = nn.Parameter(0.02 * torch.randn(config.window, D))
         self.place = nn.Parameter(0.02 * torch.randn(Z, D))
-        self.time.no_decay = self.place.no_decay = True  # type: ignore[attr-defined]
+        without_decay(self.time, self.place)
         self.blocks = nn.ModuleList(
             MaskedBlock(D, config.heads, config.feedforward, n, config.dropout) for _ in range(config.layers)
         )

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from viper_pipeline.training.initialization import initialize_as_flax, lecun_normal
+from viper_pipeline.training.initialization import initialize_as_flax, lecun_normal, without_decay
 
 
 class ConditionalNorm(nn.Module):
@@ -19,7 +19,7 @@ class ConditionalNorm(nn.Module):
         self.width = width
         self.gain = nn.Parameter(torch.zeros(conditions, width))
         self.bias = nn.Parameter(torch.zeros(conditions, width))
-        self.gain.no_decay = self.bias.no_decay = True  # type: ignore[attr-defined]
+        without_decay(self.gain, self.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x (B, L, D), condition ids (B,) -> (B, L, D)."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from viper_pipeline.training.checkpoints import StateDict
+from viper_pipeline.training.initialization import without_decay
 from viper_pipeline.video_models.base import CodeModel, VideoModelConfig
 from viper_pipeline.video_models.transformer import Block, Cache, ConditionalNorm, initialize_as_reference
 
@@ -58,8 +60,7 @@ class VideoGPT(CodeModel):
                 for length, size in zip((config.window, *grid), sizes, strict=True)
             ]
         )
-        for table in self.positions:
-            table.no_decay = True
+        without_decay(*self.positions)
         self.blocks = nn.ModuleList(
             Block(D, config.heads, config.feedforward, n, config.dropout) for _ in range(config.layers)
         )
@@ -146,7 +147,7 @@ class VideoGPT(CodeModel):
         return torch.cat(drawn, 1).view(-1, *self.grid)
 
 
-def _fit_positions(model: VideoGPT, state: dict[str, Any], prefix: str, *_: object) -> None:
+def _fit_positions(model: VideoGPT, state: StateDict, prefix: str, *_: object) -> None:
     """Before weights are loaded: take over the widths of their position tables, if these add up.
 
     Earlier versions gave the table of times all that D // 3 leaves over; for D = 3 n + 2 that is another split.

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from viper_pipeline.training.checkpoints import StateDict
+from viper_pipeline.training.initialization import without_decay
 from viper_pipeline.video_models.base import Scoring
 from viper_pipeline.video_models.transformer import (
     Cache,
@@ -98,7 +100,7 @@ class RingSession:
             self._rings.append((like.new_zeros(shape), like.new_zeros(shape)))
         return self._rings[layer]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Everything that later scores depend on."""
         rings = [(k.clone(), v.clone()) for k, v in self._rings]
         return {"clock": self.clock, "seen": self.seen.clone(), "last": self.last.clone(), "rings": rings}
@@ -143,8 +145,7 @@ class StreamingVideoGPT(VideoGPT):
         self.positions = nn.ParameterList(
             [nn.Parameter(0.02 * torch.randn(length, size)) for length, size in zip(grid, sizes, strict=True)]
         )
-        for table in self.positions:
-            table.no_decay = True
+        without_decay(*self.positions)
         self.blocks = nn.ModuleList(
             MaskedBlock(D, config.heads, config.feedforward, n, config.dropout) for _ in range(config.layers)
         )

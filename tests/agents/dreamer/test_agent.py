@@ -12,19 +12,18 @@ from tests.agents.dreamer.small import SMALL, Discrete
 from tests.agents.test_amp import PRIOR, videos
 from tests.agents.test_train import Killed, Mortal, same
 from tests.agents.toy import SIZE, Brightness, Toy
-from viper_pipeline.agents.acting import evaluate
 from viper_pipeline.agents.base import AGENTS, RunConfig
 from viper_pipeline.agents.dreamer.agent import Dreamer
 from viper_pipeline.agents.replay import Replay
-from viper_pipeline.agents.train import train_agent
-from viper_pipeline.agents.vector_env import VectorEnv
+from viper_pipeline.agents.train import train_in_environment
+from viper_pipeline.agents.vector_env import VectorEnv, evaluate
 
 TINY = SMALL.model_copy(update={"batch_size": 3, "batch_length": 5, "horizon": 3})
 RUN = RunConfig(
     steps=96, envs=2, round_steps=12, random_steps=24, updates_per_step=0.25, eval_every=48, eval_episodes=3,
     final_episodes=5, checkpoint_every=24,
 )  # fmt: skip
-train = partial(train_agent, "dreamer", TINY, RUN)
+train = partial(train_in_environment, "dreamer", TINY, RUN)
 
 
 def agent(**kwargs):

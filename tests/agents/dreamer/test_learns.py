@@ -8,8 +8,8 @@ import pytest
 from tests.agents.dreamer.small import SMALL, Discrete, optimum
 from tests.agents.toy import Toy
 from viper_pipeline.agents.base import RunConfig
-from viper_pipeline.agents.train import train_agent
-from viper_pipeline.rewards.methods.task_reward import ScaledTaskReward
+from viper_pipeline.agents.train import train_in_environment
+from viper_pipeline.rewards.methods import ScaledTaskReward
 from viper_pipeline.training.checkpoints import derive
 
 RUN = RunConfig(
@@ -20,7 +20,7 @@ RUN = RunConfig(
 
 @pytest.mark.parametrize("make_env", [Toy, Discrete])
 def test_reaches_nine_tenths_of_the_optimum(make_env):
-    result = train_agent(
+    result = train_in_environment(
         "dreamer",
         SMALL,
         RUN,

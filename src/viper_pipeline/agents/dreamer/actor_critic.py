@@ -21,7 +21,7 @@ from viper_pipeline.agents.networks import Ensemble
 
 DEVIATIONS = (0.1, 1.0)
 """Smallest and largest standard deviation of a continuous policy."""
-RewardModel = Callable[[Tensor, Tensor], Tensor]
+PredictReward = Callable[[Tensor, Tensor], Tensor]
 """Features (H + 1, N, F), actions (H, N, A) -> rewards (H, N) of the steps between the states."""
 
 
@@ -139,7 +139,7 @@ class ActorCritic(nn.Module):
         return torch.stack(features), torch.stack(actions)
 
     def update(
-        self, model: WorldModel, start: RSSMState, terminal: Tensor, rewards: Mapping[str, RewardModel], number: int
+        self, model: WorldModel, start: RSSMState, terminal: Tensor, rewards: Mapping[str, PredictReward], number: int
     ) -> dict[str, Tensor]:
         """One step of actor and critics -> metrics as detached scalars.
 

@@ -15,7 +15,7 @@ from viper_pipeline.agents.dreamer.actor_critic import (
     Actor,
     ActorCritic,
     Disagreement,
-    RewardModel,
+    PredictReward,
     optimizer_step,
 )
 from viper_pipeline.agents.dreamer.config import DreamerConfig
@@ -99,7 +99,7 @@ class Dreamer(nn.Module):
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
-    def _reward_models(self) -> dict[str, RewardModel]:
+    def _reward_models(self) -> dict[str, PredictReward]:
         """One reward model per critic."""
 
         def predicted(features: Tensor, actions: Tensor) -> Tensor:

@@ -10,17 +10,17 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.registry import Registry
-from viper_pipeline.data.episode import Episode
+from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, verify, write_groups
 from viper_pipeline.envs.base import FrameSpec
 
 IMPORTERS = Registry(
     "importer",
     {
-        "episodes": "viper_pipeline.data.importers.episodes:read",
-        "npz": "viper_pipeline.data.importers.npz:read",
-        "rlbench": "viper_pipeline.data.importers.rlbench:read",
-        "video": "viper_pipeline.data.importers.video:read",
+        "episodes": "viper_pipeline.data.importers:read_episodes",
+        "npz": "viper_pipeline.data.importers.npz:read_npz",
+        "rlbench": "viper_pipeline.data.importers.rlbench:read_rlbench",
+        "video": "viper_pipeline.data.importers.video:read_video_files",
     },
 )
 """Each target is an Importer."""
@@ -74,10 +74,10 @@ def read_source(
         if file.payload != "frames" or not len(file.group("episodes")):
             raise BadData(f"{path}: {NO_EPISODES} (groups: {', '.join(file.groups) or 'none'})")
         return file.group("episodes"), file.spec
-    return ImportedEpisodes(list(read(kind, path, size, **about))), None
+    return ImportedEpisodes(list(read_videos(kind, path, size, **about))), None
 
 
-def read(kind: str, path: Path, size: int, **about: Any) -> Iterator[Episode]:
+def read_videos(kind: str, path: Path, size: int, **about: Any) -> Iterator[Episode]:
     """Episodes of a folder or file, checked one by one. Raises BadData naming the file and the reason."""
     number = -1
     for number, episode in enumerate(IMPORTERS.get(kind)(Path(path), size, **about)):  # noqa: B007
@@ -86,7 +86,7 @@ def read(kind: str, path: Path, size: int, **about: Any) -> Iterator[Episode]:
         raise BadData(f"{path}: {NO_EPISODES}")
 
 
-def checked(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray:
+def checked_frames(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray:
     """frames if they are uint8 (T >= least, H, W, 3); else BadData."""
     if frames.dtype != np.uint8:
         raise BadData(f"{path}: frames are {frames.dtype}, not uint8")
@@ -97,6 +97,17 @@ def checked(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray:
     if not min(frames.shape[1:3]):
         raise BadData(f"{path}: frames are empty, {frames.shape}")
     return frames
+
+
+def read_episodes(path: Path, size: int, **_: object) -> Iterator[Episode]:
+    """Our own files: every episode of group `episodes`, with returns, seeds and kinds.
+
+    Raises BadData if the checksum or a field is not as it was written.
+    """
+    verify(path)
+    for episode in EpisodeFile(path).group("episodes"):
+        frames = resized(checked_frames(episode.frames, path), size)
+        yield Episode(frames, episode.rewards, episode.seed, episode.kind)
 
 
 def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec: FrameSpec) -> str:
@@ -113,7 +124,7 @@ def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec:
     lineage = {"steps": {}, "imported": {"kind": kind, "path": Path(path).name}}
     write_groups(
         out,
-        {"episodes": read(kind, Path(path), spec.size, camera=spec.camera, task=task)},
+        {"episodes": read_videos(kind, Path(path), spec.size, camera=spec.camera, task=task)},
         suite=suite,
         task=task,
         spec=spec,
@@ -126,7 +137,7 @@ def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec:
     return line
 
 
-ENDINGS = {".npz": "npz", ".h5": "episodes"}
+KIND_OF_ENDING = {".npz": "npz", ".h5": "episodes"}
 
 
 def kind_of(path: Path) -> str:
@@ -134,4 +145,4 @@ def kind_of(path: Path) -> str:
     path = Path(path)
     if path.is_dir():
         return "npz" if any(path.rglob("*.npz")) else "video"
-    return ENDINGS.get(path.suffix.lower(), "video")
+    return KIND_OF_ENDING.get(path.suffix.lower(), "video")

@@ -11,19 +11,19 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
-from viper_pipeline.data.importers import checked
+from viper_pipeline.data.importers import checked_frames
 
 RETURN = re.compile(r"-rew(?P<minus>m?)(?P<number>\d+(\.\d+)?)$")
-"""Their file names end in the episode's return, a minus sign written m. Other endings tell nothing."""
+"""Their file names end in the episode's return, a minus sign written m. Other endings say nothing."""
 
 
-def read(path: Path, size: int, **_: object) -> Iterator[Episode]:
+def read_npz(path: Path, size: int, **_: object) -> Iterator[Episode]:
     """Every *.npz below `path`, in the order of names; a return in the file's name becomes the last frame's reward."""
     files = [path] if path.is_file() else sorted(path.rglob("*.npz"))
     if not files:
         raise BadData(f"{path}: holds no .npz file")
     for file in files:
-        frames = resized(checked(_array(file), file), size)
+        frames = resized(checked_frames(_array(file), file), size)
         rewards = unknown_rewards(len(frames))
         if found := RETURN.search(file.stem):
             rewards = np.zeros(len(frames), np.float32)

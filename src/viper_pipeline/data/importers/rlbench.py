@@ -18,14 +18,16 @@ from PIL import Image
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized
-from viper_pipeline.data.importers import checked
+from viper_pipeline.data.importers import checked_frames
 from viper_pipeline.data.importers.safe_pickle import Demo, Observation, read_safely
 
 NUMBER = "(0|[1-9][0-9]*)"
 """RLBench counts from 0 and pads nothing: 10 comes after 9, though not in the order of names."""
 
 
-def read(path: Path, size: int, *, camera: int | str = "front", task: str = "", **_: object) -> Iterator[Episode]:
+def read_rlbench(
+    path: Path, size: int, *, camera: int | str = "front", task: str = "", **_: object
+) -> Iterator[Episode]:
     """Every demonstration of a task, by variation, then by episode.
 
     path: the task's folder, or the one that holds it under the task's name, with or without its first word, the arm.
@@ -39,7 +41,7 @@ def read(path: Path, size: int, *, camera: int | str = "front", task: str = "", 
             _check_count(episode / "low_dim_obs.pkl", len(frames), root)
             rewards = np.zeros(len(frames), np.float32)
             rewards[-1] = 1
-            yield Episode(resized(checked(frames, episode), size), rewards)
+            yield Episode(resized(checked_frames(frames, episode), size), rewards)
 
 
 def _task_folder(path: Path, task: str) -> Path:
@@ -96,13 +98,13 @@ def _picture(file: Path) -> np.ndarray:
 
 
 def _check_count(file: Path, count: int, root: Path) -> None:
-    """The demonstration must tell of as many moments as there are pictures."""
+    """The demonstration must hold as many moments as there are pictures."""
     demo = read_safely(_inside(file, root))
     moments = demo.state.get("_observations") if isinstance(demo, Demo) and isinstance(demo.state, dict) else None
     if not isinstance(moments, list) or not all(isinstance(moment, Observation) for moment in moments):
         raise BadData(f"{file}: is not a demonstration of RLBench")
     if len(moments) != count:
-        raise BadData(f"{file}: tells of {len(moments)} moments, but there are {count} pictures")
+        raise BadData(f"{file}: holds {len(moments)} moments, but there are {count} pictures")
 
 
 def _read_descriptions(file: Path, root: Path) -> None:

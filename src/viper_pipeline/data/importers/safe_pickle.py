@@ -24,7 +24,7 @@ LARGEST = 64 * 2**20
 
 
 class Record:
-    """What a pickle wanted to be an object: the arguments it was made of, and its state. It has no behaviour."""
+    """What a pickle wanted to be an object: the arguments it was made of, and its state. It has no behavior."""
 
     __slots__ = ("arguments", "state")
     arguments: tuple[Any, ...]
@@ -53,7 +53,7 @@ class Observation(Record):
     __slots__ = ()
 
 
-class Settings(Record):
+class Namespace(Record):
     """argparse.Namespace."""
 
     __slots__ = ()
@@ -113,7 +113,7 @@ NAMES: Names = {
     **NUMBERS,
 }
 """All that a demonstration's pickle may name."""
-SETTINGS: Names = {("argparse", "Namespace"): Settings, **NUMBERS}
+SETTINGS: Names = {("argparse", "Namespace"): Namespace, **NUMBERS}
 """All that a model's settings, classes and masks may name."""
 
 
@@ -154,7 +154,7 @@ def as_values(found: Any, depth: int = DEEPEST) -> Any:
         raise ValueError("it is nested too deeply")
     if found is None or isinstance(found, bool | int | float | str | bytes):
         return found
-    if isinstance(found, Settings) and isinstance(found.state, dict):
+    if isinstance(found, Namespace) and isinstance(found.state, dict):
         return as_values(found.state, depth)
     if isinstance(found, dict):
         return {as_values(key, 1): as_values(value, depth - 1) for key, value in found.items()}

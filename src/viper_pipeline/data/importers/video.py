@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
-from viper_pipeline.data.importers import checked
+from viper_pipeline.data.importers import checked_frames
 
 ENDINGS = (".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv", ".m4v")
 STRICT = {"err_detect": "explode"}
@@ -24,7 +24,7 @@ TRAILER = b";"
 """The last byte of every GIF."""
 
 
-def read(path: Path, size: int, **_: object) -> Iterator[Episode]:
+def read_video_files(path: Path, size: int, **_: object) -> Iterator[Episode]:
     """Every video below `path`, in the order of names; each is one episode of unknown return.
 
     Raises BadData naming the file for videos that are damaged, cut short or empty.
@@ -41,14 +41,14 @@ def _frames(file: Path, size: int) -> np.ndarray:
     """All frames (T, size, size, 3), each resized as it is decoded: a video of full size would not fit into memory."""
     decode = _decode_gif if file.suffix.lower() == ".gif" else _decode
     try:
-        frames = [resized(checked(frame[None], file, least=1), size)[0] for frame in decode(file)]
+        frames = [resized(checked_frames(frame[None], file, least=1), size)[0] for frame in decode(file)]
     except BadData:
         raise
     except Exception as error:  # decoders have many exceptions of their own
         raise BadData(f"{file}: not a readable video, damaged or cut short ({_first_line(error)})") from error
     if not frames:
         raise BadData(f"{file}: holds no frame")
-    return checked(np.stack(frames), file)
+    return checked_frames(np.stack(frames), file)
 
 
 def _decode(file: Path) -> Iterator[np.ndarray]:

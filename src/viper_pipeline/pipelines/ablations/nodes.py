@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.files import Json
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.models.nodes import evaluate_reward, train_video_model
@@ -18,18 +19,18 @@ from viper_pipeline.reporting.paper_figures.ablations import (
     ablation_points,
     draw_variants,
 )
-from viper_pipeline.reporting.pictures import figure_webp
+from viper_pipeline.reporting.plots import figure_webp
 from viper_pipeline.reporting.results import RunKey, TaskKey, baselines, run_result
 from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.rewards.base import EXPLORATION
 from viper_pipeline.rewards.evaluation import unpack
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
-Made = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], dict[str, bytes], str]
+Made = tuple[Json, Json, list[Json], dict[str, bytes], str]
 
 
 def report_ablations(
-    settings: Mapping[str, Any],
+    settings: ParamsBlock,
     profile: str,
     experts: EpisodeFile,
     baseline_episodes: EpisodeFile,
@@ -37,7 +38,7 @@ def report_ablations(
     suite: str,
     task: str,
     agent: str,
-    **inputs: Directory,
+    **inputs: ModelArtifact,
 ) -> Made:
     """Make metrics, their headline, rows of curves, figures and the page of all ablations.
 
@@ -48,13 +49,13 @@ def report_ablations(
     rewards = by_key("reward", inputs)
     ((_, model),) = [key for key in rewards if key[0] == "own"]
     runs: dict[tuple[str, str], list[Any]] = {}
-    for (axis, value, seed), directory in by_key("run", inputs).items():
+    for (axis, value, seed), artifact in by_key("run", inputs).items():
         key = RunKey(suite, task, "viper", agent, int(seed))
-        runs.setdefault((axis, value), []).append(run_result(key, directory))
+        runs.setdefault((axis, value), []).append(run_result(key, artifact))
 
-    def separation(axis: str, value: str) -> dict[str, Any]:
-        directory = rewards.get((axis, value), rewards["own", model])
-        return reward_metrics(*unpack(task, directory.tensors))
+    def separation(axis: str, value: str) -> Json:
+        artifact = rewards.get((axis, value), rewards["own", model])
+        return reward_metrics(*unpack(task, artifact.tensors))
 
     own = runs["own", "own"], separation("own", model)
     first = {
@@ -75,23 +76,23 @@ def report_ablations(
     return metrics, ablation_headline(metrics), ablation_points(variants), figures, page
 
 
-def train_context(config: Mapping[str, Any], *, context: int, **rest: Any) -> Directory:
+def train_context(config: ParamsBlock, *, context: int, **rest: Any) -> ModelArtifact:
     """`train_video_model` with a window of `context` frames and the one that they predict."""
     return train_video_model({**config, "window": int(context) + 1}, **rest)
 
 
-def train_agent_beta(bonus: Mapping[str, Any], *, beta: float, exploration: str, **rest: Any) -> Directory:
+def train_agent_beta(bonus: ParamsBlock, *, beta: float, exploration: str, **rest: Any) -> ModelArtifact:
     """`train_agent` with `beta` times the suite's exploration weight, at the beginning and at the end."""
     return train_agent(bonus=weighted(bonus, exploration, float(beta)), exploration=exploration, **rest)
 
 
-def weighted(bonus: Mapping[str, Any], kind: str, factor: float) -> dict[str, Any]:
+def weighted(bonus: ParamsBlock, kind: str, factor: float) -> Json:
     """The settings of a bonus of this kind with its weights multiplied by `factor`."""
     own = EXPLORATION.get(kind).Config.model_validate(bonus)
     final = None if own.final_weight is None else factor * own.final_weight
     return {**bonus, "weight": factor * own.weight, "final_weight": final}
 
 
-def evaluate_scoring(reward: Mapping[str, Any], *, model: str, scoring: str, **rest: Any) -> Directory:
+def evaluate_scoring(reward: ParamsBlock, *, model: str, scoring: str, **rest: Any) -> ModelArtifact:
     """`evaluate_reward` with the reward's `model` and `scoring` replaced."""
     return evaluate_reward({**reward, "model": model, "scoring": scoring}, model=model, **rest)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.pipelines.ablations.nodes import evaluate_scoring, report_ablations, train_agent_beta, train_context
 from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.agents.pipeline import agent_inputs, reward_inputs
@@ -17,28 +18,28 @@ from viper_pipeline.pipelines.wiring import argument, bind, stage
 GROUP = "ablations"
 
 
-def variants(block: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def variants(block: ParamsBlock) -> Iterator[tuple[str, Any]]:
     """(axis, value) of every ablation."""
     for axis, values in (("beta", "betas"), ("model", "models"), ("context", "contexts"), ("scoring", "scorings")):
         yield from ((axis, value) for value in block.get(values, ()))
 
 
-def run_of(block: Mapping[str, Any], axis: str, value: Any, seed: int) -> str:
+def run_of(block: ParamsBlock, axis: str, value: Any, seed: int) -> str:
     """The dataset of the agent of one ablation and seed."""
     return f"{GROUP}/{block['task']}/{axis}_{value}/{block['agent']}/{seed}/run"
 
 
-def create(block: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
-    """block: `ablations` of params.yaml; spec: its suite's block. Axes: beta, model, context, scoring."""
-    suite, task, agent, own = block["suite"], block["task"], block["agent"], spec["reward"]["model"]
+def create(block: ParamsBlock, suite_config: ParamsBlock, seeds: Sequence[int]) -> Pipeline:
+    """block: `ablations` of params.yaml; suite_config: its suite's block. Axes: beta, model, context, scoring."""
+    suite, task, agent, own = block["suite"], block["task"], block["agent"], suite_config["reward"]["model"]
     p = f"params:suites.{suite}"
     runs = {argument("run", ("own", "own", seed)): f"{suite}/{task}/viper/{agent}/{seed}/run" for seed in seeds}
     rewards = {argument("reward", ("own", own)): f"{suite}/{own}/reward"}
-    codes = {argument("codes", t): f"{suite}/{t}/codes" for t in learned_tasks(spec)}
-    videos = {argument("experts", t): f"{suite}/{t}/experts" for t in learned_tasks(spec)}
-    videos |= {argument("baselines", t): f"{suite}/{t}/baseline_episodes" for t in learned_tasks(spec)}
-    bound, read = reward_inputs(suite, spec, "viper", task)
-    tokenizer = {"tokenizer_kind": spec["tokenizer"]["kind"]}
+    codes = {argument("codes", t): f"{suite}/{t}/codes" for t in learned_tasks(suite_config)}
+    videos = {argument("experts", t): f"{suite}/{t}/experts" for t in learned_tasks(suite_config)}
+    videos |= {argument("baselines", t): f"{suite}/{t}/baseline_episodes" for t in learned_tasks(suite_config)}
+    bound, read = reward_inputs(suite, suite_config, "viper", task)
+    tokenizer = {"tokenizer_kind": suite_config["tokenizer"]["kind"]}
     nodes: list[Node] = []
 
     def train(axis: str, value: Any, function: Callable, kind: str, video_model: str, reward: str, **more: Any) -> None:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from viper_pipeline.agents.base import AGENTS, RunConfig
-from viper_pipeline.agents.train import train_agent as train
+from viper_pipeline.agents.train import train_in_environment
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.data.episode import gif
 from viper_pipeline.envs import SUITES
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, RewardContext
-from viper_pipeline.training.artifacts import Directory, history_csv
+from viper_pipeline.training.artifacts import ModelArtifact, history_csv
 from viper_pipeline.training.checkpoints import derive
 from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.training.progress import Report
 
 
 def train_agent(
-    config: Mapping[str, Any],
-    run: Mapping[str, Any],
-    env: Mapping[str, Any],
-    frames: Mapping[str, Any],
-    compute: Mapping[str, Any],
+    config: ParamsBlock,
+    run: ParamsBlock,
+    env: ParamsBlock,
+    frames: ParamsBlock,
+    compute: ParamsBlock,
     scratch: Path | None,
-    bonus: Mapping[str, Any] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    bonus: ParamsBlock | None = None,
+    settings: ParamsBlock | None = None,
     *,
     suite: str,
     task: str,
@@ -34,7 +34,7 @@ def train_agent(
     seed: int,
     exploration: str | None = None,
     **inputs: Any,
-) -> Directory:
+) -> ModelArtifact:
     """Train one agent on one reward. If the reward gives nothing, the agent learns from the exploration bonus alone.
 
     config, run, env, frames, compute: the suite's blocks of params.yaml that the agent, its run, its environment
@@ -55,7 +55,7 @@ def train_agent(
     explorer = EXPLORATION.get(exploration or "none")
     explorer_config = explorer.Config.model_validate(bonus or {})
     explores = explorer_config.explores
-    result = train(
+    result = train_in_environment(
         agent,
         agent_config,
         limits,
@@ -81,4 +81,4 @@ def train_agent(
         "final_returns": result.final_returns,
     }
     episode = gif(result.frames[::2], milliseconds=60)
-    return Directory(about, result.weights, {"curve.csv": history_csv(result.curve), "episode.gif": episode})
+    return ModelArtifact(about, result.weights, {"curve.csv": history_csv(result.curve), "episode.gif": episode})

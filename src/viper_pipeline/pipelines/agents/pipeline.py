@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from kedro.pipeline import Pipeline
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.params import learned, learned_tasks
 from viper_pipeline.pipelines.wiring import bind, stage
 from viper_pipeline.rewards.base import REWARDS
 
 
-def create(suite: str, block: Mapping[str, Any], seeds: Sequence[int]) -> Pipeline:
+def create(suite: str, block: ParamsBlock, seeds: Sequence[int]) -> Pipeline:
     """Every combination of task, reward, agent and seed; block: the suite's parameters."""
     nodes = []
     for reward, tasks in learned(block).items():
@@ -51,9 +51,7 @@ def agent_inputs(suite: str, agent: str) -> dict[str, str]:
     }
 
 
-def reward_inputs(
-    suite: str, block: Mapping[str, Any], reward: str, task: str
-) -> tuple[dict[str, str], dict[str, str]]:
+def reward_inputs(suite: str, block: ParamsBlock, reward: str, task: str) -> tuple[dict[str, str], dict[str, str]]:
     """The registered parts that a reward and its bonus run, by keyword, and the datasets and parameters they read."""
     method = REWARDS.get(reward)()
     bound = {"reward": reward, **method.parts(block)}

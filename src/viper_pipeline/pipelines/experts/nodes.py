@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.data.curation import CurationConfig, choose, shown
+from viper_pipeline.data.curation import CurationConfig, choose_episodes, shown
 from viper_pipeline.data.episode import Episode, Kind
 from viper_pipeline.data.importers import read_source
 from viper_pipeline.envs import SUITES
@@ -20,20 +20,20 @@ from viper_pipeline.experts.base import load_expert, make_expert, trained
 from viper_pipeline.experts.policies import Policy, Variation
 from viper_pipeline.experts.record import record
 from viper_pipeline.pipelines.datasets import Recording
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.training.checkpoints import derive
 from viper_pipeline.training.progress import Report
 
 
 def train_expert(
-    recipe: Mapping[str, Any],
-    env: Mapping[str, Any],
+    recipe: ParamsBlock,
+    env: ParamsBlock,
     seed: int,
     scratch: Path,
     *,
     suite: str,
     task: str,
-) -> Directory:
+) -> ModelArtifact:
     """Train the expert of one task on true state and true reward, under the suite's rules of play.
 
     recipe: an entry of `experts`, whose `algorithm` names an Expert. Returns what `load_expert` reads: the recipe, and
@@ -55,10 +55,10 @@ def train_expert(
 
 
 def record_episodes(
-    expert: Directory,
-    env: Mapping[str, Any],
-    frames: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    expert: ModelArtifact,
+    env: ParamsBlock,
+    frames: ParamsBlock,
+    settings: ParamsBlock,
     seed: int,
     workers: int,
     scratch: Path | None,
@@ -80,9 +80,9 @@ def record_episodes(
 
 
 def record_baselines(
-    env: Mapping[str, Any],
-    frames: Mapping[str, Any],
-    baselines: Mapping[str, Any],
+    env: ParamsBlock,
+    frames: ParamsBlock,
+    baselines: ParamsBlock,
     seed: int,
     workers: int,
     scratch: Path | None,
@@ -135,10 +135,10 @@ def _recording(
 
 def curate_experts(
     source: Path,
-    dataset: Mapping[str, Any],
-    env: Mapping[str, Any],
-    frames: Mapping[str, Any],
-    curation: Mapping[str, Any],
+    dataset: ParamsBlock,
+    env: ParamsBlock,
+    frames: ParamsBlock,
+    curation: ParamsBlock,
     *,
     suite: str,
     task: str,
@@ -158,7 +158,7 @@ def curate_experts(
     wanted = dataset.get("mask", True)
     mask = simulator.masks(task) if wanted is True else [Rect.model_validate(r) for r in wanted or []]
     experts = [i for i, k in enumerate(videos.kinds) if k == "expert"]
-    train, held_out = choose([float(videos.returns[i]) for i in experts], config, str(source))
+    train, held_out = choose_episodes([float(videos.returns[i]) for i in experts], config, str(source))
     chosen = {
         "train": [experts[i] for i in train],
         "held_out": [experts[i] for i in held_out],

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from kedro.pipeline import Pipeline
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.pipelines.experts.nodes import curate_experts, record_baselines, record_episodes, train_expert
 from viper_pipeline.pipelines.wiring import bind, stage
 
 
-def create(suite: str, suite_config: Mapping[str, Any]) -> Pipeline:
+def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
     """The expert stages of one suite, once per task. Which algorithm an expert has is said by its recipe alone."""
     nodes = []
     p = f"params:suites.{suite}"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.data.episode import Episode, gif, strip
 from viper_pipeline.data.hdf5 import ConcatEpisodes, ConcatGroup, EpisodeFile, EpisodeGroup
 from viper_pipeline.data.sampler import ClipSampler
@@ -33,7 +33,7 @@ from viper_pipeline.rewards.viper import ViperConfig, ViperReward, fit_scale
 from viper_pipeline.tokenizers import load_tokenizer, trainable_tokenizer
 from viper_pipeline.tokenizers.base import Tokenizer, TokenizerConfig
 from viper_pipeline.tokenizers.quality import Foreground, median_backgrounds, picture, quality, reconstruct
-from viper_pipeline.training.artifacts import Directory, history_csv
+from viper_pipeline.training.artifacts import ModelArtifact, history_csv
 from viper_pipeline.training.checkpoints import derive, seed_everything
 from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.training.loop import train
@@ -53,9 +53,9 @@ SEED_LABELS = {"videogpt_streaming": "banded"}
 
 
 def train_tokenizer(
-    config: Mapping[str, Any],
+    config: ParamsBlock,
     seed: int,
-    compute: Mapping[str, Any],
+    compute: ParamsBlock,
     scratch: Path | None,
     held_out_tasks: Sequence[str] = (),
     *,
@@ -63,7 +63,7 @@ def train_tokenizer(
     tokenizer_kind: str | None = None,
     tokenizer_training: str | None = None,
     **files: EpisodeFile,
-) -> Directory:
+) -> ModelArtifact:
     """One tokenizer for all tasks of a suite (paper 4.1, Table 1).
 
     held_out_tasks: nothing is learned from their videos; reconstructions of them are only measured.
@@ -105,10 +105,10 @@ def train_tokenizer(
         metrics[task] = {k: quality(f, again[k], foreground(f, background)) for k, f in kinds.items()}
         rows = [ten_of(kinds[name], again[name]) for name in ("held_out", "random")]
         pictures[f"reconstructions_{task}.png"] = picture(rows)
-    directory = module.to_directory()
-    return Directory(
-        directory.config | {"metrics": metrics},
-        directory.tensors,
+    artifact = module.to_artifact()
+    return ModelArtifact(
+        artifact.config | {"metrics": metrics},
+        artifact.tensors,
         pictures | {"curve.csv": history_csv(history)},
     )
 
@@ -165,8 +165,8 @@ def ten_of(frames: np.ndarray, again: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def encode_experts(
-    compute: Mapping[str, Any],
-    tokenizer: Directory,
+    compute: ParamsBlock,
+    tokenizer: ModelArtifact,
     experts: EpisodeFile,
     *,
     suite: str,
@@ -189,10 +189,10 @@ def encode_experts(
 
 
 def train_video_model(
-    config: Mapping[str, Any],
+    config: ParamsBlock,
     seed: int,
-    compute: Mapping[str, Any],
-    tokenizer: Directory,
+    compute: ParamsBlock,
+    tokenizer: ModelArtifact,
     scratch: Path | None,
     held_out_tasks: Sequence[str] | None = None,
     *,
@@ -200,7 +200,7 @@ def train_video_model(
     model: str,
     tokenizer_kind: str | None = None,
     **files: EpisodeFile,
-) -> Directory:
+) -> ModelArtifact:
     """p(frame | earlier frames) over the codes of the expert sets (paper 4.1). files: codes__<task>.
 
     held_out_tasks: in suites whose tasks share labels, the model is conditioned on the label, learns nothing from
@@ -255,15 +255,15 @@ def train_video_model(
         held_out[name] = {metric: float(value) for metric, value in metrics.items()}
         if held_out_tasks is None:
             pictures[f"rollouts_{name}.png"] = rollouts(network, frozen, group, name)
-    directory = network.to_directory()
-    directory = Directory(directory.config | {"held_out": held_out}, directory.tensors, pictures)
+    artifact = network.to_artifact()
+    artifact = ModelArtifact(artifact.config | {"held_out": held_out}, artifact.tensors, pictures)
     if held_out_tasks is None:
-        return directory
-    directory = for_every_task(kind, directory, classes)
-    network = kind.from_directory(directory)
+        return artifact
+    artifact = for_every_task(kind, artifact, classes)
+    network = kind.from_artifact(artifact)
     for task, file in codes.items():
         pictures[f"rollouts_{task}.png"] = rollouts(network, frozen, file.group("held_out"), task)
-    return Directory(directory.config | {"held_out_tasks": list(held_out_tasks)}, directory.tensors, pictures)
+    return ModelArtifact(artifact.config | {"held_out_tasks": list(held_out_tasks)}, artifact.tensors, pictures)
 
 
 def rollouts(network: VideoModel, tokenizer: Tokenizer, group: EpisodeGroup | ConcatGroup, task: str) -> bytes:
@@ -289,18 +289,18 @@ def _integers(codes: np.ndarray) -> Tensor:
 
 
 def evaluate_reward(
-    reward: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
+    reward: ParamsBlock,
+    evaluation: ParamsBlock,
     seed: int,
-    compute: Mapping[str, Any],
-    tokenizer: Directory,
-    video_model: Directory,
+    compute: ParamsBlock,
+    tokenizer: ModelArtifact,
+    video_model: ModelArtifact,
     *,
     suite: str,
     model: str,
     tokenizer_kind: str | None = None,
     **files: EpisodeFile,
-) -> Directory:
+) -> ModelArtifact:
     """Fit the reward's scale, and measure whether it knows an expert (paper 4.2, Fig 5).
 
     files: experts__, codes__, baselines__<task>. Returns the scale of each task, the nats of every frame of every kind
@@ -312,7 +312,7 @@ def evaluate_reward(
     if model != config.model:  # scoring is chosen for the model that rewards agents; others are scored by full windows
         config = config.model_copy(update={"scoring": "full_window"})
     frozen = load_tokenizer(tokenizer, tokenizer_kind).to(device)
-    network = VIDEO_MODELS.get(model).from_directory(video_model).to(device)
+    network = VIDEO_MODELS.get(model).from_artifact(video_model).to(device)
     experts, codes, baselines = (by_task(prefix, files) for prefix in ("experts", "codes", "baselines"))
 
     scales, specs, maps = {}, {}, {}
@@ -330,7 +330,9 @@ def evaluate_reward(
         surprises = {kind: surprise(plain, video) for kind, video in pair.items()}
         maps[f"maps_{task}.png"] = strip(surprise_rows(pair, surprises))
         maps[f"maps_{task}.gif"] = gif(surprise_film(pair, surprises), milliseconds=120, zoom=1)
-    return Directory({"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors, maps)
+    return ModelArtifact(
+        {"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors, maps
+    )
 
 
 def two_videos(experts: EpisodeFile, baselines: EpisodeFile) -> dict[str, np.ndarray]:

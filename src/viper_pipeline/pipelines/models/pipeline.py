@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from kedro.pipeline import Pipeline
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.models.nodes import (
     encode_experts,
@@ -19,16 +17,16 @@ from viper_pipeline.pipelines.wiring import bind, stage
 from viper_pipeline.tokenizers import TRAINABLE_TOKENIZERS
 
 
-def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
+def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
     """One tokenizer per suite, one set of codes per task, one reward per video model.
 
     Suites whose tasks share labels may hold tasks out of the training.
     """
     p = f"params:suites.{suite}"
-    tasks = learned_tasks(spec)
-    kind = {"tokenizer_kind": spec["tokenizer"]["kind"]}
-    trained_apart = spec["tokenizer"]["kind"] in TRAINABLE_TOKENIZERS.names()
-    training = kind | ({"tokenizer_training": spec["tokenizer"]["kind"]} if trained_apart else {})
+    tasks = learned_tasks(suite_config)
+    kind = {"tokenizer_kind": suite_config["tokenizer"]["kind"]}
+    trained_apart = suite_config["tokenizer"]["kind"] in TRAINABLE_TOKENIZERS.names()
+    training = kind | ({"tokenizer_training": suite_config["tokenizer"]["kind"]} if trained_apart else {})
     labels = SUITES.get(suite).shared_labels
     held_out = {"held_out_tasks": f"{p}.held_out_tasks"} if labels else {}
     common = {"seed": "params:seed", "compute": "params:runtime.compute"}
@@ -64,7 +62,7 @@ def create(suite: str, spec: Mapping[str, Any]) -> Pipeline:
                 f"{suite}/{task}/codes",
             )
         )
-    for model in spec["video_models"]:
+    for model in suite_config["video_models"]:
         nodes += [
             stage(
                 suite,

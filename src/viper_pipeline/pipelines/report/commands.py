@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.dvc_bridge.lineage import stale_outputs
 from viper_pipeline.dvc_bridge.project import read_params
-from viper_pipeline.dvc_bridge.provenance import read_steps
-from viper_pipeline.dvc_bridge.status import stale_outputs
+from viper_pipeline.dvc_bridge.provenance import machine, read_steps
 from viper_pipeline.dvc_bridge.templates import Wiring
-from viper_pipeline.dvc_bridge.usage import machine
 from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
 from viper_pipeline.pipelines.datasets import READERS
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.pipeline import model_datasets, result_datasets
 from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
-from viper_pipeline.reporting.overview import read_metrics, render_overview
+from viper_pipeline.reporting.page import read_metrics, render_overview
 from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_files
-from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, Settings, run_result
+from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, run_result
 from viper_pipeline.reporting.run_records import RunRecord, evidence_of
-from viper_pipeline.training.artifacts import CONFIG, Directory, load_directory
+from viper_pipeline.training.artifacts import CONFIG, ModelArtifact, load_artifact
 
 PAPER_PROFILE = "profiles/paper.yaml"
 ABLATION_CURVES = "reports/ablations/curves.csv"
@@ -48,7 +47,7 @@ def card_command(artifact: Path, root: Path) -> str:
         parents = {parent for step in steps.values() for parent in step["parents"]}
         steps = {**steps, name: next(step for path, step in steps.items() if path not in parents)}
     if artifact.is_dir():
-        return as_markdown(model_card(name, load_directory(artifact), steps))
+        return as_markdown(model_card(name, load_artifact(artifact), steps))
     return as_markdown(dataset_card(name, EpisodeFile(artifact), steps))
 
 
@@ -61,23 +60,23 @@ def overview_command(root: Path) -> Path:
     return root / OVERVIEW
 
 
-def dataset_paths(root: Path, suites: Settings, seeds: list[int]) -> dict[Row, str]:
+def dataset_paths(root: Path, suites: ParamsBlock, seeds: list[int]) -> dict[Row, str]:
     """The rows of the report's tables -> where the catalog puts them."""
     catalog = Wiring(root).catalog
     found: dict[Row, str] = {}
-    for suite, spec in suites.items():
-        found |= result_datasets(suite, spec, seeds) | model_datasets(suite, spec)
+    for suite, suite_config in suites.items():
+        found |= result_datasets(suite, suite_config, seeds) | model_datasets(suite, suite_config)
     return {row: catalog.resolve_pattern(dataset)["filepath"] for row, dataset in found.items()}
 
 
-def read_artifact(path: Path, with_tensors: bool = False) -> EpisodeFile | Directory:
+def read_artifact(path: Path, with_tensors: bool = False) -> EpisodeFile | ModelArtifact:
     """An artifact without reading frames; folders without weights unless they are asked for."""
     if path.suffix == ".h5":
         return EpisodeFile(path, verify_checksum=False)
     if with_tensors:
-        return load_directory(path)
+        return load_artifact(path)
     files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.suffix in (".png", ".csv")}
-    return Directory(json.loads((path / CONFIG).read_text()), {}, files)
+    return ModelArtifact(json.loads((path / CONFIG).read_text()), {}, files)
 
 
 def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, set[Row]]:
@@ -104,7 +103,7 @@ def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, se
     return found, {row for row, path in paths.items() if path in stale}
 
 
-def ablation_curves(path: Path, block: Settings | None, suites: Settings) -> Iterator[AblationRun]:
+def ablation_curves(path: Path, block: ParamsBlock | None, suites: ParamsBlock) -> Iterator[AblationRun]:
     """The curves of the pipeline `ablations`, if it has been run, without the suite's own that it compares with."""
     if not path.exists() or not block or block["suite"] not in suites:
         return
@@ -129,7 +128,7 @@ class FinishedRun:
     value: str = ""
 
 
-def grid_runs(root: Path, params: Mapping[str, Any]) -> Iterator[FinishedRun]:
+def grid_runs(root: Path, params: ParamsBlock) -> Iterator[FinishedRun]:
     """Every run of params.yaml's grid, the ablations' after the others, whether it has been made or not."""
     for (kind, key), path in dataset_paths(root, params["suites"], params["seeds"]).items():
         if kind == "agents" and isinstance(key, RunKey):
@@ -164,10 +163,10 @@ def export_runs_command(root: Path) -> list[Path]:
 
 def record_of(run: FinishedRun, root: Path, commit: str) -> RunRecord:
     """The record of the run in root/run.path."""
-    directory, steps = read_artifact(root / run.path), read_steps(root / run.path, READERS)
-    assert isinstance(directory, Directory)
-    result = run_result(run.key, directory)
-    params: dict[str, Any] = {}
+    artifact, steps = read_artifact(root / run.path), read_steps(root / run.path, READERS)
+    assert isinstance(artifact, ModelArtifact)
+    result = run_result(run.key, artifact)
+    params: Json = {}
     for step in steps.values():
         params |= step["params"]
     noted = root / ".viper" / "costs" / f"{steps[run.path]['stage'] if run.path in steps else ''}.json"

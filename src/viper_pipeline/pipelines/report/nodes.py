@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.files import Json
 from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.pipelines.profiles import overlaid
 from viper_pipeline.pipelines.wiring import by_key, run_table
 from viper_pipeline.reporting.cards import card_files, cards_of
 from viper_pipeline.reporting.metrics import build_metrics, curve_points, headline, reward_summary
-from viper_pipeline.reporting.overview import render_overview
-from viper_pipeline.reporting.page import Origins, measurements, render_page
+from viper_pipeline.reporting.page import Origins, measurements, render_overview, render_page
 from viper_pipeline.reporting.paper_figures.curves import draw_profiles
 from viper_pipeline.reporting.paper_figures.frames import strips_of
 from viper_pipeline.reporting.paper_figures.index import entries_of_suites, paper_files
-from viper_pipeline.reporting.pictures import figure_webp, short_film
-from viper_pipeline.reporting.plots import TRUE_REWARD, draw_learning_curves, draw_mask_examples, draw_reward_figure
-from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, Settings, StageName, TaskKey
+from viper_pipeline.reporting.plots import (
+    TRUE_REWARD,
+    draw_learning_curves,
+    draw_mask_examples,
+    draw_reward_figure,
+    figure_webp,
+    short_film,
+)
+from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, StageName, TaskKey
 from viper_pipeline.reporting.run_records import evidence_of, match_records
 from viper_pipeline.rewards.evaluation import unpack
 
@@ -27,9 +34,7 @@ FILMED_TASKS = 2
 """Tasks of a suite whose films and strips are shown, besides the held-out ones; pictures are most of a page's size."""
 
 
-def aggregate(
-    run_records: Mapping[str, bytes], costs: Mapping[str, Any], **inputs: Any
-) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+def aggregate(run_records: Mapping[str, bytes], costs: ParamsBlock, **inputs: Any) -> tuple[Json, Json, list[Json]]:
     """Runs, expert sets, baselines and rewards -> metrics, those that `dvc metrics` shows, one row per curve point.
 
     run_records: the files of reports/runs, by name; costs: what stages took on this machine, by node, of which those of
@@ -39,9 +44,9 @@ def aggregate(
     own = table.run_results()
     records = match_records(own, run_records, table.settings)
     runs = [*own, *records.shown]
-    rewards: dict[str, dict[str, Any]] = {}
-    for (suite, model), directory in table.rewards.items():
-        rewards.setdefault(suite, {})[model] = reward_summary(directory)
+    rewards: dict[str, Json] = {}
+    for (suite, model), artifact in table.rewards.items():
+        rewards.setdefault(suite, {})[model] = reward_summary(artifact)
     levels = table.baseline_levels()
     suites = {level.suite for level in levels}
     spent = {node: cost for node, cost in costs.items() if StageName.parse(node).suite in suites}
@@ -50,7 +55,7 @@ def aggregate(
 
 
 def draw_figures(
-    base_profile: Settings, paper_profile: Settings, run_records: Mapping[str, bytes], **inputs: Any
+    base_profile: ParamsBlock, paper_profile: ParamsBlock, run_records: Mapping[str, bytes], **inputs: Any
 ) -> dict[str, bytes]:
     """All artifacts -> files by name: WebP, frames also as PNG, the paper's figures also as SVG.
 
@@ -73,14 +78,14 @@ def suite_figures(evidence: Evidence) -> dict[str, bytes]:
 def task_figures(evidence: Evidence) -> dict[str, bytes]:
     """Reward, maps of surprise, masks and learning curves of each task."""
     figures: dict[str, bytes] = {}
-    for (suite, model), directory in evidence.rewards.items():
-        for task in directory.config["scales"]:
-            scores, returns = unpack(task, directory.tensors)
-            mode = directory.config["reward"]["mode"]
+    for (suite, model), artifact in evidence.rewards.items():
+        for task in artifact.config["scales"]:
+            scores, returns = unpack(task, artifact.tensors)
+            mode = artifact.config["reward"]["mode"]
             figures[f"reward-{suite}-{model}-{task}.webp"] = draw_reward_figure(task, scores, returns, mode)
-            if maps := directory.files.get(f"maps_{task}.png"):
+            if maps := artifact.files.get(f"maps_{task}.png"):
                 figures[f"maps-{suite}-{model}-{task}.png"] = maps
-                figures[f"maps-{suite}-{model}-{task}.webp"] = short_film(directory.files[f"maps_{task}.gif"])
+                figures[f"maps-{suite}-{model}-{task}.webp"] = short_film(artifact.files[f"maps_{task}.gif"])
     for key, experts in evidence.experts.items():
         if experts.spec.mask:
             random, expert = evidence.baseline_episodes[key].group("episodes")[0], experts.group("held_out")[0]
@@ -106,8 +111,8 @@ def write_report(
     metrics: Metrics,
     figures: Mapping[str, bytes],
     profile: str,
-    base_profile: Settings,
-    paper_profile: Settings,
+    base_profile: ParamsBlock,
+    paper_profile: ParamsBlock,
     measured: Mapping[str, bytes],
     provenance: Provenance | None = None,
     **inputs: Any,
@@ -118,11 +123,11 @@ def write_report(
     shown = {TaskKey(suite, task) for task in settings["tasks"][:FILMED_TASKS]}
     first_seed = min((key.seed for key in table.agents), default=0)
     episodes = {
-        key: short_film(directory.files["episode.gif"])
-        for key, directory in table.agents.items()
+        key: short_film(artifact.files["episode.gif"])
+        for key, artifact in table.agents.items()
         if TaskKey(suite, key.task) in shown and key.method in FILMED_METHODS and key.seed == first_seed
     }
-    held_out = {key: directory.config.get("held_out_tasks", []) for key, directory in table.video_models.items()}
+    held_out = {key: artifact.config.get("held_out_tasks", []) for key, artifact in table.video_models.items()}
     rollouts = {
         key: strip
         for key, strip in strips_of(table.video_models, "rollouts").items()
@@ -138,7 +143,7 @@ def write_report(
         paper=overlaid(base_profile, paper_profile).get("suites", {}),
     )
     reconstructions = {key: strip for key, strip in reconstruction_strips(table).items() if key in shown}
-    quality = {suite: directory.config["metrics"] for suite, directory in table.tokenizers.items()}
+    quality = {suite: artifact.config["metrics"] for suite, artifact in table.tokenizers.items()}
     found = measurements(measured, table.settings)
     return render_page(
         suite, profile, metrics, figures, episodes, reconstructions, rollouts, quality, origins, held_out, found
@@ -149,8 +154,8 @@ def reconstruction_strips(table: RunTable) -> dict[TaskKey, bytes]:
     """What the tokenizers' folders show of each task."""
     return {
         TaskKey(suite, name.removeprefix("reconstructions_").removesuffix(".png")): content
-        for suite, directory in table.tokenizers.items()
-        for name, content in directory.files.items()
+        for suite, artifact in table.tokenizers.items()
+        for name, content in artifact.files.items()
         if name.startswith("reconstructions_")
     }
 

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from kedro.pipeline import Pipeline
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.pipelines.params import learned
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_overview, write_report
 from viper_pipeline.pipelines.wiring import argument, arguments, stage
-from viper_pipeline.reporting.results import ModelKey, Row, RunKey, Settings, TaskKey
+from viper_pipeline.reporting.results import ModelKey, Row, RunKey, TaskKey
 
 
-def create(suite: str, spec: Settings, seeds: Sequence[int]) -> Pipeline:
+def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int]) -> Pipeline:
     """Four stages that end in reports/<suite>."""
-    results, models = result_datasets(suite, spec, seeds), model_datasets(suite, spec)
+    results, models = result_datasets(suite, suite_config, seeds), model_datasets(suite, suite_config)
     settings = {Row("settings", suite): f"params:suites.{suite}"}
     records = {"run_records": "run_records"}
     paper = {"base_profile": "base_profile", "paper_profile": "paper_profile"}
@@ -40,26 +41,27 @@ def create_overview(suites: Iterable[str]) -> Pipeline:
     return Pipeline([stage("report", "write_overview", "all", write_overview, metrics, "overview")])
 
 
-def result_datasets(suite: str, spec: Settings, seeds: Sequence[int]) -> dict[Row, str]:
-    """What is measured: row -> dataset, of every run, expert set, baseline and reward. spec: the suite's block."""
+def result_datasets(suite: str, suite_config: ParamsBlock, seeds: Sequence[int]) -> dict[Row, str]:
+    """What is measured: row -> dataset, of every run, expert set, baseline and reward. suite_config: of the suite."""
     found: dict[Row, str] = {}
-    for method, tasks in learned(spec).items():
+    for method, tasks in learned(suite_config).items():
         for task in tasks:
-            for agent in spec["agents"]:
+            for agent in suite_config["agents"]:
                 for seed in seeds:
                     run = Row("agents", RunKey(suite, task, method, agent, seed))
                     found[run] = f"{suite}/{task}/{method}/{agent}/{seed}/run"
-    for task in spec["tasks"]:
+    for task in suite_config["tasks"]:
         found[Row("experts", TaskKey(suite, task))] = f"{suite}/{task}/experts"
         found[Row("baseline_episodes", TaskKey(suite, task))] = f"{suite}/{task}/baseline_episodes"
-    for model in spec["video_models"]:
+    for model in suite_config["video_models"]:
         found[Row("rewards", ModelKey(suite, model))] = f"{suite}/{model}/reward"
     return found
 
 
-def model_datasets(suite: str, spec: Settings) -> dict[Row, str]:
+def model_datasets(suite: str, suite_config: ParamsBlock) -> dict[Row, str]:
     """What is shown besides: row -> dataset, of the tokenizer and every video model."""
     models = {
-        Row("video_models", ModelKey(suite, model)): f"{suite}/{model}/video_model" for model in spec["video_models"]
+        Row("video_models", ModelKey(suite, model)): f"{suite}/{model}/video_model"
+        for model in suite_config["video_models"]
     }
     return {Row("tokenizers", suite): f"{suite}/tokenizer"} | models

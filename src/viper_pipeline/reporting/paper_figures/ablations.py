@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.reporting.paper_data import PAPER_SEEDS, paper_lines
-from viper_pipeline.reporting.paper_figures.base import Drawn, Part, budget_text, run_rows
+from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, budget_text, run_rows
 from viper_pipeline.reporting.paper_figures.curves import capital, our_line, paper_line
 from viper_pipeline.reporting.plots import color_of, on_common_steps, panels_of
 from viper_pipeline.reporting.results import Baselines, Evidence, Metrics, RunResult
@@ -41,7 +42,7 @@ class Variant:
 
     value: str
     runs: Sequence[RunResult]  # one per seed
-    reward: Mapping[str, Any]  # how well the reward tells experts from others
+    reward: JsonView  # how well the reward separates experts from others
     own: bool = False  # the suite's own value, with which the others are compared
 
 
@@ -59,9 +60,9 @@ class AxisLine:
     ink: str
 
 
-def ablation_metrics(task: str, variants: Variants, levels: Baselines) -> dict[str, Any]:
+def ablation_metrics(task: str, variants: Variants, levels: Baselines) -> Json:
     """reports/ablations/metrics.json: task, baselines, and {axis: {value: final return, interval, seeds, AUROC}}."""
-    table: dict[str, Any] = {}
+    table: Json = {}
     for axis, several in variants.items():
         for variant in several:
             returns = [run.final_returns for run in variant.runs]
@@ -81,7 +82,7 @@ def ablation_metrics(task: str, variants: Variants, levels: Baselines) -> dict[s
     return {"task": task, "axes": table, "baselines": known}
 
 
-def ablation_headline(metrics: Metrics) -> dict[str, Any]:
+def ablation_headline(metrics: Metrics) -> Json:
     """What `dvc metrics` shows: {axis: {value: final return}}."""
     return {
         axis: {value: round(row["final_return"], 1) for value, row in values.items()}
@@ -89,7 +90,7 @@ def ablation_headline(metrics: Metrics) -> dict[str, Any]:
     }
 
 
-def ablation_points(variants: Variants) -> list[dict[str, Any]]:
+def ablation_points(variants: Variants) -> list[Json]:
     """reports/ablations/curves.csv: one row per point of every curve."""
     return [
         {"axis": axis, "value": v.value, "seed": r.seed, "step": int(step), "return_mean": round(float(value), 3)}
@@ -170,7 +171,7 @@ def own_runs(evidence: Evidence) -> tuple[list[RunResult], dict[str, str]]:
     return [r for r in mine if r.agent == agents.most_common(1)[0][0]], values
 
 
-def ablation_parts(evidence: Evidence) -> list[Part]:
+def ablation_parts(evidence: Evidence) -> list[FigurePart]:
     """The paper's values on every axis; another context stands in for the paper's, and is named."""
     runs, values = own_runs(evidence)
     changed = {(a.axis, a.value) for a in evidence.ablations}
@@ -181,7 +182,7 @@ def ablation_parts(evidence: Evidence) -> list[Part]:
             same = sum((a.axis, a.value) == (axis, ours) for a in evidence.ablations)
             count = same if number else most_seeds(runs)
             note = "" if ours == value and count else f"{ours} in its place" if count else "no ablation has been run"
-            made.append(Part(f"{axis} {value}", count, PAPER_SEEDS, note, () if number else run_rows(runs)))
+            made.append(FigurePart(f"{axis} {value}", count, PAPER_SEEDS, note, () if number else run_rows(runs)))
     return made
 
 

@@ -18,7 +18,7 @@ FigureState = Literal["complete", "partial", "missing", "stale"]
 
 
 @dataclass(frozen=True)
-class Part:
+class FigurePart:
     """One thing that the paper's figure shows: a curve, a picture, a column."""
 
     name: str
@@ -60,7 +60,7 @@ class Entry:
     plots: str  # what the paper shows
     feeds: Feeds  # which stages and runs it takes
     suites: tuple[str, ...]
-    parts: Callable[[Evidence], list[Part]]
+    parts: Callable[[Evidence], list[FigurePart]]
     draw: Callable[[Evidence], Drawn]
     remark: str = ""  # what to know of the paper's own
 
@@ -86,12 +86,12 @@ class Entry:
 
 def runs_part(
     evidence: Evidence, suite: str, task: str, method: str, agents: Sequence[str], paper_agent: str = "dreamer"
-) -> Part:
+) -> FigurePart:
     """Seeds of a method on a task; the paper's were made with `paper_agent`."""
     found = evidence.runs_of(suite, task, method, agents)
     other = found and not found[0].agent.startswith(paper_agent)
     note = f"{found[0].agent} in the place of the paper's agent" if other else ""
-    return Part(f"{task} {method_style(method).label}", len(found), PAPER_SEEDS, note, run_rows(found))
+    return FigurePart(f"{task} {method_style(method).label}", len(found), PAPER_SEEDS, note, run_rows(found))
 
 
 def run_rows(runs: Sequence[RunResult]) -> tuple[Row, ...]:

@@ -14,11 +14,11 @@ import numpy as np
 from viper_pipeline.envs.base import blacken
 from viper_pipeline.reporting.metrics import normalized, score_tables, unit
 from viper_pipeline.reporting.paper_data import PAPER_FIGURES, PAPER_TASKS, paper_lines, paper_methods
-from viper_pipeline.reporting.paper_figures.base import Drawn, Part, budget_text, runs_part
+from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, budget_text, runs_part
 from viper_pipeline.reporting.plots import color_of, method_of, method_style, on_common_steps, panels_of, show_frames
 from viper_pipeline.reporting.results import Evidence, Row, RunResult, TaskKey
 from viper_pipeline.reporting.statistics import (
-    Table,
+    ScoreTable,
     interval,
     performance_profile,
     profile_band,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-AGENTS = ("dreamer", "drq")
+PAPER_AGENTS = ("dreamer", "drq")
 """The paper's agent first; another stands in where it has no runs, and the figure says so."""
 RETURN_LABELS = {"dmc": "return", "atari": "human-normalized score", "rlbench": "success rate"}
 
@@ -48,10 +48,10 @@ def methods_of_suite(suite: str) -> list[str]:
     return [method_of(label) for label in sorted(labels, key=order.index)]
 
 
-def suite_curve_parts(evidence: Evidence, suite: str) -> list[Part]:
+def suite_curve_parts(evidence: Evidence, suite: str) -> list[FigurePart]:
     """Every curve that the paper's figure has."""
     return [
-        runs_part(evidence, suite, task, method, AGENTS)
+        runs_part(evidence, suite, task, method, PAPER_AGENTS)
         for task in PAPER_TASKS[suite]
         for method in methods_of_suite(suite)
         if method_style(method).label in paper_methods(suite, task)
@@ -84,7 +84,7 @@ def draw_task(panel: Axes, evidence: Evidence, suite: str, task: str, methods: S
     for method in methods:
         if (label := method_style(method).label) in paper:
             paper_line(panel, paper[label], color_of(method))
-        runs = evidence.runs_of(suite, task, method, AGENTS)
+        runs = evidence.runs_of(suite, task, method, PAPER_AGENTS)
         if runs:
             steps, returns = on_common_steps(runs)
             our_line(panel, steps * runs[0].action_repeat, shown_as(suite, task, returns), color_of(method))
@@ -105,8 +105,8 @@ def title_color(there: bool) -> str:
 def paper_line(panel: Axes, lines: pd.DataFrame, ink: str) -> None:
     """The paper's mean and band; lines: columns step, mean, low, high."""
     panel.plot(lines.step, lines["mean"], color=ink, lw=0.9, ls="--", alpha=0.9)
-    banded = lines.dropna(subset=["low", "high"])
-    panel.fill_between(banded.step, banded.low, banded.high, color=ink, alpha=0.1, lw=0)
+    with_band = lines.dropna(subset=["low", "high"])
+    panel.fill_between(with_band.step, with_band.low, with_band.high, color=ink, alpha=0.1, lw=0)
 
 
 def our_line(panel: Axes, frames: np.ndarray, returns: np.ndarray, ink: str) -> None:
@@ -159,28 +159,28 @@ def mask_game(evidence: Evidence) -> str:
     return MASK_GAME if MASK_GAME in played else next(iter(played), MASK_GAME)
 
 
-def mask_line(evidence: Evidence, line: str) -> tuple[Part, list[RunResult]]:
+def mask_line(evidence: Evidence, line: str) -> tuple[FigurePart, list[RunResult]]:
     """A curve of Fig 6 and its runs: the graph's own, or run records of the other mask."""
     task, (label, _) = mask_game(evidence), MASK_LINES[line]
     method = method_of(label)
     own = label == "oracle" or (("atari", task) in masked_games(evidence)) == (line == "mask=on")
     source = evidence if own else replace(evidence, runs=evidence.other_mask)
-    part = runs_part(source, "atari", task, method, AGENTS)
+    part = runs_part(source, "atari", task, method, PAPER_AGENTS)
     if part.have:
         note = part.note or (f"{task} in the place of {MASK_GAME}" if task != MASK_GAME else "")
     else:
         note = "" if label == "oracle" else NO_OTHER_MASK
     part = replace(part, name=f"{MASK_GAME} {line}", note=note, sources=part.sources if own else ())
-    return part, source.runs_of("atari", task, method, AGENTS)
+    return part, source.runs_of("atari", task, method, PAPER_AGENTS)
 
 
-def mask_parts(evidence: Evidence) -> list[Part]:
+def mask_parts(evidence: Evidence) -> list[FigurePart]:
     """Three curves, and the picture of what is hidden, which the paper describes."""
     games = masked_games(evidence)[:1]
     sources = tuple(Row("experts", key) for key in games)
     note = "" if games else "no masked expert set of suite atari"
     curves = [mask_line(evidence, line)[0] for line in MASK_LINES]
-    return [*curves, Part("picture of the mask", len(games), 1, note, sources)]
+    return [*curves, FigurePart("picture of the mask", len(games), 1, note, sources)]
 
 
 def draw_mask_figure(evidence: Evidence) -> Drawn:
@@ -246,7 +246,7 @@ OVERALL_NOTE = (
 )
 
 
-def overall_parts(evidence: Evidence) -> list[Part]:
+def overall_parts(evidence: Evidence) -> list[FigurePart]:
     """Every run of every panel."""
     return [
         named_with_panel(runs_part(evidence, p.suite, task, method_of(label), p.agents, p.agents[0]), p)
@@ -256,9 +256,9 @@ def overall_parts(evidence: Evidence) -> list[Part]:
     ]
 
 
-def named_with_panel(part: Part, panel: Overall) -> Part:
+def named_with_panel(part: FigurePart, panel: Overall) -> FigurePart:
     """The part, its name with that of its panel."""
-    return Part(f"{panel.title}: {part.name}", part.have, part.need, part.note, part.sources)
+    return FigurePart(f"{panel.title}: {part.name}", part.have, part.need, part.note, part.sources)
 
 
 def curve_over_tasks(runs: list[RunResult]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -272,7 +272,7 @@ def curve_over_tasks(runs: list[RunResult]) -> tuple[np.ndarray, np.ndarray, np.
     for r in runs:
         values = shown_as(r.suite, r.task, r.returns)
         tasks.setdefault(r.task, []).append(np.interp(frames, r.steps * r.action_repeat, values))
-    tables: list[Table] = [[np.array(rows)[:, i] for rows in tasks.values()] for i in range(len(frames))]
+    tables: list[ScoreTable] = [[np.array(rows)[:, i] for rows in tasks.values()] for i in range(len(frames))]
     bands = [stratified_interval(task_mean, table) for table in tables]
     means = np.array([float(task_mean(table)) for table in tables])
     return frames, means, None if bands[0] is None else np.array(bands).T

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from viper_pipeline.reporting.paper_data import PAPER_TASKS
-from viper_pipeline.reporting.paper_figures.base import Drawn, Part
-from viper_pipeline.reporting.pictures import decode_picture
-from viper_pipeline.reporting.plots import panels_of, show_frames
+from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart
+from viper_pipeline.reporting.plots import decode_picture, panels_of, show_frames
 from viper_pipeline.reporting.results import Evidence, ModelKey, Row, TaskKey
-from viper_pipeline.training.artifacts import Directory
+from viper_pipeline.training.artifacts import ModelArtifact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,12 +32,12 @@ class StripKey(NamedTuple):
         return ModelKey(self.suite, self.model)
 
 
-def strips_of(models: Mapping[ModelKey, Directory], prefix: str) -> dict[StripKey, bytes]:
+def strips_of(models: Mapping[ModelKey, ModelArtifact], prefix: str) -> dict[StripKey, bytes]:
     """Strips called `<prefix>_<task>.png` in the models' folders."""
     return {
         StripKey(suite, model, name.removeprefix(f"{prefix}_").removesuffix(".png")): content
-        for (suite, model), directory in models.items()
-        for name, content in directory.files.items()
+        for (suite, model), artifact in models.items()
+        for name, content in artifact.files.items()
         if name.startswith(f"{prefix}_") and name.endswith(".png")
     }
 
@@ -50,7 +49,7 @@ def one_per_suite(found: Mapping[StripKey, bytes], suites: Sequence[str], prefer
     return [key for key in first.values() if key is not None]
 
 
-def rollout_parts(evidence: Evidence) -> list[Part]:
+def rollout_parts(evidence: Evidence) -> list[FigurePart]:
     """One environment per suite."""
     found = one_per_suite(strips_of(evidence.video_models, "rollouts"), ("dmc", "atari", evidence.manipulation))
     there = {key[0]: key for key in found}
@@ -59,7 +58,9 @@ def rollout_parts(evidence: Evidence) -> list[Part]:
         name = evidence.manipulation if suite == "rlbench" else suite
         key = there.get(name)
         note = "no video model" if key is None else "" if name == suite else f"{name} in the place of {suite}"
-        made.append(Part(suite, int(key is not None), 1, note, (Row("video_models", key.model_key),) if key else ()))
+        made.append(
+            FigurePart(suite, int(key is not None), 1, note, (Row("video_models", key.model_key),) if key else ())
+        )
     return made
 
 
@@ -93,17 +94,17 @@ def draw_continuations(
     )
 
 
-def map_parts(evidence: Evidence, suite: str, task: str) -> list[Part]:
+def map_parts(evidence: Evidence, suite: str, task: str) -> list[FigurePart]:
     """An expert's strip and a random one's."""
     name = evidence.manipulation if suite == "rlbench" else suite
     keys = one_per_suite(strips_of(evidence.rewards, "maps"), (name,), (task,))
     if not keys:
         known = any(key[0] == name for key in evidence.rewards)
         why = "the evaluated reward holds no maps: evaluate it again" if known else f"no reward of suite {suite}"
-        return [Part(f"{task}: reference and random", 0, 1, why)]
+        return [FigurePart(f"{task}: reference and random", 0, 1, why)]
     ((found, model, shown),) = keys
     note = "" if shown == task else f"{shown} in the place of {task}"
-    return [Part(f"{task}: reference and random", 1, 1, note, (Row("rewards", ModelKey(found, model)),))]
+    return [FigurePart(f"{task}: reference and random", 1, 1, note, (Row("rewards", ModelKey(found, model)),))]
 
 
 def draw_maps(evidence: Evidence, suite: str, task: str) -> Drawn:
@@ -142,23 +143,25 @@ class HeldOutPair:
 
 def held_out_pair(evidence: Evidence) -> HeldOutPair | None:
     """Of the first such model of the suite shown for RLBench; trained pairs with the same arm or task go first."""
-    for (suite, model), directory in evidence.video_models.items():
-        if suite == evidence.manipulation and (out := directory.config.get("held_out_tasks")):
+    for (suite, model), artifact in evidence.video_models.items():
+        if suite == evidence.manipulation and (out := artifact.config.get("held_out_tasks")):
             trained = [task for task in evidence.settings[suite]["tasks"] if task not in out]
             alike = sorted(trained, key=lambda task: not set(task.split("_")) & set(out[0].split("_")))
             return HeldOutPair(suite, model, (*alike[:2], out[0]))
     return None
 
 
-def prediction_parts(evidence: Evidence) -> list[Part]:
+def prediction_parts(evidence: Evidence) -> list[FigurePart]:
     """Fig 7: two trained pairs, and the one held out."""
     found = held_out_pair(evidence)
     if found is None:
-        return [Part(name, 0, 1, NOT_HELD_OUT) for name in PAPER_PAIRS]
+        return [FigurePart(name, 0, 1, NOT_HELD_OUT) for name in PAPER_PAIRS]
     source = (Row("video_models", ModelKey(found.suite, found.model)),)
     strips = strips_of(evidence.video_models, "rollouts")
     return [
-        Part(name, int(StripKey(found.suite, found.model, task) in strips), 1, f"{task} in the place of {name}", source)
+        FigurePart(
+            name, int(StripKey(found.suite, found.model, task) in strips), 1, f"{task} in the place of {name}", source
+        )
         for name, task in zip(PAPER_PAIRS, found.tasks, strict=False)
     ]
 
@@ -189,10 +192,10 @@ def overview_tasks(evidence: Evidence, suite: str) -> list[TaskKey]:
     return sorted(there, key=lambda key: wanted.index(key[1]) if key[1] in wanted else len(wanted))[:2]
 
 
-def overview_parts(evidence: Evidence) -> list[Part]:
+def overview_parts(evidence: Evidence) -> list[FigurePart]:
     """Two pictures per suite."""
     return [
-        Part(
+        FigurePart(
             f"{suite} {number + 1}",
             int(len(chosen) > number),
             note="" if len(chosen) > number else "no expert set",
@@ -216,14 +219,14 @@ def tiles_of_suite(evidence: Evidence, suite: str, count: int) -> tuple[str, lis
     return name, [key for key in evidence.experts if key[0] == name][:count]
 
 
-def tile_parts(evidence: Evidence, suite: str, count: int) -> list[Part]:
+def tile_parts(evidence: Evidence, suite: str, count: int) -> list[FigurePart]:
     """One picture per task; the paper's tasks without an expert set count as missing."""
     name, chosen = tiles_of_suite(evidence, suite, count)
     note = "" if name == suite else f"{name} in the place of {suite}"
-    parts = [Part(key[1], 1, note=note, sources=(Row("experts", key),)) for key in chosen]
+    parts = [FigurePart(key[1], 1, note=note, sources=(Row("experts", key),)) for key in chosen]
     there = {key[1] for key in chosen}
     absent = [task for task in PAPER_TASKS[suite] if task not in there][: max(count - len(parts), 0)]
-    return parts + [Part(task, 0, note="no expert set") for task in absent]
+    return parts + [FigurePart(task, 0, note="no expert set") for task in absent]
 
 
 def draw_suite_tiles(evidence: Evidence, suite: str, count: int) -> Drawn:

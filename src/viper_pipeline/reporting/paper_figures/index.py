@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.reporting.paper_figures import ablations, curves, frames, reward, tables
-from viper_pipeline.reporting.paper_figures.base import Drawn, Entry, Feeds, Part
-from viper_pipeline.reporting.pictures import figure_svg, figure_webp
+from viper_pipeline.reporting.paper_figures.base import Drawn, Entry, Feeds, FigurePart
+from viper_pipeline.reporting.plots import figure_svg, figure_webp
 from viper_pipeline.reporting.results import Evidence
 
 ALL_SUITES = ("dmc", "atari", "rlbench")
@@ -25,9 +25,9 @@ FROM_MODELS = Feeds("the video models (train_video_model)", TO_MODELS)
 FROM_REWARD = Feeds("the reward's evaluation (evaluate_reward)", TO_REWARD)
 FROM_RUNS = Feeds("agent runs of each task, method and seed (train_agent_*)", TO_RUNS)
 MASKS = Feeds(f"{FROM_EXPERTS.words}; {FROM_RUNS.words}", TO_RUNS)
-ARMS = Feeds("a video model of two arms", TO_MODELS)
+FROM_TWO_ARMS = Feeds("a video model of two arms", TO_MODELS)
 UNSEEN = Feeds("a video model of two arms, and agents on the held-out pair", TO_RUNS)
-PARTS = Feeds(f"{FROM_RUNS.words}; runs with one part changed (pipeline `ablations`)", TO_RUNS)
+FROM_ABLATIONS = Feeds(f"{FROM_RUNS.words}; runs with one part changed (pipeline `ablations`)", TO_RUNS)
 PARAMS = Feeds("the artifacts' own settings and profiles/paper.yaml")
 
 
@@ -37,7 +37,7 @@ def suite_entry(
     plots: str,
     feeds: Feeds,
     suite: str,
-    parts: Callable[..., list[Part]],
+    parts: Callable[..., list[FigurePart]],
     draw: Callable[..., Drawn],
     *values: object,
     remark: str = "",
@@ -81,13 +81,13 @@ FIGURES: tuple[Entry, ...] = (
           ("atari",), curves.mask_parts, curves.draw_mask_figure,
           "The paper's bands have no width here: probably one run per curve."),
     Entry("fig07", "Predictions for an unseen arm and task", "seven frames ahead, two trained pairs and one held out",
-          ARMS, ("rlbench",), frames.prediction_parts, frames.draw_predictions),
+          FROM_TWO_ARMS, ("rlbench",), frames.prediction_parts, frames.draw_predictions),
     Entry("fig08", "A reward for an unseen arm and task", "an agent on the held-out pair; likelihood along its videos",
           UNSEEN, ("rlbench",),
           reward.held_out_reward_parts, reward.draw_held_out_reward,
           "The paper draws no band and states no number of seeds."),
     Entry("fig09", "Ablations", "bonus weight 1, 0.5, 0; VideoGPT, BYOL, MaskGIT; context 16, 8, 2",
-          PARTS, ("dmc",), ablations.ablation_parts, ablations.draw_ablation_figure,
+          FROM_ABLATIONS, ("dmc",), ablations.ablation_parts, ablations.draw_ablation_figure,
           "The paper's VideoGPT and context-16 curves are the same runs; its beta = 1 is another set (812, not 731)."),
     suite_entry(10, "RLBench, task by task", "success against frames, 6 tasks", FROM_RUNS, "rlbench",
              curves.suite_curve_parts, curves.draw_suite_curves,

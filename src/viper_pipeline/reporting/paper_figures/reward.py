@@ -8,7 +8,7 @@ import numpy as np
 
 from viper_pipeline.envs.base import blacken
 from viper_pipeline.reporting.paper_data import paper_lines, paper_trajectories
-from viper_pipeline.reporting.paper_figures.base import Drawn, Part, run_rows
+from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, run_rows
 from viper_pipeline.reporting.paper_figures.frames import NOT_HELD_OUT, StripKey, held_out_pair
 from viper_pipeline.reporting.plots import color_of, panels_of, plot_against_return, plot_along_video, show_frames
 from viper_pipeline.reporting.results import Evidence, ModelKey, Row, TaskKey
@@ -24,16 +24,14 @@ DRAWN_TASKS = 2  # the report shows the others one by one
 
 def scored_tasks(evidence: Evidence) -> list[StripKey]:
     """The paper's quadruped first, then in order; the suite's reward model before others."""
-    keys = [
-        StripKey(s, m, task) for (s, m), directory in evidence.rewards.items() for task in directory.config["scales"]
-    ]
+    keys = [StripKey(s, m, task) for (s, m), artifact in evidence.rewards.items() for task in artifact.config["scales"]]
     reward_models = {suite: block.get("reward", {}).get("model") for suite, block in evidence.settings.items()}
     return sorted(keys, key=lambda k: (k[0] != "dmc", "quadruped" not in k[2], k[1] != reward_models.get(k[0], k[1])))[
         :DRAWN_TASKS
     ]
 
 
-def reward_video_parts(evidence: Evidence) -> list[Part]:
+def reward_video_parts(evidence: Evidence) -> list[FigurePart]:
     """Reference and random videos, and their returns."""
     made = []
     for suite, model, task in scored_tasks(evidence)[:1]:
@@ -41,9 +39,10 @@ def reward_video_parts(evidence: Evidence) -> list[Part]:
         note = "" if "quadruped" in task else f"{task} in the place of quadruped"
         source = Row("rewards", ModelKey(suite, model))
         for kind, name in (("held_out", "reference"), ("random", "random")):
-            made.append(Part(f"{name} videos", len(scores[kind]), PAPER_VIDEOS, note, (source,), "videos"))
+            made.append(FigurePart(f"{name} videos", len(scores[kind]), PAPER_VIDEOS, note, (source,), "videos"))
     return made or [
-        Part(f"{kind} videos", 0, PAPER_VIDEOS, "no reward has been evaluated") for kind in ("reference", "random")
+        FigurePart(f"{kind} videos", 0, PAPER_VIDEOS, "no reward has been evaluated")
+        for kind in ("reference", "random")
     ]
 
 
@@ -103,19 +102,19 @@ def paper_against(panel: Axes) -> None:
     panel.legend(frameon=False, fontsize=8)
 
 
-def held_out_reward_parts(evidence: Evidence) -> list[Part]:
+def held_out_reward_parts(evidence: Evidence) -> list[FigurePart]:
     """Fig 8: an agent on the held-out pair, and the likelihood of its videos."""
     names = "success of an agent on the held-out pair", "likelihood of its videos"
     found = held_out_pair(evidence)
     if found is None:
-        return [Part(name, 0, 1, NOT_HELD_OUT) for name in names]
+        return [FigurePart(name, 0, 1, NOT_HELD_OUT) for name in names]
     suite, task = found.suite, found.held_out
     runs = evidence.runs_of(suite, task, "viper")
     where = f"{suite}: {task} in the place of Panda's saucepan"
     key = ModelKey(suite, found.model)
     return [
-        Part(names[0], len(runs), 1, where if runs else f"no agent on {task}: method viper", run_rows(runs)),
-        Part(names[1], int(key in evidence.rewards), 1, where, (Row("rewards", key),)),
+        FigurePart(names[0], len(runs), 1, where if runs else f"no agent on {task}: method viper", run_rows(runs)),
+        FigurePart(names[1], int(key in evidence.rewards), 1, where, (Row("rewards", key),)),
     ]
 
 
@@ -124,15 +123,15 @@ def draw_held_out_reward(evidence: Evidence) -> Drawn:
     found = held_out_pair(evidence)
     assert found
     runs = evidence.runs_of(found.suite, found.held_out, "viper")
-    directory = evidence.rewards.get(ModelKey(found.suite, found.model))
-    shown = (found.tasks[0], found.held_out) if directory else ()
+    artifact = evidence.rewards.get(ModelKey(found.suite, found.model))
+    shown = (found.tasks[0], found.held_out) if artifact else ()
     figure, panels = panels_of(len(shown) + bool(runs), width=4.8, height=2.8)
     for panel, task in zip(panels, shown, strict=False):
-        assert directory
+        assert artifact
         plot_along_video(
             panel,
             f"{task}, {'never seen' if task == found.held_out else 'trained'}",
-            unpack(task, directory.tensors)[0],
+            unpack(task, artifact.tensors)[0],
         )
     for run in runs:
         panels[-1].plot(run.steps, run.returns, color=color_of("viper"), lw=1)

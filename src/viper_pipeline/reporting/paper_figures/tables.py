@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from viper_pipeline.core.config import value_at
+from viper_pipeline.core.config import ParamsBlock, value_at
+from viper_pipeline.core.files import JsonView
 from viper_pipeline.reporting.cards import flat, words
-from viper_pipeline.reporting.paper_figures.base import Drawn, Part
-from viper_pipeline.reporting.results import Evidence, ModelKey, Row, Settings
+from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart
+from viper_pipeline.reporting.results import Evidence, ModelKey, Row
 
 
 class SettingRow(NamedTuple):
@@ -134,12 +135,10 @@ SETTINGS_TABLES = {
 }
 OUTSIDE = ("env", "frames", "curation", "runs", "exploration")
 """Blocks of a suite whose fields a row may name; other fields are the component's own."""
-DEFAULT = "default"
+BY_DEFAULT = "default"
 
 
-def artifact_settings(
-    evidence: Evidence, table: SettingsTable, suite: str
-) -> tuple[Mapping[str, Any], tuple[Row, ...]]:
+def artifact_settings(evidence: Evidence, table: SettingsTable, suite: str) -> tuple[JsonView, tuple[Row, ...]]:
     """The settings that the artifact itself carries, with defaults, and its row; empty if there is none."""
     if table.component == "tokenizer" and suite in evidence.tokenizers:
         config = evidence.tokenizers[suite].config
@@ -151,9 +150,9 @@ def artifact_settings(
             more = {"grid": config.get("grid"), "tasks": len(config.get("tasks", []))}
             return {**config.get("model", {}), **more}, (Row("video_models", key),)
     if table.component == "agent":
-        for run, directory in evidence.agents.items():
+        for run, artifact in evidence.agents.items():
             if run[0] == suite and run[3] == table.block:
-                return directory.config.get("agent", {}), (Row("agents", run),)
+                return artifact.config.get("agent", {}), (Row("agents", run),)
     return {}, ()
 
 
@@ -170,30 +169,30 @@ def same(a: str, b: str) -> bool:
         return a == b
 
 
-def setting_text(block: Settings, component: Settings, field: str) -> str:
+def setting_text(block: ParamsBlock, component: ParamsBlock, field: str) -> str:
     """A field's printed value: from the suite's block for OUTSIDE fields, else from the component's."""
     if field.split(".")[0] in OUTSIDE:
-        return words(value_at(block, field)) or (DEFAULT if block else "")
+        return words(value_at(block, field)) or (BY_DEFAULT if block else "")
     if field == "grid" and "grid" not in component:
         return ""  # it follows from the frames and the multipliers
     if field == "tasks" and "tasks" not in component:
         return words(len(block.get("tasks", []))) if block else ""
     if field == "perceptual.weight" and value_at(component, "perceptual.kind") == "none":
         return "off"
-    return words(value_at(component, field)) or (DEFAULT if component else "")
+    return words(value_at(component, field)) or (BY_DEFAULT if component else "")
 
 
-def table_parts(evidence: Evidence, name: str) -> list[Part]:
+def table_parts(evidence: Evidence, name: str) -> list[FigurePart]:
     """Three columns per suite: the paper's values, profiles/paper.yaml, and what has been run."""
     table = SETTINGS_TABLES[name]
-    made = [Part("the paper's values", 1)]
+    made = [FigurePart("the paper's values", 1)]
     for suite in table.columns:
         _, sources = artifact_settings(evidence, table, suite)
         profile = table.block in evidence.paper.get(suite, {})
         note = "" if profile else f"profiles/paper.yaml has no block suites.{suite}.{table.block}"
-        made.append(Part(f"paper profile, {suite}", int(profile), 1, note))
+        made.append(FigurePart(f"paper profile, {suite}", int(profile), 1, note))
         made.append(
-            Part(f"run, {suite}", int(bool(sources)), 1, "" if sources else f"no {table.name} trained", sources)
+            FigurePart(f"run, {suite}", int(bool(sources)), 1, "" if sources else f"no {table.name} trained", sources)
         )
     return made
 
@@ -240,7 +239,7 @@ class Difference(NamedTuple):
     paper: str
 
 
-def differences(ours: Settings, paper: Settings) -> list[Difference]:
+def differing_settings(ours: ParamsBlock, paper: ParamsBlock) -> list[Difference]:
     """Two blocks of a suite -> the settings whose printed values differ, in the order of ours, then the paper's."""
     tasks = set(ours.get("tasks", []))
     mine, theirs = dict(flat(ours)), dict(flat(paper))

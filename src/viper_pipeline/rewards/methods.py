@@ -1,0 +1,141 @@
+"""The five rewards of `REWARDS`: what each reads and how it is drawn. Networks are imported when one is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.rewards.base import AMPConfig, FrameShape, MethodConfig, RewardContext, RewardMethod, StoredReward
+
+
+class ViperMethod(RewardMethod):
+    """Reads the tokenizer, the video model that `reward.model` names, and the scale that was fitted to its scores."""
+
+    label = "viper"
+    color = "#009E73"
+    description = "rewarded by the video model"
+    seed_label = "viper"
+    bonus = True
+
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+        """The three models; they are one for all tasks."""
+        model = block["reward"]["model"]
+        return {
+            "tokenizer": f"{suite}/tokenizer",
+            "video_model": f"{suite}/{model}/video_model",
+            "fitted_reward": f"{suite}/{model}/reward",
+        }
+
+    def parts(self, block: ParamsBlock) -> dict[str, str]:
+        """The tokenizer and the video model."""
+        return {"tokenizer_kind": block["tokenizer"]["kind"], "model": block["reward"]["model"]}
+
+    def build(
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
+    ) -> Callable[[FrameShape], Any]:
+        """Raises BadData if the environment's frames are unlike those that the video model was trained on."""
+        from viper_pipeline.rewards.viper import assemble_reward
+
+        tokenizer, video_model, fitted = (inputs[name] for name in ("tokenizer", "video_model", "fitted_reward"))
+        reward = assemble_reward(tokenizer, video_model, fitted, context.task).to(context.device)
+        reward.check(context.frame_spec(context.task))
+        stream = reward.stream()
+        return lambda shape: stream
+
+
+class ScaledTaskReward(StoredReward):
+    """The environment's reward times a number."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def step(self, frames: np.ndarray, true_rewards: np.ndarray) -> np.ndarray:
+        """frames are not used; true_rewards (E,) -> rewards (E,) float32."""
+        return (true_rewards * self.scale).astype(np.float32)
+
+
+class TaskRewardMethod(RewardMethod):
+    """The only method whose agents are trained on the true reward; it is the mean over the repeats of an action."""
+
+    label = "oracle"
+    color = "#555555"
+    description = "the same agent, trained on the true reward"
+    seed_label = "oracle"  # the method's former name, kept so that results do not change
+
+    def build(
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
+    ) -> Callable[[FrameShape], Any]:
+        """A reward of 1 per step of the simulator becomes 1 per action."""
+        source = ScaledTaskReward(1 / context.frame_spec(context.task).action_repeat)
+        return lambda shape: source
+
+
+class ExplorationMethod(RewardMethod):
+    """Shows what the bonus alone is worth: VIPER has to do better."""
+
+    label = "exploration"
+    color = "#E69F00"
+    description = "the same agent, trained on the exploration bonus alone"
+    seed_label = "exploration"
+    bonus = True
+
+    def build(self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock) -> None:
+        """Nothing: every reward is 0."""
+        return None
+
+
+EXPERTS_PREFIX = "experts__"
+"""What the names of inputs that are expert sets begin with; the rest is the task."""
+
+
+class AMPMethod(RewardMethod):
+    """The discriminator is shown expert videos of the agent's own task."""
+
+    label = "amp"
+    color = "#56B4E9"
+    description = "adversarial motion prior of the task's videos"
+    seed_label = "amp"
+    Config = AMPConfig
+    block = "amp"
+
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+        """The expert set of the task."""
+        return {f"{EXPERTS_PREFIX}{task}": f"{suite}/{task}/experts"}
+
+    def build(
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
+    ) -> Callable[[FrameShape], Any]:
+        """Raises BadParams if the videos are made otherwise than the frames that the agent sees."""
+        from viper_pipeline.rewards.amp import AMP
+
+        experts = {
+            name.removeprefix(EXPERTS_PREFIX): file for name, file in inputs.items() if name.startswith(EXPERTS_PREFIX)
+        }
+        for task, file in experts.items():
+            if found := file.spec.differences(context.frame_spec(task)):
+                suite = f"suites.{context.suite}"
+                raise BadParams(
+                    f"{file.path}: AMP compares these videos with what the agent sees, and they were made otherwise: "
+                    f"{'; '.join(found)}; give {suite}.datasets.{task} videos made as {suite}.frames says, "
+                    "unmasked and at stride 1"
+                )
+        videos = [episode.frames for file in experts.values() for episode in file.group("train")]
+        config = settings if isinstance(settings, AMPConfig) else AMPConfig()
+        return lambda shape: AMP(config, shape, videos).to(context.device)
+
+
+class MultiTaskAMPMethod(AMPMethod):
+    """The discriminator is shown expert videos of every task that models learn."""
+
+    label = "amp_multi"
+    color = "#CC79A7"
+    description = "adversarial motion prior of every task's videos"
+    seed_label = "amp_multi"
+
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+        """The expert sets of all tasks."""
+        return {f"{EXPERTS_PREFIX}{one}": f"{suite}/{one}/experts" for one in tasks}
