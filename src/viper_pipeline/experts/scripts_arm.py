@@ -1,11 +1,7 @@
 """Experts for arms, written by hand: each task of the tabletop says where the hand goes next (paper 4.1).
 
-<<<<<<< HEAD
-They have no memory: after a push, a slip or a random action they go on from the present state.
-=======
-They remember nothing: a push, a slip or a random action only makes them begin again where things then stand. They begin
-slowly, as motion planners do: the paper keeps every fourth frame because of such frames.
->>>>>>> 0264e9c (Tabletop anew on plain MuJoCo: eight tasks, two arms, 1,000 steps a second with pictures)
+They have no memory: after a push, a slip or a random action they go on from the present state. They begin slowly, as
+motion planners do: the paper keeps every fourth frame because of such frames.
 """
 
 from __future__ import annotations
