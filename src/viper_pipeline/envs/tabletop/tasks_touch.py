@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from viper_pipeline.envs.tabletop.simulation import START, Simulation
 from viper_pipeline.envs.tabletop.tasks import OPEN, SHUT, Command, TabletopTask, put, spread, towards
-
-if TYPE_CHECKING:
-    from viper_pipeline.envs.tabletop.simulation import Simulation
 
 PRESSED = -0.008
 """Metres below its rest at which a button counts as pressed."""
@@ -37,9 +35,8 @@ class ReachTarget(TabletopTask):
 
     def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
         """The ball, at least 18 cm from where hands begin."""
-        start = np.array([-0.08, 0.0, 0.30])
         place = spread(
-            rng, lambda at: float(np.linalg.norm(at - start)) > 0.18, [-0.06, -0.18, 0.05], [0.16, 0.18, 0.26]
+            rng, lambda at: float(np.linalg.norm(at - START)) > 0.18, [-0.06, -0.18, 0.05], [0.16, 0.18, 0.26]
         )
         put(model, data, "ball", tuple(place))
 
