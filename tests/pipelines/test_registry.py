@@ -75,7 +75,7 @@ def test_a_stage_depends_on_the_code_it_runs_and_on_no_other():
     tokenizer, expert = reached("dmc.train_tokenizer"), reached("dmc.train_expert")
     viper, rival = (reached(f"dmc.train_agent_{name}", agent="drq") for name in ("viper", "task_reward"))
     curate = reached("dmc.curate_experts", task="cartpole_balance")
-    assert {"discriminator", "quantizer", "loop"} <= tokenizer
+    assert {"losses", "quantizer", "loop"} <= tokenizer
     assert not {"videogpt", "drq", "sb3", "plots"} & tokenizer
     assert {"sb3", "dmc"} <= expert and not {"vqgan", "videogpt", "drq"} & expert
     assert {"drq", "dmc", "videogpt", "vqgan", "viper", "rnd"} <= viper and not {"atari", "maskgit"} & viper

@@ -59,7 +59,7 @@ PICTURE = "frames of one episode"
 OWN_KINDS = ("expert", "oracle")
 """Kinds of datasets that this project recorded itself; `oracle` in artifacts of earlier versions."""
 OWN = "Made by this project; its license (MIT)."
-IMPORTED = "Imported videos: their owner's license applies; fill it in before you pass this on."
+IMPORTED = "Imported videos: their owner's license applies; it is to be filled in before this is passed on."
 
 
 def words(value: Any) -> str:
