@@ -1,5 +1,5 @@
 # docker build --target cpu -t viper .     and     docker build --target cuda -t viper-cuda .
-# docker run --rm -v $PWD/out:/out viper   runs `make repro`; the report is then in out/reports/
+# docker run --rm -v $PWD/out:/out viper   runs `make repro`; pages are then in out/reports/
 FROM python:3.11-slim-bookworm AS base
 RUN apt-get update -q \
     && apt-get install -y -q --no-install-recommends git make libegl1 libegl-mesa0 libgl1-mesa-dri \
@@ -10,7 +10,7 @@ WORKDIR /viper
 RUN python -m venv .venv
 COPY requirements.lock ./
 
-# torch first, of the wanted kind: the lock's own torch is satisfied by either
+# torch first, for CPU or CUDA; either satisfies the lock
 FROM base AS cpu-packages
 RUN .venv/bin/pip install -q --index-url https://download.pytorch.org/whl/cpu "$(grep '^torch==' requirements.lock)"
 RUN .venv/bin/pip install -q -r requirements.lock

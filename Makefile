@@ -1,4 +1,4 @@
-# `make repro` and `make test` set up all they need; see README.md.
+# `make repro` and `make test` set up everything they need; see README.md.
 PYTHON ?= python3.11
 ifeq (,$(shell command -v $(PYTHON) 2>/dev/null))
 PYTHON := python3
@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export KEDRO_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 export OMP_NUM_THREADS ?= 1
-# Where a container sets this, every stage would compile what it imports anew: 7 of 18 CPU seconds of a small one.
+# Some containers set this. Every stage would then compile its imports again: 7 of the 18 CPU seconds of a small one.
 export PYTHONDONTWRITEBYTECODE :=
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
@@ -16,13 +16,13 @@ GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
 .PHONY: help setup gl repro repro-all ablations test test-slow lint docs bench lock clean
 
-help:  ## this list
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-setup: .venv/ready gl  ## .venv with the locked packages, and a GL library to draw with
+setup: .venv/ready gl  ## create .venv with the locked packages, and check for OpenGL
 
-# DVC's stages call `viper`, which .venv/bin/dvc finds only in an activated environment. Here every Python of .venv
-# begins with .venv/bin on its PATH, as if it had been activated.
+# DVC's stages call `viper`, which .venv/bin/dvc finds only in an activated environment. This hook puts .venv/bin
+# on the PATH of every Python process of .venv, as activation would.
 define PATH_HOOK
 import pathlib, sysconfig
 line = """import os, sys; os.environ['PATH'] = (lambda own, path: path if path.split(os.pathsep)[0] == own else \
@@ -46,47 +46,47 @@ gl: .venv/ready
 	    apt-get update -q && apt-get install -y -q $(GL_PACKAGES); \
 	  fi; \
 	  $(CAN_DRAW) || { \
-	    echo "No OpenGL to draw with. As root: apt-get install $(GL_PACKAGES)"; exit 1; }; }
+	    echo "No OpenGL to render with. As root: apt-get install $(GL_PACKAGES)"; exit 1; }; }
 
-repro: setup  ## the DeepMind Control suite, from experts to agents, and its page: reports/dmc/index.html
+repro: setup  ## run DeepMind Control from experts to agents; page: reports/dmc/index.html
 	$(BIN)/viper params check
 	$(BIN)/viper run -j $(JOBS) pipelines/dmc/dvc.yaml
 	@$(BIN)/viper overview >/dev/null
 	@echo "Now open reports/dmc/index.html; reports/index.html is the overview over all suites"
 
-repro-all: repro  ## every suite, each with its page reports/SUITE/index.html, and the overview reports/index.html
+repro-all: repro  ## run every suite; pages: reports/SUITE/index.html, overview: reports/index.html
 	$(BIN)/viper run -j $(JOBS) $(filter-out pipelines/ablations/dvc.yaml,$(wildcard pipelines/*/dvc.yaml)) dvc.yaml
 
-ablations: setup  ## one part of VIPER changed at a time, Fig 9: reports/ablations
+ablations: setup  ## run the ablations, Fig 9; page: reports/ablations/index.html
 	$(BIN)/viper run -j $(JOBS) pipelines/ablations/dvc.yaml
 
-test: setup  ## all tests but the slow ones, with coverage
+test: setup  ## run all tests but the slow ones, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85 -m "not slow"
 
-test-slow: setup  ## the tests that take minutes: paper-size models, a tiny run of the whole graph
+test-slow: setup  ## run the tests that take minutes: paper-size models, a tiny run of the whole graph
 	$(BIN)/python -m pytest -m slow
 
-lint: .venv/ready  ## style, types, and who may know whom
+lint: .venv/ready  ## check style, types, and which package imports which
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: .venv/ready  ## the docs site, site/index.html; a broken link or reference is an error
+docs: .venv/ready  ## build the docs site, site/index.html; a broken link or reference is an error
 	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock $$($(BIN)/python -c \
 	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: setup  ## benchmarks; each prints medians
+bench: setup  ## run the benchmarks; each prints medians
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-lock:  ## resolve requirements.in anew into requirements.lock
+lock:  ## resolve requirements.in into requirements.lock
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install -q "$$(grep '^torch==' requirements.in)" && .venv-lock/bin/pip install -q -r requirements.in
-	{ echo "# Every version, seen to resolve together. Written by \`make lock\` from requirements.in."; \
+	{ echo "# Every version, resolved together. Written by \`make lock\` from requirements.in."; \
 	  .venv-lock/bin/pip freeze | sed 's/+cpu$$//'; } > requirements.lock
 	rm -rf .venv-lock
 
-clean:  ## what runs and tests leave behind; data, DVC's cache and .venv stay
+clean:  ## delete what runs and tests leave behind; data, DVC's cache and .venv stay
 	rm -rf .viper .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage* htmlcov build dist site
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

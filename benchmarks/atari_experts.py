@@ -21,7 +21,7 @@ KINDS = ("random", "script", "search")
 
 
 def uniform(states, deterministic, rng):
-    """Random play, as in the floors of every table."""
+    """Random play, as in the baselines of every table."""
     return rng.uniform(-1, 1, (len(states), ALE_ACTIONS)).astype(np.float32)
 
 

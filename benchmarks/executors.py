@@ -22,9 +22,10 @@ from typing import Any
 import yaml
 
 from viper_pipeline.core.files import md5_of
+from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[1]
-METHODS = ["oracle", "exploration"]  # they need no video model
+METHODS = ["task_reward", "exploration"]  # they need no video model
 TARGETS = [f"pipelines/dmc/dvc.yaml:train_agent_{method}" for method in METHODS]
 SWEEPS = {"one": 1, "two": 2, "killed": 2, "replaced": 2}  # name -> nodes
 QUIET = {"DVC_NO_ANALYTICS": "1", "KEDRO_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
@@ -35,7 +36,7 @@ def clone(folder: Path, runs: int) -> dict[str, str]:
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
     for lock in [folder / "dvc.lock", *folder.glob("pipelines/*/dvc.lock")]:
         lock.unlink(missing_ok=True)
-    params = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
+    params = read_profile(ROOT / "profiles/tiny.yaml")
     params["seeds"] = list(range(-(-runs // len(METHODS))))
     params["suites"] = {"dmc": {**params["suites"]["dmc"], "methods": ["viper", *METHODS]}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))

@@ -55,7 +55,7 @@ TEXT = (
     "Reward of cartpole_balance, not clipped: 0 is the better baseline (idle), 1 the held-out experts; in brackets the "
     "chance that a held-out expert's frame scores above one of that kind (AUROC). Columns: the weight of the "
     "reconstruction error, reward.reconstruction; the profile's is 0. One seed. benchmarks/out_of_distribution.py; "
-    "what follows, and how the tokenizer's share of baseline frames was chosen: docs/out-of-distribution.md."
+    "conclusions, and how the tokenizer's share of baseline frames was chosen: docs/out-of-distribution.md."
 )
 FRAMES = 40  # of each strange video
 SHARES = (0.0, 0.125)
@@ -220,7 +220,7 @@ def main() -> None:
     if arguments.page:
         own = by_kind([row for row in rows if row["models"] == OWN])
         short = [{name.removeprefix(f"{OWN}, "): cell for name, cell in row.items()} for row in own]
-        page = Measurement(suite="dmc", title="Frames that no expert shows", text=TEXT, rows=short)
+        page = Measurement(suite="dmc", title="Out-of-distribution frames", text=TEXT, rows=short)
         arguments.page.write_text(page.model_dump_json(indent=1) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Speed of each way of scoring, in frames per second of one core, and its agreement with `full_window`.
+"""Speed of each scoring, in frames per second of one core, and its agreement with `full_window`.
 
 python benchmarks/scoring.py                          speeds with random weights
 python benchmarks/scoring.py --data data              correlation and AUROC too, of trained laptop models in data/
@@ -42,7 +42,7 @@ TEXT = (
     "rewards are 8 times slower in the paper. benchmarks/scoring.py; machine and conditions: docs/scoring.md."
 )
 PAPER_SLOWDOWN = 8.0  # of rewards by MaskGIT to those by VideoGPT
-SHARED = 6  # times as many frames for the ways that share work between frames
+SHARED = 6  # times as many frames for the scorings that share work between frames
 WAYS: dict[str, tuple[Scoring, ...]] = {
     "videogpt": ("full_window", "half_overlap"),
     "videogpt_streaming": ("full_window", "half_overlap", "kv_cache"),
@@ -59,7 +59,7 @@ def untrained(name: str, size: str) -> Any:
     return kind(kind.Config.model_validate(block), torch.randn(codes, dim), (8, 8), ("a",)).eval()
 
 
-def frames_per_s(model: Any, way: Scoring, episodes: int, frames: int, times: int) -> float:
+def frames_per_s(model: Any, scoring: Scoring, episodes: int, frames: int, times: int) -> float:
     """Of frames with a full context: what the first k of an episode cost is taken off. Median over `times` runs."""
     k = model.window - 1
     codes = torch.randint(len(model.codebook), (episodes, k + frames, *model.grid))
@@ -67,7 +67,7 @@ def frames_per_s(model: Any, way: Scoring, episodes: int, frames: int, times: in
 
     def seconds(length: int) -> float:
         begun = time.process_time()
-        score_videos(model, codes[:, :length], task, scoring=way, batch=max(episodes, 16))
+        score_videos(model, codes[:, :length], task, scoring=scoring, batch=max(episodes, 16))
         return time.process_time() - begun
 
     seconds(min(2, k))
@@ -75,22 +75,24 @@ def frames_per_s(model: Any, way: Scoring, episodes: int, frames: int, times: in
 
 
 def speeds(size: str, episodes: int, frames: int, times: int) -> list[dict[str, Any]]:
-    """One row a model and way; ratio_to_exact is to the same model's full-window scores, maskgit's to videogpt's.
+    """One row per model and scoring. ratio_to_full_window: speed relative to the same model's; maskgit's to videogpt's.
 
     Exact frames all cost the same, so `frames` of them are enough; what shares work is shown more.
     """
     rows: list[dict[str, Any]] = []
-    for name, ways in WAYS.items():
+    for name, scorings in WAYS.items():
         model = untrained(name, size)
-        for way in ways:
-            rate = frames_per_s(model, way, episodes, frames if way == "full_window" else SHARED * frames, times)
-            exact = next((r["frames_per_s"] for r in rows if (r["model"], r["way"]) == (name, "full_window")), rate)
+        for scoring in scorings:
+            rate = frames_per_s(
+                model, scoring, episodes, frames if scoring == "full_window" else SHARED * frames, times
+            )
+            exact = next((r["frames_per_s"] for r in rows if (r["model"], r["scoring"]) == (name, "full_window")), rate)
             if name == "maskgit":
                 exact = rows[0]["frames_per_s"]
-            row: dict[str, Any] = {"size": size, "model": name, "way": way, "episodes_at_once": episodes}
+            row: dict[str, Any] = {"size": size, "model": name, "scoring": scoring, "episodes_at_once": episodes}
             if name == "maskgit":
                 row |= {"slowdown": round(exact / rate, 2), "slowdown_in_the_paper": PAPER_SLOWDOWN}
-            rows.append(row | {"frames_per_s": round(rate, 2), "ratio_to_exact": round(rate / exact, 2)})
+            rows.append(row | {"frames_per_s": round(rate, 2), "ratio_to_full_window": round(rate / exact, 2)})
             print(rows[-1], flush=True)
     return rows
 
@@ -111,7 +113,7 @@ def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
     tokenizer = load_tokenizer(load_artifact(data / "tokenizers/dmc"))
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     trained_for: dict[str, int] = {}
-    for name, ways in (WAYS | {"byol": ("full_window",)}).items():
+    for name, scorings in (WAYS | {"byol": ("full_window",)}).items():
         folder = data / f"video_models/dmc/{name}"
         if not folder.exists():
             continue
@@ -119,9 +121,11 @@ def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
         for number, task in enumerate(model.tasks):
             kinds = {kind: videos(data, task, tokenizer, kind, most) for kind in ("held_out", "random")}
             exact = None
-            for way in ways:
+            for scoring in scorings:
                 scores = [
-                    score_videos(model, codes, torch.full((len(codes),), number), scoring=way)[:, 1:].flatten().numpy()
+                    score_videos(model, codes, torch.full((len(codes),), number), scoring=scoring)[:, 1:]
+                    .flatten()
+                    .numpy()
                     for codes in kinds.values()
                 ]
                 flat = np.concatenate(scores)
@@ -131,13 +135,13 @@ def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
                     "auroc": auroc(*scores),
                     "max_abs_diff": float(np.abs(flat - exact).max()),
                 }
-                found.setdefault((name, way), []).append(row)
-                print(name, way, task, row, flush=True)
+                found.setdefault((name, scoring), []).append(row)
+                print(name, scoring, task, row, flush=True)
         trained_for[name] = model.config.training.steps
     return {
-        (name, way): {"training_steps": trained_for[name]}
+        (name, scoring): {"training_steps": trained_for[name]}
         | {k: round(float(np.mean([r[k] for r in rows])), 5) for k in rows[0]}
-        for (name, way), rows in found.items()
+        for (name, scoring), rows in found.items()
     }
 
 
@@ -149,20 +153,24 @@ def measured(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     rows += speeds("paper_dmc", arguments.episodes, 4, arguments.times)
     if arguments.data:
         quality = qualities(arguments.data, arguments.videos)
-        laptop = {(r["model"], r["way"]): r for r in rows if r["size"] == "laptop"}
-        for (name, way), found in quality.items():
-            if (name, way) not in laptop:
-                rows.append(laptop.setdefault((name, way), {"size": "laptop", "model": name, "way": way}))
-            laptop[name, way] |= found
+        laptop = {(r["model"], r["scoring"]): r for r in rows if r["size"] == "laptop"}
+        for (name, scoring), found in quality.items():
+            if (name, scoring) not in laptop:
+                rows.append(laptop.setdefault((name, scoring), {"size": "laptop", "model": name, "scoring": scoring}))
+            laptop[name, scoring] |= found
     return rows
 
 
 def page_rows(rows: list[dict[str, Any]]) -> list[dict[str, str | float]]:
     """For people; what was not measured is a blank."""
-    shown = {"frames a second": "frames_per_s", "times its exact": "ratio_to_exact", "correlation": "correlation"}
+    shown = {
+        "frames per second": "frames_per_s",
+        "relative to full_window": "ratio_to_full_window",
+        "correlation": "correlation",
+    }
     shown |= {"largest difference, nats": "max_abs_diff", "AUROC": "auroc", "times slower than VideoGPT": "slowdown"}
     return [
-        {"size": row["size"].replace("_", " "), "model": row["model"], "way": row["way"]}
+        {"size": row["size"].replace("_", " "), "model": row["model"], "scoring": row["scoring"]}
         | {name: row.get(key, "") for name, key in shown.items()}
         for row in rows
     ]
@@ -183,7 +191,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     if arguments.page:
-        page = Measurement(suite="dmc", title="Ways of scoring", text=TEXT, rows=page_rows(rows))
+        page = Measurement(suite="dmc", title="Scoring", text=TEXT, rows=page_rows(rows))
         arguments.page.write_text(page.model_dump_json(indent=1) + "\n")
 
 

@@ -12,6 +12,7 @@ PROFILE = Path(__file__).parents[1] / "profiles" / "paper.yaml"
 STEP = """
 import json, resource, sys
 import numpy as np, torch, yaml
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.training.loop import train
 
 torch.set_num_threads(2)

@@ -1,4 +1,4 @@
-"""What the docs site computes instead of saying twice: numbers of the report, settings, and the commands' own help."""
+"""Generated parts of the docs site: numbers of the reports, settings, and the commands' help."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from viper_pipeline.reporting.summary import verdicts
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
 
 BLOCKS = {
+    "env": "viper_pipeline.envs.base.EnvSettings",
     "frames": "viper_pipeline.envs.base.FrameSettings",
     "curation": "viper_pipeline.data.curation.CurationConfig",
     "tokenizer": "viper_pipeline.tokenizers.vqgan_training.VQGANConfig",
@@ -35,7 +36,7 @@ PAPER = {"dmc": ("fig12", "Fig 12"), "atari": ("fig11", "Fig 11"), "rlbench": ("
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """mkdocs calls this for every page."""
+    """Called by mkdocs for every page: replaces marks such as `<!-- settings -->`."""
     makers = {
         "reproduced": reproduced,
         "coverage": coverage,
@@ -50,7 +51,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def metrics() -> dict[str, Any]:
-    """The numbers of the committed reports, all suites together."""
+    """Numbers of the committed reports, merged over all suites."""
     suites = sorted(path.name for path in (ROOT / "reports").iterdir() if (path / "cards").is_dir())
     found = read_metrics(ROOT, suites).values()
     parts = ("agents", "baselines", "rewards")
@@ -65,7 +66,7 @@ def reproduced() -> Iterator[str]:
             baselines = found["baselines"][suite][task]
             for agent, methods in agents.items():
                 yield f"### {task} ({suite}, {agent})\n"
-                yield "| who | true return | 95 % interval | seeds | agent steps |\n|---|---|---|---|---|"
+                yield "| method | true return | 95 % interval | seeds | agent steps |\n|---|---|---|---|---|"
                 for method, m in methods.items():
                     between = f"{m['ci95_low']:.0f} to {m['ci95_high']:.0f}"
                     yield f"| {method} | {m['final_return']:.0f} | {between} | {m['seeds']} | {m['steps']} |"
@@ -73,7 +74,7 @@ def reproduced() -> Iterator[str]:
                     if (value := baselines.get(f"{who}_return")) is not None:
                         yield f"| {who} | {value:.0f} | | | |"
                 if (theirs := paper_score(suite, task, "viper")) is not None:
-                    yield f"| the paper's VIPER, DreamerV3, a far larger budget | {theirs:.0f} | | 3 | |"
+                    yield f"| the paper's VIPER with DreamerV3, at a far larger budget | {theirs:.0f} | | 3 | |"
                 yield ""
                 yield from (f"- {sentence}" for sentence in verdicts(methods, baselines))
                 yield ""
@@ -82,7 +83,7 @@ def reproduced() -> Iterator[str]:
 def coverage() -> Iterator[str]:
     """How much of the paper's main figures has been run."""
     found, scores = metrics(), pd.read_csv(DATA / "paper_scores.csv")
-    yield "| suite | tasks in the paper | agents were trained here on | the reward alone was trained here on |"
+    yield "| suite | tasks in the paper | agents trained here on | only the reward trained here on |"
     yield "|---|---|---|---|"
     for suite, (figure, shown) in PAPER.items():
         theirs = sorted(set(scores[(scores.figure == figure) & (scores.method == "viper")].task) - {"aggregate"})
@@ -109,7 +110,7 @@ def _leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tup
 
 
 def settings() -> Iterator[str]:
-    """Every field of params.yaml: its default, and what it means."""
+    """Every field of the most common blocks: its default, and what it means."""
     todo: list[tuple[str, Any]] = [(f"`suites.<suite>.{block}`", pydoc.locate(name)) for block, name in BLOCKS.items()]
     for title, config in todo:
         yield f"## {title}\n\n{(config.__doc__ or '').splitlines()[0]}\n"

@@ -118,7 +118,7 @@ PROJECT = Project(
     neutral=("runtime.workers",),
     libraries=(
         "torch", "numpy", "scipy", "h5py", "pillow", "mujoco", "dm_control", "gymnasium", "stable-baselines3",
-        "ale-py", "robosuite", "rlbench",
+        "ale-py", "rlbench",
     ),
     readers={".h5": episodes_lineage},
 )  # fmt: skip

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.agents.contract import check_agent
 from tests.agents.dreamer.small import SMALL
 from tests.agents.test_train import DRQ, RUN
 from tests.agents.toy import Brightness, Toy
@@ -18,6 +17,7 @@ from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.agents.vector_env import one_hot_actions
 from viper_pipeline.core.errors import BadParams
+from viper_pipeline.testing import check_agent
 
 
 class BanditConfig(AgentConfig):

@@ -1,5 +1,10 @@
 """Small videos for tests."""
 
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
 import numpy as np
 
 from viper_pipeline.data.episode import Episode
@@ -27,3 +32,23 @@ def file(path, groups=None, **kw):
     groups = groups or {"episodes": [episode(20 + i, i) for i in range(4)]}
     write_groups(path, groups, suite="dmc", task="toy", spec=SPEC, clip=4, **kw)
     return path
+
+
+def write_video(
+    path: Path,
+    frames: np.ndarray,
+    crf: int = 18,
+    options: Mapping[str, str] | None = None,
+    times: Sequence[int] | None = None,
+) -> None:
+    """Frames (T, H, W, 3) uint8 as H.264. times: of each, in twentieths of a second; default: one after another."""
+    with av.open(str(path), "w", options=dict(options or {})) as container:
+        stream = container.add_stream("libx264", rate=20)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": str(crf)}
+        stream.codec_context.time_base = Fraction(1, 20)
+        for place, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = times[place] if times else place, Fraction(1, 20)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())

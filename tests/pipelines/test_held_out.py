@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from tests.pipelines.test_params import ROOT, read
 from viper_pipeline.core.errors import BadParams
@@ -14,6 +13,7 @@ from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
 from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.nodes import FILMED_TASKS, aggregate, draw_figures, write_report
 from viper_pipeline.reporting.summary import transfers
 from viper_pipeline.rewards.viper import assemble_reward
@@ -22,7 +22,7 @@ from viper_pipeline.video_models import VIDEO_MODELS
 
 COMPUTE = ONE_CPU.model_dump()
 
-PARAMS = yaml.safe_load((ROOT / "profiles" / "tiny.yaml").read_text())["suites"]["tabletop"]
+PARAMS = read_profile(ROOT / "profiles" / "tiny.yaml")["suites"]["tabletop"]
 TASKS = ("panda_lift", "panda_stack", "sawyer_lift", "sawyer_stack")
 HELD_OUT = ("panda_stack",)
 SPEC = FrameSpec(size=16, camera="close", stride=4)
@@ -155,7 +155,7 @@ def test_the_page_says_what_was_held_out(made, reward):
     metrics, _, _ = aggregate({}, {}, **shown, **rewards, **settings)
     models = {"tokenizers__tabletop": tokenizer, "video_models__tabletop__videogpt": model}
     given = shown | rewards | models | settings
-    page = write_report(metrics, draw_figures({}, {}, **given), "tiny", {}, {}, **given)
+    page = write_report(metrics, draw_figures({}, {}, {}, **given), "tiny", {}, {}, {}, **given)
     assert "<td>panda_stack</td><td>no</td>" in page and "<td>panda_lift</td><td>yes</td>" in page
     assert page.count("of a task that it was not trained on") == len(HELD_OUT)
     continued = {task for task in TASKS if f'alt="rollouts of {task}"' in page}

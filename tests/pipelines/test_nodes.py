@@ -1,14 +1,14 @@
 """Every stage once, at the tiny size, on the real simulator: what one makes the next can read."""
 
+import io
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
-import yaml
+from PIL import Image
 
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.data.importers import read_source
@@ -29,6 +29,7 @@ from viper_pipeline.pipelines.models.nodes import (
     train_tokenizer,
     train_video_model,
 )
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.commands import FinishedRun, record_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
 from viper_pipeline.pipelines.wiring import argument
@@ -39,7 +40,7 @@ from viper_pipeline.training.artifacts import save_artifact
 from viper_pipeline.video_models import VIDEO_MODELS
 
 PROFILES = Path(__file__).parents[2] / "profiles"
-PARAMS = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
+PARAMS = read_profile(PROFILES / "tiny.yaml")
 DMC = PARAMS["suites"]["dmc"]
 TASK = "cartpole_balance"
 COMPUTE = PARAMS["runtime"]["compute"]
@@ -213,7 +214,7 @@ def test_a_rollout_of_a_short_video_is_drawn_beside_the_longer_ones(made):
     whole = made["codes"].group("held_out")[0]
     videos = [whole, replace(whole, frames=whole.frames[:5])]
     network = VIDEO_MODELS.get("videogpt").from_artifact(made["video_model"])
-    picture = iio.imread(rollouts(network, load_tokenizer(made["tokenizer"]), videos, TASK))
+    picture = np.asarray(Image.open(io.BytesIO(rollouts(network, load_tokenizer(made["tokenizer"]), videos, TASK))))
     rows = picture.reshape(4, 64, -1, 64, 3).swapaxes(1, 2)  # two videos, each above what was made of its first frame
     drawn = [int(row.any((1, 2, 3)).sum()) for row in rows]
     assert drawn == [13, 13, 5, 13]
@@ -304,7 +305,10 @@ def test_the_report_is_made_of_runs(made):
         f"baseline_episodes__dmc__{TASK}": made["baselines"],
         "rewards__dmc__videogpt": made["reward"],
     }
-    costs = {node: {"seconds": 1} for node in ("dmc.train_expert.a", "atari.train_expert.a", "report.aggregate.all")}
+    costs = {
+        node: {"seconds": 1, "peak_rss_mb": 9}
+        for node in ("dmc.train_expert.a", "atari.train_expert.a", "report.aggregate.all")
+    }
     metrics, headline, curves = aggregate({}, costs, **runs, **files)
     json.dumps(metrics)
     assert set(metrics["costs"]) == {"dmc.train_expert.a"}  # a page counts what its own suites' stages cost
@@ -322,9 +326,9 @@ def test_the_report_is_made_of_runs(made):
         "video_models__dmc__videogpt": made["video_model"],
         "settings__dmc": DMC,
     }
-    paper = datasets.YamlDataset(filepath=str(PROFILES / "paper.yaml")).load()
-    figures = draw_figures(paper, {}, **shown)
-    page = write_report(metrics, figures, "tiny", paper, {}, **shown)
+    base, paper = (datasets.YamlDataset(filepath=str(PROFILES / f"{name}.yaml")).load() for name in ("base", "paper"))
+    figures = draw_figures(base, paper, {}, **shown)
+    page = write_report(metrics, figures, "tiny", base, paper, {}, **shown)
     assert page.count("an episode of") == 2 and f"curves-dmc-{TASK}.webp" in figures
     assert {"fig05.webp", "fig12.svg", "fig17.webp", "table1.csv", "paper.json"} <= set(figures)
     assert "Settings that differ" in page and "Does VIPER work here?" in page
@@ -368,7 +372,7 @@ def test_run_records_stand_beside_the_graphs_own_if_their_settings_are_todays(ma
     assert metrics["run_records"]["left_out"] == {"another value of runs": 1}
     (where,) = metrics["run_records"]["shown"]
     assert where == f"dmc {TASK} viper drq: commit abc, {run.machine}"
-    page = write_report(metrics, {}, "tiny", {}, {}, **inputs, tokenizers__dmc=made["tokenizer"])
+    page = write_report(metrics, {}, "tiny", {}, {}, {}, **inputs, tokenizers__dmc=made["tokenizer"])
     assert "2 (1 from records)" in page and where in page and "made with another value of runs" in page
     with pytest.raises(BadData, match=r"reports/runs/bad.json: budget"):
         aggregate({"bad.json": files["7.json"].replace(b'"budget":', b'"budgets":')}, {}, **inputs)

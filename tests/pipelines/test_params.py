@@ -4,19 +4,19 @@ import copy
 from pathlib import Path
 
 import pytest
-import yaml
 
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.rlbench import PAPER
 from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ["params.yaml", *(f"profiles/{p}.yaml" for p in ("laptop", "small", "paper", "tiny"))]
 
 
 def read(name: str) -> dict:
-    return yaml.safe_load((ROOT / name).read_text())
+    return read_profile(ROOT / name)
 
 
 def put(params: dict, path: str, value: object) -> dict:

@@ -13,6 +13,7 @@ from viper_pipeline.dvc_bridge.code_yaml import chosen, read_table
 from viper_pipeline.dvc_bridge.dvc_yaml import generate
 from viper_pipeline.dvc_bridge.project import read_params
 from viper_pipeline.dvc_bridge.templates import Wiring
+from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,7 @@ def stages():
 
 @pytest.mark.parametrize("profile", ["tiny", "laptop", "small", "paper"])
 def test_every_profile_gives_a_graph_of_the_promised_size(profile):
-    params = read_params(ROOT / "profiles" / f"{profile}.yaml")
+    params = read_profile(ROOT / "profiles" / f"{profile}.yaml")
     built = pipeline_registry.build(params)
     block = params.get("ablations")
     assert set(built) == {*params["suites"], "report"} | ({"ablations"} if block else set())
@@ -49,7 +50,7 @@ def test_every_profile_gives_a_graph_of_the_promised_size(profile):
 
 
 def test_the_order_of_suites_decides_nothing():
-    params = read_params(ROOT / "profiles" / "tiny.yaml")
+    params = read_profile(ROOT / "profiles" / "tiny.yaml")
     turned = params | {"suites": dict(reversed(params["suites"].items()))}
 
     def wired(params):
@@ -72,7 +73,7 @@ def reached(node, **values):
 
 
 def test_a_stage_depends_on_the_code_it_runs_and_on_no_other():
-    tokenizer, expert = reached("dmc.train_tokenizer"), reached("dmc.train_expert")
+    tokenizer, expert = reached("dmc.train_tokenizer"), reached("dmc.train_expert", task="cartpole_balance")
     viper, rival = (reached(f"dmc.train_agent_{name}", agent="drq") for name in ("viper", "task_reward"))
     curate = reached("dmc.curate_experts", task="cartpole_balance")
     assert {"losses", "quantizer", "loop"} <= tokenizer
@@ -111,7 +112,7 @@ def test_an_ablation_changes_one_input_and_reads_the_suites_own_for_the_rest(sta
 
 
 def test_amp_reads_the_videos_of_its_task_or_of_all():
-    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    params = read_profile(ROOT / "profiles" / "laptop.yaml")
     params["suites"]["dmc"]["methods"] = ["amp", "amp_multi"]
     shown = {
         stage.node: {dep for dep in stage.deps if dep.startswith("data/experts")}
@@ -125,7 +126,7 @@ def test_amp_reads_the_videos_of_its_task_or_of_all():
 
 
 def test_a_method_of_one_task_adds_its_runs_to_this_task_and_to_the_report():
-    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    params = read_profile(ROOT / "profiles" / "laptop.yaml")
     before = {s.node: s for s in Wiring(ROOT).stages(params)}
     params["suites"]["dmc"]["more_methods"] = {method: ["cartpole_balance"] for method in ("amp", "amp_multi")}
     after = {s.node: s for s in Wiring(ROOT).stages(params)}
@@ -136,7 +137,7 @@ def test_a_method_of_one_task_adds_its_runs_to_this_task_and_to_the_report():
 
 
 def test_dvc_runs_a_method_of_some_tasks_over_these_tasks():
-    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    params = read_profile(ROOT / "profiles" / "laptop.yaml")
     params["suites"]["dmc"] |= {"methods": [], "more_methods": {"amp_multi": ["cartpole_balance"]}}
     said = yaml.safe_load(generate(ROOT, params)[ROOT / "pipelines/dmc/dvc.yaml"])["stages"]
     stage = said["train_agent_amp_multi"]
@@ -147,7 +148,7 @@ def test_dvc_runs_a_method_of_some_tasks_over_these_tasks():
 
 
 def test_a_task_that_nothing_learns_has_experts_and_baselines_and_a_place_in_the_report():
-    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    params = read_profile(ROOT / "profiles" / "laptop.yaml")
     learned, other = "cartpole_balance", "ball_in_cup_catch"
     params["suites"]["dmc"]["learned_tasks"] = [learned]
     after = {s.node: s for s in Wiring(ROOT).stages(params)}
@@ -164,7 +165,7 @@ def test_a_task_that_nothing_learns_has_experts_and_baselines_and_a_place_in_the
 
 
 def test_amp_of_all_tasks_is_not_shown_what_nothing_learns():
-    params = read_params(ROOT / "profiles" / "laptop.yaml")
+    params = read_profile(ROOT / "profiles" / "laptop.yaml")
     params["suites"]["dmc"] |= {"learned_tasks": ["cartpole_balance"], "methods": ["amp_multi"]}
     stages = {s.node: s for s in Wiring(ROOT).stages(params)}
     agent = stages["dmc.train_agent_amp_multi.cartpole_balance-drq-0"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from tests.envs import rlbench_stub
 from tests.pipelines.grep import found, numbers
@@ -23,13 +22,14 @@ from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.experts.nodes import curate_experts, record_baselines, record_episodes, train_expert
 from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.viper import assemble_reward
 from viper_pipeline.training.config import ONE_CPU
 
 COMPUTE = ONE_CPU.model_dump()
 
 TESTS = Path(__file__).parents[1]
-TINY = yaml.safe_load((TESTS.parent / "profiles" / "tiny.yaml").read_text())["suites"]["dmc"]
+TINY = read_profile(TESTS.parent / "profiles" / "tiny.yaml")["suites"]["dmc"]
 TASKS = ("panda_push_button", "sawyer_take_lid_off_saucepan")
 FRAMES = {"size": 32, "camera": "front"}
 CURATION = {"top_k": 4, "held_out": 1, "stride": 4}

@@ -1,12 +1,12 @@
 """params.yaml of a suite whose experts are planned: what cannot be is said, with the field and the remedy."""
 
 import pytest
-import yaml
 
 from tests.pipelines.test_params import ROOT, put, read
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.rlbench import HELD_OUT, PAIRS, RLBench
 from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.profiles import read_profile
 
 TASK = "panda_reach_target"
 
@@ -55,7 +55,7 @@ def test_planned_experts_and_demonstrations_already_written_are_both_sound(param
 
 
 def test_other_suites_have_no_planner():
-    tiny = yaml.safe_load((ROOT / "profiles" / "tiny.yaml").read_text())
+    tiny = read_profile(ROOT / "profiles" / "tiny.yaml")
     with pytest.raises(BadParams, match=r"cartpole_balance\.algorithm: planner: there is no planner"):
         validate(put(tiny, "suites.dmc.experts.cartpole_balance", {"algorithm": "planner"}))
 

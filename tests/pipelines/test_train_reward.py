@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 import viper_pipeline
 from viper_pipeline.core.errors import BadData
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.train_reward import TOKENIZER, VIDEO_MODEL
 
-LAPTOP = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "laptop.yaml").read_text())["suites"]["dmc"]
+LAPTOP = read_profile(Path(__file__).parents[2] / "profiles" / "laptop.yaml")["suites"]["dmc"]
 
 
 def test_its_sizes_are_the_laptop_profile_s():

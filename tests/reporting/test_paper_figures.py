@@ -16,6 +16,7 @@ from tests.data.makers import SPEC, episode
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.data.episode import strip
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.reporting.cards import words
 from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.paper_figures import ablations as ablation
@@ -208,10 +209,9 @@ def test_tables_set_ours_beside_the_papers(files):
 
 def test_the_papers_profile_holds_the_papers_tables(root):
     """Where it sets a value, that is the table's; what differs in kind is named in docs/paper_and_code.md."""
-    from viper_pipeline.dvc_bridge.project import read_params
     from viper_pipeline.reporting.paper_figures.tables import BY_DEFAULT, setting_text
 
-    paper = read_params(root / "profiles" / "paper.yaml")["suites"]
+    paper = read_profile(root / "profiles" / "paper.yaml")["suites"]
     differs = {"grid", "discriminator.r1_gamma", "perceptual.weight", "tasks", "shift"}
     checked = 0
     for name in ("table1", "table2", "table3", "table4"):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.dvc_bridge.project import read_params
 from viper_pipeline.experts.search import SearchConfig
 from viper_pipeline.pipelines.params import Params, validate
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.tools import cost as table
 from viper_pipeline.tools.cost import Work, work_of
 from viper_pipeline.tools.cost_probes import probe, units_of
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def profile(name: str, **runs: int) -> Params:
-    raw = read_params(ROOT / f"profiles/{name}.yaml")
+    raw = read_profile(ROOT / f"profiles/{name}.yaml")
     for key, value in runs.items():
         raw["suites"]["dmc"]["runs"][key] = value
     return validate(raw)

@@ -15,3 +15,15 @@ class BadData(ViperError):
 
 class BadEnvironment(ViperError):
     """The machine lacks something: a GL backend, a simulator, an optional package."""
+
+
+class ContractError(ViperError, AssertionError):
+    """A part that is plugged in (a suite, a reward, an agent ...) breaks a rule of its kind; see `testing`.
+
+    An AssertionError as well, so that test runners report a check that failed.
+    """
+
+    def __init__(self, part: str, rule: str, found: str, remedy: str) -> None:
+        """part: kind and name; rule: what must hold; found: what was seen instead; remedy: what to do."""
+        super().__init__(f"{part} breaks the rule '{rule}': {found}; {remedy}")
+        self.part, self.rule, self.found, self.remedy = part, rule, found, remedy

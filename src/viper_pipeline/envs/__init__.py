@@ -7,7 +7,7 @@ SUITES = Registry(
     {
         "dmc": "viper_pipeline.envs.dmc:DMC",
         "atari": "viper_pipeline.envs.atari:Atari",
-        "tabletop": "viper_pipeline.envs.robosuite:Tabletop",
+        "tabletop": "viper_pipeline.envs.tabletop.suite:Tabletop",
         "rlbench": "viper_pipeline.envs.rlbench:RLBench",
     },
 )

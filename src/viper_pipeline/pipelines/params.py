@@ -320,7 +320,7 @@ class SuiteConfig(Config):
     learned_tasks: list[str] | None = Field(
         None,
         min_length=1,
-        description="those of `tasks` that models and agents learn; the others have experts and baselines alone. "
+        description="those of `tasks` that models and agents learn; the others have experts and baselines only. "
         "null: all",
     )
     held_out_tasks: list[str] | None = Field(
@@ -543,10 +543,11 @@ def _inner(annotation: Any) -> Any:
 
 def check_command(paths: list[str]) -> None:
     """`viper params check [FILE...]`: print one line per file, or raise BadParams."""
-    from viper_pipeline.dvc_bridge.project import project_root, read_params
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.pipelines.profiles import read_profile
 
     for path in paths or [str(project_root() / "params.yaml")]:
-        params = validate(read_params(path), path)
+        params = validate(read_profile(path), path)
         runs = sum(
             len(tasks) * len(s.agents) * len(params.seeds)
             for s in params.suites.values()

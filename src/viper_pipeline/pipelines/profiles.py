@@ -22,7 +22,7 @@ from viper_pipeline.core.registry import did_you_mean
 EXTENDS = "extends"
 """The key that names the profile below."""
 EVERY_TASK = "*"
-TABLES = ("datasets", "experts", "oracles")
+TABLES = ("datasets", "experts")
 """Blocks of a suite with one entry per task."""
 
 
@@ -86,6 +86,13 @@ def write_params(root: Path, name: str, force: bool = False) -> list[str]:
     return list(differing_params(old, new))
 
 
+def overlaid(base: ParamsBlock, overlay: ParamsBlock) -> Json:
+    """The parameters of an overlay's values on its base's values; neither is changed."""
+    merged = copy.deepcopy(dict(base))
+    _update(merged, {key: copy.deepcopy(value) for key, value in overlay.items() if key != EXTENDS})
+    return expand_profile(merged)
+
+
 def expand_profile(params: Any) -> Any:
     """`params` with every `"*"` of a table written out, in place. Tasks keep the order of the suite's list."""
     for block in (params.get("suites") or {}).values():
@@ -107,12 +114,14 @@ def _for_task(value: Any, task: str) -> Any:
     return value.replace("{task}", task) if isinstance(value, str) else copy.deepcopy(value)
 
 
-def _merged(path: Path, comments: bool) -> Any:
+def _merged(path: Path, comments: bool, above: tuple[Path, ...] = ()) -> Any:
     """A profile on all that it extends; a document with comments if they are asked for."""
     document = _load(path, comments)
     if EXTENDS not in document:
         return document
-    base = _merged(_base_of(path, document), comments)
+    if path in above:
+        raise BadParams(f"{path}: extends: {' -> '.join(p.stem for p in (*above, path))} goes in a circle")
+    base = _merged(_base_of(path, document), comments, (*above, path))
     _update(base, {key: value for key, value in document.items() if key != EXTENDS})
     return base
 

@@ -18,6 +18,7 @@ from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.params import Params, SuiteConfig, validate
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.base import REWARDS
 from viper_pipeline.rewards.evaluation import perturbed
 
@@ -213,10 +214,8 @@ def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iter
 
 def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:
     """Measure this machine, or take what was measured on another; print the table."""
-    from viper_pipeline.dvc_bridge.project import read_params
-
     path = root / "profiles" / f"{profile}.yaml" if profile else root / "params.yaml"
-    params = validate(read_params(path), str(path))
+    params = validate(read_profile(path), str(path))
     if on is None:
         import torch
 

@@ -77,7 +77,7 @@ def run_single(
     scratch.mkdir(parents=True, exist_ok=True)
     arguments: Json = dict(settings)
     for dataset in set(node.inputs) - set(settings):
-        if dataset.endswith("/scratch"):
+        if dataset == "scratch":
             arguments[dataset] = scratch
         else:
             arguments[dataset] = _load(catalog.get(dataset), dataset, root)

@@ -1,74 +1,34 @@
-"""Folders of .mp4 and .gif files: anybody's videos.
+"""Folders of .mp4, .gif and other videos.
 
-Lossy films carry no checksums. Every film that is cut short is refused, and every one of which the decoder reports
-an error; of single flipped bits a decoder notices about half.
+Each stored frame becomes one frame, whatever the file says of its time: nothing is repeated or dropped to reach a
+constant rate. Lossy videos carry no checksums. Every video of which the decoder reports an error, or that has fewer
+frames than its index promises, is refused; of single flipped bits a decoder notices about half.
 """
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageSequence
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
 
-BOXED = (".mp4", ".mov", ".m4v")
-
-
-def is_truncated(content: bytes, ending: str) -> bool:
-    """Whether bytes are missing at the end of a file of this ending. False for formats that do not say."""
-    try:
-        if ending in BOXED:
-            return _boxes_end(content) != len(content)
-        return ending == ".gif" and not _has_trailer(content)
-    except IndexError:
-        return True
-
-
-def _boxes_end(content: bytes) -> int:
-    """Where the last box ends that the boxes before lead to (ISO 14496-12)."""
-    place = 0
-    while place < len(content):
-        size = int.from_bytes(content[place : place + 4], "big")
-        if size == 1:  # the size did not fit and stands after the box's name
-            size = int.from_bytes(content[place + 8 : place + 16], "big")
-        if size == 0:  # up to the end of the file, wherever that is
-            return len(content)
-        if size < 8:
-            raise IndexError("no box is so small")
-        place += size
-    return place
-
-
-def _has_trailer(content: bytes) -> bool:
-    """Walk over the blocks of a GIF89a up to its last byte, `;`."""
-    place = 13 + _color_table(content[10])
-    while content[place] != 0x3B:
-        if content[place] == 0x2C:  # a picture: its own colors, the code size, then its data
-            place += 10 + _color_table(content[place + 9]) + 1
-        elif content[place] == 0x21:  # an extension: its label, then its data
-            place += 2
-        else:
-            return False
-        while content[place]:
-            place += content[place] + 1
-        place += 1
-    return True
-
-
-def _color_table(flags: int) -> int:
-    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
-
-
 ENDINGS = (".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv", ".m4v")
+STRICT = {"err_detect": "explode"}
+"""ffmpeg's option: errors end the decoding, where it would conceal them."""
+TRAILER = b";"
+"""The last byte of every GIF."""
 
 
 def read_video_files(path: Path, size: int, **_: object) -> Iterator[Episode]:
-    """Every video below `path`, in the order of names; each is one episode of unknown return."""
+    """Every video below `path`, in the order of names; each is one episode of unknown return.
+
+    Raises BadData naming the file for videos that are damaged, cut short or empty.
+    """
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
     if not files:
         raise BadData(f"{path}: holds no video ({', '.join(ENDINGS)})")
@@ -78,43 +38,49 @@ def read_video_files(path: Path, size: int, **_: object) -> Iterator[Episode]:
 
 
 def _frames(file: Path, size: int) -> np.ndarray:
-    """All frames, each resized as it is decoded: a film of full size would not fit into memory."""
-    import imageio.v3 as iio
-
-    ending = file.suffix.lower()
+    """All frames (T, size, size, 3), each resized as it is decoded: a video of full size would not fit into memory."""
+    decode = _decode_gif if file.suffix.lower() == ".gif" else _decode
     try:
-        _refuse_damage(file, ending)
-        plugin = "pillow" if ending == ".gif" else "FFMPEG"
-        frames = [
-            resized(checked_frames(_rgb(frame)[None], file, least=1), size)[0]
-            for frame in iio.imiter(file, plugin=plugin)
-        ]
+        frames = [resized(checked_frames(frame[None], file, least=1), size)[0] for frame in decode(file)]
     except BadData:
         raise
     except Exception as error:  # decoders have many exceptions of their own
-        raise BadData(f"{file}: not a readable video ({_first_line(error)})") from error
+        raise BadData(f"{file}: not a readable video, damaged or cut short ({_first_line(error)})") from error
     if not frames:
         raise BadData(f"{file}: holds no frame")
     return checked_frames(np.stack(frames), file)
 
 
-def _refuse_damage(file: Path, ending: str) -> None:
-    if is_truncated(file.read_bytes(), ending):
-        raise BadData(f"{file}: cut short, or no {ending} file: it ends before its last block does; copy it again")
-    if ending == ".gif":
-        return
-    import imageio_ffmpeg
+def _decode(file: Path) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) uint8, turned as the file says. One thread: equal frames on every machine."""
+    import av
 
-    # decoding for its errors alone: for frames, the decoder conceals damage and goes on
-    words = ["-v", "error", "-xerror", "-err_detect", "explode", "-i", str(file), "-map", "0:v:0", "-f", "null", "-"]
-    done = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", *words], capture_output=True, check=False)
-    if done.returncode or done.stderr:
-        raise BadData(f"{file}: not a readable video ({_first_line(done.stderr.decode(errors='replace'))})")
+    av.logging.set_level(av.logging.ERROR)
+    with av.logging.Capture(local=True) as errors, av.open(str(file), options=STRICT) as container:
+        if not container.streams.video:
+            raise BadData(f"{file}: has no pictures in it")
+        stream = container.streams.video[0]
+        stream.codec_context.options = STRICT
+        stream.thread_type = "NONE"
+        count = 0
+        for frame in container.decode(stream):
+            yield np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+            count += 1
+        if errors:
+            raise BadData(f"{file}: not a readable video, damaged or cut short ({errors[0][2].strip()})")
+        if stream.frames and count < stream.frames:
+            raise BadData(f"{file}: cut short: {count} of {stream.frames} frames can be read; copy it again")
 
 
-def _rgb(frame: np.ndarray) -> np.ndarray:
-    """(H, W), (H, W, 3) or (H, W, 4) -> (H, W, 3)."""
-    return frame[..., :3] if frame.ndim == 3 else np.repeat(frame[..., None], 3, -1)
+def _decode_gif(file: Path) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) uint8 of a GIF; what is transparent shows the frame before."""
+    with file.open("rb") as content:
+        content.seek(-1, 2)
+        if content.read(1) != TRAILER:
+            raise BadData(f"{file}: cut short, or no GIF: its last byte is missing; copy it again")
+    with Image.open(file) as image:
+        for frame in ImageSequence.Iterator(image):
+            yield np.asarray(frame.convert("RGB"))
 
 
 def _first_line(error: object) -> str:

@@ -50,7 +50,7 @@ def create(block: ParamsBlock, suite_config: ParamsBlock, seeds: Sequence[int]) 
             inputs = {
                 **agent_inputs(suite, agent),
                 **read,
-                "scratch": f"{GROUP}/train_agent_{axis}-{value}-{seed}/scratch",
+                "scratch": "scratch",
                 "video_model": video_model,
                 "fitted_reward": reward,
             }
@@ -63,7 +63,7 @@ def create(block: ParamsBlock, suite_config: ParamsBlock, seeds: Sequence[int]) 
     def model(axis: str, value: Any, function: Callable, kind: str, config: str, **more: Any) -> None:
         """A video model, its reward, and the agents that it rewards."""
         video_model = f"{GROUP}/{axis}_{value}/video_model"
-        learned = {"config": config, "scratch": f"{GROUP}/train_video_model_{axis}-{value}/scratch"}
+        learned = {"config": config, "scratch": "scratch"}
         trained = bind(function, suite=suite, model=kind, **tokenizer, **more)
         nodes.append(stage(GROUP, f"train_video_model_{axis}", f"{value}", trained, learned | common, video_model))
         reward(axis, value, evaluate_reward, kind, video_model)

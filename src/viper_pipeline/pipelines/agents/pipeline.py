@@ -25,7 +25,7 @@ def create(suite: str, block: ParamsBlock, seeds: Sequence[int]) -> Pipeline:
                     inputs = {
                         **agent_inputs(suite, agent),
                         **read,
-                        "scratch": f"{suite}/train_agent_{reward}-{item}/scratch",
+                        "scratch": "scratch",
                     }
                     nodes.append(
                         stage(

@@ -31,7 +31,7 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
                     "recipe": f"{p}.experts.{task}",
                     "env": f"{p}.env",
                     "seed": "params:seed",
-                    "scratch": f"{suite}/train_expert-{task}/scratch",
+                    "scratch": "scratch",
                 },
                 f"{suite}/{task}/expert",
             ),
@@ -43,7 +43,7 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
                 {
                     "expert": f"{suite}/{task}/expert",
                     "settings": f"{p}.record",
-                    "scratch": f"{suite}/record_episodes-{task}/scratch",
+                    "scratch": "scratch",
                     **recording,
                 },
                 f"{suite}/{task}/expert_episodes",
@@ -55,7 +55,7 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
                 bind(record_baselines, **here),
                 {
                     "baselines": f"{p}.baselines",
-                    "scratch": f"{suite}/record_baselines-{task}/scratch",
+                    "scratch": "scratch",
                     **recording,
                 },
                 f"{suite}/{task}/baseline_episodes",

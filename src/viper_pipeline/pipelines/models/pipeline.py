@@ -42,7 +42,7 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
             bind(train_tokenizer, suite=suite, **training),
             {
                 "config": f"{p}.tokenizer",
-                "scratch": f"{suite}/train_tokenizer/scratch",
+                "scratch": "scratch",
                 **common,
                 **experts,
                 **baselines,
@@ -71,7 +71,7 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
                 bind(train_video_model, suite=suite, model=model, **kind),
                 {
                     "config": f"{p}.{model}",
-                    "scratch": f"{suite}/train_video_model-{model}/scratch",
+                    "scratch": "scratch",
                     **common,
                     **tokenizer,
                     **codes,

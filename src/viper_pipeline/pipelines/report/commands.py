@@ -21,6 +21,7 @@ from viper_pipeline.dvc_bridge.provenance import machine, read_steps
 from viper_pipeline.dvc_bridge.templates import Wiring
 from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
 from viper_pipeline.pipelines.datasets import READERS
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.pipeline import model_datasets, result_datasets
 from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.reporting.page import read_metrics, render_overview
@@ -93,7 +94,7 @@ def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, se
         }
         | {Row("settings", name): block for name, block in suites.items()}
     )
-    paper = read_params(root / PAPER_PROFILE) if (root / PAPER_PROFILE).exists() else {}
+    paper = read_profile(root / PAPER_PROFILE) if (root / PAPER_PROFILE).exists() else {}
     records = {path.name: path.read_bytes() for path in sorted((root / RUN_RECORDS).glob("*.json"))}
     evidence = evidence_of(table, paper, records)
     own = list(ablation_curves(root / ABLATION_CURVES, params.get("ablations"), suites))

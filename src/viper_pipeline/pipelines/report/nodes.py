@@ -8,6 +8,7 @@ from typing import Any
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.files import Json
 from viper_pipeline.dvc_bridge.provenance import Provenance
+from viper_pipeline.pipelines.profiles import overlaid
 from viper_pipeline.pipelines.wiring import by_key, run_table
 from viper_pipeline.reporting.cards import card_files, cards_of
 from viper_pipeline.reporting.metrics import build_metrics, curve_points, headline, reward_summary
@@ -53,12 +54,15 @@ def aggregate(run_records: Mapping[str, bytes], costs: ParamsBlock, **inputs: An
     return metrics, headline(metrics), curve_points(runs)
 
 
-def draw_figures(paper_profile: ParamsBlock, run_records: Mapping[str, bytes], **inputs: Any) -> dict[str, bytes]:
+def draw_figures(
+    base_profile: ParamsBlock, paper_profile: ParamsBlock, run_records: Mapping[str, bytes], **inputs: Any
+) -> dict[str, bytes]:
     """All artifacts -> files by name: WebP, frames also as PNG, the paper's figures also as SVG.
 
-    paper_profile: profiles/paper.yaml; run_records: the files of reports/runs, by name.
+    base_profile, paper_profile: profiles/base.yaml and the overlay paper.yaml; run_records: the files of reports/runs,
+    by name.
     """
-    evidence = evidence_of(run_table(inputs), paper_profile, run_records)
+    evidence = evidence_of(run_table(inputs), overlaid(base_profile, paper_profile), run_records)
     suites = list(evidence.settings)
     return task_figures(evidence) | suite_figures(evidence) | paper_files(evidence, entries_of_suites(suites))
 
@@ -107,6 +111,7 @@ def write_report(
     metrics: Metrics,
     figures: Mapping[str, bytes],
     profile: str,
+    base_profile: ParamsBlock,
     paper_profile: ParamsBlock,
     measured: Mapping[str, bytes],
     provenance: Provenance | None = None,
@@ -135,7 +140,7 @@ def write_report(
         cards=cards_of(table, steps),
         steps={path: step for path, step in steps.items() if path not in own},
         settings=table.settings,
-        paper=paper_profile.get("suites", {}),
+        paper=overlaid(base_profile, paper_profile).get("suites", {}),
     )
     reconstructions = {key: strip for key, strip in reconstruction_strips(table).items() if key in shown}
     quality = {suite: artifact.config["metrics"] for suite, artifact in table.tokenizers.items()}

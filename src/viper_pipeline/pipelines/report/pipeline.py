@@ -17,7 +17,8 @@ def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int]) -> Pipel
     """Four stages that end in reports/<suite>."""
     results, models = result_datasets(suite, suite_config, seeds), model_datasets(suite, suite_config)
     settings = {Row("settings", suite): f"params:suites.{suite}"}
-    records, paper = {"run_records": "run_records"}, {"paper_profile": "paper_profile"}
+    records = {"run_records": "run_records"}
+    paper = {"base_profile": "base_profile", "paper_profile": "paper_profile"}
     everything = arguments(results | models | settings) | paper
     provenance = {"provenance": "provenance"}
     made = {"metrics": f"{suite}/metrics", "figures": f"{suite}/figures"}
