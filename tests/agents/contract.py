@@ -51,9 +51,11 @@ def check_learning(kind: AgentClass, config: AgentConfig, **abilities: bool) -> 
     replay = _filled(agent, **abilities)
     agent.prepare(replay)
     batch = agent.sample(replay, rng, window=2)
-    assert len(batch.next_frame) == len(batch.reward) == len(batch.windows)
-    assert batch.next_frame.shape[1:] == agent.frame_shape and batch.windows.shape[2:] == (2, *agent.frame_shape)
-    assert np.array_equal(batch.windows[:, 0, -1], batch.next_frame), "a window ends in the frame of its reward"
+    assert len(batch.places) == len(batch.reward) == len(batch.windows)
+    assert batch.windows.shape[2:] == (2, *agent.frame_shape)
+    ends = replay.frames_at(batch.places)
+    assert np.array_equal(batch.windows[:, :, -1], ends), "windows end in the frames of the rewards"
+    assert batch.add_rewards(np.ones(batch.places.shape, np.float32)).reward.shape == batch.reward.shape
     assert batch.with_reward(batch.reward + 1).reward.shape == batch.reward.shape
     zero = batch.relabel(lambda windows: np.zeros(len(windows), np.float32))
     assert zero.reward.shape == batch.reward.shape and not zero.reward.any()

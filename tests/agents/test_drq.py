@@ -37,9 +37,9 @@ def batch(agent, size=16, seed=0):
         reward=rng.random(size, dtype=np.float32),
         discount=np.full(size, 0.9, np.float32),
         next_obs=image(agent.stack * colors),
-        next_frame=image(colors),
         weights=np.ones((size, 1), np.float32),
         windows=np.zeros((size, 1, 0, *agent.frame_shape), np.uint8),
+        places=np.zeros((size, 1), np.int64),
     )
 
 

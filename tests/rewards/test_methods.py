@@ -157,9 +157,8 @@ def test_every_bonus_is_one_and_resumes(toys, kind):
 def test_a_bonus_has_a_weight(toys, kind):
     target, sizes = EXPLORATION.get(kind), SMALL if kind == "rnd" else {}
     config = target.Config.model_validate(sizes | {"kind": kind, "weight": 0.5, "final_weight": 0.0})
-    frames = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8), dtype=np.uint8)
     bonus = target(config, (3, 8, 8))
-    assert bonus.explore(frames, 0.0).any() and not bonus.explore(frames, 1.0).any()
+    assert [bonus.config.weight_at(progress) for progress in (0.0, 0.5, 1.0)] == [0.5, 0.25, 0.0]
 
 
 def test_every_source_rewards_frames():

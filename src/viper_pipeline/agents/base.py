@@ -16,6 +16,7 @@ from torch import Tensor
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.registry import Registry
+from viper_pipeline.rewards.config import BonusConfig
 
 AGENTS = Registry(
     "agent",
@@ -35,18 +36,21 @@ class TrainingBatch(Protocol):
         """Rewards (N,) float32."""
 
     @property
-    def next_frame(self) -> np.ndarray:
-        """The frames (N, *frame_shape) uint8 that the rewards belong to: those the actions led to."""
-
-    @property
     def windows(self) -> np.ndarray:
         """(N, n, window, *frame_shape) uint8: the last `window` frames up to each of n steps, if asked for."""
+
+    @property
+    def places(self) -> np.ndarray:
+        """(N, n) int64: where the frames that the rewards of n steps belong to are in the replay."""
 
     def with_reward(self, reward: np.ndarray) -> Self:
         """Copy with new rewards (N,)."""
 
     def relabel(self, reward_fn: Callable[[np.ndarray], np.ndarray]) -> Self:
         """Copy with rewards computed from `windows`; reward_fn: (M, window, *frame_shape) -> (M,)."""
+
+    def add_rewards(self, rewards: np.ndarray) -> Self:
+        """Copy with the rewards (N, n) of n steps added, discounted as the batch discounts its own."""
 
 
 class AgentPolicy(Protocol):
@@ -179,11 +183,17 @@ class Exploration(Protocol):
     def to(self, device: str) -> Exploration:
         """Itself, moved."""
 
-    def explore(self, frames: np.ndarray, progress: float) -> np.ndarray:
-        """frames (B, *frame_shape) uint8 -> weighted bonus (B,) float32; also trains the bonus on these frames.
+    config: BonusConfig
+    """Its weight, and how often and on how many frames it is trained."""
 
-        progress: the fraction (0 to 1) of training that is done.
+    def bonus(self, frames: np.ndarray) -> np.ndarray:
+        """frames (B, *frame_shape) uint8 -> unweighted bonus (B,) float32, at least 0; learns nothing.
+
+        It is kept until the bonus has had a tenth more updates than when it was computed.
         """
+
+    def update(self, frames: np.ndarray) -> dict[str, Tensor]:
+        """One step of learning on frames (B, *frame_shape) uint8 -> detached scalars."""
 
     def state_dict(self) -> dict[str, Any]:
         """What it has learned."""

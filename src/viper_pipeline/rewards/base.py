@@ -36,8 +36,8 @@ EXPLORATION = Registry(
 )
 """`exploration.kind` -> a class with an attribute `Config`, a subclass of `ExplorationConfig`.
 
-It is built as `Target(config, frame shape of the agent)` and offers `to`, `explore`, `state_dict` and
-`load_state_dict`; see `agents.base.Exploration`.
+Its `Config` is a `BonusConfig`, unless it explores nothing. It is built as `Target(config, frame shape of the agent)`
+and offers `config`, `to`, `bonus`, `update`, `state_dict` and `load_state_dict`; see `agents.base.Exploration`.
 """
 
 Settings = Config

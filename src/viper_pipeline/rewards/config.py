@@ -38,6 +38,11 @@ class BonusConfig(ExplorationConfig):
     )
     final_at: float = Field(1.0, gt=0, le=1, description="fraction of training after which beta is final_weight")
 
+    batch_size: int | None = Field(
+        None, gt=0, description="frames per update of the bonus; null: as many as the agent's batch has returns"
+    )
+    update_every: int = Field(1, gt=0, description="updates of the agent per update of the bonus")
+
     def weight_at(self, progress: float) -> float:
         """Beta when a fraction `progress` (0 to 1) of training is done."""
         first, last = self.weight, self.final_weight
@@ -55,9 +60,6 @@ class RNDConfig(BonusConfig):
     learning_rate: float = Field(3e-4, gt=0, description="of Adam (Table 4)")
     clip: float = Field(5.0, gt=0, description="largest bonus, in running standard deviations")
     decay: float = Field(0.999, gt=0, lt=1, description="of the running standard deviation")
-    batch_size: int | None = Field(
-        None, gt=0, description="frames per batch that the predictor is trained on; null: the whole batch"
-    )
 
 
 class AMPConfig(Config):

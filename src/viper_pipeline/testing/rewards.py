@@ -86,14 +86,17 @@ def check_exploration(target: Any, config: ExplorationConfig) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (6, 3, 16, 16), dtype=np.uint8)
     torch.manual_seed(0)
     bonus: Exploration = target(config, (3, 16, 16)).to("cpu")
-    first = bonus.explore(frames, 0.0)
-    assert first.shape == (6,) and first.dtype == np.float32, f"explore returned {first.dtype} {first.shape}"
-    assert np.isfinite(first).all() and (first >= 0).all(), f"explore returned {first}"
+    _finite(bonus.update(frames))
+    first = bonus.bonus(frames)
+    assert first.shape == (6,) and first.dtype == np.float32, f"bonus returned {first.dtype} {first.shape}"
+    assert np.isfinite(first).all() and (first >= 0).all(), f"bonus returned {first}"
+    assert np.array_equal(first, bonus.bonus(frames)), "a bonus learns by update alone"
     again: Exploration = target(config, (3, 16, 16)).to("cpu")
     again.load_state_dict(_through_a_file(bonus.state_dict()))
-    for progress in (0.0, 0.5, 1.0):
-        one, other = bonus.explore(frames, progress), again.explore(frames, progress)
-        assert np.array_equal(one, other), "a restored bonus continues exactly"
+    for _ in range(3):
+        for part in (bonus, again):
+            part.update(frames)
+        assert np.array_equal(bonus.bonus(frames), again.bonus(frames)), "a restored bonus continues exactly"
 
 
 def _finite(metrics: Mapping[str, torch.Tensor]) -> None:
