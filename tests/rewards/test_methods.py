@@ -19,6 +19,7 @@ from viper_pipeline import pipeline_registry
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.base import FrameSpec
+from viper_pipeline.pipelines.agents.pipeline import reward_inputs
 from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.amp import AMP
@@ -139,9 +140,16 @@ def test_every_reward_says_what_it_is_and_what_it_reads(toys, name):
 def test_seeds_of_runs_stay_what_they_were():
     """Seed labels are written into results; a method that is renamed keeps its own."""
     labels = {name: REWARDS.get(name).seed_label for name in REWARDS.names()}
-    assert labels["task_reward"] == "oracle"
-    assert all(label == name for name, label in labels.items() if name != "task_reward")
-    assert [name for name in REWARDS.names() if REWARDS.get(name).bonus] == ["viper", "exploration"]
+    assert labels.pop("task_reward") == labels.pop("task_reward_plain") == "oracle"
+    assert all(label == name for name, label in labels.items())
+
+
+def test_every_method_gets_the_bonus_unless_its_name_says_otherwise():
+    assert [name for name in REWARDS.names() if not REWARDS.get(name).bonus] == ["task_reward_plain"]
+    block = params(amp={"channels": [4]})["suites"]["dmc"]
+    for name in REWARDS.names():
+        bound, read = reward_inputs("dmc", block, name, TASK)
+        assert ("exploration" in bound) == ("bonus" in read) == (name != "task_reward_plain")
 
 
 SMALL = {"channels": [4], "kernels": [3], "strides": [2], "hidden": [8]}
@@ -186,4 +194,4 @@ def test_labels_and_colors_are_known_without_torch():
         "print(json.dumps([names, 'torch' in sys.modules]))"
     )
     names, torch = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-    assert not torch and names["task_reward"] == ["oracle", "#555555"] and len(names) == 5
+    assert not torch and names["task_reward"] == ["oracle", "#555555"] and len(names) == 6

@@ -36,7 +36,6 @@ class BrightnessMethod(RewardMethod):
     seed_label = "brightness"
     Config = BrightnessConfig
     block = "brightness"
-    bonus = True
 
     def build(self, context, settings, inputs):
         source = Brightness(settings.scale)

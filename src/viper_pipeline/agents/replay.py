@@ -184,7 +184,10 @@ class Replay:
         return self.frames.reshape(-1, *self.frames.shape[2:])[places]
 
     def bonuses(self, places: np.ndarray, bonus_of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Bonuses of frames at `places`, of its shape; bonus_of: frames (N, *frame) -> (N,), of those not computed yet."""
+        """Bonuses of the frames at `places`, of its shape.
+
+        bonus_of: frames (N, *frame) -> bonuses (N,); called with those that are not computed yet.
+        """
         stored = self.bonus.reshape(-1)  # a view
         missing = np.unique(places[np.isnan(stored[places])])
         if len(missing):

@@ -1,8 +1,8 @@
 """Combines what an agent is rewarded for: a source of rewards, and an exploration bonus.
 
 Rewards that depend on frames alone are stored in the replay as the frames arrive. A source that learns beside the agent
-relabels every batch that is sampled from the replay. A bonus is added to every step of a return; that of a frame is kept
-in the replay, and computed again once the bonus has learned a tenth more than when it was computed.
+relabels every batch that is sampled from the replay. A bonus is added to every step of a return. That of a frame is
+kept in the replay, and computed again once the bonus has learned a tenth more than when it was computed.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ REWARDS = Registry(
     {
         "viper": "viper_pipeline.rewards.methods.viper:ViperMethod",
         "task_reward": "viper_pipeline.rewards.methods.task_reward:TaskRewardMethod",
+        "task_reward_plain": "viper_pipeline.rewards.methods.task_reward:PlainTaskRewardMethod",
         "exploration": "viper_pipeline.rewards.methods.exploration:ExplorationMethod",
         "amp": "viper_pipeline.rewards.methods.amp:AMPMethod",
         "amp_multi": "viper_pipeline.rewards.methods.amp:MultiTaskAMPMethod",
@@ -78,8 +79,8 @@ class RewardMethod:
     """Schema of its own block in a suite's parameters; None: it has none."""
     block: ClassVar[str] = ""
     """The name of that block. Several methods may share one."""
-    bonus: ClassVar[bool] = False
-    """Whether its agents get the suite's exploration bonus, too."""
+    bonus: ClassVar[bool] = True
+    """Whether its agents get the suite's exploration bonus, too: all do, unless the method's name says otherwise."""
 
     def inputs(self, block: Mapping[str, Any], suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """Argument -> the dataset that an agent of `task` reads, beside the environment and `block`.

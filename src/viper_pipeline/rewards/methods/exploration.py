@@ -15,7 +15,6 @@ class ExplorationMethod(RewardMethod):
     color = "#E69F00"
     description = "the same agent, trained on the exploration bonus alone"
     seed_label = "exploration"
-    bonus = True
 
     def build(self, context: RewardContext, settings: Settings | None, inputs: Mapping[str, Any]) -> None:
         """Nothing: every reward is 0."""

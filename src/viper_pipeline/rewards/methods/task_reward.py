@@ -1,4 +1,7 @@
-"""`task_reward`: the environment's own reward, the oracle that the paper's figures compare with."""
+"""`task_reward`, `task_reward_plain`: the environment's own reward, with the exploration bonus and without.
+
+The first differs from method `viper` in its reward alone; the second is what the paper's figures call an oracle.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,11 @@ class ScaledTaskReward(StoredReward):
 
 
 class TaskRewardMethod(RewardMethod):
-    """The only method whose agents are trained on the true reward; it is the mean over the repeats of an action."""
+    """Agents are trained on the true reward; it is the mean over the repeats of an action."""
 
     label = "oracle"
     color = "#555555"
-    description = "the same agent, trained on the true reward"
+    description = "the same agent and bonus, trained on the true reward"
     seed_label = "oracle"  # the method's former name, kept so that results do not change
 
     def build(
@@ -35,3 +38,12 @@ class TaskRewardMethod(RewardMethod):
         """A reward of 1 per step of the simulator becomes 1 per action."""
         source = ScaledTaskReward(1 / context.frame_spec(context.task).action_repeat)
         return lambda shape: source
+
+
+class PlainTaskRewardMethod(TaskRewardMethod):
+    """As `TaskRewardMethod`, without the exploration bonus; its runs have the same seeds."""
+
+    label = "oracle, no bonus"
+    color = "#999999"
+    description = "the same agent, trained on the true reward without the bonus"
+    bonus = False

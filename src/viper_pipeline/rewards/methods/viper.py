@@ -15,7 +15,6 @@ class ViperMethod(RewardMethod):
     color = "#009E73"
     description = "rewarded by the video model"
     seed_label = "viper"
-    bonus = True
 
     def inputs(self, block: Mapping[str, Any], suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """The three models; they are one for all tasks."""
