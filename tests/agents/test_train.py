@@ -89,6 +89,19 @@ def test_random_steps_learn_nothing_and_updates_keep_the_ratio():
     assert (run.step, run.updates) == (48, 12)
 
 
+def test_a_row_holds_means_since_the_row_before():
+    run = trainer(Brightness(), exploration=EXPLORE((3, 16, 16)))
+    values = iter(range(1000))
+    run.agent.update = lambda batch: {"counted": torch.tensor(float(next(values)))}
+    run.play_round()
+    run.play_round()
+    run.evaluate()
+    run.play_round()
+    run.evaluate()
+    assert [row["counted"] for row in run.curve] == [np.mean(range(24)), np.mean(range(24, 48))]
+    assert 0 < run.curve[0]["action_size"] < 1 and run.curve[0]["rnd_error"] > 0
+
+
 def test_rounds_grow_to_their_final_length():
     run = RUN.model_copy(update={"round_steps": 5, "final_round_steps": 10, "steps": 1000})
     lengths = [run.round_length(step) for step in range(0, 1001, 100)]

@@ -59,8 +59,11 @@ class AgentPolicy(Protocol):
     Actions are float32 in [-1, 1]. Discrete actions are one-hot: 1 for the chosen one, -1 for the others.
     """
 
-    def start(self, i: int, frame: np.ndarray) -> None:
-        """Environment `i` starts an episode with `frame`."""
+    def start(self, i: int, frame: np.ndarray, seed: int = 0) -> None:
+        """Environment `i` starts an episode with `frame`.
+
+        seed: of whatever the policy draws in this episode beside its actions, where it acts without noise.
+        """
 
     def push(self, frames: np.ndarray) -> None:
         """Every environment reached its next frame, (E, *frame_shape)."""
@@ -128,6 +131,7 @@ class AgentClass(Protocol):
 
         config: an instance of its `Config`. frame_shape: (H, W, C) of the environment's frames.
         actions: dimensions of an action, or the number of discrete actions.
+        A class that is `curious` is told `rewarded=False`, too, if its own reward is all there is.
 
         Raises BadParams for settings that do not fit the frames, and for an ability that the class does not declare.
         """
@@ -241,4 +245,7 @@ class AgentConfig(Config):
 
     runs: RunConfig | None = Field(
         None, description="instead of the suite's `runs`, where this agent needs other numbers of steps and updates"
+    )
+    average: float = Field(
+        0.0, ge=0, lt=1, description="decay of the moving average of the policy, which is evaluated; 0: none"
     )

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viper_pipeline.agents.base import AgentConfig, StateDict
-from viper_pipeline.agents.networks import PixelEncoder, SACActor, SACCritic, downscale, downscaled_shape
+from viper_pipeline.agents.networks import PixelEncoder, SACActor, SACCritic, downscale, downscaled_shape, soft_update
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
 
@@ -54,9 +54,6 @@ class DrQConfig(AgentConfig):
     target_entropy: float = Field(-0.5, description="entropy the policy is held to, in nats per dimension of an action")
     log_std: tuple[float, float] = Field((-10.0, 2.0), description="limits of the policy's log standard deviation")
     shift: int = Field(4, ge=0, description="largest random shift of an image, in pixels")
-    average: float = Field(
-        0.0, ge=0, lt=1, description="decay of the moving average of the policy, which is evaluated; 0: none"
-    )
 
 
 class DrQ(nn.Module):
@@ -208,6 +205,7 @@ class DrQ(nn.Module):
             soft_update(source, copy, 1 - self.config.average)
         return {
             "critic_loss": critic_loss.detach(),
+            "critic_error": (values.detach() - target).abs().mean(),
             "value": values.detach().mean(),
             "entropy": entropy,
             "temperature": temperature.detach(),
@@ -256,8 +254,8 @@ class FrameStackPolicy:
         self.frames = np.zeros((envs, stack, *frame_shape), np.uint8)
         self.select_actions = select_actions
 
-    def start(self, i: int, frame: np.ndarray) -> None:
-        """Environment `i` starts an episode with `frame`."""
+    def start(self, i: int, frame: np.ndarray, seed: int = 0) -> None:
+        """Environment `i` starts an episode with `frame`; nothing is drawn, so the seed is not used."""
         self.frames[i] = frame
 
     def push(self, frames: np.ndarray) -> None:
@@ -283,9 +281,3 @@ def random_shift(rng: np.random.Generator, images: np.ndarray, limit: int) -> np
     for i, (down, right) in enumerate(rng.integers(0, len(shifts), (len(images), 2)).tolist()):
         shifted[i] = images[i].take(rows[down], 1).take(columns[right], 2)
     return shifted
-
-
-@torch.no_grad()
-def soft_update(source: nn.Module, target: nn.Module, step: float) -> None:
-    """Move the target's parameters towards the source's; step: share of the way, 1 copies."""
-    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), step)

@@ -134,3 +134,9 @@ def downscale(frames: np.ndarray, pixels: int) -> np.ndarray:
     blocks = frames.reshape(count, pixels, factor, pixels, factor, colors)
     total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
     return (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def soft_update(source: nn.Module, target: nn.Module, step: float) -> None:
+    """Move the target's parameters towards the source's; step: share of the way, 1 copies."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), step)

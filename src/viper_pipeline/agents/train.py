@@ -83,7 +83,10 @@ def train_agent(
     envs = (ProcessVectorEnv if run.processes else VectorEnv)(make_env, run.envs, seed)
     try:
         kind: AgentClass = AGENTS.get(agent)
-        learner = kind(config, envs.frame_shape, envs.actions, discrete=discrete, curious=curious).to(device)
+        abilities = {"discrete": discrete, "curious": curious}
+        if curious and kind.curious:
+            abilities["rewarded"] = reward is not None
+        learner = kind(config, envs.frame_shape, envs.actions, **abilities).to(device)
         bonus = exploration(learner.frame_shape).to(device) if exploration else None
         mixer = RewardMixer(reward(learner.frame_shape) if reward else None, bonus)
         trainer = Trainer(learner, envs, run, seed=seed, mixer=mixer, discrete=discrete)
@@ -108,7 +111,6 @@ class Trainer:
         self.learning = False
         self.means = MeanMetrics()
         self.curve: list[dict[str, float]] = []
-        self.metrics: dict[str, Tensor] = {}
 
     def train(self, checkpoint: Path | None, progress: Progress) -> AgentRun:
         """Play rounds, with evaluations and checkpoints between them, and evaluate at the end."""
@@ -189,6 +191,7 @@ class Trainer:
         """Store the transitions that led to frames (E, H, W, C), with their rewards."""
         for name, values in ({"train_reward": rewards} | self.mixer.step_metrics()).items():
             self.means.add(name, values)
+        self.means.add("action_size", np.abs(actions))
         small = self.agent.preprocess(frames)
         for i in range(len(small)):
             self.replay.add(i, actions[i], float(rewards[i]), small[i], bool(terminated[i]))
@@ -203,7 +206,8 @@ class Trainer:
             progress = self.step / self.run.steps
             batch = self.mixer.sample(self.agent, self.replay, self.rng, progress)
             self.agent.schedule(progress)
-            self.metrics = self.agent.update(batch) | self.mixer.metrics
+            for name, value in (self.agent.update(batch) | self.mixer.metrics).items():
+                self.means.add_scalar(name, value)
             self.updates += 1
 
     def evaluate(self) -> None:
@@ -211,8 +215,7 @@ class Trainer:
         row = len(self.curve)
         seeds = [derive(self.seed, "eval", row, i) for i in range(self.run.eval_episodes)]
         returns, _ = evaluate(self.agent, self.envs, seeds)
-        metrics = {name: float(value) for name, value in self.metrics.items()}
-        self.curve.append({"step": self.step, "eval_return": float(np.mean(returns)), **self.means.pop(), **metrics})
+        self.curve.append({"step": self.step, "eval_return": float(np.mean(returns)), **self.means.pop()})
 
     def state_dict(self) -> StateDict:
         """Everything that a resumed run needs, as it is between two rounds."""
@@ -225,7 +228,6 @@ class Trainer:
             "rng": rng_state(self.rng),
             "curve": self.curve,
             "means": [self.means.sums, self.means.counts],
-            "metrics": self.metrics,
         }
 
     def load_state_dict(self, state: StateDict) -> None:
@@ -236,7 +238,7 @@ class Trainer:
         self.replay.load_state_dict(state["replay"])
         restore_random_state(state["random"])
         restore_rng(self.rng, state["rng"])
-        self.curve, self.metrics = state["curve"], state["metrics"]
+        self.curve = state["curve"]
         self.means = MeanMetrics(*state["means"])
 
 
@@ -244,7 +246,7 @@ class Trainer:
 class MeanMetrics:
     """Means of named numbers since the last row of the curve. Logged only; never given to the agent."""
 
-    sums: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, float | Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, values: np.ndarray | float) -> None:
@@ -252,9 +254,14 @@ class MeanMetrics:
         self.sums[name] = self.sums.get(name, 0.0) + float(np.sum(values))
         self.counts[name] = self.counts.get(name, 0) + int(np.size(values))
 
+    def add_scalar(self, name: str, value: Tensor) -> None:
+        """Add one value, which stays on its device until the means are taken."""
+        self.sums[name] = self.sums.get(name, 0.0) + value
+        self.counts[name] = self.counts.get(name, 0) + 1
+
     def pop(self) -> dict[str, float]:
         """Return the means and start again from nothing."""
-        means = {name: total / max(self.counts[name], 1) for name, total in self.sums.items()}
+        means = {name: float(total) / max(self.counts[name], 1) for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
 
