@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,9 @@ from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.drq import DrQ, DrQConfig, FrameStackPolicy, random_shift
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
+from viper_pipeline.pipelines.profiles import read_profile
+
+ROOT = Path(__file__).parents[2]
 
 SMALL = DrQConfig(
     pixels=8,
@@ -51,6 +56,25 @@ def agent():
 
 def test_is_registered_with_its_configuration():
     assert AGENTS.get("drq") is DrQ and DrQ.Config is DrQConfig
+
+
+def test_the_paper_profile_begins_as_the_reference_code():
+    block = read_profile(ROOT / "profiles/paper.yaml")["suites"]["dmc"]["drq"]
+    torch.manual_seed(0)
+    agent = DrQ(DrQConfig.model_validate(block), (64, 64, 3), 2)
+    for weight in (agent.encoder.convs[2].weight.flatten(1), agent.critic.trunk.linear.weight):
+        assert torch.allclose(weight @ weight.T, 2 * torch.eye(len(weight)), atol=1e-4)
+    for member in agent.critic.values.weights[1]:
+        assert torch.allclose(member.T @ member, 2 * torch.eye(256), atol=1e-4)
+    assert not any(p.any() for name, p in agent.named_parameters() if name.endswith("bias") and "norm" not in name)
+    images = torch.zeros(4, 9, 64, 64, dtype=torch.uint8)
+    assert not agent.encoder(images).any(), "black is 0"
+    _, log_std = agent.actor(agent.encoder(torch.randint(0, 256, images.shape, dtype=torch.uint8)))
+    assert log_std.abs().max() < 2.5 and agent.actor.log_std == (-20, 2)
+    _, squashed = DrQ(DrQConfig(), (64, 64, 3), 2).actor(torch.randn(4, agent.encoder.size))
+    assert squashed.mean() < -3, "the default explores little at first"
+    values = torch.tensor([[1.0], [3.0]])
+    assert agent._combined(values) == agent._combined(values, True) == 2
 
 
 def test_table_4_is_the_default():

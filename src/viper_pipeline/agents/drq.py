@@ -18,7 +18,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viper_pipeline.agents.base import AgentConfig, StateDict
-from viper_pipeline.agents.networks import PixelEncoder, SACActor, SACCritic, downscale, downscaled_shape, soft_update
+from viper_pipeline.agents.networks import (
+    PixelEncoder,
+    SACActor,
+    SACCritic,
+    downscale,
+    downscaled_shape,
+    initialize_orthogonal,
+    soft_update,
+)
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
 
@@ -41,6 +49,9 @@ class DrQConfig(AgentConfig):
     critics: int = Field(2, gt=0, description="critics in the ensemble (Table 4)")
     critic_norm: bool = Field(False, description="layer norm in the critics; off in the paper")
     target: Literal["mean", "min"] = Field("mean", description="how the target combines the critics")
+    actor_value: Literal["target", "mean"] = Field(
+        "target", description="how the actor's loss combines the critics: as the target does, or by their mean (jaxrl2)"
+    )
     target_encoder: bool = Field(True, description="whether the target critics have a target encoder of their own")
     batch_size: int = Field(256, gt=0, description="transitions per update")
     learning_rate: float = Field(3e-4, gt=0, description="of Adam, for all networks (Table 4)")
@@ -53,6 +64,15 @@ class DrQConfig(AgentConfig):
     temperature: float = Field(0.1, gt=0, description="initial weight of the entropy (Table 4); it is learned")
     target_entropy: float = Field(-0.5, description="entropy the policy is held to, in nats per dimension of an action")
     log_std: tuple[float, float] = Field((-10.0, 2.0), description="limits of the policy's log standard deviation")
+    log_std_clip: bool = Field(
+        False,
+        description="clip it to these limits, so that a new policy has a deviation near 1 (jaxrl2), or squash it into "
+        "them by tanh (Kostrikov et al.): a new policy then has the one in their middle, exp(-4) = .018 by default",
+    )
+    init: Literal["torch", "orthogonal"] = Field(
+        "torch", description="weights before training. orthogonal: times sqrt 2, with biases of 0 (jaxrl2)"
+    )
+    centered: bool = Field(True, description="pixels from -0.5 to 0.5; else from 0 to 1 (jaxrl2)")
     shift: int = Field(4, ge=0, description="largest random shift of an image, in pixels")
 
 
@@ -81,7 +101,10 @@ class DrQ(nn.Module):
         self.encoder = self._encoder()
         sizes = (self.encoder.size, config.latent, config.hidden, actions)
         self.critic = SACCritic(*sizes, config.critics, config.critic_norm)
-        self.actor = SACActor(*sizes, config.log_std)
+        self.actor = SACActor(*sizes, config.log_std, config.log_std_clip)
+        if config.init == "orthogonal":
+            for part in (self.encoder, self.critic, self.actor):
+                initialize_orthogonal(part)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
         self.target_entropy = config.target_entropy * actions
 
@@ -95,7 +118,7 @@ class DrQ(nn.Module):
         self._policies: list[tuple[nn.Module, nn.Module]] = []
         if config.average:
             self.mean_encoder = self._encoder()
-            self.mean_actor = SACActor(*sizes, config.log_std)
+            self.mean_actor = SACActor(*sizes, config.log_std, config.log_std_clip)
             self._policies = [(self.encoder, self.mean_encoder), (self.actor, self.mean_actor)]
             for source, copy in self._policies:
                 copy.load_state_dict(source.state_dict())
@@ -133,7 +156,8 @@ class DrQ(nn.Module):
     def _encoder(self) -> PixelEncoder:
         colors, height, width = self.frame_shape
         shape = (self.stack * colors, height, width)
-        return PixelEncoder(shape, self.config.channels, self.config.kernels, self.config.strides)
+        c = self.config
+        return PixelEncoder(shape, c.channels, c.kernels, c.strides, 0.5 if c.centered else 0.0)
 
     @property
     def device(self) -> torch.device:
@@ -188,7 +212,7 @@ class DrQ(nn.Module):
         features = features.detach()
         sampled, density = self.actor.sample(features)
         self.critic.requires_grad_(False)  # the actor's loss trains the actor alone
-        value = self._combined(self.critic(features, sampled))
+        value = self._combined(self.critic(features, sampled), self.config.actor_value == "mean")
         self.critic.requires_grad_(True)
         temperature = self.log_temperature.exp()
         actor_loss = (temperature.detach() * density - value).mean()
@@ -220,8 +244,8 @@ class DrQ(nn.Module):
         value = self._combined(self.target_critic(features, action))
         return reward + discount * (value - self.log_temperature.exp() * density)
 
-    def _combined(self, values: Tensor) -> Tensor:
-        return values.mean(0) if self.config.target == "mean" else values.amin(0)
+    def _combined(self, values: Tensor, mean: bool = False) -> Tensor:
+        return values.mean(0) if mean or self.config.target == "mean" else values.amin(0)
 
     def weights(self) -> dict[str, Tensor]:
         """Encoder and actor as `act` uses them without noise, and the background."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -26,9 +27,14 @@ class PixelEncoder(nn.Module):
         channels: Sequence[int],
         kernels: Sequence[int],
         strides: Sequence[int],
+        middle: float = 0.5,
     ) -> None:
-        """shape: (channels, h, w) of an image; its channels are the colors of all frames of a stack."""
+        """shape: (channels, h, w) of an image; its channels are the colors of all frames of a stack.
+
+        middle: the brightness, 0 to 1, that becomes 0.
+        """
         super().__init__()
+        self.middle = middle
         layers: list[nn.Module] = []
         for (a, b), kernel, stride in zip(pairwise([shape[0], *channels]), kernels, strides, strict=True):
             conv = nn.Conv2d(a, b, kernel, stride)
@@ -40,7 +46,7 @@ class PixelEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = images.contiguous(memory_format=torch.channels_last).float()
-        return self.convs(x.mul_(1 / 255).sub_(0.5)).permute(0, 2, 3, 1).flatten(1)  # in memory order: no copy
+        return self.convs(x.mul_(1 / 255).sub_(self.middle)).permute(0, 2, 3, 1).flatten(1)  # in memory order: no copy
 
 
 class Trunk(nn.Module):
@@ -92,10 +98,17 @@ class SACActor(nn.Module):
     """Features -> a Gaussian policy squashed by tanh."""
 
     def __init__(
-        self, size: int, latent: int, hidden: Sequence[int], actions: int, log_std: tuple[float, float]
+        self,
+        size: int,
+        latent: int,
+        hidden: Sequence[int],
+        actions: int,
+        log_std: tuple[float, float],
+        clip: bool = False,
     ) -> None:
+        """log_std: limits of the log standard deviation, squashed into them, or clipped to them (`clip`)."""
         super().__init__()
-        self.trunk, self.log_std = Trunk(size, latent), log_std
+        self.trunk, self.log_std, self.clip = Trunk(size, latent), log_std, clip
         layers: list[nn.Module] = []
         for a, b in pairwise([latent, *hidden]):
             layers += [nn.Linear(a, b), nn.ReLU()]
@@ -105,6 +118,8 @@ class SACActor(nn.Module):
         """-> mean before tanh (B, A), log standard deviation (B, A)."""
         mean, log_std = self.head(self.trunk(features)).chunk(2, 1)
         low, high = self.log_std
+        if self.clip:
+            return mean, log_std.clamp(low, high)
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1)
 
     def sample(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,6 +149,20 @@ def downscale(frames: np.ndarray, pixels: int) -> np.ndarray:
     blocks = frames.reshape(count, pixels, factor, pixels, factor, colors)
     total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
     return (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def initialize_orthogonal(module: nn.Module, gain: float = 2**0.5) -> None:
+    """Give every layer an orthogonal matrix times `gain`, and biases of 0; norms are left alone."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d):
+            part.weight.copy_(nn.init.orthogonal_(torch.empty(part.weight.shape), gain))
+            nn.init.zeros_(cast(Tensor, part.bias))
+        elif isinstance(part, Ensemble):
+            for weight, bias in zip(part.weights, part.biases, strict=True):
+                for member in weight:
+                    nn.init.orthogonal_(member, gain)
+                nn.init.zeros_(bias)
 
 
 @torch.no_grad()
