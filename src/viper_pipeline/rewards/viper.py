@@ -65,7 +65,7 @@ class Scale(Config):
 def fit_scale(config: ScaleConfig, expert: np.ndarray, *baselines: np.ndarray) -> Scale:
     """Fit to nats of the frames of held-out expert videos, and of the baselines: random and idle behavior.
 
-    For a model that finds a baseline as likely as the experts, the unit is one nat, and rewards stay near zero.
+    A model that finds a baseline as likely as the experts has a unit of one nat, and no use: see `gate.judge`.
     """
     expert = np.ravel(expert).astype(np.float64)
     shape = {"slope_below": config.slope_below, "low": config.low, "high": config.high}
@@ -171,6 +171,9 @@ class ViperConfig(Config):
         description="penalty in nats per unit of |frame - reconstruction|, summed over pixels in [0, 1]; paper: 0",
     )
     scale: ScaleConfig = ScaleConfig()
+    force: bool = Field(
+        False, description="train agents even on a reward that evaluate_reward found unusable; see rewards/gate.py"
+    )
 
     @model_validator(mode="after")
     def _scoring_fits(self) -> ViperConfig:

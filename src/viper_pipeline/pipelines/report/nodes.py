@@ -78,6 +78,8 @@ def aggregate(
 def reward_summary(directory: Directory) -> dict[str, Any]:
     """Means over tasks, and everything task by task."""
     tasks = {task: reward_metrics(*unpack(task, directory.tensors)) for task in directory.config["scales"]}
+    for task, gate in directory.config.get("gates", {}).items():
+        tasks[task]["gate"] = gate
     means = {name: float(np.mean([t[name] for t in tasks.values()])) for name in SUMMARY}
     return means | {"tasks": tasks}
 

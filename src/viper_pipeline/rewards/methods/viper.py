@@ -32,10 +32,12 @@ class ViperMethod(RewardMethod):
     def build(
         self, context: RewardContext, settings: Settings | None, inputs: Mapping[str, Any]
     ) -> Callable[[FrameShape], Any]:
-        """Raises BadData if the environment's frames are unlike those that the video model was trained on."""
+        """Raises BadData for a reward that is not usable, or whose model was trained on other frames than these."""
+        from viper_pipeline.rewards.gate import require_usable
         from viper_pipeline.rewards.viper import load_reward
 
         tokenizer, video_model, fitted = (inputs[name] for name in ("tokenizer", "video_model", "fitted_reward"))
+        require_usable(fitted.config, context.suite, context.task)
         reward = load_reward(tokenizer, video_model, fitted, context.task).to(context.device)
         reward.check(context.frame_spec(context.task))
         stream = reward.stream()
