@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from viper_pipeline.agents.base import AgentConfig, StateDict
 from viper_pipeline.agents.networks import (
+    FlatParameters,
     PixelEncoder,
     SACActor,
     SACCritic,
     downscale,
     downscaled_shape,
     initialize_orthogonal,
-    soft_update,
 )
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
@@ -110,25 +110,34 @@ class DrQ(nn.Module):
 
         self.target_critic = SACCritic(*sizes, config.critics, config.critic_norm)
         self.target_critic.load_state_dict(self.critic.state_dict())
-        self._targets: list[tuple[nn.Module, nn.Module]] = [(self.critic, self.target_critic)]
+        self.target_critic.requires_grad_(False)
         if config.target_encoder:
-            self.target_encoder = self._encoder()
+            self.target_encoder = self._encoder().requires_grad_(False)
             self.target_encoder.load_state_dict(self.encoder.state_dict())
-            self._targets.append((self.encoder, self.target_encoder))
-        self._policies: list[tuple[nn.Module, nn.Module]] = []
         if config.average:
-            self.mean_encoder = self._encoder()
-            self.mean_actor = SACActor(*sizes, config.log_std, config.log_std_clip)
-            self._policies = [(self.encoder, self.mean_encoder), (self.actor, self.mean_actor)]
-            for source, copy in self._policies:
-                copy.load_state_dict(source.state_dict())
-        for _, copy in self._targets + self._policies:
-            copy.requires_grad_(False)
+            self.mean_encoder = self._encoder().requires_grad_(False)
+            self.mean_encoder.load_state_dict(self.encoder.state_dict())
+            self.mean_actor = SACActor(*sizes, config.log_std, config.log_std_clip).requires_grad_(False)
+            self.mean_actor.load_state_dict(self.actor.state_dict())
 
         self.background: Tensor  # median frame, from `prepare` on; negative before
         self.register_buffer("background", torch.full(self.frame_shape, -1.0))
-        trained = [p for p in self.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, config.learning_rate, fused=True)
+        self._flatten()
+
+    def _flatten(self) -> None:
+        """Make vectors of what is trained and of what follows it, and an optimizer of the first one."""
+        c = self.config
+        self.trained = FlatParameters([self.actor, self.encoder, self.critic, self.log_temperature])
+        encoder = [self.target_encoder] if c.target_encoder else []
+        self._targets = FlatParameters([*encoder, self.target_critic])
+        self._averages = FlatParameters([self.mean_actor, self.mean_encoder]) if c.average else None
+        self.optimizer = torch.optim.Adam([self.trained.vector], c.learning_rate, fused=True)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move all tensors, as `to` does; their vectors are made anew."""
+        super()._apply(fn, recurse)
+        self._flatten()
+        return self
 
     def preprocess(self, frames: np.ndarray) -> np.ndarray:
         """Frames (E, H, W, C) -> (E, C, pixels, pixels), with contrast to the background once there is one."""
@@ -220,13 +229,14 @@ class DrQ(nn.Module):
         temperature_loss = temperature * (entropy - self.target_entropy)
 
         # The three losses train disjoint weights, so one backward pass and one step serve all of them.
-        self.optimizer.zero_grad(set_to_none=True)
-        (critic_loss + actor_loss + temperature_loss).backward()
+        loss = critic_loss + actor_loss + temperature_loss
+        self.trained.vector.grad = self.trained.gather(torch.autograd.grad(loss, self.trained.parameters))
         self.optimizer.step()
-        for source, copy in self._targets:
-            soft_update(source, copy, self.config.tau)
-        for source, copy in self._policies:
-            soft_update(source, copy, 1 - self.config.average)
+        with torch.no_grad():
+            followed = self.trained.part(1 if self.config.target_encoder else 2, 3)
+            self._targets.vector.lerp_(followed, self.config.tau)
+            if self._averages:
+                self._averages.vector.lerp_(self.trained.part(0, 2), 1 - self.config.average)
         return {
             "critic_loss": critic_loss.detach(),
             "critic_error": (values.detach() - target).abs().mean(),
@@ -249,7 +259,9 @@ class DrQ(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """Encoder and actor as `act` uses them without noise, and the background."""
-        encoder, actor = (copy for _, copy in self._policies) if self._policies else (self.encoder, self.actor)
+        encoder, actor = self.encoder, self.actor
+        if self.config.average:
+            encoder, actor = self.mean_encoder, self.mean_actor
         named = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
         named |= {f"actor.{k}": v for k, v in actor.state_dict().items()}
         named["background"] = self.background

@@ -131,6 +131,41 @@ class SACActor(nn.Module):
         return torch.tanh(raw), density.sum(1)
 
 
+class FlatParameters:
+    """The parameters of some modules as one vector, of which each becomes a view: one step moves them all.
+
+    On a CPU, an optimizer's step and a moving average spend most of their time on walking through small parameters.
+    Moving the modules to another device or type ends this; build it anew then.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module | nn.Parameter]) -> None:
+        """modules: in the order of the vector."""
+        parts = [list(m.parameters()) if isinstance(m, nn.Module) else [m] for m in modules]
+        self.parameters = [parameter for part in parts for parameter in part]
+        self.sizes = [sum(p.numel() for p in part) for part in parts]
+        self.vector = self.gather([p.data for p in self.parameters])
+        chunks = self.vector.split([p.numel() for p in self.parameters])
+        for parameter, chunk in zip(self.parameters, chunks, strict=True):
+            if _channels_last(parameter):
+                out, inside, height, width = parameter.shape
+                parameter.data = chunk.view(out, height, width, inside).permute(0, 3, 1, 2)
+            else:
+                parameter.data = chunk.view(parameter.shape)
+
+    def gather(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Tensors shaped as the parameters, in their order -> one vector."""
+        pairs = zip(self.parameters, tensors, strict=True)
+        return torch.cat([(t.permute(0, 2, 3, 1) if _channels_last(p) else t).reshape(-1) for p, t in pairs])
+
+    def part(self, first: int, last: int) -> Tensor:
+        """The part of the vector that belongs to the modules `first` to `last` (exclusive)."""
+        return self.vector[sum(self.sizes[:first]) : sum(self.sizes[:last])]
+
+
+def _channels_last(parameter: Tensor) -> bool:
+    return parameter.ndim == 4 and not parameter.is_contiguous()
+
+
 def downscaled_shape(frame_shape: tuple[int, int, int], pixels: int) -> tuple[int, int, int]:
     """(H, W, C) of the environment's frames -> (C, pixels, pixels). Raises BadParams if `pixels` does not divide H."""
     height, width, colors = frame_shape
