@@ -156,7 +156,9 @@ class RewardSource(Protocol):
     def step(self, frames: np.ndarray, true_rewards: np.ndarray) -> np.ndarray:
         """Rewards (E,) float32 of the transitions that led to frames (E, H, W, C).
 
-        true_rewards: the environments' own (E,); used by the method `task_reward` alone.
+        true_rewards: the environments' own (E,); used by the method `task_reward` alone. A source that is faster on
+        many frames offers `steps(frames, true_rewards)` as well: frames (T, E, H, W, C), true_rewards (T, E) ->
+        rewards (T, E), and the arrays (T, E) of `step_metrics`.
         """
 
     def step_metrics(self) -> dict[str, np.ndarray]:
@@ -223,6 +225,12 @@ class RunConfig(Config):
     )
     random_steps: int = Field(
         1000, ge=0, description="steps of random actions before learning; rounded up to whole rounds"
+    )
+    update_every: int = Field(
+        1,
+        gt=0,
+        description="steps of each environment between two groups of updates. Frames of these steps are rewarded "
+        "together, and can be learned from after them; the policy stands still meanwhile",
     )
     updates_per_step: float = Field(1.0, gt=0, description="updates per agent step after these")
     capacity: int = Field(1_000_000, gt=0, description="frames the replay holds")

@@ -34,13 +34,20 @@ class RewardMixer:
         if self.source:
             self.source.restart(i, frame)
 
-    def step(self, frames: np.ndarray, true_rewards: np.ndarray) -> np.ndarray:
-        """Rewards (E,) float32 of the transitions that led to frames (E, H, W, C); true_rewards: the environments'."""
-        return self.source.step(frames, true_rewards) if self.source else np.zeros(len(frames), np.float32)
+    def steps(self, frames: np.ndarray, true_rewards: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Rewards (T, E) float32 of the transitions of T steps, and more numbers (T, E) for the learning curve.
 
-    def step_metrics(self) -> dict[str, np.ndarray]:
-        """More numbers (E,) of the last step, for the learning curve."""
-        return self.source.step_metrics() if self.source else {}
+        frames (T, E, H, W, C): those that they led to. true_rewards (T, E): the environments'.
+        """
+        if self.source is None:
+            return np.zeros(true_rewards.shape, np.float32), {}
+        if len(frames) > 1 and hasattr(self.source, "steps"):
+            return self.source.steps(frames, true_rewards)
+        rewards, metrics = [], []
+        for now, true in zip(frames, true_rewards, strict=True):
+            rewards.append(self.source.step(now, true))
+            metrics.append(self.source.step_metrics())
+        return np.stack(rewards), {name: np.stack([row[name] for row in metrics]) for name in metrics[0]}
 
     def begin(self, agent: Agent) -> None:
         """Learning begins, or goes on after a checkpoint."""

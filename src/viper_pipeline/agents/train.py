@@ -27,7 +27,7 @@ from viper_pipeline.agents.base import (
 )
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.agents.reward_mixer import RewardMixer
-from viper_pipeline.agents.vector_env import MakeEnv, ProcessVectorEnv, VectorEnv
+from viper_pipeline.agents.vector_env import MakeEnv, ProcessVectorEnv, StepResult, VectorEnv
 from viper_pipeline.training.checkpoints import (
     derive,
     load_checkpoint,
@@ -147,14 +147,19 @@ class Trainer:
         self.noise.restart()
         self.mixer.start(frames)
         returns, ended = np.zeros(count), 0
+        waiting: list[tuple[np.ndarray, StepResult, np.ndarray]] = []
         for moment in range(1, length + 1):
             actions = self.select_actions()
             result = self.envs.step(actions)
-            rewards = self.mixer.step(result.frames, result.rewards)
-            self.store(actions, result.frames, rewards, result.terminated)
+            small = self.agent.preprocess(result.frames)
+            self.policy.push(small)
+            waiting.append((actions, result, small))
             returns += result.rewards
             self.step += count
-            self.update_agent()
+            if len(waiting) == self.run.update_every or moment == length or result.over.any():
+                self.store(waiting)
+                waiting = []
+                self.update_agent()
             for i in np.flatnonzero(result.over):
                 ended += 1
                 self.means.add("train_return", returns[i])
@@ -187,15 +192,17 @@ class Trainer:
         actions = self.noise.random_actions()
         return one_hot_actions(actions) if self.discrete else actions
 
-    def store(self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, terminated: np.ndarray) -> None:
-        """Store the transitions that led to frames (E, H, W, C), with their rewards."""
-        for name, values in ({"train_reward": rewards} | self.mixer.step_metrics()).items():
+    def store(self, steps: Sequence[tuple[np.ndarray, StepResult, np.ndarray]]) -> None:
+        """Reward and store the transitions of some steps: actions (E, A), what came of them, preprocessed frames."""
+        results = [result for _, result, _ in steps]
+        frames, true_rewards = np.stack([r.frames for r in results]), np.stack([r.rewards for r in results])
+        rewards, metrics = self.mixer.steps(frames, true_rewards)
+        for name, values in ({"train_reward": rewards} | metrics).items():
             self.means.add(name, values)
-        self.means.add("action_size", np.abs(actions))
-        small = self.agent.preprocess(frames)
-        for i in range(len(small)):
-            self.replay.add(i, actions[i], float(rewards[i]), small[i], bool(terminated[i]))
-        self.policy.push(small)
+        for paid, (actions, result, small) in zip(rewards, steps, strict=True):
+            self.means.add("action_size", np.abs(actions))
+            for i in range(len(small)):
+                self.replay.add(i, actions[i], float(paid[i]), small[i], bool(result.terminated[i]))
 
     def update_agent(self) -> None:
         """As many updates as are due."""
