@@ -16,7 +16,6 @@ from torch import Tensor
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.registry import Registry
-from viper_pipeline.rewards.config import BonusConfig
 
 AGENTS = Registry(
     "agent",
@@ -183,14 +182,30 @@ class RewardSource(Protocol):
         """Undo `state_dict`."""
 
 
+class BonusSettings(Protocol):
+    """What `rewards.config.BonusConfig` says of a bonus."""
+
+    @property
+    def batch_size(self) -> int | None:
+        """Frames per update of the bonus; None: as many as a batch of the agent has returns."""
+
+    @property
+    def update_every(self) -> int:
+        """Batches of the agent per update of the bonus."""
+
+    def weight_at(self, progress: float) -> float:
+        """Weight of the bonus; progress: the fraction (0 to 1) of training that is done."""
+
+
 class Exploration(Protocol):
     """A bonus for arriving at frames that are new."""
 
     def to(self, device: str) -> Exploration:
         """Itself, moved."""
 
-    config: BonusConfig
-    """Its weight, and how often and on how many frames it is trained."""
+    @property
+    def config(self) -> BonusSettings:
+        """Its weight, and how often and on how many frames it is trained."""
 
     def bonus(self, frames: np.ndarray) -> np.ndarray:
         """frames (B, *frame_shape) uint8 -> unweighted bonus (B,) float32, at least 0; learns nothing.
