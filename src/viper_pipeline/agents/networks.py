@@ -134,3 +134,8 @@ def downscale(frames: np.ndarray, pixels: int) -> np.ndarray:
     blocks = frames.reshape(count, pixels, factor, pixels, factor, colors)
     total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
     return (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)
+
+
+def contrasted(frames: np.ndarray, background: np.ndarray, contrast: float) -> np.ndarray:
+    """Frames (..., C, h, w) uint8 -> 128 + contrast times their difference from the background (C, h, w), uint8."""
+    return np.clip(128 + contrast * (frames - background), 0, 255).astype(np.uint8)

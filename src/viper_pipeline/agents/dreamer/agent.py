@@ -19,8 +19,8 @@ from viper_pipeline.agents.dreamer.actor_critic import (
     optimizer_step,
 )
 from viper_pipeline.agents.dreamer.config import DreamerConfig
-from viper_pipeline.agents.dreamer.world_model import Experience, RSSMState, WorldModel
-from viper_pipeline.agents.networks import downscale, downscaled_shape
+from viper_pipeline.agents.dreamer.world_model import Experience, RSSMState, WorldModel, images
+from viper_pipeline.agents.networks import contrasted, downscale, downscaled_shape
 from viper_pipeline.agents.replay import Replay, Sequences
 
 
@@ -28,6 +28,7 @@ class Dreamer(nn.Module):
     """The agent; see `Agent` for its methods."""
 
     Config = DreamerConfig
+    background: Tensor  # of the frames, once `prepare` has seen some
     discrete = True
     curious = True
 
@@ -44,7 +45,11 @@ class Dreamer(nn.Module):
         super().__init__()
         self.config = config
         self.frame_shape = downscaled_shape(frame_shape, config.pixels)
-        self.model = WorldModel(config, self.frame_shape, actions)
+        if config.contrast:  # without it, there is no such key in saved states
+            self.register_buffer("background", torch.full(self.frame_shape, -1.0))
+        colors, *sides = self.frame_shape
+        image_shape = (2 * colors if config.difference else colors, *sides)
+        self.model = WorldModel(config, image_shape, actions)  # type: ignore[arg-type]
         size = self.model.rssm.size
         weights = {"reward": 1.0}
         self.curiosity = Disagreement(config, size, actions) if curious else None
@@ -61,15 +66,25 @@ class Dreamer(nn.Module):
         return self.model.rssm.first_deter.device
 
     def preprocess(self, frames: np.ndarray) -> np.ndarray:
-        """Frames (E, H, W, C) -> (E, C, pixels, pixels)."""
-        return downscale(frames, self.config.pixels)
+        """Frames (E, H, W, C) -> (E, C, pixels, pixels), with contrast to the background once there is one."""
+        small = downscale(frames, self.config.pixels)
+        if self.config.contrast and self.background[0, 0, 0] >= 0:
+            return contrasted(small, self.background.cpu().numpy(), self.config.contrast)
+        return small
 
     def policy(self, envs: int) -> DreamerPolicy:
         """A policy for `envs` environments."""
         return DreamerPolicy(self.model, self.behaviour.actor, envs, self.frame_shape)
 
     def prepare(self, replay: Replay) -> None:
-        """Nothing to prepare: the world model learns backgrounds as well."""
+        """If `contrast` is set: take the median frame for the background, and rewrite `replay` as contrast to it."""
+        if not self.config.contrast:
+            return
+        frames = replay.used()
+        median = np.median(frames[:, :: max(1, frames.shape[1] // 200)], axis=(0, 1))
+        self.background.copy_(torch.from_numpy(median))
+        for env in range(len(frames)):
+            frames[env] = contrasted(frames[env], median, self.config.contrast)
 
     def schedule(self, progress: float) -> None:
         """Nothing to schedule: learning rates are constant."""
@@ -81,13 +96,7 @@ class Dreamer(nn.Module):
     def update(self, batch: Sequences) -> dict[str, Tensor]:
         """One step of the world model, of the disagreement ensemble, and of actor and critics from all states."""
         self.updates += 1
-        data = Experience(
-            self._tensor(batch.frames),
-            self._tensor(batch.actions),
-            self._tensor(batch.reward.reshape(batch.is_first.shape)),
-            self._tensor(batch.is_terminal),
-            self._tensor(batch.is_first),
-        )
+        data = self.experience(batch)
         loss, states, metrics = self.model.loss(data)
         optimizer_step(self.optimizer, loss, list(self.model.parameters()), self.config.model_clip)
         if self.curiosity:
@@ -95,6 +104,17 @@ class Dreamer(nn.Module):
         start = RSSMState(*(part.detach().flatten(0, 1) for part in states))
         rewards, terminal = self._reward_models(), data.is_terminal.flatten()
         return metrics | self.behaviour.update(self.model, start, terminal, rewards, self.updates)
+
+    def experience(self, batch: Sequences) -> Experience:
+        """What the world model learns from, on the device."""
+        is_first = self._tensor(batch.is_first)
+        return Experience(
+            images(self._tensor(batch.frames), self._tensor(batch.before), is_first, self.config.difference),
+            self._tensor(batch.actions),
+            self._tensor(batch.reward.reshape(batch.is_first.shape)),
+            self._tensor(batch.is_terminal),
+            is_first,
+        )
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -115,7 +135,8 @@ class Dreamer(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """World model and actor."""
-        named = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        background = {"background": self.background} if self.config.contrast else {}
+        named = background | {f"model.{k}": v for k, v in self.model.state_dict().items()}
         named |= {f"actor.{k}": v for k, v in self.behaviour.actor.state_dict().items()}
         return {k: v.detach().cpu().clone() for k, v in named.items()}
 
@@ -140,25 +161,27 @@ class DreamerPolicy:
 
     def __init__(self, model: WorldModel, actor: Actor, envs: int, frame_shape: tuple[int, int, int]) -> None:
         self.model, self.actor = model, actor
-        self.frames = np.zeros((envs, *frame_shape), np.uint8)
+        self.frames, self.before = (np.zeros((envs, *frame_shape), np.uint8) for _ in range(2))
         self.is_first = np.ones(envs, bool)
         self.state, self.action = model.rssm.initial(envs).detach(), torch.zeros(envs, actor.actions)
 
     def start(self, i: int, frame: np.ndarray) -> None:
         """Environment `i` starts an episode with `frame`."""
-        self.frames[i], self.is_first[i] = frame, True
+        self.frames[i], self.before[i], self.is_first[i] = frame, frame, True
 
     def push(self, frames: np.ndarray) -> None:
         """Every environment reached its next frame."""
-        self.frames[:] = frames
+        self.before[:], self.frames[:] = self.frames, frames
 
     @torch.no_grad()
     def act(self, noise: np.ndarray | None = None) -> np.ndarray:
         """-> actions (E, A), sampled by means of `noise` (E, A), latents by torch's generator; or all modes."""
         rssm = self.model.rssm
         device = rssm.first_deter.device
-        image = rssm.see_picture(self.model.encoder(torch.from_numpy(self.frames).to(device)))
         is_first = torch.from_numpy(self.is_first).to(device)
+        frames, before = (torch.from_numpy(part).to(device) for part in (self.frames, self.before))
+        seen = images(frames[None], before, is_first[None], self.model.config.difference)[0]
+        image = rssm.see_picture(self.model.encoder(seen))
         initial = rssm.initial(len(is_first))
         self.state, _ = rssm.obs_step(
             self.state, self.action.to(device), is_first, initial, image, sample=noise is not None

@@ -27,6 +27,16 @@ class DreamerConfig(AgentConfig):
         "paper", description="defaults of this block: the paper's Table 3, or the reference code's values"
     )
     pixels: int = Field(64, ge=8, description="side of the image the agent sees; 4 times a power of 2")
+    contrast: float = Field(
+        0.0,
+        ge=0,
+        description="0: plain pixels; else pixels are this many times their difference from a background",
+    )
+    difference: float = Field(
+        0.0,
+        ge=0,
+        description="0: a frame is seen alone; else beside this many times its difference from the frame before",
+    )
     depth: int = Field(
         32, gt=0, description="channels of the first convolution; each one that follows has twice as many"
     )
