@@ -51,7 +51,7 @@ GAINS = np.array([0.1, 2.0, 0.2, 0.4])
 GRADES: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.5, 0.5), (1.0, 0.6), (1.0, 0.25))
 """Share of the gains and deviation of the noise, by turns; the first, without either, is random play."""
 FALLEN = 0.8
-"""Cosine of the angle below which the controller gives up: chasing a fallen pole, it would sit at the end of the rail."""
+"""Cosine of the angle below which the controller gives up: chasing a fallen pole, it ends at the end of the rail."""
 EPISODES, HELD_OUT, LENGTH = 88, 8, 100
 HELD, STEPS, ROWS_SEEN = 0.6, 8, 24
 REPORTED = (3, 5, 8)
