@@ -131,10 +131,13 @@ class Judge:
         self.held_out = np.arange(EPISODES - HELD_OUT, EPISODES)
         self.trained = np.arange(EPISODES - HELD_OUT)
         rng = np.random.default_rng(7)
-        self.episodes = self.held_out[np.arange(count) % HELD_OUT]
-        self.moments = rng.integers(ROWS_SEEN, LENGTH - STEPS, size=count)
-        states = data.states[self.episodes, self.moments]
-        self.real = held_rewards(states, HELD) - held_rewards(states, -HELD)
+        self.starts = {}
+        for name, episodes in (("", self.held_out), ("_of_trained", self.trained)):
+            episode = episodes[np.arange(count) % len(episodes)]
+            moment = rng.integers(ROWS_SEEN, LENGTH - STEPS, size=count)
+            states = data.states[episode, moment]
+            real = held_rewards(states, HELD) - held_rewards(states, -HELD)
+            self.starts[name] = (episode, moment, real)
         self.loop_episodes = self.held_out[rng.integers(HELD_OUT, size=256)]
         self.loop_moments = rng.integers(16, LENGTH - 10, size=256)
 
@@ -151,13 +154,15 @@ class Judge:
 
     def row(self) -> dict[str, Any]:
         """All measures."""
-        model, row = self.agent.model, {}
+        model = self.agent.model
+        row: dict[str, Any] = {}
         held = torch.tensor([HELD]), torch.tensor([-HELD])
-        seen = self.seen(self.episodes, self.moments, ROWS_SEEN)
-        effect = Effect(self.real, imagined_effect(model, seen, held, STEPS))
-        row["slope"] = {h: effect.slope(h) for h in REPORTED}
-        row["correlation"] = {h: effect.correlation(h) for h in REPORTED}
-        row["spread"] = {h: effect.spread(h) for h in REPORTED}
+        for name, (episode, moment, real) in self.starts.items():
+            seen = self.seen(episode, moment, ROWS_SEEN)
+            effect = Effect(real, imagined_effect(model, seen, held, STEPS))
+            row["slope" + name] = {h: effect.slope(h) for h in REPORTED}
+            row["correlation" + name] = {h: effect.correlation(h) for h in REPORTED}
+            row["spread" + name] = {h: effect.spread(h) for h in REPORTED}
         at = self.loop_moments + np.arange(11)[:, None]
         seen = self.seen(self.loop_episodes, self.loop_moments, 16)
         actions = torch.from_numpy(self.data.actions[self.loop_episodes, at[1:]])
@@ -167,20 +172,20 @@ class Judge:
         return row
 
     def probe(self) -> dict[str, float]:
-        """R2 of what is read from the states of held-out episodes, while the pole is up."""
+        """R2 of what is read from the states of held-out episodes, all while the pole is up."""
         probe = Probe(*self._features(self.trained))
         features, targets = self._features(self.held_out)
-        up = targets[:, 1] > FALLEN
         guesses = probe(features)
-        names = ("sin", "cos", "speed", "place", "velocity")
-        return {name: explained(targets[up, k], guesses[up, k]) for k, name in enumerate(names)}
+        names = ("angle", "speed", "place", "velocity")
+        return {name: explained(targets[:, k], guesses[:, k]) for k, name in enumerate(names)}
 
     def _features(self, episodes: np.ndarray) -> tuple[Tensor, np.ndarray]:
         last = np.full(len(episodes), LENGTH)
         with drawing(0):
             features = states_of(self.agent.model, self.seen(episodes, last, LENGTH + 1)).features[10:]
         place, angle, velocity, speed = self.data.states[episodes].transpose(2, 1, 0)[:, 10:].reshape(4, -1)
-        return features.flatten(0, 1), np.stack([np.sin(angle), np.cos(angle), speed, place, velocity], -1)
+        up = np.cos(angle) > FALLEN
+        return features.flatten(0, 1)[torch.from_numpy(up)], np.stack([np.sin(angle), speed, place, velocity], -1)[up]
 
 
 def filled(agent: Dreamer, data: Recording) -> Replay:
