@@ -39,7 +39,6 @@ from viper_pipeline.agents.dreamer.action_effect import (
 )
 from viper_pipeline.agents.dreamer.actor_critic import optimizer_step
 from viper_pipeline.agents.dreamer.agent import Dreamer
-from viper_pipeline.agents.dreamer.world_model import images
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.agents.vector_env import VectorEnv
 from viper_pipeline.envs.dmc import DMC
@@ -143,14 +142,11 @@ class Judge:
 
     def seen(self, episodes: np.ndarray, last: np.ndarray, rows: int) -> Seen:
         """`rows` rows of the episodes up to the moments `last`."""
-        at = last + np.arange(-rows, 1)[:, None]
-        frames = self.data.frames[episodes, at.clip(min=0)]
+        at = last + np.arange(1 - rows, 1)[:, None]
+        frames = self.data.frames[episodes, at]
         small = torch.from_numpy(self.agent.preprocess(frames.reshape(-1, *frames.shape[2:])))
-        at = at[1:]
-        is_first = torch.from_numpy(at == 0)
-        small = small.unflatten(0, frames.shape[:2])
-        pictures = images(small[1:], small[0], is_first, self.agent.config.difference)
-        return Seen(pictures, torch.from_numpy(self.data.actions[episodes, at]), is_first)
+        actions = torch.from_numpy(self.data.actions[episodes, at])
+        return Seen(small.unflatten(0, at.shape), actions, torch.from_numpy(at == 0))
 
     def row(self) -> dict[str, Any]:
         """All measures."""
@@ -222,6 +218,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=3000)
     parser.add_argument("--every", type=int, default=1000, help="updates between two rows")
     parser.add_argument("--policy", action="store_true", help="actor and critic learn too")
+    parser.add_argument("--policy-from", type=int, default=0, help="updates of the model alone before they do")
     parser.add_argument("--episodes", type=int, default=4, help="of the learned policy, in the simulator")
     parser.add_argument("--states", type=int, default=96, help="that the two actions are held from")
     parser.add_argument("--seed", type=int, default=100)
@@ -241,7 +238,7 @@ def main() -> None:
     for update in range(1, chosen.updates + 1):
         begun = time.process_time()
         batch = agent.sample(replay, rng)
-        if chosen.policy:
+        if chosen.policy and update > chosen.policy_from:
             metrics = agent.update(batch)
         else:
             loss, _, metrics = agent.model.loss(agent.experience(batch))

@@ -53,7 +53,6 @@ class Sequences:
     is_terminal: np.ndarray  # (T, B) bool: the episode terminated here
     is_first: np.ndarray  # (T, B) bool: the episode starts here
     windows: np.ndarray  # (T B, 1, window, *frame) uint8: the last frames up to each row
-    before: np.ndarray  # (B, *frame) uint8: the frame before the first row, or that row's where the episode starts
 
     @property
     def next_frame(self) -> np.ndarray:
@@ -172,7 +171,6 @@ class Replay:
             is_terminal=self.terminal[at],
             is_first=self.begin[at] == row,
             windows=windows.reshape(row.size, 1, *windows.shape[2:]),
-            before=self._last_frames(env, row[0], 2)[:, 0],
         )
 
     def _sample_rows(self, rng: np.random.Generator, size: int, stack: int) -> tuple[np.ndarray, np.ndarray]:

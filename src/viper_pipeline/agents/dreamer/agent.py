@@ -19,7 +19,7 @@ from viper_pipeline.agents.dreamer.actor_critic import (
     optimizer_step,
 )
 from viper_pipeline.agents.dreamer.config import DreamerConfig
-from viper_pipeline.agents.dreamer.world_model import Experience, RSSMState, WorldModel, images
+from viper_pipeline.agents.dreamer.world_model import Experience, RSSMState, WorldModel
 from viper_pipeline.agents.networks import contrasted, downscale, downscaled_shape
 from viper_pipeline.agents.replay import Replay, Sequences
 
@@ -47,9 +47,7 @@ class Dreamer(nn.Module):
         self.frame_shape = downscaled_shape(frame_shape, config.pixels)
         if config.contrast:  # without it, there is no such key in saved states
             self.register_buffer("background", torch.full(self.frame_shape, -1.0))
-        colors, *sides = self.frame_shape
-        image_shape = (2 * colors if config.difference else colors, *sides)
-        self.model = WorldModel(config, image_shape, actions)  # type: ignore[arg-type]
+        self.model = WorldModel(config, self.frame_shape, actions)
         size = self.model.rssm.size
         weights = {"reward": 1.0}
         self.curiosity = Disagreement(config, size, actions) if curious else None
@@ -101,19 +99,20 @@ class Dreamer(nn.Module):
         optimizer_step(self.optimizer, loss, list(self.model.parameters()), self.config.model_clip)
         if self.curiosity:
             metrics |= self.curiosity.update(states, data.actions, data.is_first)
-        start = RSSMState(*(part.detach().flatten(0, 1) for part in states))
-        rewards, terminal = self._reward_models(), data.is_terminal.flatten()
+        every = min(self.config.imagine_every, len(data.is_first))
+        chosen = slice(every - 1, None, every)
+        start = RSSMState(*(part.detach()[chosen].flatten(0, 1) for part in states))
+        rewards, terminal = self._reward_models(), data.is_terminal[chosen].flatten()
         return metrics | self.behaviour.update(self.model, start, terminal, rewards, self.updates)
 
     def experience(self, batch: Sequences) -> Experience:
         """What the world model learns from, on the device."""
-        is_first = self._tensor(batch.is_first)
         return Experience(
-            images(self._tensor(batch.frames), self._tensor(batch.before), is_first, self.config.difference),
+            self._tensor(batch.frames),
             self._tensor(batch.actions),
             self._tensor(batch.reward.reshape(batch.is_first.shape)),
             self._tensor(batch.is_terminal),
-            is_first,
+            self._tensor(batch.is_first),
         )
 
     def _tensor(self, array: np.ndarray) -> Tensor:
@@ -161,27 +160,25 @@ class DreamerPolicy:
 
     def __init__(self, model: WorldModel, actor: Actor, envs: int, frame_shape: tuple[int, int, int]) -> None:
         self.model, self.actor = model, actor
-        self.frames, self.before = (np.zeros((envs, *frame_shape), np.uint8) for _ in range(2))
+        self.frames = np.zeros((envs, *frame_shape), np.uint8)
         self.is_first = np.ones(envs, bool)
         self.state, self.action = model.rssm.initial(envs).detach(), torch.zeros(envs, actor.actions)
 
     def start(self, i: int, frame: np.ndarray) -> None:
         """Environment `i` starts an episode with `frame`."""
-        self.frames[i], self.before[i], self.is_first[i] = frame, frame, True
+        self.frames[i], self.is_first[i] = frame, True
 
     def push(self, frames: np.ndarray) -> None:
         """Every environment reached its next frame."""
-        self.before[:], self.frames[:] = self.frames, frames
+        self.frames[:] = frames
 
     @torch.no_grad()
     def act(self, noise: np.ndarray | None = None) -> np.ndarray:
         """-> actions (E, A), sampled by means of `noise` (E, A), latents by torch's generator; or all modes."""
         rssm = self.model.rssm
         device = rssm.first_deter.device
+        image = rssm.see_picture(self.model.encoder(torch.from_numpy(self.frames).to(device)))
         is_first = torch.from_numpy(self.is_first).to(device)
-        frames, before = (torch.from_numpy(part).to(device) for part in (self.frames, self.before))
-        seen = images(frames[None], before, is_first[None], self.model.config.difference)[0]
-        image = rssm.see_picture(self.model.encoder(seen))
         initial = rssm.initial(len(is_first))
         self.state, _ = rssm.obs_step(
             self.state, self.action.to(device), is_first, initial, image, sample=noise is not None

@@ -136,25 +136,11 @@ def straight_through(one_hot: Tensor, log_probs: Tensor) -> Tensor:
 class Experience(NamedTuple):
     """A batch of sequences on the device, time first."""
 
-    frames: Tensor  # (T, B, C, h, w) uint8, as `images` gives them
+    frames: Tensor  # (T, B, C, h, w) uint8
     actions: Tensor  # (T, B, A) that led to the frames
     rewards: Tensor  # (T, B) of the steps that led to the frames
     is_terminal: Tensor  # (T, B) bool: the episode terminated here
     is_first: Tensor  # (T, B) bool: the episode starts here
-
-
-def images(frames: Tensor, before: Tensor, is_first: Tensor, difference: float) -> Tensor:
-    """What the encoder sees of frames (T, B, C, h, w) uint8 -> (T, B, C or 2 C, h, w) uint8.
-
-    With `difference`, further channels hold 128 plus that many times the difference from the frame before; for the
-    first row that is `before` (B, C, h, w). One row then tells motion too, and what an action changes of it.
-    Where `is_first` (T, B) is set, nothing has moved yet.
-    """
-    if not difference:
-        return frames
-    earlier = torch.cat([before[None], frames[:-1]])
-    moved = (frames.float() - earlier.float()) * ~is_first[..., None, None, None]
-    return torch.cat([frames, (128 + difference * moved).clamp(0, 255).to(torch.uint8)], -3)
 
 
 class WorldModel(nn.Module):
