@@ -44,7 +44,8 @@ from viper_pipeline.agents.vector_env import VectorEnv
 from viper_pipeline.envs.dmc import DMC
 
 TASK = "cartpole_balance"
-FRAMES = {"size": 64, "action_repeat": 4, "shadows": False, "antialiasing": False}
+RULES = {"action_repeat": 4}
+FRAMES = {"size": 64, "shadows": False, "antialiasing": False}
 GAINS = np.array([0.1, 2.0, 0.2, 0.4])
 """Of the controller, on place, angle and their speeds; it returns 999.9 without noise."""
 GRADES: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.5, 0.5), (1.0, 0.6), (1.0, 0.25))
@@ -68,7 +69,8 @@ class Recording:
 
 def make_env(seed: int, pixels: bool = True) -> gymnasium.Env:
     """The simulator at the laptop's frame specification."""
-    return DMC().make(TASK, seed, DMC().frame_spec(TASK, FRAMES), pixels=pixels)
+    suite = DMC()
+    return suite.make(TASK, seed, RULES, suite.frame_spec(TASK, RULES, FRAMES), pixels=pixels)
 
 
 def recorded() -> Recording:
@@ -222,7 +224,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=4, help="of the learned policy, in the simulator")
     parser.add_argument("--states", type=int, default=96, help="that the two actions are held from")
     parser.add_argument("--seed", type=int, default=100)
-    parser.add_argument("--params", type=Path, default=Path("profiles/laptop.yaml"))
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--cache", type=Path, default=Path("data/benchmarks/cartpole_offline.npz"))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
