@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.core.config import ParamsBlock, value_at
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.files import Json
 from viper_pipeline.core.registry import did_you_mean
@@ -70,7 +70,7 @@ def run_single(
     catalog = DataCatalog.from_config(_catalog_config(root))
     out = out or root / OUT / suite / stage / item
     settings = {
-        name: _value(params, name.removeprefix("params:")) for name in node.inputs if name.startswith("params:")
+        name: value_at(params, name.removeprefix("params:")) for name in node.inputs if name.startswith("params:")
     }
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     scratch = out.with_name(f"{out.name}.checkpoints-{key}")
@@ -93,7 +93,7 @@ def run_single(
 def first_of(root: Path, dotted: str) -> Any:
     """The first entry of a list in params.yaml. Raises BadParams if there is none."""
     try:
-        return _value(read_profile(root / "params.yaml"), dotted)[0]
+        return value_at(read_profile(root / "params.yaml"), dotted)[0]
     except (KeyError, IndexError, TypeError) as error:
         raise BadParams(f"params.yaml: {dotted}: names none") from error
 
@@ -117,13 +117,6 @@ def _catalog_config(root: Path) -> Json:
         if "filepath" in entry:
             entry["filepath"] = str(root / entry["filepath"])
     return config
-
-
-def _value(params: ParamsBlock, dotted: str) -> Any:
-    value: Any = params
-    for key in dotted.split("."):
-        value = value[key]
-    return value
 
 
 def _load(dataset: Any, name: str, root: Path) -> Any:
