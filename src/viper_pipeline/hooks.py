@@ -19,6 +19,7 @@ from viper_pipeline.core.files import Json
 
 if TYPE_CHECKING:
     from filelock import FileLock
+    from kedro.pipeline import Node
 
     from viper_pipeline.dvc_bridge.provenance import GpuMonitor, Provenance
 
@@ -60,7 +61,7 @@ class ProjectHooks:
             raise BadParams("--runner ParallelRunner: not with this project; `viper run -j N` runs stages side by side")
 
     @hook_impl
-    def before_dataset_loaded(self, dataset_name: str, node: Any) -> None:
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
         """Say which file is missing, and who makes it."""
         from viper_pipeline.dvc_bridge.provenance import check_input
 
@@ -68,7 +69,7 @@ class ProjectHooks:
             check_input(node.name, path, self.root)
 
     @hook_impl
-    def before_node_run(self, node: Any) -> Json:
+    def before_node_run(self, node: Node) -> Json:
         """Begin. Returns the inputs that only a running node has: its private folder, and its provenance."""
         from viper_pipeline.dvc_bridge.provenance import GpuMonitor, make_provenance
 
@@ -91,13 +92,13 @@ class ProjectHooks:
         return {name: own[kind] for name in node.inputs if (kind := self._kind(name)) in own}
 
     @hook_impl
-    def before_dataset_saved(self, dataset_name: str, node: Any) -> None:
+    def before_dataset_saved(self, dataset_name: str, node: Node) -> None:
         """Give an output its provenance, if it has an attribute `provenance`."""
         if hasattr(entry := self.catalog.get(dataset_name), "provenance"):
             entry.provenance = self.running[node.name].provenance
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str, node: Any) -> None:
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
         """The last output of a node: end."""
         running = self.running[node.name]
         running.unsaved.discard(dataset_name)
@@ -105,7 +106,7 @@ class ProjectHooks:
             self._end(self.running.pop(node.name))
 
     @hook_impl
-    def on_node_error(self, node: Any) -> None:
+    def on_node_error(self, node: Node) -> None:
         """The checkpoints stay, for the next try."""
         if running := self.running.pop(node.name, None):
             running.lock.release()
@@ -127,7 +128,7 @@ class ProjectHooks:
         path = self.root / ".viper" / "costs" / f"{running.provenance.node}.json"
         atomic_write(path, json.dumps(cost).encode())
 
-    def _code(self, node: Any) -> str:
+    def _code(self, node: Node) -> str:
         from viper_pipeline.dvc_bridge.code_yaml import digest_of
         from viper_pipeline.dvc_bridge.templates import bound_values
 

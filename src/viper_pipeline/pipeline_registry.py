@@ -48,7 +48,7 @@ def sources(params: JsonView) -> dict[str, str]:
 
 
 def check_params(params: JsonView) -> None:
-    """Raise BadParams with one line a mistake."""
+    """Raise BadParams with one line per mistake."""
     from viper_pipeline.pipelines.params import validate
 
     validate(params)

@@ -41,7 +41,7 @@ def hand(env):
     return env.simulator.task.hand.copy()
 
 
-def test_an_action_moves_the_hand_by_centimetres_and_opens_or_shuts_the_gripper(made):
+def test_an_action_moves_the_hand_by_centimeters_and_opens_or_shuts_the_gripper(made):
     env = made()
     env.reset(seed=1)
     before = hand(env)

@@ -15,9 +15,8 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.envs.dmc import DMC
 from viper_pipeline.envs.tabletop.arms import ARMS
-from viper_pipeline.envs.tabletop.simulation import LOW, MOVE
 from viper_pipeline.envs.tabletop.suite import CLOCK, PROPRIOCEPTION, Tabletop, pair
-from viper_pipeline.envs.tabletop.tasks import TASKS
+from viper_pipeline.envs.tabletop.tasks import LOW, MOVE, TASKS
 from viper_pipeline.experts.scripts_arm import ArmScript
 from viper_pipeline.testing import check_suite
 

@@ -75,7 +75,7 @@ def _as_yaml(document: JsonView) -> str:
 
     Dumper.add_representer(OneLine, lambda d, v: d.represent_sequence("tag:yaml.org,2002:seq", v, flow_style=True))
     Dumper.add_representer(OneLineBlock, lambda d, v: d.represent_mapping("tag:yaml.org,2002:map", v, flow_style=True))
-    return yaml.dump(document, Dumper=Dumper, sort_keys=False, width=110)
+    return yaml.dump(document, Dumper=Dumper, sort_keys=False, width=160)
 
 
 def entry_of(stage: Stage, grid: Grid, code: Code) -> StageEntry:
@@ -122,7 +122,7 @@ def body(stage: Stage, grid: Grid, entry: StageEntry) -> Json:
     for path, meta in sorted(stage.outs.items()):
         flags = {name: template(meta[name]) if name == "desc" else meta[name] for name in FLAGS if name in meta}
         section = "metrics" if meta.get("kind") == "metric" else "outs"
-        said.setdefault(section, []).append({template(path): flags} if flags else template(path))
+        said.setdefault(section, []).append({template(path): OneLineBlock(flags)} if flags else template(path))
     for kind, block in looked_up.items():
         return {"foreach": _from_params(grid.project.lookups[kind].table.replace("{block}", block)), "do": said}
     if own:

@@ -155,7 +155,7 @@ STOP_PATIENCE = 20.0
 
 
 class Ray:
-    """One task a stage. They end with this process: Ray stops the tasks of a driver that is gone."""
+    """One task per stage. They end with this process: Ray stops the tasks of a driver that is gone."""
 
     def __init__(self, jobs: int | None = None, address: str = "auto") -> None:
         """jobs: stages handed over at a time; None: as many as the cluster has cores."""
@@ -235,7 +235,7 @@ JOBS = 100
 
 
 class Slurm:
-    """One job a stage, called `viper`. Partition and account come from SBATCH_PARTITION and SBATCH_ACCOUNT."""
+    """One job per stage, called `viper`. Partition and account come from SBATCH_PARTITION and SBATCH_ACCOUNT."""
 
     def __init__(self, root: Path, jobs: int | None = None, address: str = "slurm") -> None:
         """address: submitit's executor; `local` and `debug` do without SLURM, on this machine."""

@@ -21,13 +21,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.project import param_at
 
+DvcStage: TypeAlias = Any
+"""A stage of DVC, which gives its stages no types."""
 FileState = tuple[int, int, int]
 
 
@@ -48,7 +50,7 @@ class NoopCache:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def write(self, stages: Sequence[Any], begun: int) -> None:
+    def write(self, stages: Sequence[DvcStage], begun: int) -> None:
         """Note that `stages` are up to date, unless something they read was touched since `begun` (ns of the clock)."""
         made = {out.fs_path for stage in stages for out in stage.outs}
         read = {dep.fs_path for stage in stages for dep in stage.deps} - made
@@ -93,7 +95,7 @@ class StatusCache:
             tuple[str, str], tuple[FileState, Any]
         ] = {}  # what was found (hash, values) of a file, and when
 
-    def up_to_date(self, stage: Any) -> bool:
+    def up_to_date(self, stage: DvcStage) -> bool:
         """Whether everything the stage reads and makes is as its lock file says. False may also mean: ask DVC."""
         if not stage.deps or stage.always_changed or stage.changed_stage():
             return False
@@ -162,7 +164,7 @@ class Repository:
         self.inputs: dict[str, Json] = {}  # of the stages that run: what they read, by hash
         self.cache = StatusCache()
 
-    def needs(self, targets: Sequence[str]) -> dict[Any, set[Any]]:
+    def needs(self, targets: Sequence[str]) -> dict[DvcStage, set[DvcStage]]:
         """The stages that `targets` take (all, if there are none), each with the stages that it reads from."""
         import networkx
         from dvc.exceptions import DvcException
@@ -182,11 +184,11 @@ class Repository:
             code_yaml.write_code(self.root)
             self.code_state = state
 
-    def stages(self) -> list[Any]:
+    def stages(self) -> list[DvcStage]:
         """Every stage of every dvc.yaml."""
         return [stage for stage in self.repo.index.stages if stage.cmd]
 
-    def status(self, stage: Any) -> Status:
+    def status(self, stage: DvcStage) -> Status:
         """Whether a stage must run; if its result was computed before, it is put back instead.
 
         What lies in its outputs' place is removed, as `dvc repro` does; a stale stage's inputs are noted for `commit`.
@@ -212,7 +214,7 @@ class Repository:
             self._record(stage, run_cache=False)  # restore has filled the workspace and left `stage` as it was
             return Status.RESTORED
 
-    def commit(self, stage: Any) -> list[str]:
+    def commit(self, stage: DvcStage) -> list[str]:
         """Record what a stage has made. Returns the inputs that changed while it ran: then nothing is recorded."""
         from dvc.exceptions import DvcException
 
@@ -229,7 +231,7 @@ class Repository:
         return []
 
     @staticmethod
-    def _record(stage: Any, run_cache: bool = True) -> None:
+    def _record(stage: DvcStage, run_cache: bool = True) -> None:
         """Hash what lies there, put it into the cache, and write the lock file."""
         stage.save(run_cache=run_cache)
         stage.commit()
@@ -274,7 +276,7 @@ def _has(kind: Any, attribute: str) -> bool:
     return hasattr(kind, attribute) or any(attribute in code.co_names for code in made if code)
 
 
-def _inputs(stage: Any) -> Json:
+def _inputs(stage: DvcStage) -> Json:
     """Everything that a stage reads: name -> hash, or value for parameters."""
     found: Json = {}
     for dep in stage.deps:

@@ -28,7 +28,7 @@ from viper_pipeline.core.errors import BadEnvironment
 from viper_pipeline.dvc_bridge.code_yaml import write_code
 from viper_pipeline.dvc_bridge.executors import LOST, Executor, Local, of_stages
 from viper_pipeline.dvc_bridge.project import read_params
-from viper_pipeline.dvc_bridge.repo import NoopCache, Repository, Status
+from viper_pipeline.dvc_bridge.repo import DvcStage, NoopCache, Repository, Status
 
 
 class Costs:
@@ -192,7 +192,7 @@ def run(root: Path, executor: Executor, targets: Sequence[str] = ()) -> int:
         return code
 
 
-def heights(needs: Mapping[Any, set[Any]]) -> dict[Any, int]:
+def heights(needs: Mapping[DvcStage, set[DvcStage]]) -> dict[DvcStage, int]:
     """How many stages the longest chain above each stage has: the higher first, and no core waits at the end."""
     height = dict.fromkeys(needs, 0)
     for stage in reversed(list(TopologicalSorter(needs).static_order())):
@@ -205,7 +205,7 @@ def heights(needs: Mapping[Any, set[Any]]) -> dict[Any, int]:
 class Task:
     """A stage in the executor's hands."""
 
-    stage: Any
+    stage: DvcStage
     tail: Tail  # of its log, which the stage's worker opens
     begun: float  # seconds of the monotonic clock: handed over, or begun if it has
     queued: bool = True
@@ -225,9 +225,9 @@ class Run:
         self.resources = {stage: asked[name] for stage, name in names.items()}
         self.total = len(self.todo)
         self.running: dict[str, Task] = {}  # by address
-        self.done: set[Any] = set()
-        self.failed: list[Any] = []
-        self.held: set[Any] = set()
+        self.done: set[DvcStage] = set()
+        self.failed: list[DvcStage] = []
+        self.held: set[DvcStage] = set()
         self.ran = self.restored = 0
         self.begun = time.monotonic()
         self.stopping = False
@@ -276,7 +276,7 @@ class Run:
                     self.restored += 1
                     self._event("cached", stage)
 
-    def _submit(self, stage: Any) -> None:
+    def _submit(self, stage: DvcStage) -> None:
         self.executor.submit(stage.addressing, stage.cmd, Path(stage.wdir), self._log(stage), self.resources[stage])
 
     def _collect(self) -> None:
@@ -300,7 +300,7 @@ class Run:
         if self.running and not ended:
             time.sleep(PAUSE)
 
-    def _finish(self, stage: Any, code: int, took: float) -> None:
+    def _finish(self, stage: DvcStage, code: int, took: float) -> None:
         """Commit what a stage has made, or note that it failed."""
         how = f"its worker died {TRIES} times" if code == LOST else f"exit {code}"
         why = f"{how}, {self._log(stage).relative_to(self.root)}"
@@ -339,10 +339,10 @@ class Run:
         waiting = len(self.todo) + len(so_far) - len(begun)
         return State(self.total, len(self.done), waiting, now - self.begun, left, running)
 
-    def _event(self, what: str, stage: Any, more: str = "") -> None:
+    def _event(self, what: str, stage: DvcStage, more: str = "") -> None:
         self.screen.say(f"{what} {stage.addressing}{more}  [{self._state().summary()}]")
 
-    def _log(self, stage: Any) -> Path:
+    def _log(self, stage: DvcStage) -> Path:
         """Where a stage's output goes."""
         return self.root / ".viper" / "logs" / f"{_node(stage)}.log"
 
@@ -361,11 +361,11 @@ class Run:
                 signal.signal(number, handler)
 
 
-def _node(stage: Any) -> str:
+def _node(stage: DvcStage) -> str:
     """Kedro's name of a stage's node: the last word of its command."""
     return str(stage.cmd or stage.addressing).rpartition(" ")[2].replace("/", "_")
 
 
-def _name(stage: Any) -> str:
+def _name(stage: DvcStage) -> str:
     """The stage without its item: `train_tokenizer`."""
     return str(stage.addressing).rpartition(":")[2].partition("@")[0]

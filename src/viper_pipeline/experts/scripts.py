@@ -1,8 +1,6 @@
 """Experts that learn nothing: scripts written by hand, from state to action, and the planner of a suite (paper 4.1).
 
-Scripts of games read the memory and choose ALE actions. Scripts of arms say where the hand should go next, from where
-it and the things are; they have no memory, and after a push, a slip or a random action they go on from the present
-state.
+Scripts of games read the memory and choose ALE actions; those of arms stand in scripts_arm.py.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from viper_pipeline.envs.tabletop.suite import CLOCK, PROPRIOCEPTION, Tabletop, 
 from viper_pipeline.envs.tabletop.tasks import TASKS
 
 GAIN = 16.0
-"""Action per metre of distance: the hand slows down within 6 cm of where it goes."""
+"""Action per meter of distance: the hand slows down within 6 cm of where it goes."""
 SPEED = 0.6
 """The greatest movement of a control step, as an action: agents may be faster than experts."""
 STILL = 4
@@ -38,14 +38,14 @@ class ArmScript:
         waypoint = TASKS.get(pair(self.task)[1])().waypoint
         actions = np.empty((len(states), 4), np.float32)
         for action, state in zip(actions, np.asarray(states, np.float64), strict=True):
-            way, grip = waypoint(state[:3], state[4] > 0.5, state[PROPRIOCEPTION:].reshape(-1, 3))
+            step, grip = waypoint(state[:3], state[4] > 0.5, state[PROPRIOCEPTION:].reshape(-1, 3))
             pace = np.clip((round(state[5] * CLOCK) - STILL + 1) / RAMP, 0, 1)
             random = rng.random() < self.noise
-            action[:3] = pace * (rng.uniform(-1, 1, 3) if random else direct(GAIN * way))
+            action[:3] = pace * (rng.uniform(-1, 1, 3) if random else direct(GAIN * step))
             action[3] = grip
         return actions
 
 
-def direct(way: np.ndarray) -> np.ndarray:
-    """A movement (3,) in the direction of `way`, no part of it beyond SPEED."""
-    return way * min(1.0, SPEED / max(SPEED, float(np.abs(way).max())))
+def direct(step: np.ndarray) -> np.ndarray:
+    """A movement (3,) in the direction of `step`, no part of it beyond SPEED."""
+    return step * min(1.0, SPEED / max(SPEED, float(np.abs(step).max())))

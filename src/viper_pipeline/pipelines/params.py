@@ -459,7 +459,7 @@ class Params(Config):
 
 
 def validate(raw: ParamsBlock, name: str = "params.yaml") -> Params:
-    """raw YAML values -> checked parameters. Raises BadParams with one line a mistake: file, field, remedy."""
+    """raw YAML values -> checked parameters. Raises BadParams with one line per mistake: file, field, remedy."""
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
@@ -542,7 +542,7 @@ def _inner(annotation: Any) -> Any:
 
 
 def check_command(paths: list[str]) -> None:
-    """`viper params check [FILE...]`: print one line a file, or raise BadParams."""
+    """`viper params check [FILE...]`: print one line per file, or raise BadParams."""
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.pipelines.profiles import read_profile
 

@@ -86,7 +86,7 @@ def write_params(root: Path, name: str, force: bool = False) -> list[str]:
     return list(differing_params(old, new))
 
 
-def overlaid(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+def overlaid(base: ParamsBlock, overlay: ParamsBlock) -> Json:
     """The parameters of an overlay's values on its base's values; neither is changed."""
     merged = copy.deepcopy(dict(base))
     _update(merged, {key: copy.deepcopy(value) for key, value in overlay.items() if key != EXTENDS})

@@ -11,17 +11,17 @@ from viper_pipeline.agents.base import AGENTS, Agent, AgentConfig
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.agents.vector_env import one_hot_actions
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.testing.contract import Block, Contract, find
+from viper_pipeline.testing.contract import Contract, ParamsOrConfig, find
 from viper_pipeline.testing.tokenizers import check_metrics
 
 ENVS, ACTIONS = 2, 3
 UPDATES = 3
 """How often an agent learns before its weights must have changed."""
-CLOSE = 1e-4
+ACTION_TOLERANCE = 1e-4
 """By how much actions of one environment alone and of several may differ."""
 
 
-def check_agent(part: Any, config: Block, size: int = 16) -> None:
+def check_agent(part: Any, config: ParamsOrConfig, size: int = 16) -> None:
     """Raise ContractError where an agent breaks the contract of `agents.base.AgentClass`.
 
     part: its name in AGENTS, or the class. config: its block, as small as can be. size: of frames (size, size, 3).
@@ -81,7 +81,7 @@ def _check_acting(contract: Contract, agent: Agent, size: int, discrete: bool) -
     )
     alone = np.concatenate([_episode(contract, agent, small[i : i + 1], None) for i in range(ENVS)])
     remedy = "keep what is remembered of an episode per environment"
-    contract.same("an action does not depend on other environments", acted[0], alone, remedy, CLOSE)
+    contract.same("an action does not depend on other environments", acted[0], alone, remedy, ACTION_TOLERANCE)
 
 
 def _episode(contract: Contract, agent: Agent, frames: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
@@ -125,7 +125,7 @@ def _check_learning(
     for i, frame in enumerate(frames):
         fresh.start(i, frame)
     remedy = "let a policy read the agent's weights, and copy none"
-    contract.same("a policy follows the updates", running.act(), fresh.act(), remedy, CLOSE)
+    contract.same("a policy follows the updates", running.act(), fresh.act(), remedy, ACTION_TOLERANCE)
     state = contract.checkpointed(contract.call("state_dict", agent.state_dict))
     contract.call("load_state_dict", twin.load_state_dict, state)
     batch = agent.sample(replay, rng)

@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import ContractError, ViperError
+from viper_pipeline.core.files import Json
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
 from viper_pipeline.training.checkpoints import load_checkpoint, save_checkpoint
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
-Block = Mapping[str, Any] | Config
+ParamsOrConfig = ParamsBlock | Config
 """A block of params.yaml, or the configuration it becomes."""
 Size = int | str
 """A dimension's size, or a letter for one of any size."""
@@ -62,7 +63,7 @@ class Contract:
             raise ContractError(self.part, rule, f"{type(other).__name__} was raised: {other}", remedy) from other
         raise ContractError(self.part, rule, "nothing was raised", remedy)
 
-    def config(self, part: Any, base: type[C], block: Block) -> C:
+    def config(self, part: Any, base: type[C], block: ParamsOrConfig) -> C:
         """The configuration of a block, by the `Config` that must stand on the part's class."""
         kind = getattr(part, "Config", None)
         self.require(
@@ -135,7 +136,7 @@ class Contract:
             remedy = "it is sent to other processes: keep lambdas, open files and simulators out of it"
             raise ContractError(self.part, rule, what, remedy) from error
 
-    def checkpointed(self, state: dict[str, Any]) -> dict[str, Any]:
+    def checkpointed(self, state: Json) -> Json:
         """A state_dict as a resumed run gets it."""
         rule = "state_dict can be stored in a checkpoint"
         remedy = "hold only tensors, numbers, strings, lists and dictionaries (arrays as tensors)"
@@ -148,16 +149,16 @@ class Contract:
                 what = str(error).replace(folder, "").splitlines()[0]
                 raise ContractError(self.part, rule, what, remedy) from error
 
-    def on_disk(self, directory: ModelArtifact) -> ModelArtifact:
+    def on_disk(self, artifact: ModelArtifact) -> ModelArtifact:
         """What is read of a folder that `to_artifact` described."""
         self.require(
-            isinstance(directory, ModelArtifact),
+            isinstance(artifact, ModelArtifact),
             "to_artifact returns a ModelArtifact",
-            f"it returned a {type(directory).__name__}",
+            f"it returned a {type(artifact).__name__}",
             "return training.artifacts.ModelArtifact(config, tensors, files)",
         )
         with tempfile.TemporaryDirectory() as folder:
-            self.call("saving what to_artifact returns", save_artifact, Path(folder) / "model", directory)
+            self.call("saving what to_artifact returns", save_artifact, Path(folder) / "model", artifact)
             return load_artifact(Path(folder) / "model")
 
     @contextmanager
@@ -186,9 +187,9 @@ def find(part: Any, registry: Registry) -> tuple[Any, Contract]:
     return part, Contract(f"{registry.kind} {getattr(part, '__name__', part)}")
 
 
-def global_state(generators: bool) -> dict[str, Any]:
+def global_state(generators: bool) -> Json:
     """What a process has only one of, and a part must leave alone."""
-    state: dict[str, Any] = {
+    state: Json = {
         "the working folder": os.getcwd(),
         "torch's default type": str(torch.get_default_dtype()),
         "torch's number of threads": torch.get_num_threads(),
@@ -206,7 +207,7 @@ def as_array(value: np.ndarray | torch.Tensor) -> np.ndarray:
     return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
 
 
-def differing(one: Any, other: Any, tolerance: float = 0.0, place: str = "") -> str:
+def differing(one: object, other: object, tolerance: float = 0.0, place: str = "") -> str:
     """Where two nested values first differ, in words; empty if they are equal up to the tolerance."""
     where = f" at {place}" if place else ""
     if isinstance(one, Mapping) and isinstance(other, Mapping):

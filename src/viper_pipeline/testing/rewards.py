@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from viper_pipeline.agents.base import Exploration, RewardSource
-from viper_pipeline.core.config import Config
+from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.pipelines.agents.nodes import train_agent
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig, ExplorationConfig, FrameShape, RewardMethod
-from viper_pipeline.testing.contract import Block, Contract, find
+from viper_pipeline.testing.contract import Contract, ParamsOrConfig, find
 from viper_pipeline.testing.tokenizers import check_metrics
 
 ENVS, STEPS, CLOSE = 3, 4, 1e-4
@@ -23,7 +23,7 @@ SEEN_AGAIN = 50
 """How often a frame is shown before its bonus must have fallen."""
 
 
-def check_reward(part: str | type[RewardMethod], block: Mapping[str, Any]) -> None:
+def check_reward(part: str | type[RewardMethod], block: ParamsBlock) -> None:
     """Raise ContractError unless a class of REWARDS says what figures, parameters and the graph need to know.
 
     part: its name in REWARDS, or the class. block: a suite's block of params.yaml, with the reward's own block in it
@@ -60,7 +60,7 @@ def check_reward(part: str | type[RewardMethod], block: Mapping[str, Any]) -> No
         _check_wiring(contract, method(), block)
 
 
-def _check_wiring(contract: Contract, method: RewardMethod, block: Mapping[str, Any]) -> None:
+def _check_wiring(contract: Contract, method: RewardMethod, block: ParamsBlock) -> None:
     taken = set(inspect.signature(train_agent).parameters)
     task, *others = block["tasks"]
     inputs = contract.call("inputs", method.inputs, block, "a_suite", task, [task, *others])
@@ -206,7 +206,7 @@ def _check_learning(contract: Contract, make: Callable[[FrameShape], RewardSourc
     contract.same("a restored source continues exactly", source.rewards(windows), again.rewards(windows), remedy)
 
 
-def check_exploration(part: Any, config: Block, frame_shape: FrameShape = (3, 16, 16)) -> None:
+def check_exploration(part: Any, config: ParamsOrConfig, frame_shape: FrameShape = (3, 16, 16)) -> None:
     """Raise ContractError unless a class of EXPLORATION gives a bonus for frames that are new.
 
     part: its name in EXPLORATION, or the class. config: its block `exploration`: networks small, and limits so wide

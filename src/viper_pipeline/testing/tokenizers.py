@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.testing.contract import Block, Contract, find
+from viper_pipeline.testing.contract import Contract, ParamsOrConfig, find
 from viper_pipeline.tokenizers import TOKENIZERS, trainable_tokenizer
 from viper_pipeline.tokenizers.base import Tokenizer, TokenizerConfig
 from viper_pipeline.training.artifacts import ModelArtifact
 
-TASKS = ("first", "second")
+TRIAL_TASKS = ("first", "second")
 """Tasks that models are built for."""
 FRAMES = 4
 
 
-def check_tokenizer(part: str | type, config: Block, *, size: int = 16) -> None:
+def check_tokenizer(part: str | type, config: ParamsOrConfig, *, size: int = 16) -> None:
     """Raise ContractError where a tokenizer breaks the contract of `tokenizers.base.TrainableTokenizer`.
 
     part: its name in TOKENIZERS, or the class that is trained. config: its block `tokenizer`, as small as can be.
@@ -39,8 +39,8 @@ def check_tokenizer(part: str | type, config: Block, *, size: int = 16) -> None:
         settings = contract.config(kind, TokenizerConfig, config)
         frames = _frames(size)
         backgrounds = torch.stack([torch.from_numpy(frames[0]), torch.from_numpy(frames[1])])
-        batch = (torch.from_numpy(frames), torch.arange(FRAMES) % len(TASKS))
-        tokenizer = check_training(contract, lambda: kind(settings, TASKS, size, backgrounds), batch)
+        batch = (torch.from_numpy(frames), torch.arange(FRAMES) % len(TRIAL_TASKS))
+        tokenizer = check_training(contract, lambda: kind(settings, TRIAL_TASKS, size, backgrounds), batch)
         _check_codes(contract, tokenizer, settings, frames)
         _check_files(contract, tokenizer, part, frames)
 
@@ -62,7 +62,10 @@ def check_training(contract: Contract, build: Callable[[], Any], batch: tuple[Te
         "inherit torch.nn.Module",
     )
     contract.require(
-        tuple(first.tasks) == TASKS, "tasks are those it was built for", f"{first.tasks}", "keep the argument tasks"
+        tuple(first.tasks) == TRIAL_TASKS,
+        "tasks are those it was built for",
+        f"{first.tasks}",
+        "keep the argument tasks",
     )
     contract.same(
         "the same seed gives the same weights",
@@ -209,12 +212,12 @@ def _check_codes(contract: Contract, tokenizer: Tokenizer, settings: TokenizerCo
 
 
 def _check_files(contract: Contract, tokenizer: Any, part: str | type, frames: np.ndarray) -> None:
-    directory = contract.on_disk(contract.call("to_artifact", tokenizer.to_artifact))
+    artifact = contract.on_disk(contract.call("to_artifact", tokenizer.to_artifact))
     if isinstance(part, str):
-        found = directory.config.get("kind")
+        found = artifact.config.get("kind")
         contract.require(found == part, "config['kind'] is the registered name", f"it is {found!r}", f"write '{part}'")
     frozen_kind = TOKENIZERS.get(part) if isinstance(part, str) else type(tokenizer)
-    again = contract.call("from_artifact", frozen_kind.from_artifact, directory)
+    again = contract.call("from_artifact", frozen_kind.from_artifact, artifact)
     codes = tokenizer.encode(frames)
     remedy = "save every weight that encode and decode use, and every setting that builds them"
     contract.same("what was saved encodes as before", codes, again.encode(frames), remedy)

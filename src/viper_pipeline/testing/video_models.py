@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.testing.contract import Block, Contract, find
-from viper_pipeline.testing.tokenizers import TASKS, check_training
+from viper_pipeline.testing.contract import Contract, ParamsOrConfig, find
+from viper_pipeline.testing.tokenizers import TRIAL_TASKS, check_training
 from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.video_models import VIDEO_MODELS
 from viper_pipeline.video_models.base import Scoring, VideoModelConfig
 
 CODES, WIDTH, GRID, VIDEOS = 6, 4, (2, 3), 3
 """Vectors in the codebook, their length, codes per frame, and videos in a batch."""
-CLOSE = 1e-3
+NATS_TOLERANCE = 1e-3
 """Scores in nats may differ by this, absolutely and relatively, between two orders of summation."""
 
 
-def check_video_model(part: str | type, config: Block) -> None:
+def check_video_model(part: str | type, config: ParamsOrConfig) -> None:
     """Raise ContractError where a video model breaks the contract of `video_models.base.VideoModel`.
 
     part: its name in VIDEO_MODELS, or the class. config: its block, as small as can be, with a window of 3 or more.
@@ -46,7 +46,7 @@ def check_video_model(part: str | type, config: Block) -> None:
                 settings,
                 codebook[:0],
                 GRID,
-                TASKS,
+                TRIAL_TASKS,
             )
         _check_model(contract, kind, part, settings, codebook)
 
@@ -70,9 +70,9 @@ def _check_class(contract: Contract, kind: Any) -> None:
 def _check_model(contract: Contract, kind: Any, part: str | type, settings: VideoModelConfig, codebook: Tensor) -> None:
     videos = _continuous_videos if not len(codebook) else _coded_videos
     clips = videos(VIDEOS, settings.window)
-    ids = torch.arange(VIDEOS) % len(TASKS)
-    built = contract.call("the constructor", kind, settings, codebook, GRID, TASKS)
-    conditions = contract.call("conditions", built.conditions, [TASKS[i] for i in ids])
+    ids = torch.arange(VIDEOS) % len(TRIAL_TASKS)
+    built = contract.call("the constructor", kind, settings, codebook, GRID, TRIAL_TASKS)
+    conditions = contract.call("conditions", built.conditions, [TRIAL_TASKS[i] for i in ids])
     contract.require(
         isinstance(conditions, Tensor) and len(conditions) == VIDEOS,
         "conditions has a row per task it is given",
@@ -82,12 +82,12 @@ def _check_model(contract: Contract, kind: Any, part: str | type, settings: Vide
     contract.same(
         "a task's condition is its own",
         conditions[1:2],
-        built.conditions([TASKS[1]]),
+        built.conditions([TRIAL_TASKS[1]]),
         "let a row depend on its task alone",
     )
     contract.refuses(BadData, "conditions refuses an unknown task", built.conditions, ["no such task"])
     stored = clips if clips.is_floating_point() else clips.to(torch.int16)
-    model = check_training(contract, lambda: kind(settings, codebook, GRID, TASKS), (stored, conditions))
+    model = check_training(contract, lambda: kind(settings, codebook, GRID, TRIAL_TASKS), (stored, conditions))
     with torch.no_grad():
         _check_scores(contract, model, videos, conditions)
         _check_samples(contract, model, videos, conditions)
@@ -117,11 +117,13 @@ def _check_scores(contract: Contract, model: Any, videos: Callable[..., Tensor],
             scores,
             per_code.sum((2, 3)),
             "make log_prob the sum over the codes of a frame",
-            CLOSE,
+            NATS_TOLERANCE,
         )
         contract.same("log_prob is deterministic", scores, model.log_prob(codes, conditions), "draw no random numbers")
         alone = torch.cat([model.log_prob(codes[i : i + 1], conditions[i : i + 1]) for i in range(VIDEOS)])
-        contract.same("a video's scores do not depend on its batch", scores, alone, "mix no rows of the batch", CLOSE)
+        contract.same(
+            "a video's scores do not depend on its batch", scores, alone, "mix no rows of the batch", NATS_TOLERANCE
+        )
         for name, keep, expected in (("", False, scores[:, -1]), (" per code", True, per_code[:, -1])):
             last = contract.call(f"log_prob_last{name}", model.log_prob_last, codes, conditions, per_code=keep)
             shape = (VIDEOS, *GRID) if keep else (VIDEOS,)
@@ -131,7 +133,7 @@ def _check_scores(contract: Contract, model: Any, videos: Callable[..., Tensor],
                 last,
                 expected,
                 "score the last frame given the same earlier ones",
-                CLOSE,
+                NATS_TOLERANCE,
             )
     if window > 1:
         changed = torch.cat([codes[:, :-1], videos(VIDEOS, 1, seed=2)], 1)
@@ -140,7 +142,7 @@ def _check_scores(contract: Contract, model: Any, videos: Callable[..., Tensor],
             scores[:, :-1],
             model.log_prob(changed, conditions)[:, :-1],
             "r_t is ln p(x_t | x_0..x_{t-1}): mask what comes later",
-            CLOSE,
+            NATS_TOLERANCE,
         )
 
 
@@ -178,7 +180,7 @@ def _check_session(contract: Contract, model: Any, videos: Callable[..., Tensor]
     for t in range(model.window):
         nats = contract.call("step of a session", session.step, codes[:, t])
         contract.array("what step of a session returns", nats, "float32", (VIDEOS, *GRID))
-        contract.same("a session scores as log_prob does", nats, expected[:, t], remedy, CLOSE)
+        contract.same("a session scores as log_prob does", nats, expected[:, t], remedy, NATS_TOLERANCE)
     other = model.session(conditions)
     contract.call("load_state_dict of a session", other.load_state_dict, contract.checkpointed(session.state_dict()))
     following = videos(VIDEOS, 1, seed=5)[:, 0]
@@ -189,23 +191,29 @@ def _check_session(contract: Contract, model: Any, videos: Callable[..., Tensor]
         "keep in state_dict all that later scores depend on",
     )
     begun = contract.call("restart of a session", session.restart, [1], codes[1:2, 0])
-    contract.same("a restarted row begins anew", begun, expected[1:2, 0], "forget the row's earlier frames", CLOSE)
+    contract.same(
+        "a restarted row begins anew", begun, expected[1:2, 0], "forget the row's earlier frames", NATS_TOLERANCE
+    )
     nats = session.step(codes[:, 1]) if model.window > 1 else None
     if nats is not None:
-        contract.same("a restarted row begins anew", nats[1], expected[1, 1], "forget the row's earlier frames", CLOSE)
+        contract.same(
+            "a restarted row begins anew", nats[1], expected[1, 1], "forget the row's earlier frames", NATS_TOLERANCE
+        )
     contract.call("forget of a session", session.forget, [2])
     nats = session.step(codes[:, 0])
-    contract.same("a forgotten row begins anew", nats[2], expected[2, 0], "forget the row's earlier frames", CLOSE)
+    contract.same(
+        "a forgotten row begins anew", nats[2], expected[2, 0], "forget the row's earlier frames", NATS_TOLERANCE
+    )
 
 
 def _check_files(
     contract: Contract, model: Any, part: str | type, videos: Callable[..., Tensor], conditions: Tensor
 ) -> None:
-    directory = contract.on_disk(contract.call("to_artifact", model.to_artifact))
+    artifact = contract.on_disk(contract.call("to_artifact", model.to_artifact))
     if isinstance(part, str):
-        found = directory.config.get("kind")
+        found = artifact.config.get("kind")
         contract.require(found == part, "config['kind'] is the registered name", f"it is {found!r}", f"write '{part}'")
-    again = contract.call("from_artifact", type(model).from_artifact, directory)
+    again = contract.call("from_artifact", type(model).from_artifact, artifact)
     remedy = "save every weight, and every setting that builds the model"
     contract.same("what was saved has the same weights", model.state_dict(), again.state_dict(), remedy)
     contract.same("what was saved has the same tasks", model.tasks, again.tasks, "save the names of tasks")
@@ -213,7 +221,7 @@ def _check_files(
     contract.same(
         "what was saved scores as before",
         model.log_prob(codes, conditions),
-        again.log_prob(codes, again.conditions([TASKS[i % len(TASKS)] for i in range(VIDEOS)])),
+        again.log_prob(codes, again.conditions([TRIAL_TASKS[i % len(TRIAL_TASKS)] for i in range(VIDEOS)])),
         remedy,
     )
     contract.refuses(

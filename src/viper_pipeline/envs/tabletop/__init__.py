@@ -1,1 +1,1 @@
-"""The suite `tabletop`: two arms and their tasks on plain MuJoCo. See suite.py, tasks.py, simulation.py, arms.py."""
+"""The suite `tabletop`: two arms and their tasks on plain MuJoCo. See suite.py, tasks.py, arms.py."""

@@ -23,13 +23,13 @@ class Arm:
 
     name: str
     base: tuple[float, float, float]
-    """Where the foot stands, metres."""
+    """Where the foot stands, meters."""
     home: tuple[float, ...]
     """Angles of the joints from which the posture is sought, radians."""
     turn: tuple[tuple[float, ...], ...]
     """Attitude of the last link's flange while the hand points down, 3 x 3."""
     reach: float
-    """Height of the flange over the hand's place, metres."""
+    """Height of the flange over the hand's place, meters."""
     palm: str
     """MJCF: the shapes of the hand without its fingers, relative to the hand's place."""
     finger: str

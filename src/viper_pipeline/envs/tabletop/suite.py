@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -13,6 +12,7 @@ from viper_pipeline.envs.base import (
     EnvSettings,
     FrameSettings,
     FrameSpec,
+    Info,
     Settings,
     Suite,
     SuiteEnv,
@@ -20,8 +20,7 @@ from viper_pipeline.envs.base import (
 )
 from viper_pipeline.envs.gl import gl_backend
 from viper_pipeline.envs.tabletop.arms import ARMS
-from viper_pipeline.envs.tabletop.simulation import CAMERAS, Simulation
-from viper_pipeline.envs.tabletop.tasks import TASKS, TabletopTask
+from viper_pipeline.envs.tabletop.tasks import CAMERAS, TASKS, Simulation, TabletopTask
 
 ACTIONS = 4
 PROPRIOCEPTION = 6
@@ -93,7 +92,7 @@ class TabletopEnv(SuiteEnv):
     """One task with one arm.
 
     State: the hand's place (3,), how far the gripper is open (0 to 1), whether it holds the thing, the clock (control
-    steps over CLOCK), and the places of things (3 n,), metres. `info["success"]`: whether the task was done by now.
+    steps over CLOCK), and the places of things (3 n,), meters. `info["success"]`: whether the task was done by now.
     """
 
     def __init__(self, task: str, seed: int, rules: TabletopRules, spec: FrameSpec, pixels: bool) -> None:
@@ -117,7 +116,7 @@ class TabletopEnv(SuiteEnv):
             else gymnasium.spaces.Box(-np.inf, np.inf, (numbers,), np.float32)
         )
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Begin an episode; with `seed`, the same one as any other environment reset with it."""
         super().reset(seed=seed)
         if seed is not None:
@@ -126,7 +125,7 @@ class TabletopEnv(SuiteEnv):
         self.simulation.reset(self.rng)
         return self._observe()
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Hold the action (4,) for `action_repeat` control steps."""
         action = np.clip(np.asarray(action, np.float64), -1, 1)
         reward = 0.0
@@ -140,11 +139,11 @@ class TabletopEnv(SuiteEnv):
         observation, info = self._observe()
         return observation, reward, False, self.steps >= self.length, info
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The present frame, uint8 (H, W, 3)."""
         return self.simulation.draw()
 
-    def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
+    def _observe(self) -> tuple[np.ndarray, Info]:
         now = self.simulation
         own = [*now.place(), now.opening(), float(now.holds()), self.steps / CLOCK]
         state = np.concatenate([own, now.things().ravel()]).astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from viper_pipeline.envs.tabletop.tasks import OPEN, SHUT, Command, TabletopTask, pick, put, spread, towards
 
 if TYPE_CHECKING:
-    from viper_pipeline.envs.tabletop.simulation import Simulation
+    from viper_pipeline.envs.tabletop.tasks import Simulation
 
 HALF = 0.025
 """Half the edge of a cube."""

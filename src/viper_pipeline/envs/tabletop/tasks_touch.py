@@ -6,8 +6,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from viper_pipeline.envs.tabletop.simulation import START, Simulation
-from viper_pipeline.envs.tabletop.tasks import OPEN, SHUT, Command, TabletopTask, put, spread, towards
+from viper_pipeline.envs.tabletop.tasks import (
+    OPEN,
+    SHUT,
+    START,
+    Command,
+    Simulation,
+    TabletopTask,
+    put,
+    spread,
+    towards,
+)
 
 PRESSED = -0.008
 """Metres below its rest at which a button counts as pressed."""
