@@ -141,7 +141,7 @@ class Probe:
 
     # models
 
-    def _tokenizer(self) -> Any:
+    def tokenizer(self) -> Any:
         """With random weights."""
         suite, size = self.suite, self.suite.frames.size
         backgrounds = torch.zeros((len(suite.learnable), size, size, 3), dtype=torch.uint8)
@@ -149,25 +149,25 @@ class Probe:
 
     def _image_learned(self) -> tuple[float, int]:
         training, size = self.suite.tokenizer.training, self.suite.frames.size
-        tokenizer = self._tokenizer()
+        tokenizer = self.tokenizer()
         batch = training.batch_size if self.device == "cuda" else IMAGES
         frames = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
         return self._learned(tokenizer, (frames, np.zeros(batch, int)), training), batch
 
     def _frame_encoded(self) -> tuple[float, int]:
         frames = np.zeros((16, self.suite.frames.size, self.suite.frames.size, 3), np.uint8)
-        tokenizer = self._tokenizer().eval().to(self.device)
+        tokenizer = self.tokenizer().eval().to(self.device)
         return self.timed(lambda: tokenizer.encode(frames).cpu()) / len(frames), len(frames)
 
     def _clip_learned(self, model: str) -> tuple[float, int]:
-        module, codes = self._video_model(model)
+        module, codes = self.video_model(model)
         training = module.config.training
         batch = training.batch_size if self.device == "cuda" else CLIPS
         clips, conditions = codes(batch, module.config.window), module.conditions(module.tasks[:1])
         return self._learned(module, (clips, conditions.expand(batch, *conditions.shape[1:])), training), batch
 
     def _frame_scored(self, model: str) -> tuple[float, int]:
-        module, codes = self._video_model(model)
+        module, codes = self.video_model(model)
         module.eval().to(self.device)
         videos = codes(1, module.window + 3).to(self.device)
         condition = module.conditions(module.tasks[:1]).to(self.device)
@@ -177,9 +177,9 @@ class Probe:
         first = self.timed(lambda: score_videos(module, videos[:, :-4], condition, scoring=scoring).cpu())
         return (whole - first) / 4, 1
 
-    def _video_model(self, model: str) -> tuple[Any, Callable[[int, int], Tensor]]:
+    def video_model(self, model: str) -> tuple[Any, Callable[[int, int], Tensor]]:
         """A model with random weights, and what makes random videos for it: (videos, frames) -> codes or latents."""
-        tokenizer = self._tokenizer()
+        tokenizer = self.tokenizer()
         config: Any = self.suite.components[model]
         module = VIDEO_MODELS.get(model)(config, tokenizer.codebook, tokenizer.grid, tuple(self.suite.learnable))
         K, D = tokenizer.codebook.shape
