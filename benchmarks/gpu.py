@@ -1,15 +1,15 @@
 """Speed of one GPU at a profile's own sizes: what trains, scores and acts, in 32 bits and bf16, with torch.compile.
 
-python benchmarks/gpu.py --json reports/gpu.json              profile paper, at most 12 minutes, on the GPU if there is one
+python benchmarks/gpu.py --json gpu.json          profile paper, at most 12 minutes, on the GPU if there is one
 python benchmarks/gpu.py --suites dmc --minutes 5
 python benchmarks/gpu.py --profile tiny --device cpu --seconds 0.1 --no-compile      seconds; what the tests run
 
 Rows without torch.compile are measured first, then the compiled ones, until the minutes are over. From the rates follow
-the hours of each stage of the profile, as `viper cost` counts them: once with the profile's own precision, and once with
-the fastest of what was measured and the project offers (`training.precision`, `training.compile`, `reward.precision`;
-agents have neither option, so that their bf16 and compiled rows show what one would bring). Under "units" the file
-holds what src/viper_pipeline/tools/measured.json holds, for `viper cost --on`. A GPU's wall time is measured; of a CPU the
-time of one thread.
+the hours of each stage of the profile, as `viper cost` counts them: once with the profile's own precision, and once
+with the fastest of what was measured and the project offers (`training.precision`, `training.compile`,
+`reward.precision`; agents have neither option, so their bf16 and compiled rows show what one would bring). Under
+"units" the file holds what src/viper_pipeline/tools/measured.json holds, for `viper cost --on`. A GPU's wall time is
+measured; of a CPU the time of one thread.
 """
 
 from __future__ import annotations
@@ -370,9 +370,10 @@ def units(params: Params, suites: list[str], rows: list[dict[str, Any]], device:
         seconds = 1 / row["samples_per_s"]
         if key not in found or seconds < found[key]["seconds"]:
             found[key] = {"seconds": seconds, "peak_gb": round(row["peak_gb"] or 0.0, 2), "batch": row["batch"]}
+    covered = {(row["suite"], row["unit"]) for row in rows}
     for name in suites:
         for unit in units_of(params.suites[name]):
-            if f"{name}: {unit}" not in found and unit.split()[-1] not in params.suites[name].video_models:
+            if (name, unit) not in covered:
                 found |= probed(params, name, unit, device)
     return found
 

@@ -163,6 +163,7 @@ class VQGANTraining(VQGAN):
             self._fake = (frames, y.detach())
         return loss, metrics | {"loss": loss.detach()}
 
+    @torch.compiler.disable  # R1 differentiates a gradient, which compiled code does not support
     def _discriminator_loss(self, frames: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         assert self.discriminator is not None
         config, x = self.config.discriminator, to_float(frames)
