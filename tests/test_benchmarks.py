@@ -1,9 +1,8 @@
 """The benchmarks that take a device or a profile run at the tiny sizes, and measure what they say they measure."""
 
-import importlib.util
+import importlib
 import json
 import math
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -17,14 +16,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def benchmark(name: str) -> ModuleType:
-    """Import benchmarks/NAME.py, under a name that spawned processes can import it by."""
-    path = ROOT / "benchmarks" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    """Import benchmarks/NAME.py, so that spawned processes can import it as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        return importlib.import_module(name)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +82,8 @@ def test_what_no_time_is_left_for_is_said(capsys: pytest.CaptureFixture[str]) ->
     assert "not timed" in capsys.readouterr().out
 
 
-def test_programs_of_equal_sizes_take_turns() -> None:
+def test_programs_of_equal_sizes_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     rows = benchmark("peers").main(["--profiles", "tiny", "--algorithms", "drq", "--rounds", "2"])
     ours, plain = rows
     assert (ours["program"], plain["program"]) == ("viper", "plain")
