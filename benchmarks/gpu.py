@@ -19,7 +19,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from viper_pipeline.agents.base import AGENTS, Agent
+from viper_pipeline.agents.dreamer import networks
+from viper_pipeline.agents.dreamer.actor_critic import Critic
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.core.errors import ViperError
 from viper_pipeline.envs import SUITES
@@ -52,6 +54,8 @@ COMPILED = {
     "dreamer": ("model.encoder.forward", "model.rssm.obs_step", "model.rssm.img_step", "model.decoder.loss"),
 }
 """What of an agent is compiled: whole updates would unroll their recurrences. Names of weights stay as they are."""
+LOSSES = ((networks, "two_hot_loss"), (networks, "two_hot_mean"), (Critic, "range"))
+"""What of Dreamer stays in 32 bits when the rest is in bf16."""
 
 
 class Way(NamedTuple):
@@ -77,11 +81,11 @@ class Clock:
     busy: list[float] = field(default_factory=list)
 
     def now(self) -> float:
-        """After everything that was asked for is done: wall time with a GPU, else this thread's."""
+        """After everything that was asked for is done: wall time with a GPU, else this process's."""
         if self.device == "cuda":
             torch.cuda.synchronize()
             return time.perf_counter()
-        return time.thread_time()
+        return time.process_time()
 
     def rate(self, work: Callable[[], object]) -> tuple[float, float]:
         """(calls per second, seconds that the calls before the first that counts took)."""
@@ -100,14 +104,13 @@ class Clock:
         """As `rate`, of the project's own training loop, its optimizers and moving averages included."""
         marks: list[tuple[int, float]] = []
         every = 4 if self.device == "cuda" else 1  # waiting for the GPU at every step would leave it idle
-        first, watch = time.perf_counter(), self.watched()
+        first = time.perf_counter()
 
         def batches(step: int) -> tuple[Any, Any]:
             if step >= WARM and (step - WARM) % every == 0:
-                # Called from the loop's own thread of batches, so the process's clock counts, not the thread's.
-                marks.append((step, self.now() if self.device == "cuda" else time.process_time()))
+                marks.append((step, self.now()))
                 if step == WARM:
-                    watch.__enter__()
+                    self.busy.clear()
                 if len(marks) > 2 and marks[-1][1] - marks[0][1] > self.seconds:
                     raise Enough
             return batch
@@ -115,10 +118,8 @@ class Clock:
         endless = {"steps": 10**9, "batch_size": len(batch[1]), "log_every": 10**9, "checkpoint_every": 10**9}
         endless |= {"schedule": "constant", "warmup": 0.0}
         compute = ComputeConfig(accelerator="cuda" if self.device == "cuda" else "cpu")
-        try:
+        with self.watched(), suppress(Enough):
             train(module, batches, training.model_copy(update=endless), seed=0, compute=compute)
-        except Enough:
-            watch.__exit__(None, None, None)
         (begin, begun), (end, ended) = marks[0], marks[-1]
         return (end - begin) / max(ended - begun, 1e-9), time.perf_counter() - first
 
@@ -138,8 +139,8 @@ class Watch:
         while not self._over.wait(0.1):
             try:
                 self.found.append(torch.cuda.utilization() / 100)
-            except (RuntimeError, ModuleNotFoundError):
-                return  # no NVML
+            except Exception:  # whatever the driver's library says: without it this column stays empty
+                return
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -275,10 +276,10 @@ def updates(probe: Probe, agent: str, way: Way, clock: Clock) -> dict[str, Any]:
     replay, rng = filled(learner, actions), np.random.default_rng(0)
     batch = learner.sample(replay, rng)
     drawn = [timed(partial(learner.sample, replay, rng)) for _ in range(3)]
-    automatic = partial(torch.autocast, clock.device, torch.bfloat16, enabled=way.precision == "bf16")
+    half = way.precision == "bf16"
 
     def update() -> None:
-        with automatic():
+        with torch.autocast(clock.device, torch.bfloat16, enabled=half), losses_in_32_bits() if half else nullcontext():
             learner.update(batch)
 
     flops = 0.0 if way.compile else flops_of(update)
@@ -286,6 +287,29 @@ def updates(probe: Probe, agent: str, way: Way, clock: Clock) -> dict[str, Any]:
     row = {"batch": suite.components[agent].batch_size, "steps_per_s": rate, "samples_per_s": rate, "per_s": rate}  # type: ignore[attr-defined]
     row |= {"first_s": first, "draw_ms": 1000 * min(drawn), "tflops": flops * rate / 1e12 or None}
     return row
+
+
+@contextmanager
+def losses_in_32_bits() -> Iterator[None]:
+    """While it lasts, LOSSES are computed outside of autocast."""
+    originals = [getattr(owner, name) for owner, name in LOSSES]
+
+    def exact(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*given: Any) -> Any:
+            whole = [one.float() if isinstance(one, torch.Tensor) else one for one in given]
+            device = next(one for one in whole if isinstance(one, torch.Tensor)).device.type
+            with torch.autocast(device, enabled=False):
+                return function(*whole)
+
+        return wrapped
+
+    for (owner, name), original in zip(LOSSES, originals, strict=True):
+        setattr(owner, name, exact(original))
+    try:
+        yield
+    finally:
+        for (owner, name), original in zip(LOSSES, originals, strict=True):
+            setattr(owner, name, original)
 
 
 def timed(work: Callable[[], object]) -> float:
