@@ -93,15 +93,20 @@ def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict
     evaluated = (run.steps // run.eval_every * run.eval_episodes + run.final_episodes) * float(
         np.mean([*frames.values()])
     )
-    units = {"frame drawn": runs * (run.steps + evaluated)}
-    reward = REWARDS.get(method)()
-    bonus = " with bonus" if reward.bonus and suite.exploration.explores else ""
-    units[f"{agent} step{bonus}"] = runs * max(run.steps - run.random_steps, 0)
+    units = {"frame drawn": runs * (run.steps + evaluated), f"{agent} evaluated step": runs * evaluated}
+    units[step_unit(suite, method, agent)] = runs * max(run.steps - run.random_steps, 0)
     block = {"reward": suite.reward.model_dump(), "tokenizer": suite.tokenizer.model_dump()}
-    if model := reward.parts(block).get("model"):
-        units |= {"frame encoded": runs * run.steps, f"frame scored by {model}": runs * run.steps}
+    if model := REWARDS.get(method)().parts(block).get("model"):
+        units[f"{agent} frame rewarded by {model}"] = runs * run.steps
     size = getattr(suite.components[agent], "pixels", suite.frames.size)
     return Work(name, f"train_agent_{method} {agent}", runs, units, min(run.capacity, run.steps) * size**2 * 3)
+
+
+def step_unit(suite: SuiteConfig, method: str, agent: str) -> str:
+    """The unit of an agent's step with this method: with the bonus, and with a discriminator, if it has them."""
+    reward = REWARDS.get(method)()
+    bonus = " with bonus" if reward.bonus and suite.exploration.explores else ""
+    return f"{agent} step{bonus}{' against experts' if reward.block == 'amp' else ''}"
 
 
 def _codes(suite: SuiteConfig) -> int:
@@ -242,6 +247,6 @@ def cost_command(root: Path, profile: str | None, on: str | None, keep: str | No
     for line in (*table(works, measured), "", *figure_lines(works, measured)):
         say(line)
     say("Figures share stages, so they do not add up; fig09 is without the ablations' own.\n")
-    say("One run after the other on this hardware. Experts as if none stopped early, episodes as if all were whole;")
-    say("AMP's discriminator is not in it. Memory: the timed process and the replay; on a CPU with small batches.")
+    say("One run after the other on this hardware. Experts as if none stopped early, episodes as if all were whole.")
+    say("Memory: the timed process and the replay; on a CPU with small batches, where whole ones would take minutes.")
     say("Disk: at most; videos compress.")

@@ -5,6 +5,7 @@ On a CPU the process's CPU time is measured, so that other work on the machine d
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +26,11 @@ from viper_pipeline.envs.base import Info
 from viper_pipeline.experts.base import make_expert
 from viper_pipeline.experts.sb3 import RLExpert
 from viper_pipeline.pipelines.params import Params, SuiteConfig
+from viper_pipeline.rewards.amp import AMP
 from viper_pipeline.rewards.base import EXPLORATION
+from viper_pipeline.rewards.viper import ViperReward, ViperStream
 from viper_pipeline.tokenizers import trainable_tokenizer
+from viper_pipeline.tools.cost import step_unit
 from viper_pipeline.training.config import ComputeConfig, LoopConfig
 from viper_pipeline.training.loop import train
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -35,8 +39,12 @@ from viper_pipeline.video_models.scoring import score_videos
 
 PROBE_STEPS = 3
 """Steps that are timed; one more before them is not."""
-IMAGES, CLIPS, SEQUENCES = 4, 1, 2
-"""Batch sizes on a CPU, where the time per sample does not depend on the batch size; a GPU gets whole batches."""
+IMAGES, CLIPS, SEQUENCES, WINDOWS = 4, 1, 2, 4
+"""Batch sizes on a CPU, where the time per sample depends little on the batch size; a GPU gets whole batches."""
+AFFORDABLE = 15.0
+"""Seconds; a CPU gets whole batches, too, if all steps with them take less."""
+SCORED = 64
+"""Windows that are scored at once while rewards are evaluated."""
 
 
 def units_of(suite: SuiteConfig) -> Iterator[str]:
@@ -48,8 +56,11 @@ def units_of(suite: SuiteConfig) -> Iterator[str]:
     yield from ("frame drawn", "image learned", "frame encoded")
     for model in suite.video_models:
         yield from (f"clip learned by {model}", f"frame scored by {model}")
-    for agent in suite.agents:
-        yield from (f"{agent} step", f"{agent} step with bonus")
+    for agent in suite.agents if suite.learned else ():
+        yield f"{agent} evaluated step"
+        yield from dict.fromkeys(step_unit(suite, method, agent) for method in suite.learned)
+        if "viper" in suite.learned:
+            yield f"{agent} frame rewarded by {suite.reward.model}"
 
 
 def probe(params: Params, suite: str, unit: str, device: str) -> dict[str, float]:
@@ -84,9 +95,16 @@ class Probe:
             return self._image_learned()
         if unit == "frame encoded":
             return self._frame_encoded()
-        if words[-1] in self.suite.video_models:
-            return self._clip_learned(words[-1]) if unit.startswith("clip") else self._frame_scored(words[-1])
-        return self._agent_step(words[0], bonus="bonus" in words), self.suite.limits(words[0]).envs
+        if words[0] == "clip":
+            return self._clip_learned(words[-1])
+        if words[1] == "scored":
+            return self._frame_scored(words[-1])
+        if words[2:4] == ["rewarded", "by"]:
+            return self._frame_rewarded(words[0], words[-1])
+        if words[1:] == ["evaluated", "step"]:
+            return self._evaluated_step(words[0]), self.suite.limits(words[0]).envs
+        bonus, against = "bonus" in words, "against" in words
+        return self._agent_step(words[0], bonus, against), self.suite.limits(words[0]).envs
 
     def now(self) -> float:
         """Seconds of this process, or of the wall clock with a GPU."""
@@ -100,6 +118,19 @@ class Probe:
             work()
             seconds.append(self.now() - begun)
         return median(seconds[1:])
+
+    def best_batch(self, small: int, whole: int, seconds: Callable[[int], float]) -> tuple[float, int]:
+        """Seconds per sample, and the batch: a whole one with a GPU, or where `PROBE_STEPS` of them are affordable.
+
+        seconds: batch -> seconds per sample.
+        """
+        if self.device == "cuda":
+            return seconds(whole), whole
+        small = min(small, whole)
+        found = seconds(small)
+        if small < whole and found * whole * (PROBE_STEPS + 2) < AFFORDABLE:
+            return seconds(whole), whole
+        return found, small
 
     # simulators, of the suite's first task
 
@@ -149,10 +180,12 @@ class Probe:
 
     def _image_learned(self) -> tuple[float, int]:
         training, size = self.suite.tokenizer.training, self.suite.frames.size
-        tokenizer = self.tokenizer()
-        batch = training.batch_size if self.device == "cuda" else IMAGES
-        frames = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
-        return self._learned(tokenizer, (frames, np.zeros(batch, int)), training), batch
+
+        def seconds(batch: int) -> float:
+            frames = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
+            return self._learned(self.tokenizer(), (frames, np.zeros(batch, int)), training)
+
+        return self.best_batch(IMAGES, training.batch_size, seconds)
 
     def _frame_encoded(self) -> tuple[float, int]:
         frames = np.zeros((16, self.suite.frames.size, self.suite.frames.size, 3), np.uint8)
@@ -160,22 +193,55 @@ class Probe:
         return self.timed(lambda: tokenizer.encode(frames).cpu()) / len(frames), len(frames)
 
     def _clip_learned(self, model: str) -> tuple[float, int]:
-        module, codes = self.video_model(model)
-        training = module.config.training
-        batch = training.batch_size if self.device == "cuda" else CLIPS
-        clips, conditions = codes(batch, module.config.window), module.conditions(module.tasks[:1])
-        return self._learned(module, (clips, conditions.expand(batch, *conditions.shape[1:])), training), batch
+        training = self.suite.components[model].training  # type: ignore[attr-defined]
+
+        def seconds(batch: int) -> float:
+            module, codes = self.video_model(model)
+            clips, conditions = codes(batch, module.config.window), module.conditions(module.tasks[:1])
+            return self._learned(module, (clips, conditions.expand(batch, *conditions.shape[1:])), training)
+
+        return self.best_batch(CLIPS, training.batch_size, seconds)
 
     def _frame_scored(self, model: str) -> tuple[float, int]:
+        """Of a whole video, without its first frames, whose windows are short."""
         module, codes = self.video_model(model)
         module.eval().to(self.device)
-        videos = codes(1, module.window + 3).to(self.device)
         condition = module.conditions(module.tasks[:1]).to(self.device)
         own = self.suite.reward
         scoring: Scoring = own.scoring if model == own.model else "full_window"
-        whole = self.timed(lambda: score_videos(module, videos, condition, scoring=scoring).cpu())
-        first = self.timed(lambda: score_videos(module, videos[:, :-4], condition, scoring=scoring).cpu())
-        return (whole - first) / 4, 1
+
+        def seconds(windows: int) -> float:
+            videos = codes(1, module.window - 1 + windows).to(self.device)
+            whole = self.timed(lambda: score_videos(module, videos, condition, scoring=scoring).cpu())
+            first = self.timed(lambda: score_videos(module, videos[:, :-windows], condition, scoring=scoring).cpu())
+            return max(whole - first, 0.0) / windows
+
+        return self.best_batch(WINDOWS, SCORED, seconds)
+
+    def _frame_rewarded(self, agent: str, model: str) -> tuple[float, int]:
+        """Of the frames that an agent's environments reach together, from pixels to rewards, with full windows."""
+        suite, simulator, limits = self.suite, SUITES.get(self.name)(), self.suite.limits(agent)
+        task, (module, codes) = suite.learnable[0], self.video_model(model)
+        spec = simulator.frame_spec(task, suite.env, suite.frames)
+        spec = spec.model_copy(update={"stride": suite.curation.stride})
+        reward = ViperReward(self.tokenizer().eval(), module.eval(), task, suite.reward, spec).to(self.device)
+        envs, times = limits.envs, limits.update_every
+        frames = np.zeros((times, envs, suite.frames.size, suite.frames.size, 3), np.uint8)
+        stream, none = reward.stream(), np.zeros((times, envs), np.float32)
+        stream.start(frames[0])
+        if isinstance(stream, ViperStream):  # a session is as fast at its beginning as later
+            kept = (module.window - 1) * spec.stride + 1
+            past = list(codes(envs, kept).to(self.device))
+            stream.load_episode_state({"codes": past})
+
+        def rewarded() -> None:
+            if times > 1 and isinstance(stream, ViperStream):
+                stream.steps(frames, none)
+            else:
+                for now in frames:
+                    stream.step(now)
+
+        return self.timed(rewarded) / (times * envs), times * envs
 
     def video_model(self, model: str) -> tuple[Any, Callable[[int, int], Tensor]]:
         """A model with random weights, and what makes random videos for it: (videos, frames) -> codes or latents."""
@@ -204,43 +270,76 @@ class Probe:
 
     # agents
 
-    def _agent_step(self, agent: str, bonus: bool) -> float:
-        """Seconds per step of acting and learning, a mean over whole updates; without simulator and reward.
+    def _evaluated_step(self, agent: str) -> float:
+        """Seconds of acting in one environment of several, without simulator and reward."""
+        suite, kind, simulator = self.suite, AGENTS.get(agent), SUITES.get(self.name)()
+        size, envs = suite.frames.size, suite.limits(agent).envs
+        actions = len(simulator.idle_action(suite.tasks[0]))
+        learner = kind(suite.components[agent], (size, size, 3), actions, discrete=simulator.discrete, curious=False)
+        learner.to(self.device)
+        frames, policy = np.zeros((envs, size, size, 3), np.uint8), learner.policy(envs)
+        for i, frame in enumerate(learner.preprocess(frames)):
+            policy.start(i, frame)
 
-        Agents that learn from sequences get few on a CPU, and their time is scaled up; the share of acting in it, the
-        smaller one, is scaled with it.
+        def step() -> None:
+            policy.push(learner.preprocess(frames))
+            policy.act()
+
+        return self.timed(step) / envs
+
+    def _agent_step(self, agent: str, bonus: bool, against_experts: bool) -> float:
+        """Seconds per step of acting and learning, a mean over whole updates; without simulator and stored reward.
+
+        Agents that learn from sequences get few on a CPU if whole batches take long, and their time is scaled up; the
+        share of acting in it, the smaller one, is scaled with it.
         """
+        config = self.suite.components[agent]
+        whole = getattr(config, "batch_size", 1)
+        if not hasattr(config, "batch_length"):
+            return self._trained_step(agent, bonus, against_experts, whole)
+
+        def seconds(batch: int) -> float:
+            return self._trained_step(agent, bonus, against_experts, batch) / batch
+
+        each, _ = self.best_batch(SEQUENCES, whole, seconds)
+        return each * whole
+
+    def _trained_step(self, agent: str, bonus: bool, against_experts: bool, batch: int) -> float:
+        """Seconds per step with this batch size."""
         moments: list[float] = []
         suite, kind, simulator = self.suite, AGENTS.get(agent), SUITES.get(self.name)()
-        limits = suite.limits(agent)
-        settings, scale = suite.components[agent].model_dump(), 1.0
-        if self.device != "cuda" and "batch_length" in settings:
-            scale, settings["batch_size"] = settings["batch_size"] / SEQUENCES, SEQUENCES
+        limits, config = suite.limits(agent), suite.exploration
+        settings = suite.components[agent].model_dump() | {"batch_size": batch}
         envs, actions = limits.envs, len(simulator.idle_action(suite.tasks[0]))
         first = 40 * envs
         between = max(round(1 / (limits.updates_per_step * envs)), 1)  # rounds of all environments between updates
-        rounds = PROBE_STEPS * between
+        explores = bonus and config.explores
+        outside = explores and not kind.curious
+        # A bonus that is trained after every so many updates is timed over as many.
+        period = getattr(config, "update_every", 1) / max(limits.updates_per_step * envs, 1) if outside else 1
+        rounds = PROBE_STEPS * between * math.ceil(period)
         quick: Json = {"random_steps": first, "steps": first + (between + rounds + 1) * envs}
         quick |= {"round_steps": 40, "final_round_steps": None, "final_episodes": 1, "capacity": 1000 * envs}
-        quick |= {"eval_every": 10**6, "checkpoint_every": 10**6}
+        quick |= {"eval_every": 10**6, "checkpoint_every": 10**6, "update_every": 1}
         quick |= {"processes": False}  # environments in other processes could not note moments here
-        config = suite.exploration
-        explores = bonus and config.explores
+        size = suite.frames.size
+        amp: Any = suite.components.get("amp")
         train_in_environment(
             agent,
             kind.Config.model_validate(settings),
             limits.model_copy(update=quick),
-            lambda seed: BlackEnv(suite.frames.size, actions, lambda: moments.append(self.now())),
+            lambda seed: BlackEnv(size, actions, lambda: moments.append(self.now())),
             seed=0,
+            reward=(lambda shape: AMP(amp, shape, [np.zeros((100, size, size, 3), np.uint8)]).to(self.device))
+            if against_experts
+            else None,
             discrete=simulator.discrete,
             curious=explores and kind.curious,
-            exploration=(lambda shape: EXPLORATION.get(config.kind)(config, shape))
-            if explores and not kind.curious
-            else None,
+            exploration=(lambda shape: EXPLORATION.get(config.kind)(config, shape)) if outside else None,
             device=self.device,
         )
         begins = moments[first::envs]
-        return scale * (begins[between + rounds] - begins[between]) / (rounds * envs)
+        return (begins[between + rounds] - begins[between]) / (rounds * envs)
 
 
 class BlackEnv(gymnasium.Env):
