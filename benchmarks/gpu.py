@@ -1,6 +1,6 @@
 """Speed of one GPU at a profile's own sizes: what trains, scores and acts, in 32 bits and bf16, with torch.compile.
 
-python benchmarks/gpu.py --json gpu.json          profile paper, at most 12 minutes, on the GPU if there is one
+python benchmarks/gpu.py --json gpu.json          profile paper, at most 12 minutes
 python benchmarks/gpu.py --suites dmc --minutes 5
 python benchmarks/gpu.py --profile tiny --device cpu --seconds 0.1 --no-compile      seconds; what the tests run
 
@@ -430,12 +430,14 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="paper")
     parser.add_argument("--suites", nargs="*", default=["dmc", "atari", "rlbench"])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each row, after its first steps")
     parser.add_argument("--minutes", type=float, default=10.0, help="for all rows; the hours' own units come after")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args(given)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("PyTorch finds no GPU here; `--profile tiny --device cpu` takes seconds, profile paper a day")
     torch.set_num_threads(1)
     params = validate(read_profile(ROOT / f"profiles/{arguments.profile}.yaml"), arguments.profile)
     suites = [name for name in arguments.suites if name in params.suites]
