@@ -321,6 +321,23 @@ def export_runs() -> None:
         click.echo(path)
 
 
+@cli.command(name="export-experts")
+@click.option("--episodes", type=click.IntRange(1), default=50, show_default=True, help="Fresh episodes of each.")
+def export_experts(episodes: int) -> None:
+    """Write every expert that has been trained to pretrained/experts: for Git, and for `algorithm: file` elsewhere.
+
+    Prints the entry of `experts` that takes each of them up again.
+    """
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.pipelines.experts.export import export_experts_command
+
+    root = project_root()
+    for exported in export_experts_command(root, episodes):
+        returns = exported.record.returns
+        click.echo(f"{exported.path}: mean return {sum(returns) / len(returns):.1f} of {len(returns)} fresh episodes")
+        click.echo(f"  {exported.entry(root)}")
+
+
 @cli.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 def card(artifact: Path) -> None:
