@@ -14,6 +14,7 @@ import gymnasium
 from pydantic import Field
 
 from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import Json
 from viper_pipeline.experts.base import EXPERT_FORMAT, Expert, ExpertConfig
 from viper_pipeline.experts.policies import Policy, categorical_policy, mlp_policy
 from viper_pipeline.training.artifacts import CONFIG, WEIGHTS, ModelArtifact, load_artifact
@@ -64,7 +65,7 @@ class FileExpert(Expert):
         found = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
         if self.config.sha256 not in (None, found):
             raise BadData(f"{folder / WEIGHTS}: sha256 is {found}, not {self.config.sha256}; correct one of them")
-        kept = {name: about[name] for name in ("actor", "steps", "steps_trained", "return") if name in about}
+        kept: Json = {name: about[name] for name in ("actor", "steps", "steps_trained", "return") if name in about}
         files = {CURVE: given.files[CURVE]} if CURVE in given.files else {}
         by = about.get("trained_by", about["recipe"])
         return ModelArtifact({**kept, "trained_by": by}, given.tensors, files)
