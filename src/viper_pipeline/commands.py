@@ -172,7 +172,8 @@ def stage_command(pipeline: str, nodes: str) -> None:
 def run_command(targets: tuple[str, ...], jobs: int | None, executor: str, address: str | None) -> None:
     """Run stale stages side by side, with the same result as `dvc repro`.
 
-    TARGETS are DVC's: a dvc.yaml, or a stage such as pipelines/dmc/dvc.yaml:train_tokenizer. Default: all stages.
+    TARGETS are DVC's: a dvc.yaml, or a stage such as pipelines/dmc/dvc.yaml:train_tokenizer; with * many of them, such
+    as 'pipelines/dmc/dvc.yaml:train_agent_viper@*-0'. Default: all stages.
     """
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.dvc_bridge.scheduler import make_executor, run
@@ -332,7 +333,10 @@ def export_experts(episodes: int) -> None:
     from viper_pipeline.pipelines.experts.export import export_experts_command
 
     root = project_root()
-    for exported in export_experts_command(root, episodes):
+    written = export_experts_command(root, episodes)
+    if not written:
+        click.echo("nothing to export: no expert is trained and up to date here that pretrained/experts does not hold")
+    for exported in written:
         returns = exported.record.returns
         click.echo(f"{exported.path}: mean return {sum(returns) / len(returns):.1f} of {len(returns)} fresh episodes")
         click.echo(f"  {exported.entry(root)}")
