@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.experts.base import load_expert, make_expert, trained
 from viper_pipeline.pipelines.experts.export import RECORD, export, is_exported, read_expert_records
 from viper_pipeline.pipelines.params import validate
-from viper_pipeline.pipelines.profiles import read_profile
+from viper_pipeline.pipelines.profiles import names, read_profile
 from viper_pipeline.training.artifacts import load_artifact, save_artifact
 
+ROOT = Path(__file__).parents[2]
 TASK = "cartpole_balance"
 SAC = {
     "algorithm": "sac", "steps": 80, "batch_size": 8, "net_arch": [8], "eval_every": 40, "eval_episodes": 1,
@@ -88,7 +90,7 @@ def test_other_folders_are_refused(folder, tmp_path):
 
 
 def test_params_check_names_the_field():
-    params = read_profile("profiles/tiny.yaml")
+    params = read_profile(ROOT / "profiles/tiny.yaml")
     recipes = params["suites"]["dmc"]["experts"]
     recipes[TASK] = {"algorithm": "file", "path": "pretrained/experts/dmc/" + TASK}
     validate(params)
@@ -100,8 +102,25 @@ def test_params_check_names_the_field():
         validate(params)
 
 
+@pytest.mark.parametrize("profile", names(ROOT))
+def test_the_experts_that_profiles_take_from_files_are_there_and_were_trained_under_the_same_rules(profile):
+    for suite, block in read_profile(ROOT / f"profiles/{profile}.yaml")["suites"].items():
+        for task, recipe in block["experts"].items():
+            if recipe.get("algorithm") == "file":
+                folder = ROOT / recipe["path"]
+                assert hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest() == recipe["sha256"]
+                record = read_expert_records(ROOT)[suite, task]
+                assert record.action_repeat == block["env"]["action_repeat"]
+                about, lineage = (json.loads((folder / f).read_text()) for f in ("config.json", "lineage.json"))
+                assert (about["suite"], about["task"]) == (suite, task)
+                assert (
+                    lineage["steps"][f"data/expert_policies/{suite}/{task}"]["params"][f"suites.{suite}.env"]
+                    == block["env"]
+                )
+
+
 def test_an_exported_expert_is_taken_up_by_its_own_entry(tmp_path, monkeypatch):
-    params = read_profile("profiles/tiny.yaml")
+    params = read_profile(ROOT / "profiles/tiny.yaml")
     dmc = SUITES.get("dmc")()
     env = params["suites"]["dmc"]["env"]
 
