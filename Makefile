@@ -14,7 +14,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup gl repro repro-all ablations test test-slow lint docs bench lock clean
+.PHONY: help setup gl repro repro-all ablations desk test test-slow lint docs bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,21 @@ repro-all: repro  ## run every suite; pages: reports/SUITE/index.html, overview:
 
 ablations: setup  ## run the ablations, Fig 9; page: reports/ablations/index.html
 	$(BIN)/viper run -j $(JOBS) pipelines/ablations/dvc.yaml
+
+DMC := pipelines/dmc/dvc.yaml
+
+desk: setup  ## go on with profile desk, days of two cores; docs/desk.md. Stop it at any time, the same command goes on
+	$(BIN)/viper profile desk
+	$(BIN)/viper dvc sync
+	$(BIN)/viper run -j $(JOBS) $(DMC):train_expert
+	$(BIN)/viper export-experts
+	$(BIN)/viper run -j $(JOBS) $(DMC):evaluate_reward
+	for seeds in [012] [34]; do \
+	  $(BIN)/viper run -j $(JOBS) "$(DMC):train_agent_viper@*-$$seeds" "$(DMC):train_agent_task_reward@*-$$seeds" || exit 1; \
+	  $(BIN)/viper export-runs; \
+	done
+	$(BIN)/viper run -j $(JOBS) $(DMC)
+	$(BIN)/viper export-runs
 
 test: setup  ## run all tests but the slow ones, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85 -m "not slow"

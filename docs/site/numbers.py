@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import pydoc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import click
+import numpy as np
 import pandas as pd
 
 from viper_pipeline.commands import cli
 from viper_pipeline.envs.dmc import PAPER_NAMES
+from viper_pipeline.pipelines.experts.export import FOLDER, read_expert_records
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.reporting.page import read_metrics
 from viper_pipeline.reporting.paper_data import DATA, paper_score
 from viper_pipeline.reporting.summary import verdicts
@@ -40,6 +44,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     makers = {
         "reproduced": reproduced,
         "coverage": coverage,
+        "experts": experts,
         "commands": commands,
         "cards": cards,
         "settings": settings,
@@ -92,6 +97,24 @@ def coverage() -> Iterator[str]:
         rewards = {PAPER_NAMES.get(task, task) for model in models for task in model["tasks"]}
         both = [", ".join(sorted(names)) or "none" for names in (ours, rewards - ours)]
         yield f"| {suite} | {len(theirs)} ({shown}) | {both[0]} | {both[1]} |"
+
+
+def experts() -> Iterator[str]:
+    """Every task of profile desk: what its exported expert returns, beside the paper's; a dash: not trained yet."""
+    paper = pd.read_csv(ROOT / FOLDER / "paper_dmc.csv", index_col="task").p90_return
+    records = read_expert_records(ROOT)
+    titles = ("task", "mean return", "10th to 90th percentile", "episodes", "agent steps of training", "the paper's")
+    yield f"| {' | '.join(titles)} |"
+    yield "|---|---|---|---|---|---|"
+    for task in read_profile(ROOT / "profiles/desk.yaml")["suites"]["dmc"]["tasks"]:
+        theirs = f"{paper[task]:.0f}"
+        if (record := records.get(("dmc", task))) is None:
+            yield f"| {task} | - | - | - | - | {theirs} |"
+            continue
+        about = json.loads((ROOT / FOLDER / "dmc" / task / "config.json").read_text())
+        low, high = np.percentile(record.returns, (10, 90))
+        ours = f"{np.mean(record.returns):.0f} | {low:.0f} to {high:.0f} | {len(record.returns)}"
+        yield f"| {task} | {ours} | {about['steps_trained']} | {theirs} |"
 
 
 def commands() -> Iterator[str]:

@@ -172,7 +172,8 @@ def stage_command(pipeline: str, nodes: str) -> None:
 def run_command(targets: tuple[str, ...], jobs: int | None, executor: str, address: str | None) -> None:
     """Run stale stages side by side, with the same result as `dvc repro`.
 
-    TARGETS are DVC's: a dvc.yaml, or a stage such as pipelines/dmc/dvc.yaml:train_tokenizer. Default: all stages.
+    TARGETS are DVC's: a dvc.yaml, or a stage such as pipelines/dmc/dvc.yaml:train_tokenizer; with * many of them, such
+    as 'pipelines/dmc/dvc.yaml:train_agent_viper@*-0'. Default: all stages.
     """
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.dvc_bridge.scheduler import make_executor, run
@@ -319,6 +320,26 @@ def export_runs() -> None:
 
     for path in export_runs_command(project_root()):
         click.echo(path)
+
+
+@cli.command(name="export-experts")
+@click.option("--episodes", type=click.IntRange(1), default=50, show_default=True, help="Fresh episodes of each.")
+def export_experts(episodes: int) -> None:
+    """Write every expert that has been trained to pretrained/experts: for Git, and for `algorithm: file` elsewhere.
+
+    Prints the entry of `experts` that takes each of them up again.
+    """
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.pipelines.experts.export import export_experts_command
+
+    root = project_root()
+    written = export_experts_command(root, episodes)
+    if not written:
+        click.echo("nothing to export: no expert is trained and up to date here that pretrained/experts does not hold")
+    for exported in written:
+        returns = exported.record.returns
+        click.echo(f"{exported.path}: mean return {sum(returns) / len(returns):.1f} of {len(returns)} fresh episodes")
+        click.echo(f"  {exported.entry(root)}")
 
 
 @cli.command()

@@ -66,11 +66,13 @@ def symbolic(params: JsonView, symbol: Callable[[str, str], str]) -> Json:
             block["learned_tasks"], block["every_task"] = [symbol(suite, "learned")], [symbol(suite, "everylearned")]
         if more := block.get("more_methods"):
             block["more_methods"] = {method: [symbol(suite, f"only_{method}")] for method in more}
+        if own := block.get("method_seeds"):
+            block["method_seeds"] = {method: [symbol(suite, f"seed_{method}")] for method in own}
         for axis, key in (("model", "video_models"), ("agent", "agents")):
             if key in block:
                 block[key] = [symbol(suite, axis)]
     for axis, key in (("beta", "betas"), ("rival", "models"), ("context", "contexts"), ("scoring", "scorings")):
-        if out.get("ablations", {}).get(key):
+        if (out.get("ablations") or {}).get(key):
             out["ablations"][key] = [symbol("all", axis)]
     return out
 
@@ -93,6 +95,7 @@ PROJECT = Project(
         "learned": "suites.{block}.learned_tasks",
         "model": "suites.{block}.video_models",
         "agent": "suites.{block}.agents",
+        "seed_*": "suites.{block}.method_seeds.{*}",
         "seed": "seeds",
         "beta": "ablations.betas",
         "rival": "ablations.models",

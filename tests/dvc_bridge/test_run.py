@@ -131,6 +131,14 @@ def test_a_crash_holds_back_only_what_needs_it_and_the_next_run_resumes(ready: T
     assert ready.stale() >= STAGES["train_agent"]
 
 
+def test_a_target_with_a_star_is_all_stages_of_this_pattern_and_one_that_matches_none_is_refused(ready: Toy) -> None:
+    ready.set("suites.one.drq.rate", 5)
+    ready.run("viper", "run", "pipelines/one/dvc.yaml:train_agent@red-*")
+    assert [node for node in ready.ran() if "train_agent" in node] == ["one.train_agent.red-drq-0"]
+    done = ready.run("viper", "run", "pipelines/one/dvc.yaml:train_agent@green-*", check=False)
+    assert done.returncode == 1 and "train_agent@green-*: no stage is called like this" in done.stderr
+
+
 def test_what_a_stage_raises_is_shown_with_its_name(ready: Toy) -> None:
     ready.set("suites.one.drq.rate", -1)
     done = ready.run("viper", "run", "pipelines/one/dvc.yaml:train_agent@red-drq-0", check=False)

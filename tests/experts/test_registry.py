@@ -189,8 +189,8 @@ def test_params_yaml_knows_a_new_expert_and_what_it_needs(registered):
 
 
 FIT = {
-    "dmc": {"sac", "ppo"},
-    "atari": {"ppo", "script", "search"},
+    "dmc": {"sac", "ppo", "file"},
+    "atari": {"ppo", "script", "search", "file"},
     "tabletop": {"script"},
     "rlbench": {"planner"},
 }

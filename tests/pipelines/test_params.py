@@ -12,7 +12,7 @@ from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]
-PROFILES = ["params.yaml", *(f"profiles/{p}.yaml" for p in ("laptop", "small", "paper", "tiny"))]
+PROFILES = ["params.yaml", *(f"profiles/{p}.yaml" for p in ("laptop", "desk", "small", "paper", "tiny"))]
 
 
 def read(name: str) -> dict:
@@ -151,6 +151,13 @@ WRONG = {
         {"amp": ["cartpole"]},
         ["more_methods.amp: 'cartpole'", "did you mean"],
     ),
+    "seeds of a method that nothing learns": (
+        "suites.dmc.method_seeds",
+        {"vipr": [0]},
+        ["method_seeds.vipr", "'viper'"],
+    ),
+    "a method without a seed": ("suites.dmc.method_seeds", {"viper": []}, ["method_seeds.viper: []", "at least one"]),
+    "a seed twice": ("suites.dmc.method_seeds", {"viper": [1, 1]}, ["method_seeds.viper: [1, 1]", "once"]),
     "a method twice": ("suites.dmc.more_methods", {"viper": ["cartpole_balance"]}, ["more_methods.viper", "already"]),
     "no seeds": ("seeds", [], ["seeds"]),
     "joint with repeat": (

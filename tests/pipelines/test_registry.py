@@ -24,7 +24,7 @@ def stages():
     return {stage.node: stage for stage in Wiring(ROOT).stages(params)}
 
 
-@pytest.mark.parametrize("profile", ["tiny", "laptop", "small", "paper"])
+@pytest.mark.parametrize("profile", ["tiny", "laptop", "desk", "small", "paper"])
 def test_every_profile_gives_a_graph_of_the_promised_size(profile):
     params = read_profile(ROOT / "profiles" / f"{profile}.yaml")
     built = pipeline_registry.build(params)
@@ -39,10 +39,11 @@ def test_every_profile_gives_a_graph_of_the_promised_size(profile):
         )
     assert [node.name for node in built["report"].nodes] == ["report.write_overview.all"]
     for name, suite in params["suites"].items():
-        some = sum(map(len, suite.get("more_methods", {}).values()))
         learnable = len(suite.get("learned_tasks") or suite["tasks"])
-        learned = learnable * len(suite["methods"]) + some
-        runs = learned * len(suite["agents"]) * len(params["seeds"])
+        tasks = dict.fromkeys(suite["methods"], learnable)
+        tasks |= {method: len(some) for method, some in suite.get("more_methods", {}).items()}
+        own = suite.get("method_seeds", {})
+        runs = sum(n * len(own.get(method, params["seeds"])) for method, n in tasks.items()) * len(suite["agents"])
         page = 4
         each = 4 * len(suite["tasks"]) + learnable
         assert len(built[name].nodes) == each + 1 + 2 * len(suite["video_models"]) + runs + page
@@ -145,6 +146,24 @@ def test_dvc_runs_a_method_of_some_tasks_over_these_tasks():
         f"${{{path}}}" for path in ("suites.dmc.more_methods.amp_multi", "suites.dmc.agents", "seeds")
     ]
     assert "train_agent_viper" not in said and "data/experts/dmc/ball_in_cup_catch.h5" in stage["deps"]
+
+
+def test_a_method_with_seeds_of_its_own_runs_over_these_and_the_report_waits_for_no_others():
+    params = read_profile(ROOT / "profiles" / "laptop.yaml")
+    params["seeds"] = [0, 1, 2]
+    params["suites"]["dmc"]["method_seeds"] = {"exploration": [0]}
+    after = {s.node: s for s in Wiring(ROOT).stages(params)}
+    seeds = {
+        method: {node[-1] for node in after if node.startswith(f"dmc.train_agent_{method}.cartpole_balance")}
+        for method in ("viper", "exploration")
+    }
+    assert seeds == {"viper": {"0", "1", "2"}, "exploration": {"0"}}
+    shown = after["dmc.aggregate.all"].deps
+    assert "data/agents/dmc/cartpole_balance/exploration-drq/0" in shown
+    assert "data/agents/dmc/cartpole_balance/exploration-drq/1" not in shown
+    said = yaml.safe_load(generate(ROOT, params)[ROOT / "pipelines/dmc/dvc.yaml"])["stages"]
+    lists = [list(said[f"train_agent_{m}"]["matrix"].values())[-1] for m in ("viper", "exploration")]
+    assert lists == ["${seeds}", "${suites.dmc.method_seeds.exploration}"]
 
 
 def test_a_task_that_nothing_learns_has_experts_and_baselines_and_a_place_in_the_report():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,7 @@ VQGAN = {
 }
 GPT = {"window": 4, "width": 8, "feedforward": 16, "heads": 2, "layers": 1, "training": LOOP}
 RND = {"channels": [4], "kernels": [3], "strides": [2], "hidden": [8], "clip": 1e3, "learning_rate": 0.003}
+GIVEN = Path(__file__).parents[2] / "pretrained/experts/dmc"
 TRAINED = {"steps": 40, "batch_size": 8, "net_arch": [8], "eval_every": 40, "eval_episodes": 1}
 
 SMALLEST = {
@@ -50,6 +53,7 @@ SMALLEST = {
         "script": ("atari", "pong", {}, {}),
         "search": ("atari", "zaxxon", {}, {"futures": 2, "horizon": 4, "follow": 2}),
         "planner": None,
+        "file": ("dmc", "point_mass_easy", {"action_repeat": 100}, {"path": str(GIVEN / "point_mass_easy")}),
         "push": ("dots", "right", {}, {}),
     },
     "tokenizer": {"vqgan": VQGAN, "mosaic": BLOCK["tokenizer"]},

@@ -30,10 +30,26 @@ def counts(params: Params) -> dict[tuple[str, str], Work]:
 
 
 def test_every_unit_of_a_profile_can_be_timed() -> None:
-    for name in ("laptop", "small", "paper"):
+    for name in ("laptop", "desk", "small", "paper"):
         params = profile(name)
         for work in work_of(params):
             assert set(work.units) <= set(units_of(params.suites[work.suite])), (name, work)
+
+
+def test_an_expert_from_a_file_costs_no_steps_and_leaves_the_others_to_be_timed() -> None:
+    raw = read_profile(ROOT / "profiles/laptop.yaml")
+    suite = raw["suites"]["dmc"]
+    first, other = suite["tasks"]
+    suite["experts"][first] = {"algorithm": "file", "path": "anywhere"}
+    params = validate(raw)
+    units = counts(params)["dmc", "train_expert"].units
+    assert units == {"expert step": suite["experts"][other]["steps"]}
+    assert probe(params, "dmc", "expert step", "cpu")["seconds"] > 0
+
+
+def test_a_method_runs_with_its_own_seeds() -> None:
+    found = counts(profile("desk"))
+    assert found["dmc", "train_agent_viper drq"].runs == 9 * 5 and found["dmc", "train_agent_amp drq"].runs == 9 * 3
 
 
 def test_a_stage_takes_as_often_as_the_grid_says() -> None:
@@ -167,7 +183,7 @@ def test_hardware_that_was_not_measured_is_refused() -> None:
 
 
 def test_what_is_stored_covers_the_profile_that_it_names() -> None:
-    for name in ("laptop", "small", "paper"):
+    for name in ("laptop", "desk", "small", "paper"):
         for hardware, measured in table.stored(name).items():
             unknown = {f"{w.suite}: {u}" for w in work_of(profile(name)) for u in w.units} - set(measured)
             assert hardware and unknown <= {"rlbench: frame drawn"}  # its simulator is in no package index

@@ -172,11 +172,24 @@ class Repository:
         with self.locked():
             try:
                 graph = self.repo.index.graph
-                picked = [s for target in targets for s in self.repo.stage.collect(target)] or list(graph)
+                picked = [stage for target in targets for stage in self._called(target)] or list(graph)
             except DvcException as error:
                 raise BadParams(f"{error}") from error
             wanted = set(picked).union(*(networkx.descendants(graph, stage) for stage in picked))
             return {stage: set(graph.successors(stage)) for stage in wanted}
+
+    def _called(self, target: str) -> list[DvcStage]:
+        """The stages of one target: an address, a group of them, a file, or an address with wildcards.
+
+        Raises BadParams if no stage's address has the pattern.
+        """
+        pattern = any(sign in target for sign in "*?[")
+        found = list(self.repo.stage.collect(target, glob=pattern))
+        if not found:
+            raise BadParams(
+                f"{target}: no stage is called like this; `dvc stage list {target.partition(':')[0]}` lists them"
+            )
+        return found
 
     def refresh_code(self) -> None:
         """Bring code.yaml up to date, if a source file has changed since the last call."""

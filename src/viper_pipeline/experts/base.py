@@ -30,6 +30,7 @@ EXPERTS = Registry(
         "script": "viper_pipeline.experts.scripts:ScriptExpert",
         "search": "viper_pipeline.experts.search:SearchExpert",
         "planner": "viper_pipeline.experts.scripts:PlannerExpert",
+        "file": "viper_pipeline.experts.from_file:FileExpert",
     },
 )
 """Each target is a subclass of Expert."""

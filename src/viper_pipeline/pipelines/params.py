@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
@@ -54,6 +54,12 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
             yield f"{here}.more_methods.{method}: '{task}' is no task that {here} learns{likely}"
         if method in suite_config.methods:
             yield f"{here}.more_methods.{method}: in {here}.methods already; delete it from one of them"
+    for method, seeds in suite_config.method_seeds.items():
+        if method not in suite_config.learned:
+            likely = did_you_mean(method, suite_config.learned)
+            yield f"{here}.method_seeds.{method}: no agents of this suite are trained on it{likely}"
+        if not seeds or len(set(seeds)) < len(seeds):
+            yield f"{here}.method_seeds.{method}: {seeds}; give at least one seed, each of them once"
     for method in suite_config.learned:
         block = REWARDS.get(method).block
         if block and block not in suite_config.components:
@@ -178,6 +184,11 @@ def _lengths(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator
 def learned_tasks(suite_config: ParamsBlock) -> list[str]:
     """The tasks of a suite's block that its models and agents learn: `learned_tasks`, or all."""
     return suite_config.get("learned_tasks") or suite_config["tasks"]
+
+
+def seeds_of(suite_config: ParamsBlock, method: str, seeds: Sequence[int]) -> Sequence[int]:
+    """The seeds of a method's runs, of a suite's block: its own in `method_seeds`, or those of all methods."""
+    return suite_config.get("method_seeds", {}).get(method, seeds)
 
 
 def learned(suite_config: ParamsBlock) -> dict[str, list[str]]:
@@ -346,6 +357,10 @@ class SuiteConfig(Config):
     )
     more_methods: dict[str, list[str]] = Field(
         default_factory=dict, description="rewards that agents of some tasks are trained on: reward -> tasks"
+    )
+    method_seeds: dict[str, list[int]] = Field(
+        default_factory=dict,
+        description="seeds of a reward's agents, where they are not the profile's: reward -> seeds",
     )
     agents: list[str] = Field(description="each has a block of its own name")
     runs: RunConfig
@@ -550,8 +565,8 @@ def check_command(paths: list[str]) -> None:
     for path in paths or [str(project_root() / "params.yaml")]:
         params = validate(read_profile(path), path)
         runs = sum(
-            len(tasks) * len(s.agents) * len(params.seeds)
+            len(tasks) * len(s.agents) * len(seeds_of(vars(s), method, params.seeds))
             for s in params.suites.values()
-            for tasks in s.learned.values()
+            for method, tasks in s.learned.items()
         )
         print(f"{path}: profile {params.profile}, {', '.join(params.suites)}: {runs} agent runs. It is sound.")

@@ -17,7 +17,7 @@ from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.envs import SUITES
-from viper_pipeline.pipelines.params import Params, SuiteConfig, validate
+from viper_pipeline.pipelines.params import Params, SuiteConfig, seeds_of, validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.base import REWARDS
 from viper_pipeline.rewards.evaluation import perturbed
@@ -37,10 +37,10 @@ class Work:
 
 def work_of(params: Params) -> list[Work]:
     """Every stage that takes time. Experts count as if none stopped early, and episodes as if all were whole."""
-    return [work for name, suite in params.suites.items() for work in _suite(name, suite, len(params.seeds))]
+    return [work for name, suite in params.suites.items() for work in _suite(name, suite, params.seeds)]
 
 
-def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
+def _suite(name: str, suite: SuiteConfig, seeds: list[int]) -> Iterator[Work]:
     simulator = SUITES.get(name)()
     tasks = suite.tasks
     frames = {task: simulator.episode_steps(task, suite.env) + 1 for task in tasks}
@@ -85,7 +85,7 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
         yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
     for method, learned in suite.learned.items():
         for agent in suite.agents:
-            yield _agents(name, suite, method, agent, frames, len(learned) * seeds)
+            yield _agents(name, suite, method, agent, frames, len(learned) * len(seeds_of(vars(suite), method, seeds)))
 
 
 def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict[str, int], runs: int) -> Work:

@@ -153,8 +153,9 @@ class Probe:
         return self.timed(lambda: env.imagine(np.zeros((4, 25), int))) / 100
 
     def _expert_step(self) -> float:
-        """State only; without its evaluations."""
-        simulator, task = SUITES.get(self.name)(), self.suite.tasks[0]
+        """Of the first expert that is trained; state only; without its evaluations."""
+        trained = (task for task in self.suite.tasks if self.suite.experts[task].training_steps)
+        simulator, task = SUITES.get(self.name)(), next(trained)
         rules = self.suite.env
         spec = simulator.frame_spec(task, rules, self.suite.frames)
         expert = make_expert(simulator, task, self.suite.experts[task].model_dump())

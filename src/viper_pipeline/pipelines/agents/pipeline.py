@@ -8,7 +8,7 @@ from kedro.pipeline import Pipeline
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.pipelines.agents.nodes import train_agent
-from viper_pipeline.pipelines.params import learned, learned_tasks
+from viper_pipeline.pipelines.params import learned, learned_tasks, seeds_of
 from viper_pipeline.pipelines.wiring import bind, stage
 from viper_pipeline.rewards.base import REWARDS
 
@@ -20,7 +20,7 @@ def create(suite: str, block: ParamsBlock, seeds: Sequence[int]) -> Pipeline:
         for task in tasks:
             bound, read = reward_inputs(suite, block, reward, task)
             for agent in block["agents"]:
-                for seed in seeds:
+                for seed in seeds_of(block, reward, seeds):
                     item = f"{task}-{agent}-{seed}"
                     inputs = {
                         **agent_inputs(suite, agent),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from kedro.pipeline import Pipeline
 
 from viper_pipeline.core.config import ParamsBlock
-from viper_pipeline.pipelines.params import learned
+from viper_pipeline.pipelines.params import learned, seeds_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_overview, write_report
 from viper_pipeline.pipelines.wiring import argument, arguments, stage
 from viper_pipeline.reporting.results import ModelKey, Row, RunKey, TaskKey
@@ -47,7 +47,7 @@ def result_datasets(suite: str, suite_config: ParamsBlock, seeds: Sequence[int])
     for method, tasks in learned(suite_config).items():
         for task in tasks:
             for agent in suite_config["agents"]:
-                for seed in seeds:
+                for seed in seeds_of(suite_config, method, seeds):
                     run = Row("agents", RunKey(suite, task, method, agent, seed))
                     found[run] = f"{suite}/{task}/{method}/{agent}/{seed}/run"
     for task in suite_config["tasks"]:
