@@ -100,6 +100,9 @@ class VQGANTraining(VQGAN):
             if config.init == "reference":
                 self.discriminator.initialize_as_reference()
             self.register_buffer("discriminator_updates", torch.zeros((), dtype=torch.int64))
+        self._discriminate = self._discriminator_loss
+        if config.training.compile:  # R1 differentiates a gradient, which compiled code does not support
+            self._discriminate = torch.compiler.disable(self._discriminator_loss)
         if config.perceptual.kind == "vgg" and config.perceptual.weight:
             assert config.perceptual.weights is not None
             self.perceptual = VGG(config.perceptual.weights, config.perceptual.inputs)
@@ -130,7 +133,7 @@ class VQGANTraining(VQGAN):
         if part == "generator":
             return self._generator_loss(frames, task)
         if part == "discriminator" and self.discriminator is not None:
-            return self._discriminator_loss(frames)
+            return self._discriminate(frames)
         raise ValueError(f"VQGAN has no part '{part}' (parts: {', '.join(self.parts)})")
 
     def _generator_loss(self, frames: Tensor, task: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -163,7 +166,6 @@ class VQGANTraining(VQGAN):
             self._fake = (frames, y.detach())
         return loss, metrics | {"loss": loss.detach()}
 
-    @torch.compiler.disable  # R1 differentiates a gradient, which compiled code does not support
     def _discriminator_loss(self, frames: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         assert self.discriminator is not None
         config, x = self.config.discriminator, to_float(frames)
