@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -213,9 +214,12 @@ def test_a_bonus_that_learns_seldom_is_timed_over_a_whole_period(monkeypatch: py
     assert period > 1 and bonus - plain == PROBE_STEPS * (period - 1) * dmc.runs.envs
 
 
-def test_a_cpu_gets_whole_batches_where_they_are_cheap() -> None:
-    best = Probe("dmc", profile("tiny").suites["dmc"], "cpu").best_batch
-    assert best(4, 64, lambda batch: 0.001) == (0.001, 64)
-    assert best(4, 64, lambda batch: 1.0) == (1.0, 4)
-    assert best(4, 2, lambda batch: 1.0) == (1.0, 2)
-    assert Probe("dmc", profile("tiny").suites["dmc"], "cuda").best_batch(4, 64, lambda batch: 1.0) == (1.0, 64)
+@pytest.mark.parametrize(("device", "takes", "found"), [("cpu", 0.5, 64), ("cpu", 1.5, 4), ("cuda", 1.5, 64)])
+def test_a_cpu_gets_whole_batches_where_they_are_cheap(
+    monkeypatch: pytest.MonkeyPatch, device: str, takes: float, found: int
+) -> None:
+    clock = itertools.count(0.0, takes)  # what timing 4 samples takes
+    monkeypatch.setattr(Probe, "now", lambda self: next(clock))
+    best = Probe("dmc", profile("tiny").suites["dmc"], device).best_batch
+    assert best(4, 64, lambda batch: 1 / batch) == (1 / found, found)
+    assert best(4, 2, lambda batch: 1 / batch) == (1 / 2, 2)
