@@ -100,8 +100,13 @@ class Clock:
             ended = self.now()
         return count / max(ended - begun, 1e-9), begun - first
 
-    def steps_per_second(self, module: Any, batch: tuple[Any, Any], training: LoopConfig) -> tuple[float, float]:
-        """As `rate`, of the project's own training loop, its optimizers and moving averages included."""
+    def steps_per_second(
+        self, module: Any, batch: tuple[Any, Any], training: LoopConfig, least: int
+    ) -> tuple[float, float]:
+        """As `rate`, of the project's own training loop, its optimizers and moving averages included.
+
+        least: steps that are timed at least.
+        """
         marks: list[tuple[int, float]] = []
         every = 4 if self.device == "cuda" else 1  # waiting for the GPU at every step would leave it idle
         first = time.perf_counter()
@@ -111,7 +116,7 @@ class Clock:
                 marks.append((step, self.now()))
                 if step == WARM:
                     self.busy.clear()
-                if len(marks) > 2 and marks[-1][1] - marks[0][1] > self.seconds:
+                if step - WARM >= max(least, 2 * every) and marks[-1][1] - marks[0][1] > self.seconds:
                     raise Enough
             return batch
 
@@ -183,14 +188,16 @@ def flops_of(work: Callable[[], object]) -> float:
     return float(counter.get_total_flops())
 
 
-def trained(module: Any, batch: tuple[Any, Any], training: LoopConfig, way: Way, clock: Clock) -> dict[str, Any]:
-    """A row of the training loop; samples_per_s is what `viper cost` counts."""
+def trained(
+    module: Any, batch: tuple[Any, Any], training: LoopConfig, way: Way, clock: Clock, least: int = 2
+) -> dict[str, Any]:
+    """A row of the training loop; samples_per_s is what `viper cost` counts. least: steps that are timed."""
     module.to(clock.device).train()
     placed = tuple(torch.as_tensor(part).to(clock.device) for part in batch)
     flops = flops_of(lambda: [module.loss(placed, part)[0].backward() for part in module.parts])
     module.zero_grad(set_to_none=True)
     config = training.model_copy(update={"precision": way.precision, "compile": way.compile})
-    rate, first = clock.steps_per_second(module, batch, config)
+    rate, first = clock.steps_per_second(module, batch, config, least)
     return {"batch": len(batch[1]), "steps_per_s": rate, "samples_per_s": rate * len(batch[1]),
             "first_s": first, "tflops": flops * rate / 1e12}  # fmt: skip
 
@@ -199,7 +206,9 @@ def tokenizer_training(probe: Probe, way: Way, clock: Clock) -> dict[str, Any]:
     """Images per second of all parts: generator and discriminator."""
     training, size = probe.suite.tokenizer.training, probe.suite.frames.size
     frames = np.random.default_rng(0).integers(0, 256, (training.batch_size, size, size, 3), dtype=np.uint8)
-    row = trained(probe.tokenizer(), (frames, np.zeros(len(frames), int)), training, way, clock)
+    discriminator: Any = getattr(probe.suite.tokenizer, "discriminator", None)
+    least = discriminator.r1_every if discriminator and discriminator.weight else 2  # one step of so many is dearer
+    row = trained(probe.tokenizer(), (frames, np.zeros(len(frames), int)), training, way, clock, least)
     return row | {"per_s": row["samples_per_s"]}
 
 

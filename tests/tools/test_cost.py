@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 
+from viper_pipeline.agents.base import RunConfig
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.experts.search import SearchConfig
 from viper_pipeline.pipelines.params import Params, validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.tools import cost as table
 from viper_pipeline.tools.cost import Work, work_of
-from viper_pipeline.tools.cost_probes import probe, units_of
+from viper_pipeline.tools.cost_probes import PROBE_STEPS, Probe, probe, units_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,7 +76,7 @@ def test_hours_are_counts_times_seconds_and_unknown_where_a_unit_is() -> None:
     assert table.hours(work, {"dmc: x": {"seconds": 0.5}, "dmc: y": {"seconds": 360}}) == 2
     assert table.hours(work, {"dmc: x": {"seconds": 0.5}}) is None
     *_, total = table.table([work, Work("dmc", "b", 1)], {"dmc: x": {"seconds": 0.5}, "dmc: y": {"seconds": 360}})
-    assert total.split()[:3] == ["all", "3", "2.0"]
+    assert total.split()[:3] == ["all", "3", "2.00"]
 
 
 def test_a_figure_costs_what_the_stages_cost_that_it_is_drawn_from() -> None:
@@ -187,3 +189,53 @@ def test_what_is_stored_covers_the_profile_that_it_names() -> None:
         for hardware, measured in table.stored(name).items():
             unknown = {f"{w.suite}: {u}" for w in work_of(profile(name)) for u in w.units} - set(measured)
             assert hardware and unknown <= {"rlbench: frame drawn"}  # its simulator is in no package index
+
+
+def test_agents_pay_for_their_rewards_their_evaluations_and_a_discriminator() -> None:
+    params = profile("laptop")
+    raw = read_profile(ROOT / "profiles/laptop.yaml")
+    raw["suites"]["dmc"]["methods"] = ["viper", "task_reward", "exploration", "amp", "task_reward_plain"]
+    more = validate(raw)
+    dmc, found = more.suites["dmc"], counts(more)
+    runs = dmc.runs
+    each = {stage: work.units for (suite, stage), work in found.items() if suite == "dmc" and "agent" in stage}
+    assert [unit for unit in each["train_agent_viper drq"] if "rewarded" in unit] == ["drq frame rewarded by videogpt"]
+    assert "drq step with bonus against experts" in each["train_agent_amp drq"]
+    assert "drq step" in each["train_agent_task_reward_plain drq"]
+    assert set(counts(params)["dmc", "train_agent_viper drq"].units) == set(each["train_agent_viper drq"])
+    agents = found["dmc", "train_agent_viper drq"].runs
+    episodes = runs.steps // runs.eval_every * runs.eval_episodes + runs.final_episodes
+    assert each["train_agent_viper drq"]["drq evaluated step"] == agents * episodes * 251  # frames of an episode
+    assert all("drq evaluated step" in units for units in each.values())
+
+
+def test_a_bonus_that_learns_seldom_is_timed_over_a_whole_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+
+    class Seen(Exception):
+        pass
+
+    def note(agent: str, config: object, run: RunConfig, *_: object, **how: object) -> None:
+        told.append(run.steps)
+        raise Seen
+
+    monkeypatch.setattr("viper_pipeline.tools.cost_probes.train_in_environment", note)
+    params = profile("laptop")
+    dmc = params.suites["dmc"]
+    for unit in ("drq step", "drq step with bonus"):
+        with pytest.raises(Seen):
+            probe(params, "dmc", unit, "cpu")
+    plain, bonus = told
+    period = dmc.exploration.update_every / (dmc.runs.updates_per_step * dmc.runs.envs)
+    assert period > 1 and bonus - plain == PROBE_STEPS * (period - 1) * dmc.runs.envs
+
+
+@pytest.mark.parametrize(("device", "takes", "found"), [("cpu", 0.5, 64), ("cpu", 1.5, 4), ("cuda", 1.5, 64)])
+def test_a_cpu_gets_whole_batches_where_they_are_cheap(
+    monkeypatch: pytest.MonkeyPatch, device: str, takes: float, found: int
+) -> None:
+    clock = itertools.count(0.0, takes)  # what timing 4 samples takes
+    monkeypatch.setattr(Probe, "now", lambda self: next(clock))
+    best = Probe("dmc", profile("tiny").suites["dmc"], device).best_batch
+    assert best(4, 64, lambda batch: 1 / batch) == (1 / found, found)
+    assert best(4, 2, lambda batch: 1 / batch) == (1 / 2, 2)

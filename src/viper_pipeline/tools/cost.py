@@ -179,7 +179,7 @@ def hours(work: Work, measured: Mapping[str, ParamsBlock]) -> float | None:
 
 def table(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[str]:
     """A line a stage, a suite, and one for all: hours, GB of memory of a run, GB on disk."""
-    yield f"{'suite':8s}{'stage':34s}{'runs':>6s}{'hours':>11s}{'memory':>9s}{'disk':>9s}"
+    yield f"{'suite':10s}{'stage':36s}{'runs':>6s}{'hours':>11s}{'memory':>9s}{'disk':>9s}"
     for suite in dict.fromkeys(work.suite for work in works):
         own = [work for work in works if work.suite == suite]
         for work in own:
@@ -200,10 +200,15 @@ def total_hours(works: list[Work], measured: Mapping[str, ParamsBlock]) -> float
 
 
 def _line(suite: str, stage: str, took: float | None, measured: Mapping[str, ParamsBlock], works: list[Work]) -> str:
-    text = "not timed" if took is None else f"{took:,.1f}"
+    text = "not timed" if took is None else _readable(took)
     memory, disk = max(gigabytes(work, measured) for work in works), sum(work.disk for work in works) / 1e9
     runs = sum(work.runs for work in works)
-    return f"{suite:8s}{stage:34s}{runs:6d}{text:>11s}{f'{memory:.1f} GB':>9s}{f'{disk:,.0f} GB':>9s}"
+    return f"{suite:10s}{stage:36s}{runs:6d}{text:>11s}{f'{memory:.1f} GB':>9s}{f'{disk:,.0f} GB':>9s}"
+
+
+def _readable(took: float) -> str:
+    """Hours: half a minute is visible, too."""
+    return f"{took:,.1f}" if took >= 10 else f"{took:.2f}"
 
 
 def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[str]:
@@ -214,7 +219,7 @@ def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iter
     for entry in FIGURES:
         taken = [work for work in works if work.suite in entry.suites and work.stage.startswith(entry.feeds.stages)]
         if taken:
-            yield f"{entry.name:8s}{entry.title:40s}{total_hours(taken, measured):>11,.1f}"
+            yield f"{entry.name:8s}{entry.title:40s}{_readable(total_hours(taken, measured)):>11s}"
 
 
 def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:

@@ -42,7 +42,7 @@ PROBE_STEPS = 3
 IMAGES, CLIPS, SEQUENCES, WINDOWS = 4, 1, 2, 4
 """Batch sizes on a CPU, where the time per sample depends little on the batch size; a GPU gets whole batches."""
 AFFORDABLE = 15.0
-"""Seconds; a CPU gets whole batches, too, if all steps with them take less."""
+"""Seconds; a CPU gets whole batches, too, if timing them takes less."""
 SCORED = 64
 """Windows that are scored at once while rewards are evaluated."""
 
@@ -120,15 +120,15 @@ class Probe:
         return median(seconds[1:])
 
     def best_batch(self, small: int, whole: int, seconds: Callable[[int], float]) -> tuple[float, int]:
-        """Seconds per sample, and the batch: a whole one with a GPU, or where `PROBE_STEPS` of them are affordable.
+        """Seconds per sample, and the batch: a whole one with a GPU, or where timing it is affordable.
 
         seconds: batch -> seconds per sample.
         """
-        if self.device == "cuda":
+        if self.device == "cuda" or small >= whole:
             return seconds(whole), whole
-        small = min(small, whole)
+        begun = self.now()
         found = seconds(small)
-        if small < whole and found * whole * (PROBE_STEPS + 2) < AFFORDABLE:
+        if (self.now() - begun) * whole / small < AFFORDABLE:
             return seconds(whole), whole
         return found, small
 

@@ -40,7 +40,7 @@ class RingSession:
         """condition (B, ...): one per row."""
         self.model, self.condition, self.clock = model, condition, -1
         self.seen = torch.zeros(len(condition), dtype=torch.long)
-        self.last = torch.zeros(len(condition), dtype=torch.long)
+        self.last = torch.zeros(len(condition), dtype=torch.long, device=condition.device)
         self._rings: list[tuple[Tensor, Tensor]] = []
 
     @torch.no_grad()
@@ -64,7 +64,7 @@ class RingSession:
         model, Z = self.model, self.model.codes_per_frame
         flat, condition = codes.long().flatten(1), self.condition[rows]
         first = torch.where(
-            (self.seen[rows] > 0)[:, None],
+            (self.seen[rows] > 0)[:, None].to(flat.device),
             model.embed(model.codebook[self.last[rows]]),
             model.start.expand(len(rows), -1),
         )
@@ -107,8 +107,9 @@ class RingSession:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict`."""
-        self.clock, self.seen, self.last = state["clock"], state["seen"].clone(), state["last"].clone()
-        self._rings = [(k.clone(), v.clone()) for k, v in state["rings"]]
+        device = self.condition.device
+        self.clock, self.seen, self.last = state["clock"], state["seen"].clone(), state["last"].to(device, copy=True)
+        self._rings = [(k.to(device, copy=True), v.to(device, copy=True)) for k, v in state["rings"]]
 
 
 class StreamingVideoGPTConfig(VideoGPTConfig):
