@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.commands import FinishedRun, record_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
 from viper_pipeline.pipelines.wiring import argument
-from viper_pipeline.reporting.results import RunKey
+from viper_pipeline.reporting.results import RunKey, run_digest
 from viper_pipeline.rewards.viper import assemble_reward
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import save_artifact
@@ -349,15 +350,17 @@ def test_run_records_stand_beside_the_graphs_own_if_their_settings_are_todays(ma
     key = RunKey("dmc", TASK, "viper", "drq", 0)
     path = f"data/agents/dmc/{TASK}/viper-drq/0"
     read = {"suites.dmc.drq": DMC["drq"], "suites.dmc.runs": DMC["runs"], "seed": 0}
-    steps = {path: {"stage": "dmc.train_agent_viper.x", "params": read, "parents": {}}}
+    node = f"dmc.train_agent_viper.{TASK}-drq-0"
+    steps = {path: {"stage": node, "params": read, "code": "c1", "parents": {}}}
     save_artifact(tmp_path / path, own, {"steps": steps})
     run = record_of(FinishedRun(key, path), tmp_path, "abc")
     assert run.final_returns == pytest.approx(own.config["final_returns"], abs=1e-3) and run.params == read
     less = record_of(FinishedRun(key, path, "beta", "0.5"), tmp_path, "abc")
     assert (less.axis, less.value, less.key) == ("beta", "0.5", run.key) and less.file != run.file
-    ours = run.model_copy(update={"seed": 7})
+    assert run.digest and run.digest == run_digest(path, steps)
+    ours, old = run.model_copy(update={"seed": 7}), run.model_copy(update={"seed": 9, "digest": "of other code"})
     elsewhere = run.model_copy(update={"seed": 8, "params": read | {"suites.dmc.runs": DMC["runs"] | {"steps": 1}}})
-    files = {f"{r.seed}.json": r.model_dump_json().encode() for r in (run, ours, elsewhere)} | {"README.md": b"-"}
+    files = {f"{r.seed}.json": r.model_dump_json().encode() for r in (run, ours, old, elsewhere)} | {"README.md": b"-"}
     inputs = {
         run_argument("viper"): own,
         f"experts__dmc__{TASK}": made["experts"],
@@ -365,15 +368,19 @@ def test_run_records_stand_beside_the_graphs_own_if_their_settings_are_todays(ma
         "rewards__dmc__videogpt": made["reward"],
         "settings__dmc": DMC,
     }
-    metrics, _, curves = aggregate(files, {}, **inputs)
-    table = metrics["agents"]["dmc"][TASK]["drq"]["viper"]
-    assert (table["seeds"], table["from_records"]) == (2, 1)
-    assert {row["seed"] for row in curves} == {0, 7}
-    assert metrics["run_records"]["left_out"] == {"another value of runs": 1}
+    costs = {node: {"seconds": 1, "peak_rss_mb": 9, "machine": run.machine}}
+    metrics, _, curves = aggregate(files, costs, SimpleNamespace(lineage={"steps": steps}), **inputs)
+    table = metrics["agents"]["dmc"][TASK]["drq"]
+    origin = f"commit abc, {run.machine}"
+    assert set(table) == {"viper", f"viper [{origin}]"} and table[f"viper [{origin}]"]["seeds"] == 1
+    assert (table["viper"]["seeds"], table["viper"]["from_records"]) == (2, 1)
+    assert {row["seed"] for row in curves if row["method"] == "viper"} == {0, 7}
+    assert metrics["run_records"]["left_out"] == {"the same run is there already": 1}
+    assert [r["differs"] for r in metrics["run_records"]["other_settings"]] == ["runs"]
     (where,) = metrics["run_records"]["shown"]
-    assert where == f"dmc {TASK} viper drq: commit abc, {run.machine}"
+    assert where == f"dmc {TASK} viper drq: {origin}"
     page = write_report(metrics, {}, "tiny", {}, {}, {}, **inputs, tokenizers__dmc=made["tokenizer"])
-    assert "2 (1 from records)" in page and where in page and "made with another value of runs" in page
+    assert "2 (1 from records)" in page and where in page and "Runs made with other settings" in page
     with pytest.raises(BadData, match=r"reports/runs/bad.json: budget"):
         aggregate({"bad.json": files["7.json"].replace(b'"budget":', b'"budgets":')}, {}, **inputs)
 

@@ -59,8 +59,9 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
             units["step imagined"] = episodes * ahead
         yield Work(name, stage, len(tasks), units, disk=drawn * pixels)
     curation = suite.curation
-    training_videos = (curation.top_k - curation.held_out) * len(curation.starts("train"))
-    videos_of_task = training_videos + curation.held_out + suite.record.noisy
+    unseen = curation.held_out + curation.test
+    training_videos = (curation.top_k - unseen) * len(curation.starts("train"))
+    videos_of_task = training_videos + unseen + suite.record.noisy
     kept = videos_of_task * sum(frames.values()) / curation.stride
     yield Work(name, "curate_experts", len(tasks), disk=kept * pixels)
     frames = {task: frames[task] for task in suite.learnable}
@@ -79,7 +80,7 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
             shown = min(settings.episodes, curation.held_out)
             copies = len(perturbed(length, settings.freeze_at, 0))
             kinds = [training_videos, suite.record.noisy]
-            kinds += [suite.baselines.random, suite.baselines.idle]
+            kinds += [suite.baselines.random, suite.baselines.idle, curation.test]
             videos = shown * (1 + copies) + sum(min(settings.episodes, kind) for kind in kinds)
             scored[task] = videos * length / curation.stride
         yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
