@@ -80,9 +80,10 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
             shown = min(settings.episodes, curation.held_out)
             copies = len(perturbed(length, settings.freeze_at, 0))
             kinds = [training_videos, suite.record.noisy]
-            kinds += [suite.baselines.random, suite.baselines.idle, curation.test]
-            videos = shown * (1 + copies) + sum(min(settings.episodes, kind) for kind in kinds)
-            scored[task] = videos * length / curation.stride
+            videos = shown * copies + unseen + sum(min(settings.episodes, kind) for kind in kinds)
+            videos += suite.baselines.random + suite.baselines.idle
+            ways = 2 if suite.reward.mode == "joint" else 1  # single frames are scored beside windows
+            scored[task] = ways * videos * length / curation.stride
         yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
     for method, learned in suite.learned.items():
         for agent in suite.agents:

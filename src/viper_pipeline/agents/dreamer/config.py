@@ -15,7 +15,8 @@ from viper_pipeline.agents.base import AgentConfig
 REFERENCE = {
     "model_eps": 1e-8, "model_clip": 1000.0,
     "policy_rate": 3e-5, "policy_eps": 1e-5,
-    "kl_balance": 5 / 6, "gamma": 1 - 1 / 333, "slow_every": 1, "slow_step": 0.02, "ensemble_size": 8,
+    "ensemble_rate": 1e-4, "kl_balance": 5 / 6, "gamma": 1 - 1 / 333, "slow_every": 1, "slow_step": 0.02,
+    "ensemble_size": 8,
 }  # fmt: skip
 """Values of the reference code that differ from the paper's Table 3."""
 
@@ -58,6 +59,9 @@ class DreamerConfig(AgentConfig):
     slow_step: float = Field(1.0, gt=0, le=1, description="size of such a step towards the critic; 1 copies it")
     return_decay: float = Field(0.99, gt=0, lt=1, description="decay of the running percentiles of returns")
     ensemble_size: int = Field(10, gt=1, description="predictors in Plan2Explore's ensemble (Table 3)")
+    ensemble_rate: float | None = Field(
+        None, gt=0, description="learning rate of this ensemble; null: policy_rate (reference code: its own)"
+    )
     explore_weight: float = Field(1.0, ge=0, description="beta: weight of their disagreement beside the reward")
     combine: Literal["advantages", "rewards"] = Field(
         "advantages",
