@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.data.makers import SPEC, episode
@@ -13,7 +14,16 @@ from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
 from viper_pipeline.envs.base import Rect
 from viper_pipeline.pipelines.report import commands
 from viper_pipeline.pipelines.report.commands import FinishedRun
-from viper_pipeline.reporting.results import Build, Evidence, RunKey, in_columns, run_digest
+from viper_pipeline.reporting.results import (
+    Build,
+    Evidence,
+    RunKey,
+    TaskKey,
+    baselines,
+    in_columns,
+    run_digest,
+    run_result,
+)
 from viper_pipeline.reporting.run_records import RunRecord, match_records, read_run_records
 from viper_pipeline.training.artifacts import ModelArtifact, save_artifact
 
@@ -227,3 +237,33 @@ def test_exporting_twice_changes_nothing_and_other_code_overwrites_nothing(tmp_p
     assert sorted((r.seed, r.digest == json.loads(first[0])["digest"]) for r in records) == [
         (0, True), (1, False), (1, True),
     ]  # fmt: skip
+
+
+def test_in_suites_of_tasks_that_succeed_the_result_is_success(tmp_path):
+    key = RunKey("tabletop", "panda_lift", "viper", "drq", 0)
+    curve = b"step,eval_return,eval_success\n400,30.0,0.5\n"
+    config = {"final_returns": [60.0, 0.0, 5.0], "run": {"steps": 400}, "action_repeat": 1}
+    told = run_result(key, ModelArtifact(config | {"final_successes": [1.0, 0.0, 1.0]}, {}, {"curve.csv": curve}))
+    assert told.final_returns == (1.0, 0.0, 1.0) and told.returns.tolist() == [0.5]
+    assert run_result(key, ModelArtifact(config, {}, {"curve.csv": curve})).final_returns == (1.0, 0.0, 1.0)
+    other = run_result(key._replace(suite="dmc"), ModelArtifact(config, {}, {"curve.csv": curve}))
+    assert other.final_returns == (60.0, 0.0, 5.0) and other.returns.tolist() == [30.0]
+
+
+def test_baselines_of_tasks_that_succeed_count_episodes_that_did(tmp_path):
+    def rewarded(first, kind="expert"):
+        """Nine frames; the task is done from frame `first` on."""
+        made = episode(9, 1, kind)
+        return dataclasses.replace(made, rewards=(np.arange(9) >= first).astype(np.float32))
+
+    groups = {
+        "experts": {"train": [rewarded(3)], "held_out": [rewarded(5)], "test": [rewarded(9)]},
+        "baselines": {"episodes": [rewarded(8, "random"), rewarded(9, "random"), rewarded(9, "idle")]},
+    }
+    for name, group in groups.items():
+        write_groups(tmp_path / f"{name}.h5", group, suite="tabletop", task="panda_lift", spec=SPEC, clip=4)
+    files = [EpisodeFile(tmp_path / f"{name}.h5") for name in groups]
+    found = baselines(TaskKey("tabletop", "panda_lift"), *files)
+    assert (found.expert, found.random, found.idle) == (pytest.approx(2 / 3), 0.5, 0.0)
+    assert found.episodes == {"random": (1.0, 0.0), "idle": (0.0,)}
+    assert baselines(TaskKey("dmc", "x"), *files).random == 0.5 * 1
