@@ -204,3 +204,8 @@ def initialize_orthogonal(module: nn.Module, gain: float = 2**0.5) -> None:
 def soft_update(source: nn.Module, target: nn.Module, step: float) -> None:
     """Move the target's parameters towards the source's; step: share of the way, 1 copies."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), step)
+
+
+def contrasted(frames: np.ndarray, background: np.ndarray, contrast: float) -> np.ndarray:
+    """Frames (..., C, h, w) uint8 -> 128 + contrast times their difference from the background (C, h, w), uint8."""
+    return np.clip(128 + contrast * (frames - background), 0, 255).astype(np.uint8)

@@ -20,7 +20,7 @@ from viper_pipeline.agents.dreamer.actor_critic import (
 )
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.agents.dreamer.world_model import Experience, RSSMState, WorldModel
-from viper_pipeline.agents.networks import downscale, downscaled_shape, soft_update
+from viper_pipeline.agents.networks import contrasted, downscale, downscaled_shape, soft_update
 from viper_pipeline.agents.replay import Replay, Sequences
 
 
@@ -28,6 +28,7 @@ class Dreamer(nn.Module):
     """The agent; see `Agent` for its methods."""
 
     Config = DreamerConfig
+    background: Tensor  # of the frames, once `prepare` has seen some
     discrete = True
     curious = True
 
@@ -45,6 +46,8 @@ class Dreamer(nn.Module):
         super().__init__()
         self.config = config
         self.frame_shape = downscaled_shape(frame_shape, config.pixels)
+        if config.contrast:  # without it, there is no such key in saved states
+            self.register_buffer("background", torch.full(self.frame_shape, -1.0))
         self.model = WorldModel(config, self.frame_shape, actions)
         size = self.model.rssm.size
         # A reward that is always 0 has no critic: its advantage would only take a share from the bonus's.
@@ -67,8 +70,11 @@ class Dreamer(nn.Module):
         return self.model.rssm.first_deter.device
 
     def preprocess(self, frames: np.ndarray) -> np.ndarray:
-        """Frames (E, H, W, C) -> (E, C, pixels, pixels)."""
-        return downscale(frames, self.config.pixels)
+        """Frames (E, H, W, C) -> (E, C, pixels, pixels), with contrast to the background once there is one."""
+        small = downscale(frames, self.config.pixels)
+        if self.config.contrast and self.background[0, 0, 0] >= 0:
+            return contrasted(small, self.background.cpu().numpy(), self.config.contrast)
+        return small
 
     def policy(self, envs: int) -> DreamerPolicy:
         """A policy for `envs` environments."""
@@ -80,7 +86,14 @@ class Dreamer(nn.Module):
         return self.mean_actor if self.config.average else self.behaviour.actor
 
     def prepare(self, replay: Replay) -> None:
-        """Nothing to prepare: the world model learns backgrounds as well."""
+        """If `contrast` is set: take the median frame for the background, and rewrite `replay` as contrast to it."""
+        if not self.config.contrast:
+            return
+        frames = replay.used()
+        median = np.median(frames[:, :: max(1, frames.shape[1] // 200)], axis=(0, 1))
+        self.background.copy_(torch.from_numpy(median))
+        for env in range(len(frames)):
+            frames[env] = contrasted(frames[env], median, self.config.contrast)
 
     def schedule(self, progress: float) -> None:
         """Nothing to schedule: learning rates are constant."""
@@ -92,26 +105,32 @@ class Dreamer(nn.Module):
     def update(self, batch: Sequences) -> dict[str, Tensor]:
         """One step of the world model, of the disagreement ensemble, and of actor and critics from all states."""
         self.updates += 1
+        data = self.experience(batch)
+        loss, states, metrics = self.model.loss(data)
+        optimizer_step(self.optimizer, loss, list(self.model.parameters()), self.config.model_clip)
+        if self.curiosity:
+            metrics |= self.curiosity.update(states, data.actions, data.is_first)
+        every = min(self.config.imagine_every, len(data.is_first))
+        chosen = slice(every - 1, None, every)
+        start = RSSMState(*(part.detach()[chosen].flatten(0, 1) for part in states))
+        rewards, terminal = self._reward_models(), data.is_terminal[chosen].flatten()
+        metrics |= self.behaviour.update(self.model, start, terminal, rewards, self.updates)
+        if self.config.average:
+            soft_update(self.behaviour.actor, self.mean_actor, 1 - self.config.average)
+        return metrics
+
+    def experience(self, batch: Sequences) -> Experience:
+        """What the world model learns from, on the device."""
         # Whatever came before a sequence is not known: it begins from the initial state, without an action.
         is_first = batch.is_first.copy()
         is_first[0] = True
-        data = Experience(
+        return Experience(
             self._tensor(batch.frames),
             self._tensor(batch.actions),
             self._tensor(batch.reward.reshape(batch.is_first.shape)),
             self._tensor(batch.is_terminal),
             self._tensor(is_first),
         )
-        loss, states, metrics = self.model.loss(data)
-        optimizer_step(self.optimizer, loss, list(self.model.parameters()), self.config.model_clip)
-        if self.curiosity:
-            metrics |= self.curiosity.update(states, data.actions, data.is_first)
-        start = RSSMState(*(part.detach().flatten(0, 1) for part in states))
-        rewards, terminal = self._reward_models(), data.is_terminal.flatten()
-        metrics |= self.behaviour.update(self.model, start, terminal, rewards, self.updates)
-        if self.config.average:
-            soft_update(self.behaviour.actor, self.mean_actor, 1 - self.config.average)
-        return metrics
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -133,7 +152,8 @@ class Dreamer(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """World model and the actor that is evaluated."""
-        named = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        background = {"background": self.background} if self.config.contrast else {}
+        named = background | {f"model.{k}": v for k, v in self.model.state_dict().items()}
         named |= {f"actor.{k}": v for k, v in self.judged_actor.state_dict().items()}
         return {k: v.detach().cpu().clone() for k, v in named.items()}
 

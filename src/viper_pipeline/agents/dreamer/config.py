@@ -28,6 +28,11 @@ class DreamerConfig(AgentConfig):
         "paper", description="defaults of this block: the paper's Table 3, or the reference code's values"
     )
     pixels: int = Field(64, ge=8, description="side of the image the agent sees; 4 times a power of 2")
+    contrast: float = Field(
+        0.0,
+        ge=0,
+        description="0: plain pixels; else pixels are this many times their difference from a background",
+    )
     depth: int = Field(
         32, gt=0, description="channels of the first convolution; each one that follows has twice as many"
     )
@@ -52,6 +57,9 @@ class DreamerConfig(AgentConfig):
     kl_balance: float = Field(0.667, ge=0, le=1, description="share of it that trains the prior (Table 3)")
     free_nats: float = Field(1.0, ge=0, description="KL below which nothing is trained, in nats")
     horizon: int = Field(15, gt=0, description="imagined steps (Table 3)")
+    imagine_every: int = Field(
+        1, gt=0, description="imagined sequences start from one in so many of a sequence's states; 1: from all"
+    )
     gamma: float = Field(0.995, gt=0, lt=1, description="discount (Table 3)")
     lam: float = Field(0.95, ge=0, le=1, description="lambda of the returns (Table 3)")
     entropy: float = Field(3e-4, ge=0, description="weight of the policy's entropy")
