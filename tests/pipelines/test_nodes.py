@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from viper_pipeline.core.errors import BadData, BadParams
@@ -27,6 +28,7 @@ from viper_pipeline.pipelines.models.nodes import (
     encode_experts,
     evaluate_reward,
     rollouts,
+    single_frames,
     train_tokenizer,
     train_video_model,
 )
@@ -34,8 +36,11 @@ from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.commands import FinishedRun, record_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
 from viper_pipeline.pipelines.wiring import argument
+from viper_pipeline.reporting.metrics import reward_summary
 from viper_pipeline.reporting.results import RunKey, run_digest
-from viper_pipeline.rewards.viper import assemble_reward
+from viper_pipeline.rewards.evaluation import EvaluationConfig, score_kinds, transition_scores, unpack
+from viper_pipeline.rewards.gate import judge
+from viper_pipeline.rewards.viper import ViperConfig, ViperReward, assemble_reward, fit_scale
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import save_artifact
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -193,10 +198,34 @@ def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
 def test_the_best_episodes_become_the_expert_set(made):
     everything, experts = made["recorded"].group("episodes"), made["experts"]
     returns = everything.returns[np.array(everything.kinds) == "expert"]
-    kept = np.concatenate([experts.group("train").returns, experts.group("held_out").returns])
+    kept = np.concatenate([experts.group(name).returns for name in ("train", "held_out", "test")])
     np.testing.assert_allclose(np.sort(kept), np.sort(returns)[-DMC["curation"]["top_k"] :], rtol=1e-5)
     assert len(experts.group("contrast")) == DMC["record"]["noisy"]
     assert experts.spec.size == 64 and experts.spec.action_repeat == DMC["env"]["action_repeat"]
+
+
+def test_test_episodes_are_scored_and_nothing_is_fitted_to_them(made):
+    scores, returns = unpack(TASK, made["reward"].tensors)
+    assert len(scores["test"]) == len(returns["test"]) == DMC["curation"]["test"] == 1
+    seen = [transition_scores(scores[kind]) for kind in ("held_out", "random", "idle")]
+    config = ViperConfig.model_validate(DMC["reward"]).scale
+    assert fit_scale(config, *seen).model_dump() == pytest.approx(made["reward"].config["scales"][TASK])
+    assert judge({k: v for k, v in scores.items() if k != "test"}).model_dump(mode="json") == pytest.approx(
+        made["reward"].config["gates"][TASK]
+    )
+    assert reward_summary(made["reward"])["tasks"][TASK]["experts"] == "test"
+
+
+def test_a_reward_of_windows_is_scored_by_single_frames_too(made):
+    reward = assemble_reward(made["tokenizer"], made["video_model"], made["reward"], TASK)
+    videos = {"held_out": [torch.as_tensor(episode.frames) for episode in made["codes"].group("held_out")]}
+    settings = EvaluationConfig(freeze_at=(0,), episodes=9)
+    assert single_frames(reward, videos, settings, 0, None) is None
+    joint = ViperConfig.model_validate(DMC["reward"] | {"mode": "joint"})
+    windows = ViperReward(reward.tokenizer, reward.model, TASK, joint, reward.spec)
+    found, again = single_frames(windows, videos, settings, 0, None), score_kinds(reward, videos, settings, 0)
+    assert found.keys() == again.keys()
+    assert all(np.array_equal(a, b) for kind in found for a, b in zip(found[kind], again[kind], strict=True))
 
 
 def test_codes_are_the_experts_frames(made):
