@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pydoc
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ import pandas as pd
 
 from viper_pipeline.commands import cli
 from viper_pipeline.envs.dmc import PAPER_NAMES
+from viper_pipeline.reporting.claims import claim_rows
+from viper_pipeline.reporting.comparisons import score_text, verdicts
 from viper_pipeline.reporting.page import read_metrics
 from viper_pipeline.reporting.paper_data import DATA, paper_score
-from viper_pipeline.reporting.comparisons import score_text, verdicts
 from viper_pipeline.reporting.statistics import t_interval
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
 
@@ -41,6 +43,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     makers = {
         "reproduced": reproduced,
         "coverage": coverage,
+        "claims": claims,
         "commands": commands,
         "cards": cards,
         "settings": settings,
@@ -83,6 +86,15 @@ def reproduced() -> Iterator[str]:
                     f"- {sentence}" for sentence in verdicts(suite, methods, baselines, found["methods"].get(suite, []))
                 )
                 yield ""
+
+
+def claims() -> Iterator[str]:
+    """Every claim of the paper, and what the committed reports say of it."""
+    suites = sorted(path.name for path in (ROOT / "reports").iterdir() if (path / "cards").is_dir())
+    found = ROOT / "reports" / "ablations" / "metrics.json"
+    ablations = json.loads(found.read_text()) if found.exists() else None
+    yield "| paper | claim | ours | n | effect | 95 % interval | verdict |\n|---|---|---|---|---|---|---|"
+    yield from (f"| {' | '.join(row)} |" for row in claim_rows(read_metrics(ROOT, suites), ablations))
 
 
 def coverage() -> Iterator[str]:

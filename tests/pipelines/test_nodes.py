@@ -359,7 +359,7 @@ def test_the_report_is_made_of_runs(made):
     base, paper = (datasets.YamlDataset(filepath=str(PROFILES / f"{name}.yaml")).load() for name in ("base", "paper"))
     figures = draw_figures(base, paper, {}, **shown)
     page = write_report(metrics, figures, "tiny", base, paper, {}, **shown)
-    assert page.count("an episode of") == 2 and f"curves-dmc-{TASK}.webp" in figures
+    assert page.count("an episode of") == 3 and f"curves-dmc-{TASK}.webp" in figures
     assert {"fig05.webp", "fig12.svg", "fig17.webp", "table1.csv", "paper.json"} <= set(figures)
     assert "Settings that differ" in page and "Does VIPER work here?" in page
     disk = made["disk"]

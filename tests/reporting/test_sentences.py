@@ -213,7 +213,8 @@ def test_the_docs_site_makes_sentences_of_the_committed_reports():
     spec = importlib.util.spec_from_file_location("site_numbers", path)
     site = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(site)
-    text = "\n".join([*site.reproduced(), *site.coverage()])
+    text = "\n".join([*site.reproduced(), *site.coverage(), *site.claims()])
+    assert all(line.count("|") == 8 for line in site.claims() if "---" not in line)
     for pattern in NEVER:
         assert not re.search(pattern, text), pattern
     metrics = site.metrics()["agents"]

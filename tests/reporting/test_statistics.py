@@ -10,6 +10,7 @@ from viper_pipeline.reporting.statistics import (
     STATISTICS,
     Sample,
     aggregate_interval,
+    difference_interval,
     half_width,
     over_seeds,
     permutation_test,
@@ -65,6 +66,20 @@ def test_an_interval_is_student_s_and_few_seeds_have_none():
     assert t_interval(values[:3]) is not None
     assert t_interval(values[:2]) is None and t_interval(values[:1]) is None
     assert aggregate_interval(STATISTICS["iqm"], [values, values[:2]]) is None
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_an_interval_of_a_difference_covers_93_to_97_percent(seeds, ratio):
+    """Also if one method's seeds differ twice as much as the other's."""
+    rng = np.random.default_rng(seeds)
+    hits = np.mean([
+        covered(difference_interval(rng.normal(1, 1, seeds), rng.normal(0, ratio, seeds)), 1) for _ in range(4000)
+    ])  # fmt: skip
+    assert 0.93 <= hits <= 0.97
+    ours, theirs = rng.normal(size=(2, seeds))
+    found = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+    assert difference_interval(ours, theirs) == pytest.approx((found.low, found.high))
 
 
 @pytest.mark.parametrize("test", [welch_test, permutation_test])

@@ -54,7 +54,7 @@ def choose_episodes(returns: Sequence[float], config: CurationConfig, place: str
     trained on are spread evenly over the ranks.
     """
     values = np.asarray(returns, np.float64)
-    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[: config.top_k]
+    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[: config.top_k].tolist()
     if len(ranked) <= config.held_out + config.test:
         fields = "curation.held_out" + (" and curation.test" if config.test else "")
         raise BadData(
@@ -64,12 +64,12 @@ def choose_episodes(returns: Sequence[float], config: CurationConfig, place: str
     held_out = spread(ranked, config.held_out)
     rest = [i for i in ranked if i not in held_out]
     test = spread(rest, config.test)
-    return Chosen([int(i) for i in rest if i not in test], held_out, test)
+    return Chosen([i for i in rest if i not in test], held_out, test)
 
 
 def spread(ranked: Sequence[int], count: int) -> list[int]:
     """`count` of them, evenly over the ranks."""
-    return [int(ranked[(i + 1) * len(ranked) // (count + 1)]) for i in range(count)]
+    return [ranked[(i + 1) * len(ranked) // (count + 1)] for i in range(count)]
 
 
 def show(episode: Episode, config: CurationConfig, mask: Sequence[Rect], place: str, offset: int = 0) -> Episode:

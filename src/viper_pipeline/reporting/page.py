@@ -19,6 +19,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.data.episode import png
 from viper_pipeline.reporting.cards import Card
+from viper_pipeline.reporting.claims import claim_rows
 from viper_pipeline.reporting.comparisons import OURS, p_text, score_text, verdicts
 from viper_pipeline.reporting.metrics import EXPERT_UNIT, TASK_UNITS, unit
 from viper_pipeline.reporting.paper_data import PAPER_SEEDS, PAPER_TASKS, paper_methods, paper_score
@@ -403,7 +404,8 @@ def _method_lines(aggregates: Metrics) -> Iterator[MethodLine]:
 def render_overview(metrics: Mapping[str, Metrics]) -> str:
     """metrics: suite -> its metrics.json -> the page as HTML, suites in the order of their names."""
     suites = [suite_overview(name, metrics[name]) for name in sorted(metrics)]
-    return environment().get_template("overview.html.jinja").render(suites=suites)
+    claims = [row for row in claim_rows(metrics) if not row.where.startswith("Fig 9")]
+    return environment().get_template("overview.html.jinja").render(suites=suites, claims=claims)
 
 
 def read_metrics(root: Path, suites: Iterable[str]) -> dict[str, Json]:

@@ -75,6 +75,20 @@ def welch_test(ours: Sample, theirs: Sample) -> Significance:
     return Significance("Welch's t-test", float(found.pvalue))
 
 
+def difference_interval(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Interval | None:
+    """95 % interval of the difference of two means by Welch's t; values: one per seed. None of fewer than `FEWEST`."""
+    if min(len(ours), len(theirs)) < FEWEST:
+        return None
+    sides = (Sample.of(ours), Sample.of(theirs))
+    errors = [side.std**2 / side.number for side in sides]
+    middle = sides[0].mean - sides[1].mean
+    if sum(errors) == 0:
+        return middle, middle
+    shares = [error**2 / (side.number - 1) for error, side in zip(errors, sides, strict=True)]
+    half = float(scipy.stats.t.ppf(0.5 + LEVEL / 2, sum(errors) ** 2 / sum(shares)) * sum(errors) ** 0.5)
+    return middle - half, middle + half
+
+
 def permutation_test(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> Significance:
     """Permutation test of the difference of two means; values: one per seed."""
 

@@ -17,7 +17,6 @@ from viper_pipeline.reporting.paper_figures.curves import draw_profiles
 from viper_pipeline.reporting.paper_figures.frames import strips_of
 from viper_pipeline.reporting.paper_figures.index import entries_of_suites, paper_files
 from viper_pipeline.reporting.plots import (
-    TRUE_REWARD,
     draw_learning_curves,
     draw_mask_examples,
     draw_reward_figure,
@@ -28,8 +27,6 @@ from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, StageN
 from viper_pipeline.reporting.run_records import evidence_of, match_records
 from viper_pipeline.rewards.evaluation import unpack
 
-FILMED_METHODS = ("viper", TRUE_REWARD)
-"""Methods whose first seed is shown on film."""
 FILMED_TASKS = 2
 """Tasks of a suite whose films and strips are shown, besides the held-out ones; pictures are most of a page's size."""
 
@@ -134,7 +131,7 @@ def write_report(
     episodes = {
         key: short_film(artifact.files["episode.gif"])
         for key, artifact in table.agents.items()
-        if TaskKey(suite, key.task) in shown and key.method in FILMED_METHODS and key.seed == first_seed
+        if TaskKey(suite, key.task) in shown and key.seed == first_seed
     }
     held_out = {key: artifact.config.get("held_out_tasks", []) for key, artifact in table.video_models.items()}
     rollouts = {
