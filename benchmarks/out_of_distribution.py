@@ -26,7 +26,7 @@ from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.envs.dmc import DMC
 from viper_pipeline.pipelines.models.nodes import baseline_frames, tokenizer_batches
 from viper_pipeline.reporting.page import Measurement
-from viper_pipeline.reporting.statistics import auroc
+from viper_pipeline.reporting.reward_metrics import auroc
 from viper_pipeline.rewards.viper import reconstruction_error
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.tokenizers.quality import median_backgrounds

@@ -25,7 +25,7 @@ from torch import Tensor
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.envs.base import blacken
 from viper_pipeline.reporting.page import Measurement
-from viper_pipeline.reporting.statistics import auroc
+from viper_pipeline.reporting.reward_metrics import auroc
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import load_artifact
 from viper_pipeline.video_models import VIDEO_MODELS

@@ -16,9 +16,11 @@ from viper_pipeline.commands import cli
 from viper_pipeline.envs.dmc import PAPER_NAMES
 from viper_pipeline.pipelines.experts.export import FOLDER, read_expert_records
 from viper_pipeline.pipelines.profiles import read_profile
+from viper_pipeline.reporting.claims import claim_rows
+from viper_pipeline.reporting.comparisons import score_text, verdicts
 from viper_pipeline.reporting.page import read_metrics
 from viper_pipeline.reporting.paper_data import DATA, paper_score
-from viper_pipeline.reporting.summary import verdicts
+from viper_pipeline.reporting.statistics import t_interval
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
 
 BLOCKS = {
@@ -45,6 +47,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         "reproduced": reproduced,
         "coverage": coverage,
         "experts": experts,
+        "claims": claims,
         "commands": commands,
         "cards": cards,
         "settings": settings,
@@ -59,8 +62,8 @@ def metrics() -> dict[str, Any]:
     """Numbers of the committed reports, merged over all suites."""
     suites = sorted(path.name for path in (ROOT / "reports").iterdir() if (path / "cards").is_dir())
     found = read_metrics(ROOT, suites).values()
-    parts = ("agents", "baselines", "rewards")
-    return {part: {suite: block for m in found for suite, block in m[part].items()} for part in parts}
+    parts = ("agents", "baselines", "rewards", "methods")
+    return {part: {suite: block for m in found for suite, block in m.get(part, {}).items()} for part in parts}
 
 
 def reproduced() -> Iterator[str]:
@@ -73,16 +76,29 @@ def reproduced() -> Iterator[str]:
                 yield f"### {task} ({suite}, {agent})\n"
                 yield "| method | true return | 95 % interval | seeds | agent steps |\n|---|---|---|---|---|"
                 for method, m in methods.items():
-                    between = f"{m['ci95_low']:.0f} to {m['ci95_high']:.0f}"
-                    yield f"| {method} | {m['final_return']:.0f} | {between} | {m['seeds']} | {m['steps']} |"
+                    ends = t_interval(m["per_seed"])
+                    between = " to ".join(score_text(suite, end) for end in ends or ())
+                    mean = score_text(suite, m["final_return"])
+                    yield f"| {method} | {mean} | {between} | {m['seeds']} | {m['steps']} |"
                 for who in ("random", "idle", "expert"):
                     if (value := baselines.get(f"{who}_return")) is not None:
-                        yield f"| {who} | {value:.0f} | | | |"
+                        yield f"| {who} | {score_text(suite, value)} | | | |"
                 if (theirs := paper_score(suite, task, "viper")) is not None:
                     yield f"| the paper's VIPER with DreamerV3, at a far larger budget | {theirs:.0f} | | 3 | |"
                 yield ""
-                yield from (f"- {sentence}" for sentence in verdicts(methods, baselines))
+                yield from (
+                    f"- {sentence}" for sentence in verdicts(suite, methods, baselines, found["methods"].get(suite, []))
+                )
                 yield ""
+
+
+def claims() -> Iterator[str]:
+    """Every claim of the paper, and what the committed reports say of it."""
+    suites = sorted(path.name for path in (ROOT / "reports").iterdir() if (path / "cards").is_dir())
+    found = ROOT / "reports" / "ablations" / "metrics.json"
+    ablations = json.loads(found.read_text()) if found.exists() else None
+    yield "| paper | claim | ours | n | effect | 95 % interval | verdict |\n|---|---|---|---|---|---|---|"
+    yield from (f"| {' | '.join(row)} |" for row in claim_rows(read_metrics(ROOT, suites), ablations))
 
 
 def coverage() -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 from tests.agents.test_train import DRQ
 from tests.agents.toy import SIZE, Toy
 from viper_pipeline.agents.drq import DrQ
-from viper_pipeline.agents.vector_env import ExplorationNoise, VectorEnv, evaluate, one_hot_actions
+from viper_pipeline.agents.vector_env import ExplorationNoise, ProcessVectorEnv, VectorEnv, evaluate, one_hot_actions
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.7])
@@ -39,8 +39,34 @@ def test_one_action_is_chosen():
 
 def test_evaluation_depends_on_its_seeds_and_not_on_the_episodes_beside():
     agent = DrQ(DRQ, (SIZE, SIZE, 3), 1)
-    returns, video = evaluate(agent, VectorEnv(Toy, 4, 0), [1, 2, 3, 4, 5])
+    returns, video, successes = evaluate(agent, VectorEnv(Toy, 4, 0), [1, 2, 3, 4, 5])
     alone = [evaluate(agent, VectorEnv(Toy, 1, 7), [seed])[0][0] for seed in (1, 2, 3, 4, 5)]
     assert np.allclose(returns, alone, atol=0.2) and len(set(returns)) == 5
+    assert successes is None  # a task that does not say so
     assert video.shape == (13, SIZE, SIZE, 3) and video.dtype == np.uint8
     assert (video[0] == Toy(0).reset(seed=1)[0]).all()
+
+
+class Reaching(Toy):
+    """Succeeds for a moment: while the square is right of the middle. Seeds decide where it starts."""
+
+    def step(self, action):
+        frame, reward, terminated, truncated, _ = super().step(-np.ones(1))
+        return frame, 10.0 * reward, terminated, truncated, {"success": self.place > 0.2}
+
+
+@pytest.mark.parametrize("kind", [VectorEnv, ProcessVectorEnv])
+def test_success_is_what_an_episode_says_and_no_sum_of_its_rewards(kind):
+    agent = DrQ(DRQ, (SIZE, SIZE, 3), 1)
+    envs, seeds = kind(Reaching, 2, 0), [1, 2, 3, 4, 5]
+    try:
+        found = evaluate(agent, envs, seeds)
+    finally:
+        envs.close()
+    starts = []
+    for seed in seeds:
+        env = Reaching(0)
+        env.reset(seed=seed)
+        starts.append(env.place)
+    assert found.successes == [float(start - 0.15 > 0.2) for start in starts]
+    assert set(found.successes) == {0.0, 1.0}

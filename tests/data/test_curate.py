@@ -18,7 +18,8 @@ from viper_pipeline.envs.base import Rect
     held=st.integers(1, 2),
 )
 def test_the_best_are_kept_and_split_by_episode(returns, top, held):
-    train, held_out = choose_episodes(returns, CurationConfig(top_k=top, held_out=held), "here")
+    train, held_out, test = choose_episodes(returns, CurationConfig(top_k=top, held_out=held), "here")
+    assert test == []
     kept = train + held_out
     assert len(kept) == len(set(kept)) == min(top, len(returns))
     assert len(held_out) == held and train
@@ -31,8 +32,20 @@ def test_the_best_are_kept_and_split_by_episode(returns, top, held):
 
 
 def test_videos_of_unknown_return_keep_their_order():
-    train, held_out = choose_episodes([float("nan")] * 6, CurationConfig(top_k=5, held_out=1), "here")
+    train, held_out, _ = choose_episodes([float("nan")] * 6, CurationConfig(top_k=5, held_out=1), "here")
     assert sorted(train + held_out) == [0, 1, 2, 3, 4] and train == sorted(train)
+
+
+def test_episodes_for_the_report_s_test_are_taken_from_the_others_and_spread_over_the_ranks():
+    returns = np.arange(20.0)
+    without = choose_episodes(returns, CurationConfig(top_k=20, held_out=3), "here")
+    split = choose_episodes(returns, CurationConfig(top_k=20, held_out=3, test=4), "here")
+    assert split.held_out == without.held_out and len(split.test) == 4
+    assert sorted(split.train + split.held_out + split.test) == list(range(20))
+    assert not set(split.test) & (set(split.train) | set(split.held_out))
+    assert max(np.diff(sorted(split.test))) <= 6
+    with pytest.raises(BadData, match=r"curation\.held_out and curation\.test"):
+        choose_episodes(returns, CurationConfig(top_k=20, held_out=3, test=17), "here")
 
 
 def test_too_few_episodes_are_refused_with_the_field():

@@ -15,6 +15,7 @@ from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_rewar
 from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.nodes import FILMED_TASKS, aggregate, draw_figures, write_report
+from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.reporting.summary import transfers
 from viper_pipeline.rewards.viper import assemble_reward
 from viper_pipeline.training.config import ONE_CPU
@@ -179,10 +180,15 @@ def test_files_together_read_like_one(made):
 
 
 def test_the_table_says_what_was_trained():
-    numbers = {"kinds": {"held_out": {"nats": -5.0}, "random": {"nats": -9.0}}, "auroc_step": 0.9, "auroc_episode": 1.0}
+    rng = np.random.default_rng(0)
+    numbers = reward_metrics(
+        {k: [rng.normal(m, 3, 9) for _ in range(3)] for k, m in (("held_out", -5), ("random", -9))}, {}
+    )
     rewards = {"tabletop": {"videogpt": {"tasks": {task: numbers for task in TASKS}}}}
     (table,) = transfers(rewards, {("tabletop", "videogpt"): HELD_OUT})
     assert [row["task"] for row in table["rows"] if not row["trained"]] == list(HELD_OUT)
+    assert all(row["auroc"] == numbers["kinds"]["random"]["auroc_frame"] for row in table["rows"])
+    assert all(row["hardest"]["against"] == "random" and row["expert"] > row["random"] for row in table["rows"])
     assert not list(transfers(rewards, {("tabletop", "videogpt"): ()}))
 
 

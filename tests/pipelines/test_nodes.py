@@ -5,9 +5,11 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from viper_pipeline.core.errors import BadData, BadParams
@@ -26,6 +28,7 @@ from viper_pipeline.pipelines.models.nodes import (
     encode_experts,
     evaluate_reward,
     rollouts,
+    single_frames,
     train_tokenizer,
     train_video_model,
 )
@@ -33,8 +36,11 @@ from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.commands import FinishedRun, record_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
 from viper_pipeline.pipelines.wiring import argument
-from viper_pipeline.reporting.results import RunKey
-from viper_pipeline.rewards.viper import assemble_reward
+from viper_pipeline.reporting.metrics import reward_summary
+from viper_pipeline.reporting.results import RunKey, run_digest
+from viper_pipeline.rewards.evaluation import EvaluationConfig, score_kinds, transition_scores, unpack
+from viper_pipeline.rewards.gate import judge
+from viper_pipeline.rewards.viper import ViperConfig, ViperReward, assemble_reward, fit_scale
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import save_artifact
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -192,10 +198,34 @@ def test_every_video_model_can_pay_an_agent(made, tmp_path, name):
 def test_the_best_episodes_become_the_expert_set(made):
     everything, experts = made["recorded"].group("episodes"), made["experts"]
     returns = everything.returns[np.array(everything.kinds) == "expert"]
-    kept = np.concatenate([experts.group("train").returns, experts.group("held_out").returns])
+    kept = np.concatenate([experts.group(name).returns for name in ("train", "held_out", "test")])
     np.testing.assert_allclose(np.sort(kept), np.sort(returns)[-DMC["curation"]["top_k"] :], rtol=1e-5)
     assert len(experts.group("contrast")) == DMC["record"]["noisy"]
     assert experts.spec.size == 64 and experts.spec.action_repeat == DMC["env"]["action_repeat"]
+
+
+def test_test_episodes_are_scored_and_nothing_is_fitted_to_them(made):
+    scores, returns = unpack(TASK, made["reward"].tensors)
+    assert len(scores["test"]) == len(returns["test"]) == DMC["curation"]["test"] == 1
+    seen = [transition_scores(scores[kind]) for kind in ("held_out", "random", "idle")]
+    config = ViperConfig.model_validate(DMC["reward"]).scale
+    assert fit_scale(config, *seen).model_dump() == pytest.approx(made["reward"].config["scales"][TASK])
+    gate = judge({kind: videos for kind, videos in scores.items() if kind != "test"})
+    assert gate.auroc == pytest.approx(made["reward"].config["gates"][TASK]["auroc"])
+    assert gate.gap == pytest.approx(made["reward"].config["gates"][TASK]["gap"], abs=1e-3)
+    assert reward_summary(made["reward"])["tasks"][TASK]["experts"] == "test"
+
+
+def test_a_reward_of_windows_is_scored_by_single_frames_too(made):
+    reward = assemble_reward(made["tokenizer"], made["video_model"], made["reward"], TASK)
+    videos = {"held_out": [torch.as_tensor(episode.frames) for episode in made["codes"].group("held_out")]}
+    settings = EvaluationConfig(freeze_at=(0,), episodes=9)
+    assert single_frames(reward, videos, settings, 0, None) is None
+    joint = ViperConfig.model_validate(DMC["reward"] | {"mode": "joint"})
+    windows = ViperReward(reward.tokenizer, reward.model, TASK, joint, reward.spec)
+    found, again = single_frames(windows, videos, settings, 0, None), score_kinds(reward, videos, settings, 0)
+    assert found.keys() == again.keys()
+    assert all(np.array_equal(a, b) for kind in found for a, b in zip(found[kind], again[kind], strict=True))
 
 
 def test_codes_are_the_experts_frames(made):
@@ -329,7 +359,7 @@ def test_the_report_is_made_of_runs(made):
     base, paper = (datasets.YamlDataset(filepath=str(PROFILES / f"{name}.yaml")).load() for name in ("base", "paper"))
     figures = draw_figures(base, paper, {}, **shown)
     page = write_report(metrics, figures, "tiny", base, paper, {}, **shown)
-    assert page.count("an episode of") == 2 and f"curves-dmc-{TASK}.webp" in figures
+    assert page.count("an episode of") == 3 and f"curves-dmc-{TASK}.webp" in figures
     assert {"fig05.webp", "fig12.svg", "fig17.webp", "table1.csv", "paper.json"} <= set(figures)
     assert "Settings that differ" in page and "Does VIPER work here?" in page
     disk = made["disk"]
@@ -349,15 +379,17 @@ def test_run_records_stand_beside_the_graphs_own_if_their_settings_are_todays(ma
     key = RunKey("dmc", TASK, "viper", "drq", 0)
     path = f"data/agents/dmc/{TASK}/viper-drq/0"
     read = {"suites.dmc.drq": DMC["drq"], "suites.dmc.runs": DMC["runs"], "seed": 0}
-    steps = {path: {"stage": "dmc.train_agent_viper.x", "params": read, "parents": {}}}
+    node = f"dmc.train_agent_viper.{TASK}-drq-0"
+    steps = {path: {"stage": node, "params": read, "code": "c1", "parents": {}}}
     save_artifact(tmp_path / path, own, {"steps": steps})
     run = record_of(FinishedRun(key, path), tmp_path, "abc")
     assert run.final_returns == pytest.approx(own.config["final_returns"], abs=1e-3) and run.params == read
     less = record_of(FinishedRun(key, path, "beta", "0.5"), tmp_path, "abc")
     assert (less.axis, less.value, less.key) == ("beta", "0.5", run.key) and less.file != run.file
-    ours = run.model_copy(update={"seed": 7})
+    assert run.digest and run.digest == run_digest(path, steps)
+    ours, old = run.model_copy(update={"seed": 7}), run.model_copy(update={"seed": 9, "digest": "of other code"})
     elsewhere = run.model_copy(update={"seed": 8, "params": read | {"suites.dmc.runs": DMC["runs"] | {"steps": 1}}})
-    files = {f"{r.seed}.json": r.model_dump_json().encode() for r in (run, ours, elsewhere)} | {"README.md": b"-"}
+    files = {f"{r.seed}.json": r.model_dump_json().encode() for r in (run, ours, old, elsewhere)} | {"README.md": b"-"}
     inputs = {
         run_argument("viper"): own,
         f"experts__dmc__{TASK}": made["experts"],
@@ -365,15 +397,19 @@ def test_run_records_stand_beside_the_graphs_own_if_their_settings_are_todays(ma
         "rewards__dmc__videogpt": made["reward"],
         "settings__dmc": DMC,
     }
-    metrics, _, curves = aggregate(files, {}, **inputs)
-    table = metrics["agents"]["dmc"][TASK]["drq"]["viper"]
-    assert (table["seeds"], table["from_records"]) == (2, 1)
-    assert {row["seed"] for row in curves} == {0, 7}
-    assert metrics["run_records"]["left_out"] == {"another value of runs": 1}
+    costs = {node: {"seconds": 1, "peak_rss_mb": 9, "machine": run.machine}}
+    metrics, _, curves = aggregate(files, costs, SimpleNamespace(lineage={"steps": steps}), **inputs)
+    table = metrics["agents"]["dmc"][TASK]["drq"]
+    origin = f"commit abc, {run.machine}"
+    assert set(table) == {"viper", f"viper [{origin}]"} and table[f"viper [{origin}]"]["seeds"] == 1
+    assert (table["viper"]["seeds"], table["viper"]["from_records"]) == (2, 1)
+    assert {row["seed"] for row in curves if row["method"] == "viper"} == {0, 7}
+    assert metrics["run_records"]["left_out"] == {"the same run is there already": 1}
+    assert [r["differs"] for r in metrics["run_records"]["other_settings"]] == ["runs"]
     (where,) = metrics["run_records"]["shown"]
-    assert where == f"dmc {TASK} viper drq: commit abc, {run.machine}"
+    assert where == f"dmc {TASK} viper drq: {origin}"
     page = write_report(metrics, {}, "tiny", {}, {}, {}, **inputs, tokenizers__dmc=made["tokenizer"])
-    assert "2 (1 from records)" in page and where in page and "made with another value of runs" in page
+    assert "2 (1 from records)" in page and where in page and "Runs made with other settings" in page
     with pytest.raises(BadData, match=r"reports/runs/bad.json: budget"):
         aggregate({"bad.json": files["7.json"].replace(b'"budget":', b'"budgets":')}, {}, **inputs)
 

@@ -1,26 +1,31 @@
-"""Statistics over tasks: against scipy's bootstrap, and the relations that hold whatever the scores are."""
+"""Statistics over tasks: the relations that hold whatever the scores are, and what a suite is compared on."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from viper_pipeline.reporting import statistics as a
 from viper_pipeline.reporting.metrics import normalized, score_tables, suite_metrics
-from viper_pipeline.reporting.results import RunResult
+from viper_pipeline.reporting.results import Baselines, RunResult
 
-scores = st.lists(st.floats(-2, 2), min_size=2, max_size=6).map(np.array)
-tables = st.lists(scores, min_size=1, max_size=5)
+tables = st.integers(2, 6).flatmap(
+    lambda seeds: st.lists(
+        st.lists(st.floats(-2, 2), min_size=seeds, max_size=seeds).map(np.array), min_size=1, max_size=5
+    )
+)
+
+
+def value(statistic, table):
+    return a.over_seeds(statistic, table).mean()
 
 
 @settings(max_examples=60, deadline=None)
 @given(tables, st.randoms())
-def test_nothing_depends_on_the_order_of_tasks_or_seeds(table, random):
-    shuffled = [np.array(random.sample(list(s), len(s))) for s in table]
-    random.shuffle(shuffled)
+def test_nothing_depends_on_the_order_of_tasks(table, random):
+    shuffled = random.sample(table, len(table))
     for statistic in a.STATISTICS.values():
-        assert statistic(shuffled) == pytest.approx(statistic(table), abs=1e-9)
+        assert a.over_seeds(statistic, shuffled) == pytest.approx(a.over_seeds(statistic, table), abs=1e-9)
     assert a.std_over_tasks(shuffled) == pytest.approx(a.std_over_tasks(table), abs=1e-9)
 
 
@@ -30,18 +35,18 @@ def test_averages_move_with_the_scores_and_stay_among_them(table, shift, scale):
     moved = [scale * s + shift for s in table]
     everything = np.concatenate(table)
     for statistic in (a.task_mean, a.task_median, a.interquartile_mean):
-        assert statistic(moved) == pytest.approx(scale * statistic(table) + shift, abs=1e-9)
-        assert everything.min() - 1e-9 <= statistic(table) <= everything.max() + 1e-9
+        assert value(statistic, moved) == pytest.approx(scale * value(statistic, table) + shift, abs=1e-9)
+        assert everything.min() - 1e-9 <= value(statistic, table) <= everything.max() + 1e-9
 
 
 @settings(max_examples=60, deadline=None)
 @given(tables)
 def test_the_optimality_gap_is_what_is_missing_to_one(table):
-    gap = a.optimality_gap(table)
+    gap = value(a.optimality_gap, table)
     assert gap >= 0
     low = [np.minimum(s, 1.0) for s in table]
     assert gap == pytest.approx(1 - np.concatenate(low).mean())
-    assert a.optimality_gap([np.maximum(s, 1.0) for s in table]) == 0
+    assert value(a.optimality_gap, [np.maximum(s, 1.0) for s in table]) == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,41 +66,34 @@ def test_improvement_is_one_minus_its_opposite(table):
     forth, back = a.probability_of_improvement(table, other), a.probability_of_improvement(other, table)
     assert forth == pytest.approx(1 - back) and 0 <= forth <= 1
     assert a.probability_of_improvement(table, table) == pytest.approx(0.5)
-    assert a.improvement([s + 9 for s in table], other)["ci95_low"] == 1
 
 
-@settings(max_examples=20, deadline=None)
-@given(tables)
-def test_intervals_are_repeatable_and_hold_the_statistic_s_range(table):
-    for statistic in a.STATISTICS.values():
-        low, high = a.stratified_interval(statistic, table)
-        assert (low, high) == a.stratified_interval(statistic, table)
-        assert low <= high
-    low, high = a.stratified_interval(a.task_mean, table)
-    assert min(s.min() for s in table) - 1e-9 <= low and high <= max(s.max() for s in table) + 1e-9
+def test_suites_are_tested_from_five_seeds_on():
+    rng = np.random.default_rng(0)
+    for seeds in (4, 5):
+        ours, theirs = ([rng.normal(level, 1, seeds) for _ in range(3)] for level in (9, 0))
+        found = a.improvement(ours, theirs)
+        assert found["probability"] == 1 and found["difference"] == pytest.approx(9, abs=2)
+        assert (found["test"], found["p"]) == ((None, None) if seeds < 5 else ("permutation test", 2 / 252))
 
 
-@pytest.mark.parametrize("statistic", [a.task_mean, a.interquartile_mean])
-def test_one_task_s_interval_is_scipy_s(statistic):
-    sample = np.random.default_rng(0).normal(size=25)
-    ours = a.stratified_interval(statistic, [sample])
-    oracle = stats.bootstrap(
-        (sample,), lambda x, axis: statistic([x]), n_resamples=4000, method="percentile", vectorized=True, rng=1
-    ).confidence_interval
-    assert ours == pytest.approx((oracle.low, oracle.high), abs=0.06)
-
-
-def test_strata_keep_their_tasks_so_that_tasks_that_differ_widen_nothing():
+def test_an_interval_over_tasks_lies_around_its_value_and_tasks_that_differ_widen_nothing():
     noise = [np.random.default_rng(i).normal(0, 0.1, 5) for i in range(4)]
-    alike = a.stratified_interval(a.task_mean, noise)
-    apart = a.stratified_interval(a.task_mean, [n + 10 * i for i, n in enumerate(noise)])
+    alike = a.aggregate_interval(a.task_mean, noise)
+    apart = a.aggregate_interval(a.task_mean, [n + 10 * i for i, n in enumerate(noise)])
     assert apart[1] - apart[0] == pytest.approx(alike[1] - alike[0])
+    assert sum(alike) / 2 == pytest.approx(value(a.task_mean, noise))
 
 
-def test_one_seed_has_no_interval():
-    assert a.stratified_interval(a.task_mean, [np.array([0.5]), np.array([0.7])]) is None
-    assert a.profile_band([np.array([0.5])], np.zeros(3)) is None
-    assert a.improvement([np.array([0.5])], [np.array([0.1])])["ci95_low"] is None
+def test_only_as_many_seeds_count_as_every_task_has():
+    table = [np.array([0.0, 1, 2, 3, 4]), np.array([10.0, 11, 12])]
+    assert a.over_seeds(a.task_mean, table).tolist() == [5, 6, 7]
+    assert a.aggregate_statistics(table)["seeds"] == 3
+
+
+def test_the_middle_half_of_the_tasks_leaves_out_the_best_and_the_worst():
+    table = [np.full(3, level) for level in (0.0, 0.4, 0.5, 0.6, 99.0)]
+    assert value(a.interquartile_mean, table) == pytest.approx(0.5)
 
 
 def test_a_suite_is_compared_on_the_tasks_that_both_methods_have():
@@ -104,9 +102,13 @@ def test_a_suite_is_compared_on_the_tasks_that_both_methods_have():
 
     runs = [run("a", "viper", s, 900.0 + s) for s in range(3)] + [run("b", "viper", 0, 100.0)]
     runs += [run("a", "oracle", s, 500.0) for s in range(2)]
-    block = suite_metrics(runs)["dmc"]["drq"]
-    assert block["viper_against"] == {"oracle": {"probability": 1.0, "ci95_low": 1.0, "ci95_high": 1.0, "tasks": 1}}
-    assert block["methods"]["viper"]["mean"]["value"] == pytest.approx((0.901 + 0.1) / 2)
+    block = suite_metrics(runs, [Baselines("dmc", "a", 100.0, 0.0, 900.0)])["dmc"]["drq"]
+    against = block["viper_against"]["oracle"]
+    assert (against["probability"], against["test"], against["tasks"]) == (1.0, None, 1)
+    assert against["difference"] == pytest.approx(0.401)
+    assert block["methods"]["viper"]["mean"]["value"] == pytest.approx((0.9 + 0.1) / 2)  # the seed that both tasks have
+    by_expert = block["expert_normalized"]["viper"]
+    assert by_expert["tasks"] == 1 and by_expert["iqm"]["value"] == pytest.approx(801 / 800)
     assert score_tables(runs)["dmc", "drq", "viper"]["a"].tolist() == pytest.approx([0.9, 0.901, 0.902])
 
 

@@ -56,7 +56,7 @@ def test_equal_data_make_equal_folders_that_stand_alone(project):
     frames = np.random.default_rng(1).integers(0, 256, (6, 64, 64, 3), np.uint8)
     assert np.array_equal(model.score(frames, TASK), shipped.score(frames, TASK))
     card = (project / "one/cart/README.md").read_text()
-    assert "abc123" in card and f"| {TASK} | 1.000 |" in card
+    assert "abc123" in card and f"| {TASK} | 1.000 against random play | 1.000 |" in card
     with pytest.raises(BadData, match="exists already"):
         export_reward(project / "gone/rewards/dmc/videogpt", project / "one/cart")
 

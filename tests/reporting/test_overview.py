@@ -5,23 +5,25 @@ import re
 
 import pytest
 
-from tests.reporting.test_page import BASELINES, run
+from tests.reporting.test_page import BASELINES, METHODS, run, scores, summary  # noqa: F401 (fixture)
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.reporting.metrics import build_metrics
 from viper_pipeline.reporting.page import read_metrics, render_overview, suite_overview
 
-RUNS = [run("viper", 900, s) for s in range(3)] + [run("a_new_method", 500)]
-DMC = build_metrics(RUNS, [BASELINES], {"dmc": {"videogpt": {"auroc_step": 0.98, "tasks": {}}}}, {})
+RUNS = [run("viper", 900, s) for s in range(5)] + [run("a_new_method", 500)]
+DMC = build_metrics(RUNS, [BASELINES], {}, {}, METHODS)
 BARE = build_metrics([], [], {}, {})
 
 
-def test_a_suite_is_told_by_its_tasks_every_method_and_its_reward():
-    found = suite_overview("dmc", DMC)
-    assert found.tasks == ["cartpole_balance"] and found.paper_tasks == 15 and found.rewards == {"videogpt": 0.98}
+def test_a_suite_is_told_by_its_tasks_every_method_and_its_reward(scores):  # noqa: F811
+    found = suite_overview("dmc", {**DMC, "rewards": {"dmc": {"videogpt": summary(scores)}}})
+    assert found.tasks == ["cartpole_balance"] and found.paper_tasks == 15
+    assert "hardest of random, idle and noisy play with an AUROC of 1.000" in found.rewards[0]
+    assert found.missing == ["task_reward", "exploration", "amp", "amp_multi"]
     viper, other = found.methods
-    assert (viper.method, viper.seeds) == ("viper", 3) and viper.low < viper.mean < viper.high
+    assert (viper.method, viper.seeds) == ("viper", 5) and viper.low < viper.mean < viper.high
     assert other.method == "a_new_method" and other.low is None
-    assert "lies above" in found.answer
+    assert "On 1 of 1 tested task" in found.answer
 
 
 def test_the_page_links_to_every_suite_and_the_order_of_suites_makes_no_difference():
@@ -29,7 +31,7 @@ def test_the_page_links_to_every_suite_and_the_order_of_suites_makes_no_differen
     assert page == render_overview({"atari": BARE, "dmc": DMC})
     links = set(re.findall(r'href="([^"#]*)', page))
     assert {"dmc/index.html", "atari/index.html", "ablations/index.html", "dmc/metrics.json"} <= links
-    assert "a_new_method" in page and "No agents were trained" in page
+    assert "a_new_method" in page and "no run" in page and "No agents were trained" in page
 
 
 def test_suites_without_metrics_are_left_out_and_a_broken_file_is_named(tmp_path):

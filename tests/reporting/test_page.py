@@ -11,14 +11,16 @@ import pytest
 from PIL import Image
 
 from viper_pipeline.data.episode import gif, png
-from viper_pipeline.reporting.metrics import build_metrics
+from viper_pipeline.reporting.comparisons import verdicts
+from viper_pipeline.reporting.metrics import build_metrics, reward_summary
 from viper_pipeline.reporting.page import render_page
 from viper_pipeline.reporting.paper_data import paper_lines, paper_score, paper_trajectories
 from viper_pipeline.reporting.paper_figures.frames import StripKey
 from viper_pipeline.reporting.plots import draw_learning_curves, draw_reward_figure, on_common_steps, short_film
-from viper_pipeline.reporting.results import Baselines, RunKey, RunResult, TaskKey
-from viper_pipeline.reporting.statistics import reward_metrics
-from viper_pipeline.reporting.summary import verdicts
+from viper_pipeline.reporting.results import Baselines, Build, RunKey, RunResult, TaskKey, in_columns
+from viper_pipeline.reporting.reward_metrics import reward_metrics
+from viper_pipeline.rewards.evaluation import pack
+from viper_pipeline.training.artifacts import ModelArtifact
 
 
 def run(method, level, seed=0, task="cartpole_balance", episodes=30):
@@ -38,7 +40,21 @@ def run(method, level, seed=0, task="cartpole_balance", episodes=30):
     )
 
 
-BASELINES = Baselines("dmc", "cartpole_balance", random=280.0, idle=765.0, expert=995.0)
+def episodes_of(mean, number=40):
+    """Returns of episodes with this mean and a deviation of 50."""
+    noise = np.random.default_rng(0).normal(0, 50, number)
+    return tuple(mean + noise - noise.mean())
+
+
+BASELINES = Baselines(
+    "dmc",
+    "cartpole_balance",
+    random=280.0,
+    idle=765.0,
+    expert=995.0,
+    episodes={"random": episodes_of(280.0), "idle": episodes_of(765.0)},
+)
+METHODS = {"dmc": ["viper", "task_reward", "exploration", "amp", "amp_multi"]}
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +66,21 @@ def scores():
     return made, {k: np.full(4, float(v)) + np.arange(4) for k, v in returns.items()}
 
 
+def summary(scores, task="cartpole_balance", mode="conditional", frames=None):
+    """The rewards of a model of one task, as `reward_summary` makes it of an artifact."""
+    tensors = pack(task, *scores, frames)
+    return reward_summary(ModelArtifact({"scales": {task: {}}, "reward": {"mode": mode}}, tensors))
+
+
 @pytest.fixture(scope="module")
 def metrics(scores):
     runs = [run("viper", 900, s) for s in range(3)] + [run("oracle", 950)]
     return build_metrics(
         runs,
         [BASELINES],
-        {"dmc": {"videogpt": {**reward_metrics(*scores), "tasks": {"cartpole_balance": reward_metrics(*scores)}}}},
+        {"dmc": {"videogpt": summary(scores)}},
         {"dmc.train_tokenizer.all": {"seconds": 12.5, "peak_rss_mb": 800}},
+        METHODS,
     )
 
 
@@ -66,52 +89,72 @@ def test_metrics_have_the_promised_shape(metrics):
     assert {"final_return", "ci95_low", "ci95_high", "seeds", "steps"} <= set(viper)
     assert viper["seeds"] == 3 and viper["steps"] == 5000 and viper["episodes"] == 90
     assert viper["ci95_low"] < viper["final_return"] < viper["ci95_high"]
-    assert metrics["baselines"]["dmc"]["cartpole_balance"] == {
-        "expert_return": 995.0,
-        "random_return": 280.0,
-        "idle_return": 765.0,
-    }
-    assert {"auroc_step", "auroc_episode", "spearman_return"} <= set(metrics["rewards"]["dmc"]["videogpt"])
+    levels = metrics["baselines"]["dmc"]["cartpole_balance"]
+    assert (levels["expert_return"], levels["random_return"], levels["idle_return"]) == (995.0, 280.0, 765.0)
+    assert levels["idle_episodes"] == 40 and levels["idle_std"] == pytest.approx(45, abs=10)
+    assert metrics["rewards"]["dmc"]["videogpt"]["auroc_frame"] == pytest.approx(1, abs=0.01)
+    assert metrics["comparisons"]["dmc"]["cartpole_balance"]["drq"][1]["against"] == "idle"
     json.dumps(metrics, allow_nan=False)
 
 
 def test_rewards_that_separate_have_an_auroc_of_one_and_frozen_experts_pass_for_experts(scores):
     m = reward_metrics(*scores)
-    assert m["auroc_step"] == pytest.approx(1.0) and m["spearman_return"] > 0.9
-    assert 0.3 < m["kinds"]["frozen_0"]["auroc_step"] < 0.6
+    assert m["auroc_frame"]["value"] == pytest.approx(1.0) and m["auroc_frame"]["ci95_low"] is None
+    assert 0.3 < m["kinds"]["frozen_0"]["auroc_frame"]["value"] < 0.6
     assert m["kinds"]["random"]["nats"] == pytest.approx(-90, abs=2)
 
 
-def verdict(level, idle, seeds=3):
-    runs = [run("viper", level, s) for s in range(seeds)]
-    methods = build_metrics(runs, [], {}, {})["agents"]["dmc"]["cartpole_balance"]["drq"]
-    return " ".join(verdicts(methods, {"random_return": 280.0, "idle_return": idle, "expert_return": 995.0}))
+def said(runs, idle=765.0, wanted=()):
+    numbers = build_metrics(runs, [replace(BASELINES, idle=idle)], {}, {})
+    methods = numbers["agents"]["dmc"]["cartpole_balance"]["drq"]
+    return " ".join(verdicts("dmc", methods, numbers["baselines"]["dmc"]["cartpole_balance"], wanted))
 
 
-def test_words_follow_from_numbers():
-    assert "beats idle" in verdict(900, 765.0) and "beats random" in verdict(900, 765.0)
-    assert "worse than idle" in verdict(600, 765.0)
-    assert "cannot be distinguished from idle" in verdict(765, 765.0)
-    assert "no run of VIPER" in " ".join(verdicts({}, {}))
+def seeds_of(method, level, seeds, spread=40):
+    """Runs whose means are `spread` apart from one to the next, around `level`."""
+    return [run(method, level + spread * (s - (seeds - 1) / 2), s) for s in range(seeds)]
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
+def test_from_five_seeds_on_words_follow_from_a_test():
+    assert "VIPER beats idle behavior (p" in said(seeds_of("viper", 900, 5))
+    assert "VIPER does worse than idle behavior (p" in said(seeds_of("viper", 600, 5))
+    assert "No difference from idle behavior is shown (p" in said(seeds_of("viper", 765, 5))
+    assert "Welch's t-test, 5 seeds against 40 episodes" in said(seeds_of("viper", 900, 5))
+    assert "no run of VIPER" in " ".join(verdicts("dmc", {}, {}))
+
+
+def test_an_interval_above_a_baseline_is_no_proof():
+    """Five seeds on average above idle behavior, but so far apart that chance may do it."""
+    words = said(seeds_of("viper", 835, 5, spread=90), idle=749.0)
+    assert "No difference from idle behavior is shown" in words and "beats idle" not in words
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4])
 @pytest.mark.parametrize("level", [300, 900])
-def test_too_few_seeds_never_speak_of_the_method(level, seeds):
-    words = verdict(level, 765.0, seeds)
-    assert f"Made of {seeds} seed" in words and "not for the method" in words
-    assert "beats" not in words and "does worse" not in words
-    assert ("ended above idle" in words) == (level > 765)
-    assert "Made of" not in verdict(level, 765.0, seeds=3)
+def test_fewer_than_five_seeds_beat_nothing(level, seeds):
+    words = said(seeds_of("viper", level, seeds) + seeds_of("amp", 500, 5))
+    assert "beats" not in words and "does worse" not in words and "No difference" not in words
+    assert ("t-interval" in words) == (seeds >= 3)
+    above = seeds if level > 765 else 0
+    assert f"Idle behavior: 765 of 40 episodes, {above} of {seeds} seed" in words
+    assert f"Method amp: 500 of 5 seeds, {above} of {seeds} seed" in words
+    assert "too few seeds for a test" in words
 
 
-def test_a_rival_with_too_few_seeds_is_not_beaten():
-    runs = [run("viper", 900, s) for s in range(3)]
-    floors = {"random_return": 280.0, "idle_return": 765.0, "expert_return": 995.0}
-    for rivals in (1, 3):
-        made = runs + [run("exploration", 300, s) for s in range(rivals)]
-        methods = build_metrics(made, [], {}, {})["agents"]["dmc"]["cartpole_balance"]["drq"]
-        assert ("beats method exploration" in " ".join(verdicts(methods, floors))) == (rivals == 3)
+def test_every_rival_is_named_and_one_with_few_seeds_is_not_beaten():
+    runs = seeds_of("viper", 900, 5) + seeds_of("exploration", 300, 5) + seeds_of("amp", 1100, 3, 0)
+    words = said(runs, wanted=METHODS["dmc"])
+    assert re.search(r"VIPER beats method exploration \(p = 0.008, permutation test, 5 seeds against 5", words)
+    assert "Method amp: 1100 of 3 seeds, 0 of 5 seeds of VIPER above it; too few" in words
+    assert "Not run on this task: oracle, amp_multi." in words
+
+
+def test_a_share_of_the_way_to_the_experts_is_said_and_never_a_share_of_a_score():
+    words = said(seeds_of("viper", 900, 3))
+    share = int(re.search(r"is (\d+) % of the way from random behavior \(280\) to the expert videos \(995\)", words)[1])
+    assert share == pytest.approx(100 * (900 - 280) / (995 - 280), abs=2)
+    below = said(seeds_of("viper", 200, 3))
+    assert "Its mean is below random behavior (280)" in below and "-" not in below.split("Its mean")[1]
 
 
 def test_seeds_meet_on_common_steps_and_nothing_is_carried_forward():
@@ -124,12 +167,32 @@ def test_seeds_meet_on_common_steps_and_nothing_is_carried_forward():
 
 
 def test_a_new_method_and_a_second_agent_need_no_change_here():
-    runs = [run("viper", 900), replace(run("viper", 100), agent="dreamer"), run("a_new_method", 400)]
+    runs = [run("viper", 900), replace(run("viper", 100), agent="dreamer"), run("a_new_method", 400, 3)]
     numbers = build_metrics(runs, [BASELINES], {}, {})
     picture = draw_learning_curves("cartpole_balance", runs, BASELINES)
     assert picture != draw_learning_curves("cartpole_balance", [runs[0], runs[2]], BASELINES)
     page = render_page("dmc", "laptop", numbers, {}, {}, {}, {}, {})
     assert "a_new_method" in page and "dreamer" in page
+
+
+def test_every_method_of_the_suite_stands_in_every_table_run_or_not(metrics):
+    page = render_page("dmc", "laptop", metrics, {}, {}, {}, {}, {})
+    in_short, of_task = (page.index(mark) for mark in ("<h2>In short", "<h3>cartpole_balance"))
+    for label in ("viper", "oracle", "exploration", "amp", "amp_multi"):
+        assert f"<th>{label}</th>" in page[in_short:of_task]
+        assert f'<td class="what">{label}' in page[of_task:]
+    assert page.count("<td>no run</td>") >= 6
+
+
+def test_runs_of_other_code_stand_in_a_row_of_their_own():
+    mine = [replace(run("viper", 900, s), build=Build("new", "here")) for s in range(3)]
+    theirs = [replace(run("viper", 500, s), build=Build("old", "here"), origin="commit abc, here") for s in range(3)]
+    runs = in_columns([*mine, *theirs])
+    rows = build_metrics(runs, [BASELINES], {}, {})["agents"]["dmc"]["cartpole_balance"]["drq"]
+    assert list(rows) == ["viper", "viper [commit abc, here]"]
+    assert rows["viper"]["seeds"] == 3 and rows["viper"]["final_return"] == pytest.approx(900, abs=10)
+    page = render_page("dmc", "laptop", build_metrics(runs, [BASELINES], {}, {}), {}, {}, {}, {}, {})
+    assert "viper [commit abc, here]" in page
 
 
 def test_unknown_baselines_are_null_and_too_few_seeds_are_named():
@@ -165,10 +228,11 @@ def test_the_page_holds_everything_and_loads_nothing(metrics, scores):
     assert not re.search(r"(src|href)=[\"'](?!data:|#|\.\./index\.html)", page)
     assert not re.search(r"https?:|url\(|@import", words_only)
     pictures = re.findall(r"data:image/(?:webp|gif);base64,([A-Za-z0-9+/=]+)", page)
-    assert len(pictures) == 6
+    assert len(pictures) == 5  # one task is no suite: no picture of scores
+    assert "beats" not in words_only  # three seeds
     for picture in pictures:
         Image.open(io.BytesIO(base64.b64decode(picture))).load()
-    for words in ("idle", "random", "VIPER beats idle", "dmc.train_tokenizer.all", "852"):
+    for words in ("idle", "random", "too few seeds for a test", "dmc.train_tokenizer.all", "852"):
         assert words in page
     assert "no run of method amp" in page
 

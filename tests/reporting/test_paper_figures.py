@@ -194,7 +194,11 @@ def test_a_mean_over_fewer_tasks_than_the_others_says_so():
     runs += [run(task=TASK, method="amp_multi")]
     said = [text.get_text() for panel in overall.draw_overall(Evidence(runs=runs)).figure.axes for text in panel.texts]
     assert said == ["1 of 2 tasks"]
-    said = [text.get_text() for text in overall.draw_profiles("dmc", runs).axes[1].texts]
+    assert overall.draw_profiles("dmc", runs) is None  # a profile of two runs would be a list of them
+    many = [run(task=r.task, method=r.method, seed=seed) for r in runs for seed in range(3)]
+    drawn = overall.draw_profiles("dmc", many)
+    assert len(drawn.axes[0].lines) == 2  # amp_multi has three runs
+    said = [text.get_text() for text in drawn.axes[1].texts]
     assert [text.endswith(", 1 of 2 tasks") for text in said] == [False, False, True]
 
 

@@ -1,4 +1,4 @@
-"""Statistics against independent formulas."""
+"""Statistics over seeds: every printed interval covers what it says, and tests agree with independent formulas."""
 
 import numpy as np
 import pytest
@@ -7,34 +7,113 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from viper_pipeline.reporting.statistics import (
-    auroc,
-    interquartile_mean,
-    interval,
-    spearman,
-    value_order_correlation,
+    STATISTICS,
+    Sample,
+    aggregate_interval,
+    difference_interval,
+    half_width,
+    over_seeds,
+    permutation_test,
+    t_interval,
+    trimmed_mean,
+    welch_test,
 )
 
-values = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12)
+SEEDS = (3, 5, 10)
 
 
-@settings(max_examples=100, deadline=None)
-@given(values, values)
-def test_auroc_is_the_share_of_pairs_won(better, worse):
-    pairs = [1.0 if b > w else 0.5 if b == w else 0.0 for b in better for w in worse]
-    assert auroc(np.array(better), np.array(worse)) == pytest.approx(np.mean(pairs))
-    assert auroc(np.array(better), np.array(worse)) == pytest.approx(1 - auroc(np.array(worse), np.array(better)))
+def covered(interval, truth):
+    return interval[0] <= truth <= interval[1]
 
 
-def test_spearman_is_scipys_and_nothing_for_constants():
+def seed_means(rng, seeds, kind):
+    """Scores of the seeds of one method: seeds differ by 80, and each is the mean of 32 episodes that differ by 100."""
+    if kind == "normal":
+        own = rng.normal(800, 80, seeds)
+    else:
+        own = 1000 * rng.beta(4, 2, seeds)  # skewed and bounded, as returns are
+    return own + rng.normal(0, 100, (32, seeds)).mean(0)
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("kind, truth", [("normal", 800), ("bounded", 1000 * 4 / 6)])
+def test_an_interval_of_a_task_covers_93_to_97_percent(seeds, kind, truth):
+    rng = np.random.default_rng(seeds)
+    hits = np.mean([covered(t_interval(seed_means(rng, seeds, kind)), truth) for _ in range(4000)])
+    assert 0.93 <= hits <= 0.97
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("name", sorted(STATISTICS))
+def test_an_interval_over_tasks_covers_93_to_97_percent(seeds, name):
+    """Nine tasks of different heights and spreads; the truth is the mean over very many sets of runs."""
+    statistic, rng = STATISTICS[name], np.random.default_rng(seeds)
+    heights, spreads = np.linspace(0.1, 0.95, 9)[:, None], np.resize([0.05, 0.2, 0.1], 9)[:, None]
+
+    def runs(count):
+        return np.clip(heights + spreads * rng.normal(size=(9, count)), 0, 1)
+
+    truth = over_seeds(statistic, list(runs(200_000))).mean()
+    hits = np.mean([covered(aggregate_interval(statistic, list(runs(seeds))), truth) for _ in range(3000)])
+    assert 0.93 <= hits <= 0.97
+
+
+def test_an_interval_is_student_s_and_few_seeds_have_none():
+    values = np.random.default_rng(0).normal(5, 2, 7)
+    ends = stats.t.interval(0.95, 6, values.mean(), stats.sem(values))
+    assert t_interval(values) == pytest.approx(ends)
+    assert half_width(np.stack([values, 2 * values], 1)) == pytest.approx([(ends[1] - ends[0]) / 2, ends[1] - ends[0]])
+    assert t_interval(values[:3]) is not None
+    assert t_interval(values[:2]) is None and t_interval(values[:1]) is None
+    assert aggregate_interval(STATISTICS["iqm"], [values, values[:2]]) is None
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_an_interval_of_a_difference_covers_93_to_97_percent(seeds, ratio):
+    """Also if one method's seeds differ twice as much as the other's."""
+    rng = np.random.default_rng(seeds)
+    hits = np.mean([
+        covered(difference_interval(rng.normal(1, 1, seeds), rng.normal(0, ratio, seeds)), 1) for _ in range(4000)
+    ])  # fmt: skip
+    assert 0.93 <= hits <= 0.97
+    ours, theirs = rng.normal(size=(2, seeds))
+    found = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+    assert difference_interval(ours, theirs) == pytest.approx((found.low, found.high))
+
+
+@pytest.mark.parametrize("test", [welch_test, permutation_test])
+def test_equal_means_are_found_different_in_about_5_percent(test):
+    rng, found = np.random.default_rng(0), 0
+    for _ in range(400):
+        ours, theirs = rng.normal(0, 1, 5), rng.normal(0, 1, 5)
+        sides = (Sample.of(ours), Sample.of(theirs)) if test is welch_test else (ours, theirs)
+        found += test(*sides).p < 0.05
+    assert found / 400 <= 0.08
+
+
+def test_a_baseline_s_own_error_counts():
+    seeds = [781.0, 789.7, 934.2, 904.0, 913.0]
+    sure, unsure = (welch_test(Sample.of(seeds), Sample(749, deviation, 40)).p for deviation in (1, 600))
+    assert sure < 0.05 < unsure
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=30), rng.normal(size=30)
-    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
-    assert spearman(x, np.ones(30)) == 0.0
+    episodes = rng.normal(749, 50, 40)
+    assert welch_test(Sample.of(seeds), Sample.of(episodes)).p == pytest.approx(
+        stats.ttest_ind(seeds, episodes, equal_var=False).pvalue
+    )
 
 
-def test_a_reward_that_grows_has_value_order_one():
-    assert value_order_correlation([np.arange(9.0), np.arange(5.0) ** 2]) == pytest.approx(1)
-    assert value_order_correlation([-np.arange(9.0)]) == pytest.approx(-1)
+def test_values_that_never_vary_have_a_p_too():
+    assert welch_test(Sample(0, 0, 5), Sample(0, 0, 40)).p == 1
+    assert welch_test(Sample(1, 0, 5), Sample(0, 0, 40)).p == pytest.approx(0.0625)
+    assert permutation_test([1.0] * 5, [1.0] * 5).p == 1
+
+
+def test_a_permutation_test_of_five_against_five_tries_all_252_ways():
+    assert permutation_test([6.0, 7, 8, 9, 10], [1.0, 2, 3, 4, 5]).p == pytest.approx(2 / 252)
+    ours, theirs = np.random.default_rng(3).normal(size=(2, 5))
+    assert permutation_test(ours, theirs) == permutation_test(ours, theirs)
+    assert permutation_test(ours, theirs).p == pytest.approx(permutation_test(theirs, ours).p)
 
 
 @settings(max_examples=20, deadline=None)
@@ -42,33 +121,7 @@ def test_a_reward_that_grows_has_value_order_one():
 def test_the_interquartile_mean_ignores_order_and_extremes(numbers, random):
     shuffled = list(numbers)
     random.shuffle(shuffled)
-    assert interquartile_mean([np.array(shuffled)]) == pytest.approx(interquartile_mean([np.array(numbers)]))
-    worse = [*numbers[:-1]]
-    worse.append(max(numbers) if numbers[-1] < max(numbers) else numbers[-1])
-    assert min(numbers) - 1e-9 <= interquartile_mean([np.array(worse)]) <= max(numbers) + 1e-9
-
-
-def test_an_interval_is_repeatable_and_holds_the_mean():
-    groups = [np.random.default_rng(i).normal(i, 1, 40) for i in range(3)]
-    assert interval(groups) == interval(groups)
-    low, high = interval(groups)
-    assert low < np.mean([g.mean() for g in groups]) < high
-
-
-def test_seeds_that_differ_widen_the_interval_more_than_episodes_do():
-    rng = np.random.default_rng(0)
-    noise = rng.normal(0, 10, (4, 50))
-    alike = interval(list(noise))
-    apart = interval(list(noise + np.array([[0], [100], [200], [300]])))
-    assert apart[1] - apart[0] > 5 * (alike[1] - alike[0])
-
-
-def test_a_95_percent_interval_mostly_holds_the_truth():
-    """Many seeds, so that resampling seeds is no guess."""
-    rng = np.random.default_rng(1)
-    hits = 0
-    for _ in range(60):
-        seeds = rng.normal(0, 5, 12)
-        low, high = interval([rng.normal(m, 2, 20) for m in seeds])
-        hits += low <= 0 <= high
-    assert hits >= 50
+    assert trimmed_mean(np.array(shuffled)) == pytest.approx(trimmed_mean(np.array(numbers)))
+    extreme = sorted(numbers)
+    extreme[-1] += 1000
+    assert trimmed_mean(np.array(extreme)) == pytest.approx(trimmed_mean(np.array(numbers)))

@@ -9,7 +9,7 @@ import torch
 
 from tests.video_models.test_videogpt import markov_clips
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.reporting.statistics import auroc
+from viper_pipeline.reporting.reward_metrics import auroc
 from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.training.config import LoopConfig
 from viper_pipeline.training.loop import train

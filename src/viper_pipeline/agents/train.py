@@ -52,10 +52,13 @@ from viper_pipeline.training.progress import Progress, silent
 class AgentRun:
     """The result of one training run."""
 
-    curve: list[dict[str, float]]  # one row per evaluation: step, eval_return, and means since the row before
+    curve: list[
+        dict[str, float]
+    ]  # one row per evaluation: step, eval_return (and eval_success), and means since the row before
     final_returns: list[float]  # one per episode of the final evaluation
     weights: dict[str, Tensor]
     frames: np.ndarray  # (T, H, W, C) uint8: the first episode of the final evaluation
+    final_successes: list[float] | None = None  # 1 or 0 per episode; None of tasks that do not succeed or fail
 
 
 def train_in_environment(
@@ -140,8 +143,8 @@ class Trainer:
             if checkpoint and should_save(before, self.step):
                 save_checkpoint(checkpoint, self.state_dict())
         seeds = [derive(self.seed, "final", i) for i in range(run.final_episodes)]
-        returns, frames = evaluate(self.agent, self.envs, seeds)
-        return AgentRun(self.curve, returns, self.agent.weights(), frames)
+        returns, frames, successes = evaluate(self.agent, self.envs, seeds)
+        return AgentRun(self.curve, returns, self.agent.weights(), frames, successes)
 
     def play_round(self) -> None:
         """Start episodes in all environments, then act, store and learn for as many steps as the round has."""
@@ -229,10 +232,12 @@ class Trainer:
 
     def evaluate(self) -> None:
         """Evaluate the agent, and add a row to the curve."""
-        row = len(self.curve)
-        seeds = [derive(self.seed, "eval", row, i) for i in range(self.run.eval_episodes)]
-        returns, _ = evaluate(self.agent, self.envs, seeds)
-        self.curve.append({"step": self.step, "eval_return": float(np.mean(returns)), **self.means.pop()})
+        seeds = [derive(self.seed, "eval", len(self.curve), i) for i in range(self.run.eval_episodes)]
+        returns, _, successes = evaluate(self.agent, self.envs, seeds)
+        row = {"step": self.step, "eval_return": float(np.mean(returns))}
+        if successes is not None:
+            row["eval_success"] = float(np.mean(successes))
+        self.curve.append(row | self.means.pop())
 
     def state_dict(self) -> StateDict:
         """Everything that a resumed run needs, as it is between two rounds."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -37,6 +37,7 @@ class StepResult:
     rewards: np.ndarray  # (n,) float64, the task's own
     terminated: np.ndarray  # (n,) bool: the episode reached an end
     truncated: np.ndarray  # (n,) bool: the episode was cut at its time limit
+    success: np.ndarray | None = None  # (n,) bool: the task was done by now; None if its tasks do not say so
 
     @property
     def over(self) -> np.ndarray:
@@ -103,8 +104,15 @@ class VectorEnv:
     def step(self, actions: np.ndarray) -> StepResult:
         """Step the first n environments with actions (n, A). Those whose episode is over stand still."""
         results = [env.step(action) for env, action in zip(self.envs[: len(actions)], actions, strict=True)]
-        frames, rewards, terminated, truncated, _ = zip(*results, strict=True)
-        return StepResult(np.stack(frames), np.array(rewards), np.array(terminated), np.array(truncated))
+        frames, rewards, terminated, truncated, infos = zip(*results, strict=True)
+        success = [info.get("success", False) for info in infos] if any("success" in info for info in infos) else None
+        return StepResult(
+            np.stack(frames),
+            np.array(rewards),
+            np.array(terminated),
+            np.array(truncated),
+            None if success is None else np.array(success, bool),
+        )
 
     def close(self) -> None:
         """Free the simulators."""
@@ -139,7 +147,10 @@ class ProcessVectorEnv(VectorEnv):
         idle = np.zeros((len(self) - len(actions), *actions.shape[1:]), actions.dtype)
         results = self.vector.step(np.concatenate([actions, idle]))
         frames, rewards, terminated, truncated = (part[: len(actions)] for part in results[:4])
-        return StepResult(frames, rewards, terminated, truncated)
+        success = results[4].get("success")
+        return StepResult(
+            frames, rewards, terminated, truncated, None if success is None else success[: len(actions)].astype(bool)
+        )
 
     def close(self) -> None:
         """End the processes."""
@@ -183,34 +194,46 @@ def one_hot_actions(scores: np.ndarray) -> np.ndarray:
     return actions
 
 
-def evaluate(agent: Agent, envs: VectorEnv, seeds: Sequence[int]) -> tuple[list[float], np.ndarray]:
-    """Run one deterministic episode per seed, E at a time.
+class Evaluation(NamedTuple):
+    """What became of some episodes."""
 
-    Returns the true returns (sums of the task's own rewards), and the frames (T, H, W, C) of the first episode.
-    """
+    returns: list[float]  # true returns, the sums of the task's own rewards
+    frames: np.ndarray  # (T, H, W, C) uint8, of the first episode
+    successes: list[float] | None  # 1 where the task was done, else 0; None if its tasks do not say so
+
+
+def evaluate(agent: Agent, envs: VectorEnv, seeds: Sequence[int]) -> Evaluation:
+    """Run one deterministic episode per seed, E at a time."""
     returns: list[float] = []
+    successes: list[float] = []
     video: list[np.ndarray] = []
     for begin in range(0, len(seeds), len(envs)):
         group = list(seeds[begin : begin + len(envs)])
-        group_returns, frames = _evaluate_group(agent, envs, group)
+        group_returns, frames, done = _evaluate_group(agent, envs, group)
         returns += group_returns
+        successes += done
         video = video or frames
-    return returns, np.stack(video)
+    return Evaluation(returns, np.stack(video), successes or None)
 
 
-def _evaluate_group(agent: Agent, envs: VectorEnv, seeds: list[int]) -> tuple[list[float], list[np.ndarray]]:
-    """As `evaluate`, of up to E seeds side by side."""
+def _evaluate_group(
+    agent: Agent, envs: VectorEnv, seeds: list[int]
+) -> tuple[list[float], list[np.ndarray], list[float]]:
+    """As `evaluate`, of up to E seeds side by side; no successes if the environments do not tell them."""
     policy = agent.policy(len(seeds))
     frames = np.stack([envs.reset(i, seed) for i, seed in enumerate(seeds)])
     for i, frame in enumerate(agent.preprocess(frames)):
         policy.start(i, frame, seeds[i])
     video = [frames[0].copy()]
     returns, running = np.zeros(len(seeds)), np.ones(len(seeds), bool)
+    done, told = np.zeros(len(seeds), bool), False
     while running.any():
         result = envs.step(policy.act())
         returns += result.rewards
+        if result.success is not None:
+            done, told = done | (running & result.success), True
         if running[0]:
             video.append(result.frames[0].copy())
         running = ~result.over
         policy.push(agent.preprocess(result.frames))
-    return returns.tolist(), video
+    return returns.tolist(), video, done.astype(float).tolist() if told else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -20,6 +20,12 @@ class CurationConfig(Config):
 
     top_k: int = Field(gt=0, description="episodes kept, those of highest true return (paper: 50; Atari 100)")
     held_out: int = Field(gt=0, description="of these, how many no model is trained on, spread evenly over the ranks")
+    test: int = Field(
+        0,
+        ge=0,
+        description="of these, how many are scored once, for the report alone: no scale is fitted to them and no "
+        "setting chosen by them; 0: the held-out ones are reported",
+    )
     stride: int = Field(1, gt=0, description="every how many-th frame is kept (paper: RLBench 4)")
     offsets: Literal["first", "all"] = Field(
         "first",
@@ -33,20 +39,37 @@ class CurationConfig(Config):
         return range(self.stride if group == "train" and self.offsets == "all" else 1)
 
 
-def choose_episodes(returns: Sequence[float], config: CurationConfig, place: str) -> tuple[list[int], list[int]]:
-    """Returns of all expert episodes -> indices for training and held out, best first.
+class Chosen(NamedTuple):
+    """Indices of the episodes of an expert set, best first."""
 
-    Videos of unknown return (NaN) keep their order and rank after those of known return.
+    train: list[int]
+    held_out: list[int]
+    test: list[int]
+
+
+def choose_episodes(returns: Sequence[float], config: CurationConfig, place: str) -> Chosen:
+    """Returns of all expert episodes -> which are for training, held out, and for the report's test.
+
+    Videos of unknown return (NaN) keep their order and rank after those of known return. Both sets that no model is
+    trained on are spread evenly over the ranks.
     """
     values = np.asarray(returns, np.float64)
-    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[: config.top_k]
-    if len(ranked) <= config.held_out:
+    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[: config.top_k].tolist()
+    if len(ranked) <= config.held_out + config.test:
+        fields = "curation.held_out" + (" and curation.test" if config.test else "")
         raise BadData(
-            f"{place}: {len(ranked)} expert episodes, {config.held_out} of them held out (curation.held_out), leave "
-            "none to train on; record more, or hold out fewer"
+            f"{place}: {len(ranked)} expert episodes, {config.held_out + config.test} of them held out ({fields}), "
+            "leave none to train on; record more, or hold out fewer"
         )
-    held_out = [int(ranked[(i + 1) * len(ranked) // (config.held_out + 1)]) for i in range(config.held_out)]
-    return [int(i) for i in ranked if i not in held_out], held_out
+    held_out = spread(ranked, config.held_out)
+    rest = [i for i in ranked if i not in held_out]
+    test = spread(rest, config.test)
+    return Chosen([i for i in rest if i not in test], held_out, test)
+
+
+def spread(ranked: Sequence[int], count: int) -> list[int]:
+    """`count` of them, evenly over the ranks."""
+    return [ranked[(i + 1) * len(ranked) // (count + 1)] for i in range(count)]
 
 
 def show(episode: Episode, config: CurationConfig, mask: Sequence[Rect], place: str, offset: int = 0) -> Episode:

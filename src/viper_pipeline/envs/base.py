@@ -112,7 +112,10 @@ planner: `make_demos` makes demonstrations.
 
 
 class SuiteEnv(gymnasium.Env):
-    """What environments of suites have in common. `info["state"]` of reset and step is the state (D,), float32."""
+    """What environments of suites have in common. `info["state"]` of reset and step is the state (D,), float32.
+
+    Of tasks that succeed or fail, `info["success"]` of step says whether the task was done by now.
+    """
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (gymnasium's convention)
     render_mode = "rgb_array"

@@ -297,7 +297,7 @@ class RLBenchEnv(_Scene):
         except self.simulator.impossible:
             moment = self.moment
         observation, info = self.observe(moment)
-        return observation, self.done, False, self.steps >= self.length, info
+        return observation, self.done, False, self.steps >= self.length, info | {"success": self.done > 0}
 
     def command(self, action: np.ndarray) -> np.ndarray:
         """An action (4,) as RLBench's (8,): a step in meters, no turn (x, y, z, w), and the gripper, 1 open, 0 shut."""

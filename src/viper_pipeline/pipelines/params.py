@@ -167,8 +167,10 @@ def _lengths(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator
     if suite_config.record.expert < kept and any(d.kind == "expert" for d in suite_config.datasets.values()):
         recorded = f"{suite_config.record.expert} recorded episodes ({here}.record.expert)"
         yield f"{here}.curation.top_k: {kept} of {recorded}; lower it"
-    if curation.held_out >= kept:
-        yield f"{here}.curation.held_out: {curation.held_out} of {kept} kept episodes leave none to train on"
+    unseen = curation.held_out + curation.test
+    if unseen >= kept:
+        field = "held_out" if not curation.test else "test"
+        yield f"{here}.curation.{field}: {unseen} of {kept} kept episodes are held out, none is left to train on"
     for task in suite_config.tasks:
         frames = simulator.episode_steps(task, suite_config.env) + 1
         strided = -(-(frames - curation.starts("train")[-1]) // curation.stride)

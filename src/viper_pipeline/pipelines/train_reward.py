@@ -121,9 +121,9 @@ def _videos(
     spec = FrameSpec(size=size)
     good = list(read_videos(kind_of(experts), experts, size))
     config = CurationConfig(top_k=len(good), held_out=held_out)
-    train, kept = choose_episodes([e.ret for e in good], config, str(experts))
+    split = choose_episodes([e.ret for e in good], config, str(experts))
     groups: dict[str, Json] = {
-        "experts": {"train": [good[i] for i in train], "held_out": [good[i] for i in kept]},
+        "experts": {"train": [good[i] for i in split.train], "held_out": [good[i] for i in split.held_out]},
         "baselines": {"episodes": _baselines(others, size)},
     }
     files, steps = {}, {}

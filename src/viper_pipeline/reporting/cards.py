@@ -19,8 +19,9 @@ from viper_pipeline.core.files import Json, JsonView, atomic_dir
 from viper_pipeline.data.episode import png
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.reporting.results import LineageSteps, RunTable, StageName
-from viper_pipeline.reporting.statistics import reward_metrics
-from viper_pipeline.rewards.evaluation import unpack
+from viper_pipeline.reporting.reward_metrics import reward_metrics
+from viper_pipeline.reporting.summary import auroc_text
+from viper_pipeline.rewards.evaluation import unpack, unpack_frames
 from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
 from viper_pipeline.training.artifacts import CONFIG, LINEAGE, WEIGHTS, ModelArtifact, as_json, load_artifact
 
@@ -306,24 +307,32 @@ def reward_card(facts: JsonView, size: int) -> str:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
+    environment.filters["against"] = auroc_text
     return environment.from_string(TEMPLATE.read_text()).render(**facts, size=size / 1e6)
 
 
 def _measured(folders: Mapping[str, Path]) -> Json:
     reward, tokenizer, model = (load_artifact(folders[p]) for p in ("reward", "tokenizer", "video_model"))
-    tasks = {}
+    tasks, mode = {}, reward.config["reward"]["mode"]
     for task, spec in reward.config["specs"].items():
         scores, returns = unpack(task, reward.tensors)
         if not scores:
             raise BadData(f"{folders['reward'] / WEIGHTS}: no scores of {task}; export from a project's data/rewards")
         tasks[task] = {
             "spec": spec,
-            "metrics": reward_metrics(scores, returns),
+            "metrics": reward_metrics(scores, returns, unpack_frames(task, reward.tensors), mode),
             "psnr": tokenizer.config["metrics"][task]["held_out"]["psnr"],
         }
     counts = {p: sum(t.numel() for t in d.tensors.values()) for p, d in (("tokenizer", tokenizer), ("model", model))}
     kind = reward.config["reward"]["scale"]["kind"]
-    return {"tasks": tasks, "scale": kind, "counts": counts, "model": model.config, "tokenizer": tokenizer.config}
+    return {
+        "tasks": tasks,
+        "mode": mode,
+        "scale": kind,
+        "counts": counts,
+        "model": model.config,
+        "tokenizer": tokenizer.config,
+    }
 
 
 def _simulated(steps: JsonView) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,31 +14,34 @@ from xml.sax.saxutils import escape
 import jinja2
 from pydantic import Field, ValidationError
 
-from viper_pipeline.core.config import Config, ParamsBlock
+from viper_pipeline.core.config import Config, ParamsBlock, value_at
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.data.episode import png
 from viper_pipeline.reporting.cards import Card
-from viper_pipeline.reporting.metrics import unit
+from viper_pipeline.reporting.claims import claim_rows
+from viper_pipeline.reporting.comparisons import OURS, p_text, score_text, verdicts
+from viper_pipeline.reporting.metrics import EXPERT_UNIT, TASK_UNITS, unit
 from viper_pipeline.reporting.paper_data import PAPER_SEEDS, PAPER_TASKS, paper_methods, paper_score
-from viper_pipeline.reporting.paper_figures.ablations import AXIS_TEXTS
+from viper_pipeline.reporting.paper_figures.ablations import AXIS_TEXTS, ablation_sentences
 from viper_pipeline.reporting.paper_figures.frames import StripKey
 from viper_pipeline.reporting.paper_figures.index import INDEX
 from viper_pipeline.reporting.paper_figures.tables import Difference, differing_settings
-from viper_pipeline.reporting.plots import BASELINES, TRUE_REWARD, embed, method_of, method_style
+from viper_pipeline.reporting.plots import BASELINES, embed, method_of, method_style
 from viper_pipeline.reporting.results import LineageSteps, Metrics, RunKey, StageName, TaskKey
 from viper_pipeline.reporting.summary import (
+    RIVAL_NAMES,
     HeldOut,
     answers,
+    auroc_text,
     by_stage,
     expert_set_text,
+    reward_sentences,
     rough_duration,
     task_rows,
     transfers,
-    verdicts,
     whether_it_works,
 )
-from viper_pipeline.rewards.base import REWARDS
 
 WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 178, 40, 226, 58, 8
 """Of a box, and from one to the next, in pixels."""
@@ -157,11 +160,33 @@ def environment() -> jinja2.Environment:
     )
     found.filters["embed"] = embed
     found.filters["number"] = lambda x: "n/a" if x is None else f"{x:.0f}"
+    found.filters["score"] = lambda x, suite: "n/a" if x is None else score_text(suite, x)
+    found.filters["interval"] = lambda row, suite: _interval(row, lambda x: score_text(suite, x))
+    found.filters["share"] = lambda row: f"{row['value']:.2f}" + _in_brackets(_interval(row, lambda x: f"{x:.2f}"))
+    found.filters["auroc"] = lambda row: _auroc(row)
+    found.filters["against"] = auroc_text
+    found.filters["play"] = lambda kind: RIVAL_NAMES.get(kind, kind.replace("_", " "))
+    found.filters["p"] = lambda p: "" if p is None else p_text(p)
     found.filters["duration"] = rough_duration
     found.filters["png"] = png
     found.filters["label"] = lambda name: name if name in BASELINES else method_style(name).label
     found.filters["described"] = lambda name: BASELINES.get(name) or method_style(name).text
     return found
+
+
+def _interval(row: JsonView, text: Callable[[float], str]) -> str:
+    """low to high; nothing where there is no interval."""
+    low, high = row.get("ci95_low"), row.get("ci95_high")
+    return "" if low is None or high is None else f"{text(low)} to {text(high)}"
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _auroc(row: JsonView | None) -> str:
+    """An AUROC with its interval; nothing where it was not measured."""
+    return "" if row is None else f"{row['value']:.3f}" + _in_brackets(_interval(row, lambda x: f"{x:.3f}"))
 
 
 def render_page(
@@ -199,10 +224,16 @@ def render_page(
             held_out=held_out or {},
             measured=measured,
             transfers=list(transfers(metrics["rewards"], held_out or {})),
+            lead=" ".join(lead_sentences(suite, metrics, origins.settings.get(suite, {}))),
             tasks=list(task_tables(metrics)),
-            true_reward=TRUE_REWARD,
+            short=short_table(suite, metrics),
+            unit=TASK_UNITS.get(suite, "return"),
+            expert_unit=EXPERT_UNIT,
+            wanted=metrics.get("methods", {}).get(suite, []),
             missing=list(missing_runs(metrics)),
-            answers=answers(metrics, sum(map(len, differing.values())) if origins.paper else None),
+            answers=answers(
+                metrics, {s: len(rows) for s, rows in differing.items()} if origins.paper else None, bool(index)
+            ),
             index=index,
             tables={entry["name"]: table_rows(figures, entry["files"]) for entry in index},
             cards=origins.cards,
@@ -216,7 +247,8 @@ def render_page(
 def render_ablations(profile: str, metrics: Metrics, figures: Mapping[str, bytes]) -> str:
     """The page of the ablations, reports/ablations/index.html."""
     page = environment().get_template("ablations.html.jinja")
-    return page.render(profile=profile, metrics=metrics, figures=figures, axes=AXIS_TEXTS)
+    said = " ".join(ablation_sentences(metrics))
+    return page.render(profile=profile, metrics=metrics, figures=figures, axes=AXIS_TEXTS, said=said)
 
 
 def table_rows(figures: Mapping[str, bytes], names: Sequence[str]) -> list[list[str]]:
@@ -225,42 +257,93 @@ def table_rows(figures: Mapping[str, bytes], names: Sequence[str]) -> list[list[
     return [row for text in texts for row in csv.reader(io.StringIO(text))]
 
 
+def lead_sentences(suite: str, metrics: Metrics, settings: ParamsBlock) -> Iterator[str]:
+    """What the reward is, and what its models have seen; settings: the suite's block of params.yaml, or nothing."""
+    modes = {numbers.get("mode") for numbers in metrics["rewards"].get(suite, {}).values()}
+    if "joint" in modes:
+        yield "The reward of method viper is the sum of ln p over the frames of a window, under a video model."
+    elif modes:
+        yield "The reward of method viper is ln p(next frame given the frames before it), under a video model."
+    if settings:
+        share = float(value_at(settings, "tokenizer.baseline_share", 0.0) or 0.0)
+        zero = value_at(settings, "reward.scale.kind", "range") == "range"
+        seen = [f"{100 * share:g} % of the frames that the tokenizer was trained on"] if share else []
+        seen += ["the zero of the reward's scale"] if zero else []
+        yield "The video model was trained on expert videos alone" + (
+            f"; random and idle play are {' and '.join(seen)}." if seen else "."
+        )
+    if not metrics["agents"].get(suite):
+        yield "No agents were trained on this suite: what follows is about the reward."
+    else:
+        yield "Results below are true ones, which no agent but those of the true reward was shown."
+
+
+def wanted_methods(suite: str, metrics: Metrics, found: Iterable[str]) -> list[str]:
+    """The suite's `methods`, in the order of params.yaml, then whatever else was run."""
+    return list(dict.fromkeys([*metrics.get("methods", {}).get(suite, []), *found]))
+
+
+def short_table(suite: str, metrics: Metrics) -> list[list[str]]:
+    """One row per task and agent, a column for each method and baseline, its header first; no rows without agents."""
+    rows = [row for row in task_rows(metrics) if row.suite == suite]
+    methods = wanted_methods(suite, metrics, (name for row in rows for name in row.methods if " [" not in name))
+    if not rows:
+        return []
+    paper = [paper_score(suite, row.task, method_style(OURS).label) for row in rows]
+    with_paper = any(value is not None for value in paper)
+    header = ["task", "agent", *(method_style(m).label for m in methods), *BASELINES]
+    table = [header + (["paper's viper"] if with_paper else [])]
+    for row, theirs in zip(rows, paper, strict=True):
+        cells = [row.task, row.agent]
+        for method in methods:
+            numbers = row.methods.get(method)
+            if numbers is None:
+                cells.append("no run")
+            else:
+                span = _in_brackets(_interval(numbers, lambda x: score_text(suite, x)))
+                cells.append(f"{score_text(suite, numbers['final_return'])}{span}, n = {numbers['seeds']}")
+        ends = [row.levels.get(f"{kind}_return") for kind in BASELINES]
+        cells += ["n/a" if value is None else score_text(suite, value) for value in ends]
+        table.append(cells + ([score_text(suite, theirs) if theirs is not None else ""] if with_paper else []))
+    return table
+
+
 def task_tables(metrics: Metrics) -> Iterator[Json]:
-    """One table per task: methods and baselines, ours and the paper's, and what they say in words."""
+    """One table per task: every method and baseline, ours and the paper's, and what they say in words."""
     for suite, tasks in metrics["baselines"].items():
+        wanted = metrics.get("methods", {}).get(suite, [])
         for task, levels in tasks.items():
             agents = metrics["agents"].get(suite, {}).get(task, {})
             for agent, methods in agents.items() or [("", {})]:
                 rows = [
-                    {"name": name, "paper": paper_score(suite, task, method_style(name).label), **values}
-                    for name, values in methods.items()
+                    {"name": name, "paper": paper_score(suite, task, method_style(name).label), **methods.get(name, {})}
+                    for name in wanted_methods(suite, metrics, methods)
                 ]
-                for kind in BASELINES:
-                    rows.append({"name": kind, "final_return": levels[f"{kind}_return"], "seeds": None, "paper": None})
+                said = list(verdicts(suite, methods, levels, wanted)) if methods or wanted else []
                 yield {
                     "suite": suite,
                     "task": task,
                     "agent": agent,
                     "rows": rows,
-                    "verdicts": [*expert_set_text(suite, task, levels), *verdicts(methods, levels)],
+                    "baselines": {kind: levels.get(f"{kind}_return") for kind in BASELINES},
+                    "verdicts": [*expert_set_text(suite, task, levels), *said],
                 }
 
 
 def missing_runs(metrics: Metrics) -> Iterator[str]:
-    """Methods that the paper has on a task and this report has not, and those with fewer seeds than in the paper."""
+    """Methods of the suite, or of the paper on a task, without a run here, and those with fewer seeds than there."""
     for suite, tasks in metrics["baselines"].items():
         for task in tasks:
             agents = metrics["agents"].get(suite, {}).get(task, {})
-            found = {method for methods in agents.values() for method in methods}
-            wanted = [method_of(label) for label in paper_methods(suite, task)] or REWARDS.names()
-            for method in wanted:
+            found = {row.get("method", column) for methods in agents.values() for column, row in methods.items()}
+            for method in wanted_methods(suite, metrics, map(method_of, paper_methods(suite, task))):
                 if method not in found:
                     yield f"{suite} {task}: no run of method {method_style(method).label}"
             for agent, methods in agents.items():
-                for method, values in methods.items():
-                    if values["seeds"] < PAPER_SEEDS:
+                for column, values in methods.items():
+                    if suite in PAPER_TASKS and values["seeds"] < PAPER_SEEDS:
                         count = f"{values['seeds']} of the paper's {PAPER_SEEDS} seeds"
-                        yield f"{suite} {task}: {count} of {method_style(method).label}, {agent}"
+                        yield f"{suite} {task}: {count} of {method_style(column).label}, {agent}"
 
 
 class MethodLine(NamedTuple):
@@ -271,8 +354,9 @@ class MethodLine(NamedTuple):
     tasks: int
     seeds: int
     mean: float
-    low: float | None  # 95 % interval of the mean, if there are two seeds or more
+    low: float | None  # 95 % interval of the mean, if there are seeds for one
     high: float | None
+    iqm: float
 
 
 class SuiteOverview(NamedTuple):
@@ -283,7 +367,8 @@ class SuiteOverview(NamedTuple):
     paper_tasks: int | None  # how many the paper has
     unit: str  # of the means
     methods: list[MethodLine]
-    rewards: dict[str, float]  # video model -> AUROC of held-out expert frames against random ones
+    missing: list[str]  # methods of the suite without any run
+    rewards: list[str]  # sentences on the AUROCs of its rewards
     answer: str  # does VIPER work?
 
 
@@ -291,25 +376,36 @@ def suite_overview(name: str, metrics: Metrics) -> SuiteOverview:
     """From the suite's metrics.json."""
     aggregates = metrics["aggregates"].get(name, {})
     answer = " ".join(whether_it_works(task_rows(metrics)))
-    rewards = {model: numbers["auroc_step"] for model, numbers in metrics["rewards"].get(name, {}).items()}
+    models = metrics["rewards"].get(name, {})
+    rewards = [text for model, numbers in models.items() for text in reward_sentences(name, model, numbers)]
     tasks, paper = list(metrics["baselines"].get(name, {})), PAPER_TASKS.get(name)
     lines = list(_method_lines(aggregates))
-    return SuiteOverview(name, tasks, len(paper) if paper else None, unit(name), lines, rewards, answer)
+    run = {line.method.partition(" [")[0] for line in lines}
+    missing = [method for method in metrics.get("methods", {}).get(name, []) if method not in run]
+    return SuiteOverview(name, tasks, len(paper) if paper else None, unit(name), lines, missing, rewards, answer)
 
 
 def _method_lines(aggregates: Metrics) -> Iterator[MethodLine]:
     for agent, block in aggregates.items():
         for method, numbers in block["methods"].items():
-            mean = numbers["mean"]
+            mean, iqm = numbers["mean"], numbers["iqm"]
             yield MethodLine(
-                method, agent, numbers["tasks"], numbers["seeds"], mean["value"], mean["ci95_low"], mean["ci95_high"]
+                method,
+                agent,
+                numbers["tasks"],
+                numbers["seeds"],
+                mean["value"],
+                mean["ci95_low"],
+                mean["ci95_high"],
+                iqm["value"],
             )
 
 
 def render_overview(metrics: Mapping[str, Metrics]) -> str:
     """metrics: suite -> its metrics.json -> the page as HTML, suites in the order of their names."""
     suites = [suite_overview(name, metrics[name]) for name in sorted(metrics)]
-    return environment().get_template("overview.html.jinja").render(suites=suites)
+    claims = [row for row in claim_rows(metrics) if not row.where.startswith("Fig 9")]
+    return environment().get_template("overview.html.jinja").render(suites=suites, claims=claims)
 
 
 def read_metrics(root: Path, suites: Iterable[str]) -> dict[str, Json]:

@@ -16,8 +16,9 @@ from PIL import Image, ImageSequence
 from viper_pipeline.data.episode import png
 from viper_pipeline.envs.base import Rect, blacken
 from viper_pipeline.reporting.results import Baselines, RunResult
-from viper_pipeline.reporting.statistics import interval
+from viper_pipeline.reporting.statistics import FEWEST, half_width, t_interval
 from viper_pipeline.rewards.base import REWARDS
+from viper_pipeline.rewards.evaluation import experts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +42,7 @@ COLORS = {
     "expert": "#000000",
     "paper": "#CC79A7",
     "held_out": "#009E73",
+    "test": "#009E73",
     "contrast": "#56B4E9",
     "reference": "#009E73",
 }
@@ -50,11 +52,15 @@ MASK_COLUMNS = 8
 
 
 def method_style(name: str) -> MethodStyle:
-    """As its reward says; a method that is not registered is shown under its name, in a spare color."""
-    if name in REWARDS.names():
-        method = REWARDS.get(name)
-        return MethodStyle(method.label, method.color, method.description)
-    return MethodStyle(name, SPARE_COLORS[sum(name.encode()) % len(SPARE_COLORS)], "")
+    """As its reward says; a method that is not registered is shown under its name, in a spare color.
+
+    name: of a method, or of a column, which adds in brackets what else made its runs.
+    """
+    method, space, other = name.partition(" [")
+    if method in REWARDS.names():
+        kind = REWARDS.get(method)
+        return MethodStyle(f"{kind.label}{space}{other}", kind.color, kind.description)
+    return MethodStyle(name, SPARE_COLORS[sum(method.encode()) % len(SPARE_COLORS)], "")
 
 
 def method_of(label: str) -> str:
@@ -115,8 +121,8 @@ def draw_reward_figure(
 
 
 def plot_along_video(panel: Axes, task: str, scores: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Nats of each frame: mean over videos, and the span of most of them."""
-    for kind in ("held_out", "random", "idle"):
+    """Nats of each frame: mean over videos, and the span of most of them; of experts, random and idle behavior."""
+    for kind in (experts_of(scores), "random", "idle"):
         if kind not in scores:
             continue
         length = min(len(v) for v in scores[kind])
@@ -168,40 +174,49 @@ def on_common_steps(runs: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_learning_curves(task: str, runs: Sequence[RunResult], baselines: Baselines) -> bytes:
-    """True return of evaluation episodes against agent steps: mean, 95 % interval, each seed, and baselines."""
+    """True return of evaluation episodes against agent steps: mean, 95 % t-interval, each seed, and baselines.
+
+    One line per agent and column: runs of other code or machines have a line of their own.
+    """
     figure, (left, right) = panels_of(2)
     several = len({run.agent for run in runs}) > 1
-    for number, (agent, method) in enumerate(dict.fromkeys((run.agent, run.method) for run in runs)):
-        mine = [run for run in runs if (run.agent, run.method) == (agent, method)]
-        label = method_style(method).label
+    lines = list(dict.fromkeys((run.agent, run.column) for run in runs))
+    for number, (agent, column) in enumerate(lines):
+        mine = [run for run in runs if (run.agent, run.column) == (agent, column)]
+        label = method_style(column).label
         name = f"{label}, {agent}" if several else label
-        ink, dashes = color_of(method), "-" if agent == runs[0].agent else "-."
+        ink, dashes = color_of(column), ":" if mine[0].other else "-" if agent == runs[0].agent else "-."
         for run in mine:
             left.plot(run.steps, run.returns, color=ink, lw=0.7, alpha=0.5, ls=dashes)
         steps, returns = on_common_steps(mine)
-        seeds = "1 seed, no band" if len(mine) == 1 else f"{len(mine)} seeds"
+        seeds = "1 seed" if len(mine) == 1 else f"{len(mine)} seeds"
         left.plot(steps, returns.mean(0), color=ink, lw=2.2, ls=dashes, label=f"{name} ({seeds})")
-        if len(mine) > 1 and len(steps):
-            band = np.array([interval([[x] for x in column]) for column in returns.T])
-            left.fill_between(steps, band[:, 0], band[:, 1], color=ink, alpha=0.15, lw=0)
-        low, high = interval([run.final_returns for run in mine])
-        final = float(np.mean([run.final_return for run in mine]))
-        errors = [[max(final - low, 0)], [max(high - final, 0)]]
+        shade_interval(left, steps, returns, ink, 0.15)
+        values = [run.final_return for run in mine]
+        final, ends = float(np.mean(values)), t_interval(values)
+        errors = [[final - ends[0]], [ends[1] - final]] if ends else None
         right.errorbar([final], [number], xerr=errors, fmt="o", color=ink, capsize=4)
-        right.plot([run.final_return for run in mine], [number] * len(mine), "|", color=ink, ms=14)
-        right.text(final, number + 0.16, f"{name}: {final:.0f}", color=ink, ha="center", va="bottom", fontsize=9)
-    for name, value in (("random", baselines.random), ("idle", baselines.idle), ("expert", baselines.expert)):
+        right.plot(values, [number] * len(mine), "|", color=ink, ms=14)
+        right.text(final, number + 0.16, f"{name}: {final:.4g}", color=ink, ha="center", va="bottom", fontsize=9)
+    for kind, value in (("random", baselines.random), ("idle", baselines.idle), ("expert", baselines.expert)):
         if value is not None and not np.isnan(value):
-            line = "--" if name == "expert" else ":"
-            left.axhline(value, color=color_of(name), ls=line, lw=1.2, label=name)
-            right.axvline(value, color=color_of(name), ls=line, lw=1.2)
+            style = "--" if kind == "expert" else ":"
+            left.axhline(value, color=color_of(kind), ls=style, lw=1.2, label=kind)
+            right.axvline(value, color=color_of(kind), ls=style, lw=1.2)
     left.set(xlabel="agent steps", ylabel="true return", title=f"{task}: evaluation episodes on the way")
-    left.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=8, handlelength=3)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3)
     episodes = min(run.final_episodes for run in runs)
-    right.set(xlabel="true return", title=f"the end: 95 % interval, {episodes} fresh episodes per seed")
-    right.set(yticks=[], ylim=(-0.6, len({(run.agent, run.method) for run in runs}) - 0.2))
+    right.set(xlabel="true return", title=f"the end: seeds, mean, 95 % t-interval; {episodes} fresh episodes per seed")
+    right.set(yticks=[], ylim=(-0.6, len(lines) - 0.2))
     right.set_xlim(left=min(0.0, right.get_xlim()[0]) if right.dataLim.x0 < 0 else 0.0)
     return figure_webp(figure)
+
+
+def shade_interval(panel: Axes, x: np.ndarray, values: np.ndarray, ink: str, alpha: float = 0.2) -> None:
+    """Shade the 95 % t-interval of the mean of values (seeds, S) over x (S,), if there are seeds for one."""
+    if len(values) >= FEWEST and len(x):
+        middle, half = values.mean(0), half_width(values)
+        panel.fill_between(x, middle - half, middle + half, color=ink, alpha=alpha, lw=0)
 
 
 def draw_mask_examples(plain: np.ndarray, experts: np.ndarray, mask: Sequence[Rect]) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,7 +14,7 @@ import pandas as pd
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.files import JsonView
-from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup
 from viper_pipeline.training.artifacts import ModelArtifact
 
 Metrics: TypeAlias = JsonView
@@ -100,9 +102,19 @@ class RunTable:
             columns[kind][key] = artifact
         return cls(**columns)  # type: ignore[arg-type]
 
-    def run_results(self) -> list[RunResult]:
-        """Curve and final returns of every run."""
-        return [run_result(key, run) for key, run in self.agents.items()]
+    def run_results(self, steps: LineageSteps | None = None, costs: JsonView | None = None) -> list[RunResult]:
+        """Curve and final returns of every run.
+
+        steps: lineage, which says what code and parameters made a run; costs: node -> cost, which says on what machine.
+        """
+        paths = {step["stage"]: path for path, step in (steps or {}).items()}
+        found = []
+        for key, run in self.agents.items():
+            node = f"{key.suite}.train_agent_{key.method}.{key.task}-{key.agent}-{key.seed}"
+            digest = run_digest(paths[node], steps or {}) if node in paths else ""
+            machine = str((costs or {}).get(node, {}).get("machine", ""))
+            found.append(replace(run_result(key, run), build=Build(digest, machine)))
+        return found
 
     def baseline_levels(self) -> list[Baselines]:
         """Baselines of every task that has an expert set and baseline episodes."""
@@ -113,9 +125,48 @@ class RunTable:
         ]
 
 
+SUCCESS_SUITES = ("rlbench", "tabletop")
+"""Suites whose result is whether an episode succeeded. Their reward is 1 at every step from success on, so that its sum
+says when the task was done, not how often."""
+
+
+class Build(NamedTuple):
+    """What made a run, besides its place in the grid: runs of one build are seeds of one cell, all others are not."""
+
+    digest: str = ""  # of code and parameters, see `run_digest`; empty if it is not known
+    machine: str = ""  # its kind
+    commit: str = ""  # of a record without a digest
+
+
+UNKNOWN_BUILD = Build()
+
+
+def run_digest(path: str, steps: LineageSteps) -> str:
+    """A digest of the code and the parameters that made the run at `path` and all that it comes from.
+
+    steps: lineage. Equal for all seeds of a cell: places in the grid count for what the run comes from, not for itself.
+    Settings of the machine (`runtime`) do not count. Empty if the lineage says nothing of the run's code.
+    """
+    if not steps.get(path, {}).get("code"):
+        return ""
+    todo, seen = [path], {path}
+    made = []
+    while todo:
+        name = todo.pop()
+        step = steps.get(name, {})
+        stage = str(step.get("stage", name))
+        read = {k: v for k, v in step.get("params", {}).items() if not k.startswith("runtime")}
+        made.append([StageName.parse(stage).title if name == path else stage, step.get("code", ""), read])
+        new = [parent for parent in step.get("parents", {}) if parent not in seen]
+        seen |= set(new)
+        todo += new
+    whole = json.dumps(sorted(made, key=lambda item: (item[0], item[1])), sort_keys=True, default=str)
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class RunResult:
-    """Curve and final returns of one agent run."""
+    """Curve and final returns of one agent run. In suites of `SUCCESS_SUITES`, success stands for return."""
 
     suite: str
     task: str
@@ -129,6 +180,13 @@ class RunResult:
     action_repeat: int  # environment steps per agent step
     episodes: int = 0  # how many fresh episodes there were, where `final_returns` does not say
     origin: str = ""  # of a run record: the commit and the machine that made it
+    build: Build = UNKNOWN_BUILD
+    other: str = ""  # what tells it from the runs of the same method that stand in the main column; empty for those
+
+    @property
+    def column(self) -> str:
+        """Its column in tables, its line in figures: the method, and what tells it from others of that method."""
+        return f"{self.method} [{self.other}]" if self.other else self.method
 
     @property
     def key(self) -> RunKey:
@@ -149,14 +207,41 @@ class RunResult:
 def run_result(key: RunKey, artifact: ModelArtifact) -> RunResult:
     """Curve and final returns, from the agent's folder."""
     table, config = pd.read_csv(io.BytesIO(artifact.files["curve.csv"])), artifact.config
+    column, final = "eval_return", config["final_returns"]
+    if key.suite in SUCCESS_SUITES:
+        column = "eval_success" if "eval_success" in table else column
+        final = config.get("final_successes") or [float(value > 0) for value in final]
     return RunResult(
         *key,
         table["step"].to_numpy(),
-        table["eval_return"].to_numpy(),
-        tuple(config["final_returns"]),
+        table[column].to_numpy(),
+        tuple(map(float, final)),
         config["run"]["steps"],
         config["action_repeat"],
     )
+
+
+def in_columns(runs: Sequence[RunResult]) -> list[RunResult]:
+    """The runs, those of one cell (suite, task, agent, method) told apart by what made them.
+
+    The main column has the graph's own runs, or if there are none, the build with most seeds; other builds are named.
+    """
+    cells: dict[tuple[str, str, str, str], dict[Build, list[RunResult]]] = {}
+    for run in runs:
+        cell = cells.setdefault((run.suite, run.task, run.agent, run.method), {})
+        cell.setdefault(run.build, []).append(run)
+    found: dict[int, RunResult] = {}
+    for builds in cells.values():
+        ranked = sorted(builds.items(), key=lambda item: (all(r.origin for r in item[1]), -len(item[1])))
+        names: set[str] = set()
+        for number, (_, mine) in enumerate(ranked):
+            origin = mine[0].origin or f"this graph, machine {mine[0].build.machine or 'not recorded'}"
+            name = origin if number else ""
+            while name and name in names:
+                name = f"{origin}, {len(names)}"
+            names.add(name)
+            found |= {id(run): replace(run, other=name) for run in mine}
+    return [found[id(run)] for run in runs]
 
 
 @dataclass(frozen=True)
@@ -168,20 +253,31 @@ class Baselines:
     random: float
     idle: float
     expert: float | None
+    episodes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # kind -> return of each episode
 
 
 def baselines(key: TaskKey, experts: EpisodeFile, episodes: EpisodeFile) -> Baselines:
     """Means over episodes."""
     everything = episodes.group("episodes")
-    kinds = np.array(everything.kinds)
-    shown = np.concatenate([experts.group("train").returns, experts.group("held_out").returns])
+    kinds, values = np.array(everything.kinds), scores_of(key.suite, everything)
+    shown = np.concatenate([scores_of(key.suite, experts.group(name)) for name in ("train", "held_out", "test")])
     known = shown[~np.isnan(shown)]
+    of_kind = {kind: values[kinds == kind] for kind in ("random", "idle")}
     return Baselines(
         *key,
-        random=float(everything.returns[kinds == "random"].mean()),
-        idle=float(everything.returns[kinds == "idle"].mean()),
+        random=float(of_kind["random"].mean()),
+        idle=float(of_kind["idle"].mean()),
         expert=float(known.mean()) if len(known) else None,
+        episodes={kind: tuple(map(float, found)) for kind, found in of_kind.items()},
     )
+
+
+def scores_of(suite: str, group: EpisodeGroup) -> np.ndarray:
+    """The true return of each episode, (N,); in suites of `SUCCESS_SUITES` 1 or 0 for success; NaN where unknown."""
+    if suite not in SUCCESS_SUITES:
+        return group.returns
+    ends = [group.rewards[end - 1] for end in group.starts[1:]]  # from success on, every reward is positive
+    return np.array([np.nan if np.isnan(last) else float(last > 0) for last in ends])
 
 
 @dataclass(frozen=True)
@@ -208,7 +304,7 @@ class Evidence(RunTable):
 
     def runs_of(self, suite: str, task: str, method: str, agents: Sequence[str] = ()) -> list[RunResult]:
         """Seeds of one method on one task, by the first of `agents` that has any; by any agent if none are named."""
-        mine = [r for r in self.runs if (r.suite, r.task, r.method) == (suite, task, method)]
+        mine = [r for r in self.runs if (r.suite, r.task, r.method, r.other) == (suite, task, method, "")]
         for agent in agents or sorted({r.agent for r in mine}):
             if found := [r for r in mine if r.agent == agent]:
                 return found

@@ -10,8 +10,17 @@ from pydantic import Field, ValidationError
 
 from viper_pipeline.core.config import Config, ParamsBlock, value_at
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import Json
-from viper_pipeline.reporting.results import AblationRun, Evidence, RunKey, RunResult, RunTable
+from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.reporting.results import (
+    AblationRun,
+    Build,
+    Evidence,
+    LineageSteps,
+    RunKey,
+    RunResult,
+    RunTable,
+    in_columns,
+)
 
 
 class RunRecord(Config):
@@ -31,6 +40,9 @@ class RunRecord(Config):
     params: Json = Field(description="what the run and everything it comes from read in params.yaml")
     axis: str = Field("", description="of an ablation: the part of VIPER that was changed")
     value: str = Field("", description="of an ablation: what it was changed to")
+    digest: str = Field(
+        "", description="of the code and the parameters that made the run and all it comes from; empty: not recorded"
+    )
     commit: str = Field(description="of the code")
     machine: str = Field(description="what it ran on")
     seconds: float | None = Field(None, description="how long it took there, where that was noted")
@@ -39,6 +51,11 @@ class RunRecord(Config):
     def key(self) -> RunKey:
         """Its place in the grid."""
         return RunKey(self.suite, self.task, self.method, self.agent, self.seed)
+
+    @property
+    def build(self) -> Build:
+        """What made it."""
+        return Build(self.digest, self.machine, "" if self.digest else self.commit)
 
     @property
     def file(self) -> str:
@@ -61,7 +78,20 @@ class RunRecord(Config):
             self.action_repeat,
             episodes=self.episodes,
             origin=f"commit {self.commit}, {self.machine}",
+            build=self.build,
         )
+
+    def refuse_to_replace(self, older: RunRecord, place: str) -> None:
+        """Raise BadData if `older`, which stands at `place`, was made otherwise than this run."""
+        for name in ("digest", "machine"):
+            then, now = getattr(older, name), getattr(self, name)
+            if then != now:
+                raise BadData(
+                    f"{place}: {name}: {then or 'not recorded'} there, {now or 'not recorded'} in this run: other "
+                    "code, parameters or machine made it, so it is no earlier copy. Rename that file, for example to "
+                    f"{self.file.removesuffix('.json')}-{older.commit}.json, and both are shown, each in a column of "
+                    "its own; or delete it"
+                )
 
 
 def read_run_records(files: Mapping[str, bytes]) -> Iterator[RunRecord]:
@@ -84,28 +114,52 @@ class MatchedRecords:
     other_mask: Sequence[RunResult]  # rewards of models that saw other masks than params.yaml has today (Fig 6)
     ablations: Sequence[AblationRun]  # with one part changed (Fig 9)
     left_out: Mapping[str, int]  # why -> how many
+    other_settings: Sequence[tuple[str, RunResult]] = ()  # what differs, and the run: tables of their own
 
     def as_metrics(self) -> Json:
-        """Where the shown records come from, and why others were left out: how many each."""
+        """Where the shown records come from, those of other parameters, and why others were left out: how many each."""
         shown: dict[str, int] = {}
         for run in self.shown:
             name = f"{run.suite} {run.task} {run.method} {run.agent}: {run.origin}"
             shown[name] = shown.get(name, 0) + 1
-        return {"shown": shown, "left_out": dict(self.left_out)}
+        cells: dict[tuple[str, ...], list[RunResult]] = {}
+        for what, run in self.other_settings:
+            cells.setdefault((run.task, run.agent, run.method, what, run.origin), []).append(run)
+        names = ("task", "agent", "method", "differs", "origin")
+        others = [
+            {
+                **dict(zip(names, cell, strict=True)),
+                "steps": runs[0].budget,
+                "seeds": len(runs),
+                "final_return": float(np.mean([run.final_return for run in runs])),
+                "per_seed": [run.final_return for run in runs],
+            }
+            for cell, runs in cells.items()
+        ]
+        return {"shown": shown, "left_out": dict(self.left_out), "other_settings": others}
 
 
 def match_records(
     own: Sequence[RunResult], files: Mapping[str, bytes], settings: Mapping[str, ParamsBlock]
 ) -> MatchedRecords:
-    """Records of the settings' suites and tasks; a run of `own` hides the record of the same place in the grid.
+    """Records of the settings' suites and tasks.
+
+    A run of `own` hides the record of itself: of the same place in the grid, code, parameters and machine. Records of
+    other code or machines are shown beside it, those of other parameters in a table of their own.
 
     files: name -> content; settings: suite -> its block of params.yaml.
     """
-    existing = {run.key for run in own}
+    existing = {(run.key, run.build) for run in own}
+    unplaced = {(run.key, run.build.digest) for run in own if run.build.digest and not run.build.machine}
     shown: list[RunResult] = []
     other_mask: list[RunResult] = []
+    other_settings: list[tuple[str, RunResult]] = []
     ablations: list[AblationRun] = []
     left_out: dict[str, int] = {}
+
+    def leave_out(reason: str) -> None:
+        left_out[reason] = left_out.get(reason, 0) + 1
+
     for record in read_run_records(files):
         block = settings.get(record.suite)
         if block is None or record.task not in block["tasks"]:
@@ -113,16 +167,18 @@ def match_records(
         names = changed_settings(record, block)
         if names and not record.axis and all(differs_in_mask_only(record, block, name) for name in names):
             other_mask.append(record.result())
-        elif record.key in existing and not record.axis:
-            continue
+        elif names and record.axis:
+            leave_out(f"another value of {first_few(names)}")
         elif names:
-            reason = f"another value of {first_few(names)}"
-            left_out[reason] = left_out.get(reason, 0) + 1
+            other_settings.append((first_few(names), record.result()))
         elif record.axis:
             ablations.append(record.ablation())
+        elif (record.key, record.build) in existing or (record.key, record.digest) in unplaced:
+            leave_out("the same run is there already")
         else:
+            existing.add((record.key, record.build))
             shown.append(record.result())
-    return MatchedRecords(shown, other_mask, ablations, left_out)
+    return MatchedRecords(shown, other_mask, ablations, left_out, other_settings)
 
 
 def changed_settings(record: RunRecord, block: ParamsBlock) -> list[str]:
@@ -144,13 +200,23 @@ def differs_in_mask_only(record: RunRecord, block: ParamsBlock, name: str) -> bo
     return {**then, "mask": None} == {**today, "mask": None}
 
 
-def evidence_of(table: RunTable, paper: ParamsBlock, records: Mapping[str, bytes]) -> Evidence:
-    """Everything that figures draw. paper: the whole of profiles/paper.yaml; records: files of reports/runs by name."""
-    own = table.run_results()
+def evidence_of(
+    table: RunTable,
+    paper: ParamsBlock,
+    records: Mapping[str, bytes],
+    steps: LineageSteps | None = None,
+    costs: JsonView | None = None,
+) -> Evidence:
+    """Everything that figures draw.
+
+    paper: the whole of profiles/paper.yaml; records: files of reports/runs by name; steps, costs: what made the table's
+    runs, and on which machine.
+    """
+    own = table.run_results(steps, costs)
     matched = match_records(own, records, table.settings)
     return Evidence(
         **vars(table),
-        runs=[*own, *matched.shown],
+        runs=in_columns([*own, *matched.shown]),
         other_mask=matched.other_mask,
         ablations=matched.ablations,
         baselines=table.baseline_levels(),

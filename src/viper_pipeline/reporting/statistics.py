@@ -1,118 +1,140 @@
-"""Statistics: intervals by the bootstrap, rank statistics, and aggregates over tasks and seeds."""
+"""Statistics over seeds and tasks: t-intervals, tests between methods, and aggregates over the tasks of a suite.
+
+A seed is one training run; its score is the mean of its final episodes. Episodes of one seed are no independent
+evidence on a method, so every interval and every test here is over seeds. Of fewer than `FEWEST` seeds no interval is
+given, and of fewer than `ENOUGH` no test.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy
 
 from viper_pipeline.core.files import Json
-from viper_pipeline.rewards.evaluation import transition_scores
 
-SEED_RESAMPLES = 10_000
+FEWEST = 3
+"""Seeds from which on an interval is given."""
+ENOUGH = 5
+"""Seeds, on both sides, from which on a test is made."""
+LEVEL = 0.95
+"""Of every interval."""
+PERMUTATIONS = 20_000
+"""All of them are tried if there are no more than so many, as for 8 seeds on both sides; else so many at random."""
+
+Interval = tuple[float, float]
 
 
-def interval(groups: Sequence[Sequence[float]], seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean over seeds; groups: the episode returns of each seed.
+def t_interval(values: Sequence[float] | np.ndarray) -> Interval | None:
+    """95 % interval of the mean by Student's t; values: one per seed. None of fewer than `FEWEST` values."""
+    scores = np.asarray(values, np.float64)
+    if len(scores) < FEWEST:
+        return None
+    middle, half = scores.mean(), half_width(scores)
+    return float(middle - half), float(middle + half)
 
-    Seeds are drawn with replacement, then episodes within each drawn seed, so the interval covers both kinds of
-    uncertainty. With two or three seeds it says little about how seeds differ.
+
+def half_width(scores: np.ndarray) -> np.ndarray:
+    """Half the width of the t-interval of the means over the first axis, (n, ...) -> (...)."""
+    count = len(scores)
+    error = scores.std(0, ddof=1) / count**0.5
+    return np.asarray(scipy.stats.t.ppf(0.5 + LEVEL / 2, count - 1) * error)
+
+
+class Sample(NamedTuple):
+    """What a test needs to know of independent values."""
+
+    mean: float
+    std: float  # with n - 1
+    number: int
+
+    @classmethod
+    def of(cls, values: Sequence[float] | np.ndarray) -> Sample:
+        """Of at least two values."""
+        numbers = np.asarray(values, np.float64)
+        return cls(float(numbers.mean()), float(numbers.std(ddof=1)), len(numbers))
+
+
+class Significance(NamedTuple):
+    """The outcome of a test of whether two means are equal: its name and its two-sided p."""
+
+    name: str
+    p: float
+
+
+def welch_test(ours: Sample, theirs: Sample) -> Significance:
+    """Welch's t-test, in which both sides have an error of their own.
+
+    If neither side varies, the t-test has no answer; then the sign test of our values against their one value.
     """
-    rng = np.random.default_rng(seed)
-    arrays = [np.asarray(g, np.float64) for g in groups]
-    means = np.stack([rng.choice(a, (SEED_RESAMPLES, len(a))).mean(1) for a in arrays])
-    chosen = rng.integers(len(arrays), size=(SEED_RESAMPLES, len(arrays)))
-    totals = means[chosen, np.arange(SEED_RESAMPLES)[:, None]].mean(1)
-    low, high = np.quantile(totals, [0.025, 0.975])
-    return float(low), float(high)
+    if ours.std == 0 and theirs.std == 0:
+        return Significance("sign test", 1.0 if ours.mean == theirs.mean else 2 * 0.5**ours.number)
+    found = scipy.stats.ttest_ind_from_stats(*ours, *theirs, equal_var=False)
+    return Significance("Welch's t-test", float(found.pvalue))
 
 
-def auroc(better: np.ndarray, worse: np.ndarray) -> float:
-    """The chance that a random value of `better` exceeds one of `worse`; ties count half."""
-    better, worse = np.ravel(better), np.ravel(worse)
-    ranks = scipy.stats.rankdata(np.concatenate([better, worse]))
-    wins = ranks[: len(better)].sum() - len(better) * (len(better) + 1) / 2
-    return float(wins / (len(better) * len(worse)))
+def difference_interval(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Interval | None:
+    """95 % interval of the difference of two means by Welch's t; values: one per seed. None of fewer than `FEWEST`."""
+    if min(len(ours), len(theirs)) < FEWEST:
+        return None
+    sides = (Sample.of(ours), Sample.of(theirs))
+    errors = [side.std**2 / side.number for side in sides]
+    middle = sides[0].mean - sides[1].mean
+    if sum(errors) == 0:
+        return middle, middle
+    shares = [error**2 / (side.number - 1) for error, side in zip(errors, sides, strict=True)]
+    half = float(scipy.stats.t.ppf(0.5 + LEVEL / 2, sum(errors) ** 2 / sum(shares)) * sum(errors) ** 0.5)
+    return middle - half, middle + half
 
 
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation; 0 where one of the two is constant."""
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return 0.0
-    return float(scipy.stats.spearmanr(x, y).statistic)
+def permutation_test(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> Significance:
+    """Permutation test of the difference of two means; values: one per seed."""
+
+    def difference(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+        return x.mean(axis) - y.mean(axis)
+
+    sides = (np.asarray(ours, np.float64), np.asarray(theirs, np.float64))
+    found = scipy.stats.permutation_test(
+        sides, difference, n_resamples=PERMUTATIONS, vectorized=True, rng=np.random.default_rng(seed)
+    )
+    return Significance("permutation test", float(found.pvalue))
 
 
-def value_order_correlation(videos: Sequence[np.ndarray]) -> float:
-    """Mean over videos of the rank correlation between a frame's time and its own reward (not the sum up to it).
-
-    A reward that grows along an expert's episode, as progress does, has a value near 1. 0 without videos.
-    """
-    return float(np.mean([spearman(np.arange(len(v)), v) for v in videos])) if len(videos) else 0.0
+def trimmed_mean(scores: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The interquartile mean: the mean of the middle half. Outliers weigh less than in the mean."""
+    return np.asarray(scipy.stats.trim_mean(scores, 0.25, axis=axis))
 
 
-BEGINNING = 50  # frames: where frozen and moving experts still look alike
-
-
-def episode_means(videos: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean score of a transition of each video, (N,)."""
-    return np.array([v[1:].mean() for v in videos])
-
-
-def reward_metrics(scores: Mapping[str, Sequence[np.ndarray]], returns: Mapping[str, np.ndarray]) -> Json:
-    """scores: kind -> nats (T,) of each video; returns: kind -> true returns (N,), where there are any.
-
-    auroc_step and auroc_episode: held-out experts against random. spearman_return: episode mean of nats against true
-    return, over every kind that has returns but the training videos. kinds: mean nats of a frame, and the AUROC of
-    held-out experts against that kind (below 0.5: it looks better than the expert).
-    """
-    expert = scores["held_out"]
-    beginning = transition_scores([v[:BEGINNING] for v in expert])
-    scored = [k for k in returns if k != "train"]
-    nats = np.concatenate([episode_means(scores[k]) for k in scored])
-    true = np.concatenate([returns[k] for k in scored])
-    known = ~np.isnan(true)
-    return {
-        "auroc_step": auroc(transition_scores(expert), transition_scores(scores["random"])),
-        "auroc_episode": auroc(episode_means(expert), episode_means(scores["random"])),
-        "spearman_return": spearman(nats[known], true[known]),
-        "value_order_correlation": value_order_correlation([v[1:] for v in expert]),
-        "kinds": {
-            kind: {
-                "nats": float(transition_scores(videos).mean()),
-                "videos": len(videos),
-                "auroc_step": auroc(transition_scores(expert), transition_scores(videos)),
-                "auroc_beginning": auroc(beginning, transition_scores([v[:BEGINNING] for v in videos])),
-            }
-            for kind, videos in scores.items()
-        },
-    }
-
-
-RESAMPLES = 2000
-LEVEL = (0.025, 0.975)
 ScoreTable = Sequence[np.ndarray]
-"""One array per task: scores (seeds,), or (resamples, seeds)."""
+"""One array per task: the scores of its seeds, (seeds,), in the order of the seeds."""
 
 
-def task_mean(table: ScoreTable) -> np.ndarray:
-    """The paper's statistic: the mean over tasks of each task's mean over seeds."""
-    return np.mean([np.mean(scores, -1) for scores in table], axis=0)
+def matrix(table: ScoreTable) -> np.ndarray:
+    """(tasks, seeds), of as many seeds as every task has."""
+    seeds = min(len(scores) for scores in table)
+    return np.stack([np.asarray(scores, np.float64)[:seeds] for scores in table])
 
 
-def task_median(table: ScoreTable) -> np.ndarray:
-    """The median over tasks of each task's mean over seeds."""
-    return np.median([np.mean(scores, -1) for scores in table], axis=0)
+def task_mean(scores: np.ndarray) -> np.ndarray:
+    """The paper's statistic, the mean over tasks: (tasks, ...) -> (...)."""
+    return scores.mean(0)
 
 
-def interquartile_mean(table: ScoreTable) -> np.ndarray:
-    """The mean of the middle half of all runs: outliers weigh less than in the mean, luck less than in the median."""
-    return np.asarray(scipy.stats.trim_mean(np.concatenate(list(table), -1), 0.25, axis=-1))
+def task_median(scores: np.ndarray) -> np.ndarray:
+    """The median over tasks."""
+    return np.median(scores, 0)
 
 
-def optimality_gap(table: ScoreTable) -> np.ndarray:
-    """By how much runs fall short of 1 on average; what exceeds 1 does not make up for it."""
-    return 1.0 - np.minimum(np.concatenate(list(table), -1), 1.0).mean(-1)
+def interquartile_mean(scores: np.ndarray) -> np.ndarray:
+    """The mean of the middle half of the tasks; of fewer than four tasks, of all."""
+    return trimmed_mean(scores, 0)
+
+
+def optimality_gap(scores: np.ndarray) -> np.ndarray:
+    """By how much tasks fall short of 1 on average; what exceeds 1 does not make up for it."""
+    return 1.0 - np.minimum(scores, 1.0).mean(0)
 
 
 def std_over_tasks(table: ScoreTable) -> float:
@@ -120,61 +142,54 @@ def std_over_tasks(table: ScoreTable) -> float:
     return float(np.std([np.mean(scores) for scores in table]))
 
 
-STATISTICS: Mapping[str, Callable[[ScoreTable], np.ndarray]] = {
+STATISTICS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": task_mean,
     "median": task_median,
     "iqm": interquartile_mean,
     "optimality_gap": optimality_gap,
 }
+"""Each is taken over the tasks of one seed after the other; a seed's number is then one independent value."""
 
 
-def resampled(table: ScoreTable, rng: np.random.Generator, resamples: int = RESAMPLES) -> list[np.ndarray]:
-    """Seeds resampled with replacement within each task: one (resamples, seeds) per task."""
-    return [np.asarray(s)[rng.integers(len(s), size=(resamples, len(s)))] for s in table]
+def over_seeds(statistic: Callable[[np.ndarray], np.ndarray], table: ScoreTable) -> np.ndarray:
+    """The statistic over tasks, of each seed: (seeds,)."""
+    return np.asarray(statistic(matrix(table)))
 
 
-def stratified_interval(
-    statistic: Callable[[ScoreTable], np.ndarray], table: ScoreTable, seed: int = 0
-) -> tuple[float, float] | None:
-    """A 95 % interval by the bootstrap, percentiles; None if no task has two seeds."""
-    if max(len(scores) for scores in table) < 2:
-        return None
-    values = statistic(resampled(table, np.random.default_rng(seed)))
-    low, high = np.quantile(values, LEVEL)
-    return float(low), float(high)
+def aggregate_interval(statistic: Callable[[np.ndarray], np.ndarray], table: ScoreTable) -> Interval | None:
+    """The t-interval of the mean over seeds of a statistic over tasks; None of fewer than `FEWEST` seeds.
+
+    Runs of different tasks are independent even if their seeds are equal, so this is the spread that a whole new set
+    of runs would have. A bootstrap of so few seeds would be too narrow.
+    """
+    return t_interval(over_seeds(statistic, table))
 
 
 def performance_profile(table: ScoreTable, thresholds: np.ndarray) -> np.ndarray:
-    """The share of runs whose score exceeds each threshold: (..., thresholds), falling."""
-    runs = np.concatenate(list(table), -1)
-    return (runs[..., None] > thresholds).mean(-2)
-
-
-def profile_band(table: ScoreTable, thresholds: np.ndarray, seed: int = 0) -> np.ndarray | None:
-    """(2, thresholds): the 95 % interval of each point of the profile, one by one."""
-    if max(len(scores) for scores in table) < 2:
-        return None
-    profiles = performance_profile(resampled(table, np.random.default_rng(seed), 500), thresholds)
-    return np.quantile(profiles, LEVEL, axis=0)
+    """The share of runs whose score exceeds each threshold: (thresholds,), falling."""
+    runs = np.concatenate(list(table))
+    return (runs[:, None] > thresholds).mean(0)
 
 
 def probability_of_improvement(ours: ScoreTable, theirs: ScoreTable) -> float:
     """The chance that a run of ours beats one of theirs on the same task, ties half, averaged over tasks."""
-    return float(np.mean([auroc(a, b) for a, b in zip(ours, theirs, strict=True)]))
+    wins = [0.5 + 0.5 * np.sign(np.subtract.outer(a, b)).mean() for a, b in zip(ours, theirs, strict=True)]
+    return float(np.mean(wins))
 
 
-def improvement(ours: ScoreTable, theirs: ScoreTable, seed: int = 0) -> dict[str, float | None]:
-    """The probability with its interval; seeds of both sides are resampled."""
-    found: dict[str, float | None] = {"probability": probability_of_improvement(ours, theirs)}
-    if min(max(len(s) for s in side) for side in (ours, theirs)) < 2:
-        return found | {"ci95_low": None, "ci95_high": None}
-    rng = np.random.default_rng(seed)
-    wins = []
-    for mine, other in zip(resampled(ours, rng), resampled(theirs, rng), strict=True):
-        pairs = np.sign(mine[:, :, None] - other[:, None, :])
-        wins.append((0.5 + 0.5 * pairs).mean((1, 2)))
-    low, high = np.quantile(np.mean(wins, axis=0), LEVEL)
-    return found | {"ci95_low": float(low), "ci95_high": float(high)}
+def improvement(ours: ScoreTable, theirs: ScoreTable) -> Json:
+    """The probability of improvement, the difference of the means over tasks, and its test if there are seeds for one.
+
+    The probability has no interval: of few seeds, none that is known covers it.
+    """
+    mine, other = over_seeds(task_mean, ours), over_seeds(task_mean, theirs)
+    test = permutation_test(mine.tolist(), other.tolist()) if min(len(mine), len(other)) >= ENOUGH else None
+    return {
+        "probability": probability_of_improvement(ours, theirs),
+        "difference": float(mine.mean() - other.mean()),
+        "test": test.name if test else None,
+        "p": test.p if test else None,
+    }
 
 
 def aggregate_statistics(table: ScoreTable) -> Json:
@@ -185,6 +200,6 @@ def aggregate_statistics(table: ScoreTable) -> Json:
         "std_over_tasks": std_over_tasks(table),
     }
     for name, statistic in STATISTICS.items():
-        low, high = stratified_interval(statistic, table) or (None, None)
-        numbers[name] = {"value": float(statistic(table)), "ci95_low": low, "ci95_high": high}
+        low, high = aggregate_interval(statistic, table) or (None, None)
+        numbers[name] = {"value": float(over_seeds(statistic, table).mean()), "ci95_low": low, "ci95_high": high}
     return numbers

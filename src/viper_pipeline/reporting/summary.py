@@ -1,4 +1,4 @@
-"""A report in words: five short answers, and sentences on each task that follow from its numbers."""
+"""A report in words: five short answers that follow from its numbers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.envs.atari import GAMES, human_normalized
+from viper_pipeline.reporting.comparisons import OURS, compare, count_text, p_text
 from viper_pipeline.reporting.paper_data import PAPER_TASKS
-from viper_pipeline.reporting.plots import TRUE_REWARD, method_style
 from viper_pipeline.reporting.results import Metrics, ModelKey, StageName
+from viper_pipeline.reporting.statistics import ENOUGH, FEWEST
 
 UNKNOWN = "not recorded"
 
@@ -56,61 +57,6 @@ def rough_duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-ENOUGH = 3
-"""Seeds from which on the page compares methods; with fewer it speaks of the runs that were made."""
-
-
-def verdicts(methods: Mapping[str, Metrics], baselines: Mapping[str, float | None]) -> Iterator[str]:
-    """Sentences on whether the interval of `viper` lies above each baseline and each other method.
-
-    The interval of one seed covers its episodes alone, so with fewer than `ENOUGH` seeds on either side the sentences
-    speak of these runs, not of methods.
-    """
-    viper = methods.get("viper")
-    if viper is None:
-        yield "There is no run of VIPER on this task."
-        return
-    low, high, seeds = viper["ci95_low"], viper["ci95_high"], viper["seeds"]
-    if seeds < ENOUGH:
-        yield (
-            f"Made of {seeds} seed{'s' if seeds > 1 else ''} and {viper['episodes']} episodes: too few to say how "
-            "VIPER does on this task. What follows holds for the runs made, not for the method."
-        )
-    for kind in ("random", "idle"):
-        value = baselines[f"{kind}_return"]
-        if value is not None:
-            yield against_baseline(kind, value, low, high, seeds)
-    for rival in methods:
-        if rival != "viper":
-            yield against_rival(rival, methods[rival], low, high, seeds)
-    expert = baselines["expert_return"]
-    if expert:
-        yield f"It reaches {100 * viper['final_return'] / expert:.0f} % of the expert videos' return ({expert:.0f})."
-
-
-def against_baseline(kind: str, value: float, low: float, high: float, seeds: int) -> str:
-    """One sentence on `kind` behavior, whose mean return is `value`."""
-    if low <= value <= high:
-        return f"VIPER cannot be distinguished from {kind} behavior ({value:.0f}): the interval holds it."
-    if seeds < ENOUGH:
-        return f"The runs made ended {'above' if low > value else 'below'} {kind} behavior ({value:.0f})."
-    if low > value:
-        return f"VIPER beats {kind} behavior ({value:.0f}): its whole interval lies above."
-    return f"VIPER does worse than {kind} behavior ({value:.0f})."
-
-
-def against_rival(rival: str, other: JsonView, low: float, high: float, seeds: int) -> str:
-    """One sentence on another method with the same budget."""
-    name = method_style(rival).label
-    if low <= other["ci95_high"] and other["ci95_low"] <= high:
-        return f"It cannot be distinguished from method {name} with this budget: the intervals overlap."
-    if min(seeds, other["seeds"]) < ENOUGH:
-        return f"The runs made ended {'above' if low > other['ci95_high'] else 'below'} those of method {name}."
-    if low > other["ci95_high"]:
-        return f"It beats method {name}; the intervals do not touch."
-    return f"Method {name} beats it; the intervals do not touch."
-
-
 PAPER_FRAMES = {"dmc": "15,000,000", "atari": "10,000,000", "rlbench": "2,000,000"}
 
 
@@ -135,104 +81,142 @@ class Answer(NamedTuple):
     answer: str
 
 
-TaskRow = tuple[str, str, str, JsonView, JsonView]
-"""Suite, task, agent, numbers of its methods, baselines of the task."""
+class TaskRow(NamedTuple):
+    """One task with one agent."""
+
+    suite: str
+    task: str
+    agent: str
+    methods: JsonView  # column -> its numbers
+    levels: JsonView  # baselines of the task
 
 
 def task_rows(metrics: Metrics) -> list[TaskRow]:
     """One row per task and agent."""
     return [
-        (suite, task, agent, methods, metrics["baselines"].get(suite, {}).get(task, {}))
+        TaskRow(suite, task, agent, methods, metrics["baselines"].get(suite, {}).get(task, {}))
         for suite, tasks in metrics["agents"].items()
         for task, agents in tasks.items()
         for agent, methods in agents.items()
     ]
 
 
-def answers(metrics: Metrics, changed: int | None = None) -> list[Answer]:
-    """changed: settings that differ from the paper's profile; None if it is not known."""
+def answers(metrics: Metrics, differing: Mapping[str, int] | None = None, figures: bool = False) -> list[Answer]:
+    """differing: suite of the paper -> settings that differ from its profile; None if the profile is not known.
+
+    figures: whether the page lists the paper's figures.
+    """
     rows = task_rows(metrics)
     return [
         Answer("Does VIPER work here?", " ".join(whether_it_works(rows))),
         Answer("On what?", " ".join(on_what(metrics, rows))),
         Answer("How sure are we?", " ".join(how_sure(metrics, rows))),
         Answer("What did it cost?", cost_text(metrics.get("costs", {}))),
-        Answer("What differs from the paper?", " ".join(differences_text(metrics, rows, changed))),
+        Answer("What differs from the paper?", " ".join(differences_text(metrics, rows, differing, figures))),
     ]
 
 
 def whether_it_works(rows: Sequence[TaskRow]) -> Iterator[str]:
-    """Against both baselines, and against the same agent with the true reward."""
-    by_agent = Counter(task for _, task, _, methods, _ in rows if "viper" in methods)
-    tried = [
-        (f"{task} ({agent})" if by_agent[task] > 1 else task, methods, levels)
-        for _, task, agent, methods, levels in rows
-        if "viper" in methods
-    ]
+    """Against both baselines, where there are seeds for a test; the numbers stand in the table below the answers."""
+    tried = [row for row in rows if OURS in row.methods]
     if not tried:
         yield "Not tried: there is no agent whose reward came from the video model."
         return
-    above: list[str] = []
-    unclear: list[str] = []
-    for task, methods, levels in tried:
-        known = [v for kind in ("random", "idle") if (v := levels.get(f"{kind}_return")) is not None]
-        beats = bool(known) and methods["viper"]["ci95_low"] > max(known)
-        (above if beats else unclear).append(task)
-    if above:
+    agents = Counter(row.task for row in tried)
+    named: dict[str, list[str]] = {"beats": [], "unclear": [], "worse": [], "untested": []}
+    largest = 0.0
+    for row in tried:
+        name = f"{row.task} ({row.agent})" if agents[row.task] > 1 else row.task
+        found = [c for c in compare(row.methods, row.levels) if c.baseline]
+        if not found or any(c.p is None for c in found):
+            named["untested"].append(name)
+        elif all(c.better for c in found):
+            named["beats"].append(name)
+            largest = max(largest, *(c.p or 0.0 for c in found))
+        else:
+            worse = any(c.shown and not c.better for c in found)
+            named["worse" if worse else "unclear"].append(name)
+    tested = len(tried) - len(named["untested"])
+    if tested:
+        many = f"On {len(named['beats'])} of {count_text(tested, 'tested task')}"
+        which = f": {', '.join(named['beats'])} (largest {p_text(largest)}, over seeds)" if named["beats"] else ""
+        yield f"{many} VIPER's return is above that of random and of idle behavior{which}."
+    if named["unclear"]:
+        yield f"No difference from the better of the two is shown on {', '.join(named['unclear'])}."
+    if named["worse"]:
+        yield f"VIPER does worse than one of the two on {', '.join(named['worse'])}."
+    if named["untested"]:
         yield (
-            f"On {', '.join(above)} the whole 95 % interval of VIPER's return lies above what random and idle "
-            "behavior get."
+            f"Not tested, for fewer than {ENOUGH} seeds or baselines without an error: {', '.join(named['untested'])}. "
+            "Their numbers stand below, without a claim."
         )
-    if unclear:
-        tasks = ", ".join(unclear)
-        yield f"On {tasks} it cannot be distinguished from the better of random and idle behavior, or is below it."
-    for task, methods, levels in tried:
-        expert = levels.get("expert_return")
-        share = (
-            f", {100 * methods['viper']['final_return'] / expert:.0f} % of the expert videos' return" if expert else ""
-        )
-        true_reward = (
-            f"; the same agent with the true reward gets {methods[TRUE_REWARD]['final_return']:.0f}"
-            if TRUE_REWARD in methods
-            else ""
-        )
-        yield f"{task}: {methods['viper']['final_return']:.0f}{share}{true_reward}."
 
 
 def on_what(metrics: Metrics, rows: Sequence[TaskRow]) -> Iterator[str]:
-    """Suites, tasks, agents and budgets."""
+    """Suites, tasks, and on which of them agents were trained, for how long."""
     for suite, tasks in metrics["baselines"].items():
-        agents = sorted({agent for s, _, agent, _, _ in rows if s == suite})
-        steps = sorted({m["steps"] for s, _, _, methods, _ in rows if s == suite for m in methods.values()})
-        trained = f", agent {', '.join(agents)} for {steps[0]:,} steps" if steps else ", no agents"
         of = f" of the paper's {len(PAPER_TASKS[suite])} tasks" if suite in PAPER_TASKS else " tasks"
-        yield f"Suite {suite}: {len(tasks)}{of} ({', '.join(list(tasks)[:6])}){trained}."
+        yield f"Suite {suite}: {len(tasks)}{of} ({names_text(list(tasks))}) with experts and baselines."
+        mine = [row for row in rows if row.suite == suite]
+        for agent in dict.fromkeys(row.agent for row in mine):
+            trained = [row for row in mine if row.agent == agent]
+            steps = sorted({m["steps"] for row in trained for m in row.methods.values()})
+            budget = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}"
+            where = names_text([row.task for row in trained])
+            yield f"Agent {agent} was trained on {len(trained)} of them ({where}), for {budget} steps."
+        if not mine:
+            yield "No agents were trained."
+
+
+def names_text(names: Sequence[str], most: int = 9) -> str:
+    """Names in a list; of a long one, the first."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+RIVAL_NAMES = {"random": "random play", "idle": "idle play", "contrast": "noisy play"}
+
+
+def auroc_text(found: JsonView) -> str:
+    """0.81 (0.70 to 0.91) against noisy play."""
+    low, high = found["ci95_low"], found["ci95_high"]
+    span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+    return f"{found['value']:.3f}{span} against {RIVAL_NAMES[found['against']]}"
 
 
 def how_sure(metrics: Metrics, rows: Sequence[TaskRow]) -> Iterator[str]:
-    """Seeds and episodes behind the numbers, and the chance to beat each rival."""
-    viper = [(agent, methods["viper"]) for _, _, agent, methods, _ in rows if "viper" in methods]
+    """Seeds and episodes behind the numbers, what intervals cover, and how well the reward separates."""
+    viper = [(row.agent, row.methods[OURS]) for row in rows if OURS in row.methods]
     tried = dict.fromkeys(agent for agent, _ in viper)
     for agent in tried:
         seeds = min(m["seeds"] for a, m in viper if a == agent)
         episodes = min(m["episodes"] for a, m in viper if a == agent)
         by = f"By {agent}, n" if len(tried) > 1 else "n"
-        yield f"{by} = {seeds} seed{'s' if seeds > 1 else ''} and {episodes} fresh episodes per task at least."
-        if seeds < ENOUGH:
-            yield "Too few seeds to speak of the method: what is said holds for the runs made."
-        else:
-            yield "With so few seeds intervals are narrower than 95 % where seeds differ much."
-    for suite, agents in metrics.get("aggregates", {}).items():
-        for agent, block in agents.items():
-            for rival, p in block["viper_against"].items():
-                span = "" if p["ci95_low"] is None else f" ({p['ci95_low']:.2f} to {p['ci95_high']:.2f})"
-                chance = f"{p['probability']:.2f}{span}"
-                name = method_style(rival).label
-                yield f"The chance that a VIPER run beats one of {name} ({suite}, {agent}): {chance}."
+        yield f"{by} = {count_text(seeds, 'seed')} and {count_text(episodes, 'fresh episode')} per task at least."
+    if viper:
+        yield (
+            f"Intervals are Student's t over seeds, from {FEWEST} on; tests take {ENOUGH} seeds on both sides. "
+            "All seeds of VIPER share one reward: how another training of its models would do is not covered."
+        )
     for suite, models in metrics["rewards"].items():
-        for model, r in models.items():
-            auroc = f"{r['auroc_step']:.3f}"
-            yield f"The reward ({suite}, {model}) separates held-out experts from random frames with AUROC {auroc}."
+        for model, numbers in models.items():
+            yield from reward_sentences(suite, model, numbers)
+
+
+def reward_sentences(suite: str, model: str, numbers: Metrics) -> Iterator[str]:
+    """The AUROC of the hardest task and of the easiest, of single frames and of windows, each against hardest play."""
+    for name, what in (("auroc_frame", "single frames"), ("auroc_window", "windows")):
+        found = {task: m[name] for task, m in numbers["tasks"].items() if m.get(name)}
+        if found:
+            worst = min(found, key=lambda task: found[task]["value"])
+            best = max(found, key=lambda task: found[task]["value"])
+            rest = f", to {auroc_text(found[best])} on {best}" if best != worst else ""
+            yield (
+                f"The reward ({suite}, {model}) tells {what} of experts from the hardest of random, idle and noisy "
+                f"play with an AUROC of {auroc_text(found[worst])} on {worst}{rest}."
+            )
+    refused = [task for task, m in numbers["tasks"].items() if not m.get("gate", {"usable": True})["usable"]]
+    if refused:
+        yield f"It is not usable on {names_text(refused)}: it does not rank experts above play."
 
 
 def cost_text(costs: JsonView) -> str:
@@ -250,18 +234,29 @@ def cost_text(costs: JsonView) -> str:
     )
 
 
-def differences_text(metrics: Metrics, rows: Sequence[TaskRow], changed: int | None) -> Iterator[str]:
-    """Agent, budget, seeds, settings."""
-    agents = sorted({agent for _, _, agent, _, _ in rows})
-    if agents and not any(agent.startswith("dreamer") for agent in agents):
-        yield f"Agents are {', '.join(agents)}; the paper's results task by task are DreamerV3's."
+STANDS_IN = {"tabletop": "RLBench"}
+"""Suites that the paper does not have -> what they stand in for."""
+
+
+def differences_text(
+    metrics: Metrics, rows: Sequence[TaskRow], differing: Mapping[str, int] | None, figures: bool
+) -> Iterator[str]:
+    """Suite, agent, budget, settings."""
     for suite in metrics["baselines"]:
-        steps = sorted({m["steps"] for s, _, _, methods, _ in rows if s == suite for m in methods.values()})
+        mine = [row for row in rows if row.suite == suite]
+        if suite not in PAPER_TASKS:
+            stands = f"; it stands in for {STANDS_IN[suite]}" if suite in STANDS_IN else ""
+            yield f"The paper has no suite {suite}{stands}, so there are no settings of its own to compare with."
+        agents = sorted({row.agent for row in mine})
+        if suite in PAPER_TASKS and agents and not any(agent.startswith("dreamer") for agent in agents):
+            yield f"Agents are {', '.join(agents)}; the paper's results task by task are DreamerV3's."
+        steps = sorted({m["steps"] for row in mine for m in row.methods.values()})
         if suite in PAPER_FRAMES and steps:
             yield f"{steps[-1]:,} agent steps stand against the paper's {PAPER_FRAMES[suite]} frames."
-    if changed is not None:
-        yield f"{changed} settings differ from the paper's profile; they are listed below."
-    yield "Figures and tables of the paper that are missing, or made of fewer runs, are listed with reasons."
+        if differing is not None and suite in differing:
+            yield f"{count_text(differing[suite], 'setting')} of {suite} differ from the paper's profile, listed below."
+    if figures:
+        yield "Figures and tables of the paper that are missing, or made of fewer runs, are listed with reasons."
 
 
 HeldOut = Mapping[ModelKey, Sequence[str]]
@@ -276,10 +271,10 @@ def transfers(rewards: Metrics, held_out: HeldOut) -> Iterator[Json]:
             {
                 "task": task,
                 "trained": task not in tasks,
-                "expert": values["kinds"]["held_out"]["nats"],
+                "expert": values["kinds"][values["experts"]]["nats"],
                 "random": values["kinds"]["random"]["nats"],
-                "auroc_step": values["auroc_step"],
-                "auroc_episode": values["auroc_episode"],
+                "auroc": values["kinds"]["random"].get("auroc_frame") or values["kinds"]["random"].get("auroc_window"),
+                "hardest": values["auroc_frame"] or values["auroc_window"],
             }
             for task, values in numbers.items()
         ]

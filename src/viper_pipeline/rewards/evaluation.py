@@ -31,6 +31,11 @@ Scores = dict[str, list[np.ndarray]]
 """kind of video -> for each video the nats (T,) of its frames."""
 
 
+def experts_of(scores: Mapping[str, Sequence[np.ndarray]]) -> str:
+    """The kind of videos that stands for experts in a report: `test`, which nothing was fitted to, if there are any."""
+    return "test" if scores.get("test") else "held_out"
+
+
 class EvaluationConfig(Config):
     """Which videos are scored besides those of held-out experts."""
 
@@ -92,11 +97,18 @@ def transition_scores(scores: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([s[1:] for s in scores]) if scores else np.zeros(0)
 
 
-def pack(task: str, scores: Scores, returns: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """Nats of each kind's videos, concatenated, with the videos' lengths and true returns, as named tensors."""
+def pack(
+    task: str, scores: Scores, returns: Mapping[str, np.ndarray], frames: Scores | None = None
+) -> dict[str, Tensor]:
+    """Nats of each kind's videos, concatenated, with the videos' lengths and true returns, as named tensors.
+
+    frames: where `scores` are of windows, those of single frames.
+    """
     packed = {}
     for kind, rows in scores.items():
         packed[f"{task}/{kind}/nats"] = torch.as_tensor(np.concatenate(rows), dtype=torch.float32)
+        if frames:
+            packed[f"{task}/{kind}/frame_nats"] = torch.as_tensor(np.concatenate(frames[kind]), dtype=torch.float32)
         packed[f"{task}/{kind}/lengths"] = torch.tensor([len(row) for row in rows])
         if kind in returns:
             packed[f"{task}/{kind}/returns"] = torch.as_tensor(returns[kind], dtype=torch.float64)
@@ -105,13 +117,23 @@ def pack(task: str, scores: Scores, returns: Mapping[str, np.ndarray]) -> dict[s
 
 def unpack(task: str, tensors: Mapping[str, Tensor]) -> tuple[Scores, dict[str, np.ndarray]]:
     """Undo `pack`: the scores, and the true returns of the kinds that have any."""
-    kinds = sorted({name.split("/")[1] for name in tensors if name.startswith(f"{task}/")})
-    scores = {}
+    scores = _unpacked(task, tensors, "nats")
+    returns = {k: tensors[name].numpy() for k in scores if (name := f"{task}/{k}/returns") in tensors}
+    return scores, returns
+
+
+def unpack_frames(task: str, tensors: Mapping[str, Tensor]) -> Scores | None:
+    """The scores of single frames that `pack` was given beside those of windows; None if there were none."""
+    return _unpacked(task, tensors, "frame_nats") or None
+
+
+def _unpacked(task: str, tensors: Mapping[str, Tensor], which: str) -> Scores:
+    kinds = sorted(name.split("/")[1] for name in tensors if name.startswith(f"{task}/") and name.endswith(f"/{which}"))
+    found = {}
     for kind in kinds:
         lengths = tensors[f"{task}/{kind}/lengths"].tolist()
-        scores[kind] = [part.numpy() for part in tensors[f"{task}/{kind}/nats"].split(lengths)]
-    returns = {k: tensors[name].numpy() for k in kinds if (name := f"{task}/{k}/returns") in tensors}
-    return scores, returns
+        found[kind] = [part.numpy() for part in tensors[f"{task}/{kind}/{which}"].split(lengths)]
+    return found
 
 
 STRIP_FRAMES = 10  # per video in the still picture

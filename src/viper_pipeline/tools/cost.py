@@ -59,8 +59,9 @@ def _suite(name: str, suite: SuiteConfig, seeds: list[int]) -> Iterator[Work]:
             units["step imagined"] = episodes * ahead
         yield Work(name, stage, len(tasks), units, disk=drawn * pixels)
     curation = suite.curation
-    training_videos = (curation.top_k - curation.held_out) * len(curation.starts("train"))
-    videos_of_task = training_videos + curation.held_out + suite.record.noisy
+    unseen = curation.held_out + curation.test
+    training_videos = (curation.top_k - unseen) * len(curation.starts("train"))
+    videos_of_task = training_videos + unseen + suite.record.noisy
     kept = videos_of_task * sum(frames.values()) / curation.stride
     yield Work(name, "curate_experts", len(tasks), disk=kept * pixels)
     frames = {task: frames[task] for task in suite.learnable}
@@ -79,9 +80,10 @@ def _suite(name: str, suite: SuiteConfig, seeds: list[int]) -> Iterator[Work]:
             shown = min(settings.episodes, curation.held_out)
             copies = len(perturbed(length, settings.freeze_at, 0))
             kinds = [training_videos, suite.record.noisy]
-            videos = shown * copies + curation.held_out + sum(min(settings.episodes, kind) for kind in kinds)
+            videos = shown * copies + unseen + sum(min(settings.episodes, kind) for kind in kinds)
             videos += suite.baselines.random + suite.baselines.idle
-            scored[task] = videos * length / curation.stride
+            ways = 2 if suite.reward.mode == "joint" else 1  # single frames are scored beside windows
+            scored[task] = ways * videos * length / curation.stride
         yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
     for method, learned in suite.learned.items():
         for agent in suite.agents:

@@ -133,7 +133,7 @@ def test_evaluation_draws_latents_by_the_seed_of_the_episode():
 
 def test_evaluation_follows_from_its_seeds_and_not_from_who_plays_beside():
     learner = agent()
-    returns, _ = evaluate(learner, VectorEnv(Toy, 4, 0), [1, 2, 3, 4, 5])
+    returns, _, _ = evaluate(learner, VectorEnv(Toy, 4, 0), [1, 2, 3, 4, 5])
     alone = [evaluate(learner, VectorEnv(Toy, 1, 7), [seed])[0][0] for seed in (1, 2, 3, 4, 5)]
     assert np.allclose(returns, alone, atol=0.2) and len(set(returns)) == 5
 

@@ -21,9 +21,9 @@ from viper_pipeline.reporting.paper_figures.ablations import (
 )
 from viper_pipeline.reporting.plots import figure_webp
 from viper_pipeline.reporting.results import RunKey, TaskKey, baselines, run_result
-from viper_pipeline.reporting.statistics import reward_metrics
+from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.rewards.base import EXPLORATION
-from viper_pipeline.rewards.evaluation import unpack
+from viper_pipeline.rewards.evaluation import unpack, unpack_frames
 from viper_pipeline.training.artifacts import ModelArtifact
 
 Made = tuple[Json, Json, list[Json], dict[str, bytes], str]
@@ -55,7 +55,8 @@ def report_ablations(
 
     def separation(axis: str, value: str) -> Json:
         artifact = rewards.get((axis, value), rewards["own", model])
-        return reward_metrics(*unpack(task, artifact.tensors))
+        frames, mode = unpack_frames(task, artifact.tensors), artifact.config["reward"]["mode"]
+        return reward_metrics(*unpack(task, artifact.tensors), frames, mode)
 
     own = runs["own", "own"], separation("own", model)
     first = {

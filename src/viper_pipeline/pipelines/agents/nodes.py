@@ -80,5 +80,7 @@ def train_agent(
         "action_repeat": spec.action_repeat,
         "final_returns": result.final_returns,
     }
+    if result.final_successes is not None:
+        about["final_successes"] = result.final_successes
     episode = gif(result.frames[::2], milliseconds=60)
     return ModelArtifact(about, result.weights, {"curve.csv": history_csv(result.curve), "episode.gif": episode})

@@ -145,6 +145,8 @@ def curate_experts(
 ) -> Recording:
     """Keep the best episodes, hold some of them out, mask and stride. Noisy episodes go to group `contrast`.
 
+    Group `test` are held-out episodes that only the report scores.
+
     source: the file or folder that `dataset` (an entry of `datasets`) names. Raises BadData if its frames were made
     otherwise than `env` and `frames` say.
     """
@@ -158,10 +160,11 @@ def curate_experts(
     wanted = dataset.get("mask", True)
     mask = simulator.masks(task) if wanted is True else [Rect.model_validate(r) for r in wanted or []]
     experts = [i for i, k in enumerate(videos.kinds) if k == "expert"]
-    train, held_out = choose_episodes([float(videos.returns[i]) for i in experts], config, str(source))
+    split = choose_episodes([float(videos.returns[i]) for i in experts], config, str(source))
     chosen = {
-        "train": [experts[i] for i in train],
-        "held_out": [experts[i] for i in held_out],
+        "train": [experts[i] for i in split.train],
+        "held_out": [experts[i] for i in split.held_out],
+        "test": [experts[i] for i in split.test],
         "contrast": [i for i, k in enumerate(videos.kinds) if k == "noisy"],
     }
     return Recording(

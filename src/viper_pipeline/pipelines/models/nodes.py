@@ -22,6 +22,7 @@ from viper_pipeline.envs.base import blacken
 from viper_pipeline.pipelines.datasets import Recording, by_task
 from viper_pipeline.rewards.evaluation import (
     EvaluationConfig,
+    Scores,
     pack,
     score_kinds,
     surprise,
@@ -307,6 +308,7 @@ def evaluate_reward(
     files: experts__, codes__, baselines__<task>. Returns the scale of each task, the nats of every frame of every kind
     of video, whether the reward is usable (`gates`, see `rewards.gate`), and maps of what surprises the model (Figs 16
     to 18). Metrics and pictures are made of these by the report's stages, so that a new figure trains no agent again.
+    Videos of group `test` are scored for the report alone: nothing is fitted to them.
     """
     device = ComputeConfig.model_validate(compute).begin()
     config, settings = ViperConfig.model_validate(reward), EvaluationConfig.model_validate(evaluation)
@@ -323,17 +325,33 @@ def evaluate_reward(
         plain = ViperReward(frozen, network, task, config, spec)
         kinds, returns = videos_of(plain, codes[task], baselines[task], settings.episodes)
         penalties = penalties_of(plain, kinds, experts[task], baselines[task]) if config.reconstruction else None
-        scores = score_kinds(plain, kinds, settings, derive(seed, "perturb", task), penalties)
+        shuffle = derive(seed, "perturb", task)
+        scores = score_kinds(plain, kinds, settings, shuffle, penalties)
         scale = fit_scale(config.scale, *(transition_scores(scores[kind]) for kind in ("held_out", "random", "idle")))
         scales[task], specs[task] = scale.model_dump(), spec.model_dump(mode="json")
         gates[task] = judge(scores).model_dump(mode="json")
-        tensors |= pack(task, scores, returns)
+        tensors |= pack(task, scores, returns, single_frames(plain, kinds, settings, shuffle, penalties))
         pair = two_videos(experts[task], baselines[task])
         surprises = {kind: surprise(plain, video) for kind, video in pair.items()}
         maps[f"maps_{task}.png"] = strip(surprise_rows(pair, surprises))
         maps[f"maps_{task}.gif"] = gif(surprise_film(pair, surprises), milliseconds=120, zoom=1)
     saved = {"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs, "gates": gates}
     return ModelArtifact(saved, tensors, maps)
+
+
+def single_frames(
+    reward: ViperReward,
+    kinds: Mapping[str, list[torch.Tensor]],
+    settings: EvaluationConfig,
+    seed: int,
+    penalties: Mapping[str, list[np.ndarray]] | None,
+) -> Scores | None:
+    """Of a reward in mode `joint`, which sums a window, also the scores of single frames, as its report shows both."""
+    if reward.config.mode != "joint":
+        return None
+    config = reward.config.model_copy(update={"mode": "conditional"})
+    alone = ViperReward(reward.tokenizer, reward.model, reward.task, config, reward.spec)
+    return score_kinds(alone, kinds, settings, seed, penalties)
 
 
 def two_videos(experts: EpisodeFile, baselines: EpisodeFile) -> dict[str, np.ndarray]:
@@ -351,9 +369,9 @@ def videos_of(
     most: of training and noisy videos; of those that the scale is fitted to, none is left out.
     """
     kinds, returns = {}, {}
-    for name in ("train", "held_out", "contrast"):
+    for name in ("train", "held_out", "test", "contrast"):
         group = codes.group(name)
-        chosen = [group[i] for i in range(len(group) if name == "held_out" else min(len(group), most))]
+        chosen = [group[i] for i in range(min(len(group), most) if name in ("train", "contrast") else len(group))]
         if chosen:
             kinds[name] = [torch.as_tensor(episode.frames) for episode in chosen]
             returns[name] = np.array([episode.ret for episode in chosen])

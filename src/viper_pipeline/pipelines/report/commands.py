@@ -26,14 +26,15 @@ from viper_pipeline.pipelines.report.pipeline import model_datasets, result_data
 from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.reporting.page import read_metrics, render_overview
 from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_files
-from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, run_result
-from viper_pipeline.reporting.run_records import RunRecord, evidence_of
+from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, run_digest, run_result
+from viper_pipeline.reporting.run_records import RunRecord, evidence_of, read_run_records
 from viper_pipeline.training.artifacts import CONFIG, ModelArtifact, load_artifact
 
 PAPER_PROFILE = "profiles/paper.yaml"
 ABLATION_CURVES = "reports/ablations/curves.csv"
 RUN_RECORDS = "reports/runs"
 OVERVIEW = "reports/index.html"
+COSTS = ".viper/costs"
 REASONS = 4  # that are printed of a figure
 
 
@@ -96,7 +97,11 @@ def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, se
     )
     paper = read_profile(root / PAPER_PROFILE) if (root / PAPER_PROFILE).exists() else {}
     records = {path.name: path.read_bytes() for path in sorted((root / RUN_RECORDS).glob("*.json"))}
-    evidence = evidence_of(table, paper, records)
+    steps: Json = {}
+    for row, path in paths.items():
+        steps |= read_steps(root / path, READERS) if row.kind == "agents" else {}
+    costs = {path.stem: json.loads(path.read_text()) for path in sorted((root / COSTS).glob("*.json"))}
+    evidence = evidence_of(table, paper, records, steps, costs)
     own = list(ablation_curves(root / ABLATION_CURVES, params.get("ablations"), suites))
     stale = stale_outputs(root)
     found = Evidence(**{**vars(evidence), "ablations": own or evidence.ablations})
@@ -145,15 +150,21 @@ def grid_runs(root: Path, params: ParamsBlock) -> Iterator[FinishedRun]:
 def export_runs_command(root: Path) -> list[Path]:
     """Write a record of every run of params.yaml's grid that is on this disk and up to date.
 
-    Raises BadData if there is none.
+    Raises BadData if there is none, or if a record would be replaced that other code, other parameters or another kind
+    of machine made; then nothing is written.
     """
     params, stale = read_params(root / "params.yaml"), stale_outputs(root)
     runs = [run for run in grid_runs(root, params) if (root / run.path).exists() and run.path not in stale]
     if not runs:
         raise BadData("data/agents: no run of params.yaml's grid is there and up to date; `viper run` makes them")
     code, written = current_commit(root), []
-    for run in runs:
-        record = record_of(run, root, code)
+    records = [record_of(run, root, code) for run in runs]
+    for record in records:
+        place = f"{RUN_RECORDS}/{record.file}"
+        if (root / place).exists():
+            (older,) = read_run_records({record.file: (root / place).read_bytes()})
+            record.refuse_to_replace(older, place)
+    for record in records:
         out = root / RUN_RECORDS / record.file
         values = record.model_dump(mode="json", exclude=None if record.axis else {"axis", "value"})
         atomic_write(out, (json.dumps(values, indent=1) + "\n").encode())
@@ -169,7 +180,7 @@ def record_of(run: FinishedRun, root: Path, commit: str) -> RunRecord:
     params: Json = {}
     for step in steps.values():
         params |= step["params"]
-    noted = root / ".viper" / "costs" / f"{steps[run.path]['stage'] if run.path in steps else ''}.json"
+    noted = root / COSTS / f"{steps[run.path]['stage'] if run.path in steps else ''}.json"
     cost = json.loads(noted.read_text()) if noted.exists() else {}
     return RunRecord(
         **run.key._asdict(),
@@ -182,6 +193,7 @@ def record_of(run: FinishedRun, root: Path, commit: str) -> RunRecord:
         params=dict(sorted(params.items())),
         axis=run.axis,
         value=run.value,
+        digest=run_digest(run.path, steps),
         commit=commit,
         machine=cost.get("machine") or machine(),
         seconds=cost.get("seconds"),

@@ -17,52 +17,58 @@ from viper_pipeline.reporting.paper_figures.curves import draw_profiles
 from viper_pipeline.reporting.paper_figures.frames import strips_of
 from viper_pipeline.reporting.paper_figures.index import entries_of_suites, paper_files
 from viper_pipeline.reporting.plots import (
-    TRUE_REWARD,
     draw_learning_curves,
     draw_mask_examples,
     draw_reward_figure,
     figure_webp,
     short_film,
 )
-from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, StageName, TaskKey
+from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, StageName, TaskKey, in_columns
 from viper_pipeline.reporting.run_records import evidence_of, match_records
 from viper_pipeline.rewards.evaluation import unpack
 
-FILMED_METHODS = ("viper", TRUE_REWARD)
-"""Methods whose first seed is shown on film."""
 FILMED_TASKS = 2
 """Tasks of a suite whose films and strips are shown, besides the held-out ones; pictures are most of a page's size."""
 
 
-def aggregate(run_records: Mapping[str, bytes], costs: ParamsBlock, **inputs: Any) -> tuple[Json, Json, list[Json]]:
+def aggregate(
+    run_records: Mapping[str, bytes], costs: ParamsBlock, provenance: Provenance | None = None, **inputs: Any
+) -> tuple[Json, Json, list[Json]]:
     """Runs, expert sets, baselines and rewards -> metrics, those that `dvc metrics` shows, one row per curve point.
 
     run_records: the files of reports/runs, by name; costs: what stages took on this machine, by node, of which those of
-    the suite are shown.
+    the suite are shown. Runs of other code, parameters or machines are columns of their own.
     """
     table = run_table(inputs)
-    own = table.run_results()
+    own = table.run_results(provenance.lineage["steps"] if provenance else {}, costs)
     records = match_records(own, run_records, table.settings)
-    runs = [*own, *records.shown]
+    runs = in_columns([*own, *records.shown])
     rewards: dict[str, Json] = {}
     for (suite, model), artifact in table.rewards.items():
         rewards.setdefault(suite, {})[model] = reward_summary(artifact)
     levels = table.baseline_levels()
     suites = {level.suite for level in levels}
     spent = {node: cost for node, cost in costs.items() if StageName.parse(node).suite in suites}
-    metrics = build_metrics(runs, levels, rewards, spent) | {"run_records": records.as_metrics()}
+    methods = {suite: list(block["methods"]) for suite, block in table.settings.items()}
+    metrics = build_metrics(runs, levels, rewards, spent, methods) | {"run_records": records.as_metrics()}
     return metrics, headline(metrics), curve_points(runs)
 
 
 def draw_figures(
-    base_profile: ParamsBlock, paper_profile: ParamsBlock, run_records: Mapping[str, bytes], **inputs: Any
+    base_profile: ParamsBlock,
+    paper_profile: ParamsBlock,
+    run_records: Mapping[str, bytes],
+    costs: ParamsBlock | None = None,
+    provenance: Provenance | None = None,
+    **inputs: Any,
 ) -> dict[str, bytes]:
     """All artifacts -> files by name: WebP, frames also as PNG, the paper's figures also as SVG.
 
     base_profile, paper_profile: profiles/base.yaml and the overlay paper.yaml; run_records: the files of reports/runs,
-    by name.
+    by name; costs: what stages took, by node.
     """
-    evidence = evidence_of(run_table(inputs), overlaid(base_profile, paper_profile), run_records)
+    steps = provenance.lineage["steps"] if provenance else {}
+    evidence = evidence_of(run_table(inputs), overlaid(base_profile, paper_profile), run_records, steps, costs)
     suites = list(evidence.settings)
     return task_figures(evidence) | suite_figures(evidence) | paper_files(evidence, entries_of_suites(suites))
 
@@ -125,7 +131,7 @@ def write_report(
     episodes = {
         key: short_film(artifact.files["episode.gif"])
         for key, artifact in table.agents.items()
-        if TaskKey(suite, key.task) in shown and key.method in FILMED_METHODS and key.seed == first_seed
+        if TaskKey(suite, key.task) in shown and key.seed == first_seed
     }
     held_out = {key: artifact.config.get("held_out_tasks", []) for key, artifact in table.video_models.items()}
     rollouts = {

@@ -23,12 +23,13 @@ def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int]) -> Pipel
     provenance = {"provenance": "provenance"}
     made = {"metrics": f"{suite}/metrics", "figures": f"{suite}/figures"}
     shown = {"profile": "params:profile", "measured": "measured"}
-    measured = arguments(results | settings) | records | {"costs": "costs"}
+    made_by = records | {"costs": "costs"} | provenance
+    measured = arguments(results | settings) | made_by
     numbers = [f"{suite}/metrics", f"{suite}/headline", f"{suite}/curves"]
     return Pipeline(
         [
             stage(suite, "aggregate", "all", aggregate, measured, numbers),
-            stage(suite, "draw_figures", "all", draw_figures, everything | records, f"{suite}/figures"),
+            stage(suite, "draw_figures", "all", draw_figures, everything | made_by, f"{suite}/figures"),
             stage(suite, "write_cards", "all", write_cards, arguments(results | models) | provenance, f"{suite}/cards"),
             stage(suite, "write_report", "all", write_report, everything | made | shown | provenance, f"{suite}/page"),
         ]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.reporting.comparisons import ALPHA, p_text
 from viper_pipeline.reporting.paper_data import PAPER_SEEDS, paper_lines
 from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, budget_text, run_rows
 from viper_pipeline.reporting.paper_figures.curves import capital, our_line, paper_line
 from viper_pipeline.reporting.plots import color_of, on_common_steps, panels_of
 from viper_pipeline.reporting.results import Baselines, Evidence, Metrics, RunResult
-from viper_pipeline.reporting.statistics import interval
+from viper_pipeline.reporting.statistics import ENOUGH, permutation_test, t_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +34,6 @@ AXIS_TEXTS = {
 }
 INKS = ("#009E73", "#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
 """The suite's own configuration has the first."""
-REWARD_NUMBERS = ("auroc_step", "auroc_episode", "spearman_return")
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,47 @@ def ablation_metrics(task: str, variants: Variants, levels: Baselines) -> Json:
     table: Json = {}
     for axis, several in variants.items():
         for variant in several:
-            returns = [run.final_returns for run in variant.runs]
-            low, high = interval(returns)
+            values = [run.final_return for run in variant.runs]
+            low, high = t_interval(values) or (None, None)
+            name = "auroc_window" if variant.reward["mode"] == "joint" else "auroc_frame"
             table.setdefault(axis, {})[variant.value] = {
                 "own": variant.own,
-                "final_return": float(np.mean([run.final_return for run in variant.runs])),
+                "final_return": float(np.mean(values)),
                 "ci95_low": low,
                 "ci95_high": high,
-                "seeds": len(returns),
-                "episodes": sum(len(r) for r in returns),
+                "seeds": len(values),
+                "per_seed": values,
+                "episodes": sum(run.final_episodes for run in variant.runs),
                 "steps": variant.runs[0].budget,
-                **{name: variant.reward[name] for name in REWARD_NUMBERS},
+                "auroc": variant.reward[name],
+                "spearman": variant.reward["spearman"].get("contrast", {}).get("value"),
             }
-    values = {"random": levels.random, "idle": levels.idle, "expert": levels.expert}
-    known = {name: value for name, value in values.items() if value is not None and not np.isnan(value)}
-    return {"task": task, "axes": table, "baselines": known}
+    ends = {"random": levels.random, "idle": levels.idle, "expert": levels.expert}
+    known = {name: value for name, value in ends.items() if value is not None and not np.isnan(value)}
+    modes = {v.reward["mode"] for several in variants.values() for v in several}
+    return {"task": task, "mode": "joint" if "joint" in modes else "conditional", "axes": table, "baselines": known}
+
+
+def ablation_sentences(metrics: Metrics) -> list[str]:
+    """What may be said of the values of each axis, by the permutation test over seeds against the suite's own."""
+    said, untested = [], []
+    for axis, values in metrics["axes"].items():
+        own = next((row for row in values.values() if row["own"]), next(iter(values.values())))
+        for value, row in values.items():
+            if row is own:
+                continue
+            if min(row["seeds"], own["seeds"]) < ENOUGH:
+                untested.append(f"{axis} {value}")
+                continue
+            test = permutation_test(row["per_seed"], own["per_seed"])
+            where = "above" if row["final_return"] > own["final_return"] else "below"
+            found = f"is {where} the suite's own" if test.p < ALPHA else "shows no difference from the suite's own"
+            said.append(f"{axis} {value} {found} ({p_text(test.p)}, {test.name} over seeds).")
+    if untested:
+        said.append(
+            f"Fewer than {ENOUGH} seeds, so that nothing can be said of which value is better: {', '.join(untested)}."
+        )
+    return said
 
 
 def ablation_headline(metrics: Metrics) -> Json:
@@ -163,7 +189,7 @@ def own_runs(evidence: Evidence) -> tuple[list[RunResult], dict[str, str]]:
     model = str(block.get("reward", {}).get("model", "videogpt"))
     window = block.get(model, {}).get("window")
     values = {"beta": "1.0", "model": model, "context": str(window - 1) if window else "16"}
-    mine = [r for r in evidence.runs if (r.suite, r.method) == (suite, "viper")]
+    mine = [r for r in evidence.runs if (r.suite, r.column) == (suite, "viper")]
     if evidence.ablations:
         places = {(a.task, a.agent) for a in evidence.ablations}
         return [r for r in mine if (r.task, r.agent) in places], values

@@ -15,14 +15,21 @@ from viper_pipeline.envs.base import blacken
 from viper_pipeline.reporting.metrics import normalized, score_tables, unit
 from viper_pipeline.reporting.paper_data import PAPER_FIGURES, PAPER_TASKS, paper_lines, paper_methods
 from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, budget_text, runs_part
-from viper_pipeline.reporting.plots import color_of, method_of, method_style, on_common_steps, panels_of, show_frames
+from viper_pipeline.reporting.plots import (
+    color_of,
+    method_of,
+    method_style,
+    on_common_steps,
+    panels_of,
+    shade_interval,
+    show_frames,
+)
 from viper_pipeline.reporting.results import Evidence, Row, RunResult, TaskKey
 from viper_pipeline.reporting.statistics import (
     ScoreTable,
-    interval,
+    aggregate_interval,
+    over_seeds,
     performance_profile,
-    profile_band,
-    stratified_interval,
     task_mean,
 )
 
@@ -48,6 +55,12 @@ def methods_of_suite(suite: str) -> list[str]:
     return [method_of(label) for label in sorted(labels, key=order.index)]
 
 
+def shown_methods(evidence: Evidence, suite: str, paper: Sequence[str]) -> list[str]:
+    """The paper's methods, then every other of the suite's `methods`, then whatever else was run."""
+    run = (r.method for r in evidence.runs if r.suite == suite)
+    return list(dict.fromkeys([*paper, *evidence.settings.get(suite, {}).get("methods", ()), *run]))
+
+
 def suite_curve_parts(evidence: Evidence, suite: str) -> list[FigurePart]:
     """Every curve that the paper's figure has."""
     return [
@@ -60,7 +73,7 @@ def suite_curve_parts(evidence: Evidence, suite: str) -> list[FigurePart]:
 
 def draw_suite_curves(evidence: Evidence, suite: str) -> Drawn:
     """One panel per task. Tasks without runs show the paper's curves alone."""
-    tasks, methods = PAPER_TASKS[suite], methods_of_suite(suite)
+    tasks, methods = PAPER_TASKS[suite], shown_methods(evidence, suite, methods_of_suite(suite))
     figure, panels = panels_of(len(tasks), 5 if suite == "dmc" else 4, 2.6, 2.1)
     shown: list[RunResult] = []
     for panel, task in zip(panels, tasks, strict=True):
@@ -72,8 +85,8 @@ def draw_suite_curves(evidence: Evidence, suite: str) -> Drawn:
 
 
 BAND = (
-    "Thick: ours, mean and 95 % interval over seeds, each seed thin; dashed: the paper's mean, band one standard "
-    "deviation. Panels without a thick line have no runs."
+    "Thick: ours, mean over seeds, shaded their 95 % t-interval from 3 seeds on, each seed thin; dashed: the paper's "
+    "mean, band one standard deviation. Panels without a thick line have no runs."
 )
 
 
@@ -110,13 +123,11 @@ def paper_line(panel: Axes, lines: pd.DataFrame, ink: str) -> None:
 
 
 def our_line(panel: Axes, frames: np.ndarray, returns: np.ndarray, ink: str) -> None:
-    """frames (S,), returns (seeds, S): the mean, each seed thin, and the interval if there are two seeds or more."""
+    """frames (S,), returns (seeds, S): the mean, each seed thin, and the interval if there are seeds for one."""
     for row in returns:
         panel.plot(frames, row, color=ink, lw=0.5, alpha=0.5)
     panel.plot(frames, returns.mean(0), color=ink, lw=2.0)
-    if len(returns) > 1 and len(frames):
-        band = np.array([interval([[x] for x in column]) for column in returns.T])
-        panel.fill_between(frames, band[:, 0], band[:, 1], color=ink, alpha=0.2, lw=0)
+    shade_interval(panel, frames, returns, ink)
 
 
 def legend(figure: Figure, methods: Sequence[str]) -> None:
@@ -242,7 +253,7 @@ OVERALL_PANELS = (
 OVERALL_NOTE = (
     "Means over the tasks that have runs; where these are fewer than the paper's, heights cannot be compared with the "
     "paper's dashed lines; nor, where a line says that it has fewer tasks than its panel, with ours. Bands: 95 % by "
-    "the bootstrap, seeds resampled within each task."
+    "Student's t, of the means over tasks of as many seeds as every task has, from 3 seeds on."
 )
 
 
@@ -269,26 +280,27 @@ def curve_over_tasks(runs: list[RunResult]) -> tuple[np.ndarray, np.ndarray, np.
     ends = [(r.steps[0] * r.action_repeat, r.steps[-1] * r.action_repeat) for r in runs]
     frames = np.geomspace(max(max(a for a, _ in ends), 1), min(b for _, b in ends), 12)
     tasks: dict[str, list[np.ndarray]] = {}
-    for r in runs:
+    for r in sorted(runs, key=lambda run: run.seed):
         values = shown_as(r.suite, r.task, r.returns)
         tasks.setdefault(r.task, []).append(np.interp(frames, r.steps * r.action_repeat, values))
     tables: list[ScoreTable] = [[np.array(rows)[:, i] for rows in tasks.values()] for i in range(len(frames))]
-    bands = [stratified_interval(task_mean, table) for table in tables]
-    means = np.array([float(task_mean(table)) for table in tables])
-    return frames, means, None if bands[0] is None else np.array(bands).T
+    bands = [band for table in tables if (band := aggregate_interval(task_mean, table)) is not None]
+    means = np.array([over_seeds(task_mean, table).mean() for table in tables])
+    return frames, means, np.array(bands).T if bands else None
 
 
 def draw_overall(evidence: Evidence) -> Drawn:
     """Fig 3."""
     figure, panels = panels_of(len(OVERALL_PANELS), len(OVERALL_PANELS), 3.1, 2.7)
     shown: list[RunResult] = []
+    drawn: dict[str, None] = {}
     for axis, panel in zip(panels, OVERALL_PANELS, strict=True):
-        found = {(r.task, r.method) for r in evidence.runs if r.suite == panel.suite and r.agent in panel.agents}
-        tasks = {task for task, method in found if method_style(method).label in panel.methods}
+        tasks = {r.task for r in evidence.runs if r.suite == panel.suite and r.agent in panel.agents}
         lines = paper_lines("fig3_v2", panel=panel.name)
-        for label in panel.methods:
-            method = method_of(label)
-            if label in lines:
+        methods = shown_methods(evidence, panel.suite, [method_of(label) for label in panel.methods])
+        drawn |= dict.fromkeys(methods)
+        for method in methods:
+            if (label := method_style(method).label) in lines:
                 paper_line(axis, lines[label], color_of(method))
             chosen = {r.task for r in evidence.runs if r.suite == panel.suite}
             mine = [r for task in sorted(chosen) for r in evidence.runs_of(panel.suite, task, method, panel.agents)]
@@ -305,7 +317,7 @@ def draw_overall(evidence: Evidence) -> Drawn:
         many = f" ({len(tasks)} of {len(PAPER_TASKS[panel.suite])} tasks)" if tasks else " (no runs)"
         axis.set_title(panel.title + many, fontsize=9, color=title_color(bool(tasks)))
         axis.set(xscale="log", xlabel="environment frames", ylabel=panel.label)
-    legend(figure, [method_of(label) for label in OVERALL_PANELS[1].methods])
+    legend(figure, list(drawn))
     return Drawn(figure, f"{capital(budget_text(shown))}. {OVERALL_NOTE}")
 
 
@@ -314,29 +326,36 @@ def fewer_tasks(mine: int, tasks: int) -> str:
     return f"{mine} of {tasks} tasks" if mine < tasks else ""
 
 
+PROFILE_RUNS = 6
+"""Runs of a method from which on its performance profile is drawn: of fewer, a profile is the list of the runs."""
+
+
 def draw_profiles(suite: str, runs: list[RunResult]) -> Figure | None:
-    """Not in the paper: for each method the share of runs above each score, and the mean with its interval."""
+    """Not in the paper: for each method the share of runs above each score, and the mean with its interval.
+
+    None if no method has enough runs.
+    """
     tables = {(a, m): list(tasks.values()) for (s, a, m), tasks in score_tables(runs).items() if s == suite}
-    if not tables:
+    if not any(sum(map(len, table)) >= PROFILE_RUNS for table in tables.values()):
         return None
     figure, (left, right) = panels_of(2, width=4.6, height=3.2)
     scores = np.concatenate([np.concatenate(table) for table in tables.values()])
     thresholds = np.linspace(min(0.0, scores.min()), max(1.0, scores.max()), 201)
-    for number, ((agent, method), table) in enumerate(tables.items()):
-        ink, dashes = color_of(method), "-" if agent == next(iter(tables))[0] else "-."
-        shares = performance_profile(table, thresholds)
-        left.plot(thresholds, shares, color=ink, lw=2, ls=dashes, label=f"{method_style(method).label}, {agent}")
-        band = profile_band(table, thresholds)
-        if band is not None:
-            left.fill_between(thresholds, *band, color=ink, alpha=0.12, lw=0)
-        middle = float(task_mean(table))
-        low, high = stratified_interval(task_mean, table) or (middle, middle)
-        right.errorbar([middle], [number], xerr=[[middle - low], [high - middle]], fmt="o", color=ink, capsize=4)
+    for number, ((agent, column), table) in enumerate(tables.items()):
+        ink, dashes = color_of(column), "-" if agent == next(iter(tables))[0] else "-."
+        name = f"{method_style(column).label}, {agent}"
+        if sum(map(len, table)) >= PROFILE_RUNS:
+            shares = performance_profile(table, thresholds)
+            left.plot(thresholds, shares, color=ink, lw=2, ls=dashes, label=name)
+        values, ends = over_seeds(task_mean, table), aggregate_interval(task_mean, table)
+        middle = float(values.mean())
+        errors = [[middle - ends[0]], [ends[1] - middle]] if ends else None
+        right.errorbar([middle], [number], xerr=errors, fmt="o", color=ink, capsize=4)
         few = fewer_tasks(len(table), max(map(len, tables.values())))
-        said = f"{method_style(method).label}, {agent}: {middle:.2f}{few and f', {few}'}"
+        said = f"{name}: {middle:.2f}{few and f', {few}'}"
         right.text(middle, number + 0.16, said, color=ink, ha="center", fontsize=8)
     left.set(xlabel=f"score ({unit(suite)})", ylabel="share of runs above it", title="performance profiles")
-    left.legend(frameon=False, fontsize=8, handlelength=3)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3)
     right.set(xlabel=f"mean over tasks ({unit(suite)})", yticks=[], ylim=(-0.6, len(tables) - 0.2))
-    right.set_title("the mean, with its 95 % interval")
+    right.set_title("the mean over tasks, with its 95 % t-interval from 3 seeds on")
     return figure
