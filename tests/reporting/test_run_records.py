@@ -14,10 +14,12 @@ from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
 from viper_pipeline.envs.base import Rect
 from viper_pipeline.pipelines.report import commands
 from viper_pipeline.pipelines.report.commands import FinishedRun
+from viper_pipeline.reporting.metrics import made_by
 from viper_pipeline.reporting.results import (
     Build,
     Evidence,
     RunKey,
+    RunTable,
     TaskKey,
     baselines,
     in_columns,
@@ -267,3 +269,22 @@ def test_baselines_of_tasks_that_succeed_count_episodes_that_did(tmp_path):
     assert (found.expert, found.random, found.idle) == (pytest.approx(2 / 3), 0.5, 0.0)
     assert found.episodes == {"random": (1.0, 0.0), "idle": (0.0,)}
     assert baselines(TaskKey("dmc", "x"), *files).random == 0.5 * 1
+
+
+def test_a_run_out_of_the_cache_counts_to_its_siblings_machine_and_is_marked():
+    config = {"final_returns": [2.0], "run": {"steps": 400}, "action_repeat": 4}
+    artifact = ModelArtifact(config, {}, {"curve.csv": b"step,eval_return\n400,3.0\n"})
+    keys = [RunKey("atari", "boxing", "viper", "dreamer", seed) for seed in range(3)]
+    steps = {}
+    for key in keys:
+        steps |= lineage(PLACE.replace("/0", f"/{key.seed}"), f"atari.train_agent_viper.boxing-dreamer-{key.seed}")
+    table = RunTable(agents=dict.fromkeys(keys, artifact))
+
+    def costs(*machines):
+        return {f"atari.train_agent_viper.boxing-dreamer-{i}": {"machine": m} for i, m in enumerate(machines)}
+
+    runs = table.run_results(steps, costs("m", "m"))
+    assert len({r.build for r in runs}) == 1 and made_by(runs) == ["this graph", "this graph, machine not recorded"]
+    apart = in_columns(table.run_results(steps, costs("m", "other")))
+    assert len({r.column for r in apart}) == 3
+    assert {r.build.machine for r in table.run_results(steps, {})} == {""}

@@ -169,8 +169,8 @@ def _lengths(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator
         yield f"{here}.curation.top_k: {kept} of {recorded}; lower it"
     unseen = curation.held_out + curation.test
     if unseen >= kept:
-        field = "held_out" if not curation.test else "test"
-        yield f"{here}.curation.{field}: {unseen} of {kept} kept episodes are held out, none is left to train on"
+        with_test = " with curation.test" if curation.test else ""
+        yield f"{here}.curation.held_out: {unseen} of {kept} kept episodes{with_test} leave none to train on"
     for task in suite_config.tasks:
         frames = simulator.episode_steps(task, suite_config.env) + 1
         strided = -(-(frames - curation.starts("train")[-1]) // curation.stride)

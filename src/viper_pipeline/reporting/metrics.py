@@ -108,8 +108,9 @@ def agent_metrics(runs: Sequence[RunResult]) -> Json:
 
 
 def made_by(runs: Sequence[RunResult]) -> list[str]:
-    """Where the runs of one column come from; `this graph`, or the commit and machine of records."""
-    return list(dict.fromkeys(r.origin or "this graph" for r in runs))
+    """Where the runs of one column come from: this graph, or the commit and machine of records."""
+    own = {True: "this graph", False: "this graph, machine not recorded"}
+    return list(dict.fromkeys(r.origin or own[r.machine_noted] for r in runs))
 
 
 def comparison_metrics(agents: Metrics, baselines: Metrics) -> Json:

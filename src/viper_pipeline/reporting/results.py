@@ -106,6 +106,7 @@ class RunTable:
         """Curve and final returns of every run.
 
         steps: lineage, which says what code and parameters made a run; costs: node -> cost, which says on what machine.
+        A run out of DVC's cache has no cost: it counts to its siblings' machine if they had only one, and is marked.
         """
         paths = {step["stage"]: path for path, step in (steps or {}).items()}
         found = []
@@ -113,8 +114,17 @@ class RunTable:
             node = f"{key.suite}.train_agent_{key.method}.{key.task}-{key.agent}-{key.seed}"
             digest = run_digest(paths[node], steps or {}) if node in paths else ""
             machine = str((costs or {}).get(node, {}).get("machine", ""))
-            found.append(replace(run_result(key, run), build=Build(digest, machine)))
-        return found
+            found.append(replace(run_result(key, run), build=Build(digest, machine), machine_noted=bool(machine)))
+        machines: dict[str, set[str]] = {}
+        for result in found:
+            if result.machine_noted:
+                machines.setdefault(result.build.digest, set()).add(result.build.machine)
+        return [
+            replace(r, build=Build(r.build.digest, min(known)))
+            if not r.machine_noted and len(known := machines.get(r.build.digest, set())) == 1
+            else r
+            for r in found
+        ]
 
     def baseline_levels(self) -> list[Baselines]:
         """Baselines of every task that has an expert set and baseline episodes."""
@@ -181,6 +191,7 @@ class RunResult:
     episodes: int = 0  # how many fresh episodes there were, where `final_returns` does not say
     origin: str = ""  # of a run record: the commit and the machine that made it
     build: Build = UNKNOWN_BUILD
+    machine_noted: bool = True  # no: the machine in `build` is its siblings', or not known
     other: str = ""  # what tells it from the runs of the same method that stand in the main column; empty for those
 
     @property
