@@ -67,8 +67,8 @@ test-slow: setup  ## run the tests that take minutes: paper-size models, a tiny 
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/ready  ## check style, types, and which package imports which
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,8 +1,8 @@
 """Libraries that only some uses need: which extra of the package brings each, and one message where it is missing.
 
 `pip install viper-pipeline` brings what loads a reward and scores with it. Everything else is in extras, which
-pyproject.toml lists. Modules import what they need in the usual way. The ways in from outside (the command, the names of
-`viper_pipeline`, a reward's environments) turn the error of a missing library into a BadEnvironment.
+pyproject.toml lists. Modules import what they need in the usual way. The entries from outside (the command, the names
+of `viper_pipeline`, a reward's environments) turn the error of a missing library into a BadEnvironment.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`viper score --overlay`: videos with the model's surprise drawn on them, as one .mp4 or .gif.
 
-Surprise is -ln p. Each frame is tinted where the model did not expect its codes. Below it runs the surprise of the whole
-frame, with the present one marked. All videos share one color scale and one axis, so they can be compared. Pillow and
+Surprise is -ln p. Each frame is tinted where the model did not expect its codes. Below it runs the surprise of whole
+frames, with the present one marked. All videos share one color scale and one axis, so they can be compared. Pillow and
 PyAV draw and write, so this works in the smallest installation.
 """
 
@@ -30,7 +30,7 @@ TEXT = 14
 """Rows of the line of text above the frame, and of that above the curve."""
 MARGIN = 4
 TINT = (255, 45, 0)
-STRENGTH = 0.8
+STRENGTH = 0.65
 """Share of the tint where surprise is greatest."""
 PERCENTILES = (50.0, 99.0)
 """Of surprise, over all codes of all videos: where the tint begins, and where it ends."""

@@ -171,9 +171,9 @@ class RewardModel:
         return nats - reward.reconstruction_penalty(fitting, codes)
 
     def surprise(self, frames: np.ndarray, task: str | None = None) -> np.ndarray:
-        """Where in the picture: as `score`, minus ln p of each code of each frame, (T, h, w) float32; h x w is its grid.
+        """As `score`, but where in the picture: minus ln p of each code of each frame, (T, h, w) float32.
 
-        In mode joint, too, these are conditional scores, so that they need not add up to what `score` says.
+        These are conditional scores in mode joint, too, and do not add up to what `score` says there.
         """
         reward = self.of(task)
         codes, stride = reward.encode(fitted(frames, reward.spec)), reward.spec.stride
