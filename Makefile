@@ -14,7 +14,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup gl repro repro-all ablations test test-slow lint docs bench lock clean
+.PHONY: help setup dev gl repro repro-all ablations test test-slow lint docs bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,12 @@ export PATH_HOOK
 	@$(BIN)/python -c "$$PATH_HOOK"
 	@touch $@
 
+.venv/dev: .venv/ready requirements-dev.lock
+	$(BIN)/pip install -q --no-compile --disable-pip-version-check -c requirements.lock -r requirements-dev.lock
+	@touch $@
+
+dev: setup .venv/dev  ## as setup, with what tests, checks, Ray and SLURM need
+
 gl: .venv/ready
 	@$(CAN_DRAW) || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -60,13 +66,13 @@ repro-all: repro  ## run every suite; pages: reports/SUITE/index.html, overview:
 ablations: setup  ## run the ablations, Fig 9; page: reports/ablations/index.html
 	$(BIN)/viper run -j $(JOBS) pipelines/ablations/dvc.yaml
 
-test: setup  ## run all tests but the slow ones, with coverage
+test: dev  ## run all tests but the slow ones, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85 -m "not slow"
 
-test-slow: setup  ## run the tests that take minutes: paper-size models, a tiny run of the whole graph
+test-slow: dev  ## run the tests that take minutes: paper-size models, a tiny run of the whole graph
 	$(BIN)/python -m pytest -m slow
 
-lint: .venv/ready  ## check style, types, and which package imports which
+lint: .venv/dev  ## check style, types, and which package imports which
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
@@ -77,14 +83,17 @@ docs: .venv/ready  ## build the docs site, site/index.html; a broken link or ref
 	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: setup  ## run the benchmarks; each prints medians
+bench: dev  ## run the benchmarks; each prints medians
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-lock:  ## resolve requirements.in into requirements.lock
+lock:  ## resolve requirements.in and requirements-dev.in into requirements.lock and requirements-dev.lock
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install -q "$$(grep '^torch==' requirements.in)" && .venv-lock/bin/pip install -q -r requirements.in
-	{ echo "# Every version, resolved together. Written by \`make lock\` from requirements.in."; \
+	{ echo "# Every version that the pipeline runs with. Written by \`make lock\` from requirements.in."; \
 	  .venv-lock/bin/pip freeze | sed 's/+cpu$$//'; } > requirements.lock
+	.venv-lock/bin/pip install -q -r requirements-dev.in
+	{ echo "# What tests and checks need beyond requirements.lock. Written by \`make lock\` from requirements-dev.in."; \
+	  .venv-lock/bin/pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements.lock; } > requirements-dev.lock
 	rm -rf .venv-lock
 
 clean:  ## delete what runs and tests leave behind; data, DVC's cache and .venv stay
