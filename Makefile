@@ -14,7 +14,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup dev gl repro repro-all ablations test test-slow lint docs bench lock clean
+.PHONY: help setup dev gl repro repro-all ablations test test-slow newest lint docs bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,12 @@ test: dev  ## run all tests but the slow ones, with coverage
 
 test-slow: dev  ## run the tests that take minutes: paper-size models, a tiny run of the whole graph
 	$(BIN)/python -m pytest -m slow
+
+newest:  ## test the library, installed as users do, with the newest versions that pyproject.toml allows
+	rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/pip install -q --disable-pip-version-check '.[dmc,agents]' pytest pytest-timeout packaging
+	.venv-newest/bin/python -m pytest tests/rewards/test_published.py tests/rewards/test_wrappers.py tests/rewards/test_gym.py
+	rm -rf .venv-newest
 
 lint: .venv/dev  ## check style, types, and which package imports which
 	$(BIN)/ruff check src tests benchmarks examples
