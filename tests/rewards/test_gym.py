@@ -87,6 +87,41 @@ def test_ppo_in_one_file():
     assert all(0 < true <= 1000 and -250 <= viper <= 1.2 * 250 for viper, true in finished)
 
 
+class Mirror(gymnasium.Env):
+    """Shows a number; the best action is that number, and pays 0. Episodes of 8 steps."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self, pixels, seed):
+        pass
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._show(), {"true_reward": 0.0}
+
+    def _show(self):
+        self.shown = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+        return self.shown
+
+    def step(self, action):
+        paid, self.steps = -float(np.square(action - self.shown).sum()), self.steps + 1
+        return self._show(), paid, False, self.steps == 8, {"true_reward": paid}
+
+
+def test_ppo_learns_a_problem_with_a_known_answer():
+    ppo = example("cleanrl_ppo")
+    gymnasium.register("Mirror-v0", entry_point=Mirror)
+    try:
+        args = ppo.Args("Mirror-v0", steps=3000, rollout=64, gamma=0.5, learning_rate=3e-3)
+        finished = np.array(ppo.train(args))[:, 0]
+    finally:
+        del gymnasium.registry["Mirror-v0"]
+    first, last = finished[:50].mean(), finished[-50:].mean()
+    assert first < -4 and last > -1  # of 8 steps: a random action's loss is 0.67 or more, the answer's is 0
+
+
 def test_ppo_advantages_end_with_the_episode_but_not_the_value_after_a_truncation():
     import torch
 
