@@ -14,7 +14,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup gl repro repro-all ablations desk test test-slow lint docs bench lock clean
+.PHONY: help setup dev gl repro repro-all ablations desk test test-slow newest lint docs bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,12 @@ export PATH_HOOK
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@$(BIN)/python -c "$$PATH_HOOK"
 	@touch $@
+
+.venv/dev: .venv/ready requirements-dev.lock
+	$(BIN)/pip install -q --no-compile --disable-pip-version-check -c requirements.lock -r requirements-dev.lock
+	@touch $@
+
+dev: setup .venv/dev  ## as setup, with what tests, checks, Ray and SLURM need
 
 gl: .venv/ready
 	@$(CAN_DRAW) || { \
@@ -75,15 +81,21 @@ desk: setup  ## go on with profile desk, days of two cores; docs/desk.md. Stop i
 	$(BIN)/viper run -j $(JOBS) $(DMC)
 	$(BIN)/viper export-runs
 
-test: setup  ## run all tests but the slow ones, with coverage
+test: dev  ## run all tests but the slow ones, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85 -m "not slow"
 
-test-slow: setup  ## run the tests that take minutes: paper-size models, a tiny run of the whole graph
+test-slow: dev  ## run the tests that take minutes: paper-size models, a tiny run of the whole graph
 	$(BIN)/python -m pytest -m slow
 
-lint: .venv/ready  ## check style, types, and which package imports which
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+newest:  ## test the library, installed as users do, with the newest versions that pyproject.toml allows
+	rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/pip install -q --disable-pip-version-check '.[dmc,agents]' pytest pytest-timeout packaging
+	.venv-newest/bin/python -m pytest tests/rewards/test_published.py tests/rewards/test_wrappers.py tests/rewards/test_gym.py
+	rm -rf .venv-newest
+
+lint: .venv/dev  ## check style, types, and which package imports which
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -96,11 +108,14 @@ docs: .venv/ready  ## build the docs site, site/index.html; a broken link or ref
 bench: setup  ## run the benchmarks; each prints medians
 	for file in $(filter-out benchmarks/gpu.py benchmarks/scoring_trained.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-lock:  ## resolve requirements.in into requirements.lock
+lock:  ## resolve requirements.in and requirements-dev.in into requirements.lock and requirements-dev.lock
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install -q "$$(grep '^torch==' requirements.in)" && .venv-lock/bin/pip install -q -r requirements.in
-	{ echo "# Every version, resolved together. Written by \`make lock\` from requirements.in."; \
+	{ echo "# Every version that the pipeline runs with. Written by \`make lock\` from requirements.in."; \
 	  .venv-lock/bin/pip freeze | sed 's/+cpu$$//'; } > requirements.lock
+	.venv-lock/bin/pip install -q -r requirements-dev.in
+	{ echo "# What tests and checks need beyond requirements.lock. Written by \`make lock\` from requirements-dev.in."; \
+	  .venv-lock/bin/pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements.lock; } > requirements-dev.lock
 	rm -rf .venv-lock
 
 clean:  ## delete what runs and tests leave behind; data, DVC's cache and .venv stay

@@ -16,5 +16,8 @@ def __getattr__(name: str) -> object:
         "VectorViperWrapper": "rewards.wrappers",
     }
     if name in places:
-        return getattr(import_module(f"viper_pipeline.{places[name]}"), name)
+        from viper_pipeline.core.extras import extras_named
+
+        with extras_named():
+            return getattr(import_module(f"viper_pipeline.{places[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

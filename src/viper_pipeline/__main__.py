@@ -23,12 +23,19 @@ def main() -> None:
 
 
 def _message(error: BaseException | None) -> str | None:
-    """What to show the user: the ViperError that caused `error`, since Kedro wraps what datasets raise."""
-    from viper_pipeline.core.errors import ViperError
+    """What to show the user: the ViperError that caused `error`, since Kedro wraps what datasets raise.
 
-    while error is not None and not isinstance(error, ViperError):
+    A library of an extra that is not installed is one, too.
+    """
+    from viper_pipeline.core.errors import ViperError
+    from viper_pipeline.core.extras import missing_library
+
+    while error is not None:
+        found = error if isinstance(error, ViperError) else missing_library(error)
+        if found is not None:
+            return str(found)
         error = error.__cause__
-    return None if error is None else str(error)
+    return None
 
 
 if __name__ == "__main__":

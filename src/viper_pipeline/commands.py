@@ -79,6 +79,7 @@ def params_check(files: tuple[str, ...]) -> None:
     check_command(list(files))
 
 
+PATH = click.Path(path_type=Path)
 OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 INTO = click.option("--out", type=click.Path(path_type=Path), help="Folder of the result. Default: in .viper.")
 
@@ -275,21 +276,49 @@ def export_reward_command(reward: str, out: str) -> None:
 
 
 @cli.command()
-@click.argument("videos", nargs=-1, required=True, type=click.Path())
-@click.option("--model", required=True, help="A reward's folder or name, such as dmc-laptop.")
+@click.argument("videos", nargs=-1, required=True, type=PATH)
+@click.option("--reward", "source", required=True, help="A reward's folder or name, such as dmc-laptop.")
 @click.option("--task", help="Which of the reward's tasks.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--plot", type=click.Path(), help="Write a picture, such as scores.png.")
-def score(videos: tuple[str, ...], model: str, task: str | None, as_json: bool, plot: str | None) -> None:
-    """How likely is each frame of VIDEOS (.mp4, .gif, .npz, .h5, or folders of them) given the last ones?"""
-    from viper_pipeline.reporting.score import draw_scores, score_files, scores_table
+@click.option("--csv", type=PATH, help="Write a row for each frame.")
+@click.option("--json", "json_", type=PATH, help="Write the same for programs; `-`: to standard output.")
+@click.option("--plot", type=PATH, help="Draw the scores along the videos, such as scores.png.")
+@click.option("--overlay", type=PATH, help="Film of the videos with the model's surprise on them, .mp4 or .gif.")
+def score(
+    videos: tuple[Path, ...],
+    source: str,
+    task: str | None,
+    csv: Path | None,
+    json_: Path | None,
+    plot: Path | None,
+    overlay: Path | None,
+) -> None:
+    """How likely is each frame of VIDEOS (.mp4, .gif, .npz, .h5, or folders of them) given the last ones?
+
+    Prints a line for each frame; with --csv or --json, for each video.
+    """
+    from viper_pipeline.core.files import atomic_write
+    from viper_pipeline.reporting.overlay import check_overlay, draw_overlay
+    from viper_pipeline.reporting.score import as_json, draw_scores, score_files, scores_table, write_csv
     from viper_pipeline.rewards.pretrained import load_reward
 
-    reward = load_reward(model)
-    scored = score_files(reward, [Path(video) for video in videos], task)
     if plot:
-        draw_scores(scored, reward.of(task), Path(plot))
-    click.echo(json.dumps([video.as_dict() for video in scored], indent=1) if as_json else scores_table(scored))
+        import matplotlib  # noqa: F401 (missing? then before any work)
+    if overlay:
+        check_overlay(overlay)
+    model = load_reward(source)
+    scored = score_files(model, videos, task)
+    if json_ == Path("-"):
+        click.echo(as_json(scored), nl=False)
+    else:
+        click.echo(scores_table(scored, each_frame=not (csv or json_)))
+    if json_ and json_ != Path("-"):
+        atomic_write(json_, as_json(scored).encode())
+    if csv:
+        write_csv(scored, csv)
+    if plot:
+        draw_scores(scored, model.of(task), plot)
+    if overlay:
+        draw_overlay(scored, model, overlay)
 
 
 @cli.command()

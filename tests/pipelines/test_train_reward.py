@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import viper_pipeline
+from tests.snippets import run_blocks
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.train_reward import TOKENIZER, VIDEO_MODEL
@@ -40,7 +41,7 @@ def train(videos, out, **changes):
     return viper_pipeline.train_reward(videos / "experts", videos / "others", out, **chosen | changes)
 
 
-def test_equal_videos_make_equal_rewards_with_a_card_and_a_lineage(videos):
+def test_equal_videos_make_equal_rewards_with_a_card_and_a_lineage(videos, monkeypatch):
     model, again = (train(videos, videos / name / "push") for name in ("a", "b"))
     contents = [
         {p.relative_to(videos / name).as_posix(): p.read_bytes() for p in (videos / name).rglob("*") if p.is_file()}
@@ -52,6 +53,9 @@ def test_equal_videos_make_equal_rewards_with_a_card_and_a_lineage(videos):
         "import_experts", "import_baselines", "train_tokenizer", "train_video_model", "evaluate_reward",
     }  # fmt: skip
     assert np.isfinite(model.score(np.zeros((5, 16, 16, 3), np.uint8))).all()
+    monkeypatch.chdir(videos / "a")
+    names, _ = run_blocks((videos / "a" / "push" / "README.md").read_text())
+    assert names["nats"].shape == (8,)  # the card's snippet works where no suite knows the task
 
 
 def test_what_cannot_be_is_refused_before_anything_is_trained(videos):

@@ -1,19 +1,23 @@
 """A project's reward as a folder that stands alone, and scores of somebody's videos."""
 
+import csv
 import json
 import subprocess
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageSequence
 
 import viper_pipeline
 from viper_pipeline.commands import cli
-from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.files import md5_of
+from viper_pipeline.data.importers import read_videos
 from viper_pipeline.dvc_bridge.lineage import recorded_by
 from viper_pipeline.reporting.cards import export_reward
+from viper_pipeline.reporting.overlay import MARGIN, SIDE, TEXT, draw_overlay
+from viper_pipeline.reporting.score import ScoredVideo
 from viper_pipeline.rewards.evaluation import pack
 from viper_pipeline.rewards.pretrained import PRETRAINED, open_package
 from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
@@ -109,22 +113,75 @@ def films(tmp_path):
 
 def test_scores_of_videos_as_json_are_those_of_the_library(films):
     folder, frames = films
-    words = [str(folder / "film.npz"), str(folder / "film.gif"), "--model", "dmc-laptop", "--task", TASK]
-    result = CliRunner().invoke(cli, ["score", *words, "--json"], catch_exceptions=False)
+    words = [str(folder / "film.npz"), str(folder / "film.gif"), "--reward", "dmc-laptop", "--task", TASK]
+    result = CliRunner().invoke(cli, ["score", *words, "--json", "-"], catch_exceptions=False)
     npz, gif = json.loads(result.output)
     model = viper_pipeline.load_reward("dmc-laptop")
     nats = model.score(frames, TASK)
     for video in (npz, gif):
         np.testing.assert_allclose(video["nats"], nats, rtol=1e-5)
         np.testing.assert_allclose(video["rewards"], model.of(TASK).scaled(nats[1:]), rtol=1e-5)
+    files = [str(folder / name) for name in ("scores.csv", "scores.json")]
+    lines = CliRunner().invoke(cli, ["score", *words, "--csv", files[0], "--json", files[1]]).output.splitlines()
+    assert len(lines) == 2 and all("7 frames" in line for line in lines)
+    assert json.loads((folder / "scores.json").read_text()) == [npz, gif]
+    with open(files[0], newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["video"], int(row["frame"])) for row in rows] == [
+        (v["video"], t) for v in (npz, gif) for t in range(7)
+    ]
+    assert [float(row["nats"]) for row in rows] == npz["nats"] + gif["nats"]
+    assert [float(row["reward"] or "nan") for row in rows[1:7]] == npz["rewards"] and rows[0]["reward"] == ""
 
 
 def test_scores_as_a_table_and_a_picture(films):
     folder, frames = films
     plot = folder / "scores.png"
-    words = ["score", str(folder / "film.npz"), "--model", "dmc-laptop", "--task", TASK, "--plot", str(plot)]
+    words = ["score", str(folder / "film.npz"), "--reward", "dmc-laptop", "--task", TASK, "--plot", str(plot)]
     lines = CliRunner().invoke(cli, words, catch_exceptions=False).output.splitlines()
     assert f"7 frames, {TASK}" in lines[0] and len(lines) == 2 + len(frames)
     assert Image.open(plot).width > 400
     with pytest.raises(BadData, match="2 tasks"):
         CliRunner().invoke(cli, words[:4], catch_exceptions=False)
+
+
+class Alarmed:
+    """A model that is surprised by frame 4 alone, in one corner of its 8 x 8 grid."""
+
+    def surprise(self, frames, task):
+        nats = np.random.default_rng(0).uniform(0, 0.01, (len(frames), 8, 8))
+        nats[4, 5:7, 5:7] = 100
+        return nats
+
+
+def test_a_film_is_red_where_and_when_the_model_is_surprised(tmp_path):
+    gray = np.full((7, 64, 64, 3), 90, np.uint8)
+    nats = -np.arange(7.0)
+    videos = [ScoredVideo(name, TASK, nats[:n], nats[1:n], gray[:n]) for name, n in (("long", 7), ("short", 5))]
+    draw_overlay(videos, Alarmed(), tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as image:
+        assert image.n_frames == 7 and image.width == 2 * (SIDE + 2 * MARGIN)
+        film = np.stack([np.asarray(frame.convert("RGB"), np.int16) for frame in ImageSequence.Iterator(image)])
+    for start, last in ((MARGIN, 6), (SIDE + 3 * MARGIN, 4)):
+        shown = film[:, TEXT : TEXT + SIDE, start : start + SIDE]
+        red = (shown[..., 0] - shown[..., 2]).reshape(7, 8, SIDE // 8, 8, SIDE // 8).mean((2, 4))
+        assert (red[4, 5:7, 5:7] > 100).all() and (red[4, :4] < 20).all() and (red[:4] < 20).all()
+        assert np.abs(shown[last:] - shown[last]).max() < 10  # its last frame stays, up to the colors of a GIF
+
+
+def test_the_film_of_the_command_has_every_frame(films):
+    folder, frames = films
+    words = ["score", str(folder / "film.npz"), "--reward", "dmc-laptop", "--task", TASK, "--overlay"]
+    CliRunner().invoke(cli, [*words, str(folder / "film.mp4")], catch_exceptions=False)
+    (episode,) = read_videos("video", folder / "film.mp4", 64)
+    assert len(episode.frames) == len(frames)
+    with pytest.raises(BadParams, match=r"\.mp4 or \.gif"):
+        CliRunner().invoke(cli, [*words, str(folder / "film.avi")], catch_exceptions=False)
+
+
+def test_surprise_adds_up_to_the_scores_of_a_conditional_reward():
+    model = viper_pipeline.load_reward("dmc-laptop")
+    assert model.of(TASK).config.mode == "conditional" and not model.of(TASK).config.reconstruction
+    frames = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    where = model.surprise(frames, TASK)
+    np.testing.assert_allclose(where.sum((1, 2)), -model.score(frames, TASK), rtol=1e-4)

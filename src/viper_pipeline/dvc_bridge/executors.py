@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.errors import BadEnvironment, BadParams
+from viper_pipeline.core.extras import extras_named
 from viper_pipeline.core.files import JsonView
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.dvc_bridge.run_stage import LIFELINE
@@ -159,10 +160,8 @@ class Ray:
 
     def __init__(self, jobs: int | None = None, address: str = "auto") -> None:
         """jobs: stages handed over at a time; None: as many as the cluster has cores."""
-        try:
+        with extras_named():
             import ray
-        except ModuleNotFoundError as error:
-            raise BadEnvironment("--executor ray needs Ray: pip install 'viper-pipeline[ray]'") from error
         self.ray = ray
         try:
             _knock(address)  # Ray itself would try for minutes
@@ -239,10 +238,8 @@ class Slurm:
 
     def __init__(self, root: Path, jobs: int | None = None, address: str = "slurm") -> None:
         """address: submitit's executor; `local` and `debug` do without SLURM, on this machine."""
-        try:
+        with extras_named():
             import submitit
-        except ModuleNotFoundError as error:
-            raise BadEnvironment("--executor slurm needs submitit: pip install 'viper-pipeline[slurm]'") from error
         self.submitit, self.jobs = submitit, jobs or JOBS
         try:
             self.executor = submitit.AutoExecutor(folder=root / ".viper" / "slurm", cluster=address)

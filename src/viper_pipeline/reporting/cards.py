@@ -18,6 +18,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView, atomic_dir
 from viper_pipeline.data.episode import png
 from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.envs import SUITES
 from viper_pipeline.reporting.results import LineageSteps, RunTable, StageName
 from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.reporting.summary import auroc_text
@@ -292,7 +293,7 @@ def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
         (folder / LINEAGE).write_text(lineage)
         steps = package.lineage["steps"]
         facts = {"name": out.name, "commit": commit, "steps": steps, "simulated": _simulated(steps)}
-        facts |= _measured(package.folders)
+        facts |= {"environment": package.suite in SUITES.names()} | _measured(package.folders)
         (folder / CARD).write_text(reward_card(facts, _bytes(folder)))
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         manifest = {"format": FORMAT, "suite": package.suite, "commit": commit}

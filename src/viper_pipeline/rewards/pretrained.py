@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.extras import extras_named
 from viper_pipeline.core.files import Json, JsonView, md5_of
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.envs import SUITES
@@ -169,14 +170,28 @@ class RewardModel:
             nats[first::stride] = reward.log_prob(codes[first::stride][None])[0].float().numpy()
         return nats - reward.reconstruction_penalty(fitting, codes)
 
+    def surprise(self, frames: np.ndarray, task: str | None = None) -> np.ndarray:
+        """As `score`, but where in the picture: minus ln p of each code of each frame, (T, h, w) float32.
+
+        These are conditional scores in mode joint, too, and do not add up to what `score` says there.
+        """
+        reward = self.of(task)
+        codes, stride = reward.encode(fitted(frames, reward.spec)), reward.spec.stride
+        nats = np.empty(codes.shape, np.float32)
+        for first in range(min(stride, len(codes))):
+            nats[first::stride] = reward.log_prob(codes[first::stride][None], per_code=True)[0].float().numpy()
+        return -nats
+
     def environment(self, task: str | None = None, seed: int = 0, pixels: bool = True) -> gymnasium.Env:
         """A new environment of the task, whose frames are made as those that the models were trained on.
 
         Its observations are frames, or the simulator's state if not `pixels`; `render()` returns a frame in both cases.
+        Raises BadEnvironment if the suite's simulator is not installed, or cannot draw.
         """
         task = self.known(task)
-        suite, kept = SUITES.get(self.suite)(), self.spec(task).model_dump()
-        env, frames = (
-            {name: kept[name] for name in kind.model_fields if name in kept} for kind in (suite.Env, suite.Frames)
-        )
-        return suite.make(task, seed, env, suite.frame_spec(task, env, frames), pixels)
+        with extras_named():
+            suite, kept = SUITES.get(self.suite)(), self.spec(task).model_dump()
+            env, frames = (
+                {name: kept[name] for name in kind.model_fields if name in kept} for kind in (suite.Env, suite.Frames)
+            )
+            return suite.make(task, seed, env, suite.frame_spec(task, env, frames), pixels)

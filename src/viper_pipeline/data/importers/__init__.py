@@ -1,18 +1,23 @@
-"""Importers: somebody's folder or file of videos -> episodes, by name. One file per format."""
+"""Importers: somebody's folder or file of videos -> episodes, by name. One file per format.
+
+HDF5 is imported only for HDF5 files, so that other videos can be read where h5py is not installed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Episode, resized
-from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, verify, write_groups
 from viper_pipeline.envs.base import FrameSpec
+
+if TYPE_CHECKING:
+    from viper_pipeline.data.hdf5 import EpisodeGroup
 
 IMPORTERS = Registry(
     "importer",
@@ -70,6 +75,8 @@ def read_source(
     if not Path(path).exists():
         raise BadData(f"{path}: there is no such file or folder; datasets.<task>.path in params.yaml names it")
     if kind == "episodes":
+        from viper_pipeline.data.hdf5 import EpisodeFile
+
         file = EpisodeFile(path)
         if file.payload != "frames" or not len(file.group("episodes")):
             raise BadData(f"{path}: {NO_EPISODES} (groups: {', '.join(file.groups) or 'none'})")
@@ -104,6 +111,8 @@ def read_episodes(path: Path, size: int, **_: object) -> Iterator[Episode]:
 
     Raises BadData if the checksum or a field is not as it was written.
     """
+    from viper_pipeline.data.hdf5 import EpisodeFile, verify
+
     verify(path)
     for episode in EpisodeFile(path).group("episodes"):
         frames = resized(checked_frames(episode.frames, path), size)
@@ -116,6 +125,8 @@ def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec:
     spec: how frames of this suite and task are made. What drew an imported video is unknown; an episodes file
     knows it, and keeps what it says, so that a reward can refuse frames of another kind.
     """
+    from viper_pipeline.data.hdf5 import EpisodeFile, verify, write_groups
+
     if kind == "episodes":
         verify(path)
         spec = EpisodeFile(path).spec.model_copy(update={"size": spec.size})

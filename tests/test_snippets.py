@@ -1,0 +1,51 @@
+"""What the cards of the shipped rewards and the page for their users tell people to type, works."""
+
+import numpy as np
+import pytest
+
+import viper_pipeline
+from tests.reporting.test_export import project  # noqa: F401 (a fixture)
+from tests.snippets import ROOT, blocks, run_blocks
+from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
+
+PAGE = ROOT / "docs" / "how_to" / "use_a_reward.md"
+
+
+@pytest.mark.parametrize("name", pretrained())
+def test_the_snippets_of_a_shipped_reward_s_card(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names, count = run_blocks((PRETRAINED / name / CARD).read_text())
+    assert count and names["model"].tasks == viper_pipeline.load_reward(name).tasks
+    env = names["rewarded"]
+    env.reset(seed=0)
+    assert np.isfinite(env.step(env.action_space.sample())[1])
+
+
+def test_the_snippets_of_an_exported_reward_s_card(project, monkeypatch):  # noqa: F811
+    from viper_pipeline.reporting.cards import export_reward
+
+    monkeypatch.chdir(project)
+    export_reward(project / "data/rewards/dmc/videogpt", project / "my-reward")
+    names, count = run_blocks((project / "my-reward" / CARD).read_text())
+    assert count == 1 and isinstance(names["rewarded"], viper_pipeline.ViperWrapper)
+
+
+def test_the_page_for_a_reward_s_users(project, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(project)
+    text = PAGE.read_text()
+    names, count = run_blocks(text)
+    assert count == text.count("\n```") / 2
+    assert names["nats"].shape == (21,) and names["surprise"].shape == (21, 8, 8)
+    for file in ("scores.csv", "scores.json", "scores.png", "surprise.mp4", "my-reward/README.md"):
+        assert (project / file).stat().st_size > 100
+
+
+def test_an_unknown_kind_of_block_is_not_passed_over():
+    assert blocks("a\n```python\nx = 1\n```\nb\n```\nviper --help\n```\n") == [
+        ("python", "x = 1\n"), ("shell", "viper --help\n"),
+    ]  # fmt: skip
+    for text in ("```bash\nls\n```\n", "```\nls\n```\n", "```\npip install '.[no-such-extra]'\n```\n"):
+        with pytest.raises(AssertionError):
+            run_blocks(text)
+    with pytest.raises(ZeroDivisionError):
+        run_blocks("```python\n1 / 0\n```\n")
