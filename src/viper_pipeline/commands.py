@@ -224,9 +224,7 @@ def lineage(artifact: str, form: str | None) -> None:
 @click.option("--out", required=True, type=click.Path())
 @click.option("--camera", help="lerobot, minari: which camera of a dataset that has several.")
 @click.option("--instruction", help="lerobot: only episodes of this task, in the dataset's own words.")
-def import_(
-    kind: str, path: str, suite: str, task: str, out: str, camera: str | None, instruction: str | None
-) -> None:
+def import_(kind: str, path: str, suite: str, task: str, out: str, camera: str | None, instruction: str | None) -> None:
     """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, episodes) to an episodes file."""
     from viper_pipeline.data.importers import import_videos
     from viper_pipeline.dvc_bridge.project import project_root, read_params

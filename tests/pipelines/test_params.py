@@ -87,6 +87,11 @@ WRONG = {
         DELETE,
         ["suites.dmc.datasets", "cartpole_balance"],
     ),
+    "a camera where there is no choice": (
+        "suites.dmc.datasets.cartpole_balance",
+        {"kind": "npz", "path": "videos", "camera": "front"},
+        ["suites.dmc.datasets.cartpole_balance.camera", "kind npz", "leave it out"],
+    ),
     "unknown importer": (
         "suites.dmc.datasets.cartpole_balance",
         {"kind": "npy", "path": "x"},

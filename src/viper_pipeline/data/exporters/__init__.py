@@ -118,7 +118,11 @@ class Losses:
 
     def add(self, one: Episode, back: Episode) -> None:
         """Compare an episode with what was read of it."""
-        self.episodes, self.frames, self.values = self.episodes + 1, self.frames + len(one), self.values + one.frames.size
+        self.episodes, self.frames, self.values = (
+            self.episodes + 1,
+            self.frames + len(one),
+            self.values + one.frames.size,
+        )
         off = np.abs(one.frames.astype(np.int64) - back.frames)
         self.error, self.squares = self.error + int(off.sum()), self.squares + int((off**2).sum())
         self.worst = max(self.worst, int(off.max()))

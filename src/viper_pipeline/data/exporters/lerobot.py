@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 VERSION = "v3.0"
 CAMERA = "observation.image"
-DATA, VIDEOS = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet", (
-    "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+DATA, VIDEOS = (
+    "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
+    ("videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"),
 )
 EPISODES, TASKS = "meta/episodes/chunk-000/file-000.parquet", "meta/tasks.parquet"
 CHUNK, DATA_MB, VIDEO_MB = 1000, 100, 200
@@ -93,7 +94,7 @@ class Writer:
         self.film.add(episode.frames)
         rows = self._rows(episode, one.number)
         stats = {name: stats_of(values) for name, values in rows.items()}
-        stats[CAMERA] = stats_of(episode.frames / np.float32(255), axes=(0, 1, 2))
+        stats[CAMERA] = stats_of(episode.frames / 255, axes=(0, 1, 2))
         self.rows.append(rows)
         self.stats.append(stats)
         self.groups.append(one.group)
@@ -200,10 +201,12 @@ def _splits(groups: Sequence[str]) -> Iterator[tuple[str, str]]:
 def stats_of(values: np.ndarray, axes: tuple[int, ...] = (0,)) -> Stats:
     """Of a feature over an episode; of pictures (T, H, W, 3), over all their pixels, (3, 1, 1)."""
     unknown = bool(np.isnan(values).all())  # such rewards count for nothing
-    numbers = np.where(unknown, 0.0, values)
+    numbers = np.zeros(values.shape) if unknown else values.astype(np.float64)
     shape = (3, 1, 1) if len(axes) > 1 else (1,)
     found = {"min": numbers.min(axes), "max": numbers.max(axes), "mean": numbers.mean(axes), "std": numbers.std(axes)}
-    return {name: np.reshape(value, shape) for name, value in found.items()} | {"count": np.array([0 if unknown else len(values)])}
+    return {name: np.reshape(value, shape) for name, value in found.items()} | {
+        "count": np.array([0 if unknown else len(values)])
+    }
 
 
 def together(stats: Sequence[Stats]) -> Stats:
