@@ -244,10 +244,38 @@ def import_(kind: str, path: str, suite: str, task: str, out: str, camera: str |
 @click.option("--lossless", is_flag=True, help="Films keep every pixel; browsers do not show them.")
 @click.option("--instruction", help="lerobot: the task in words. Default: the task's name.")
 def export_command(dataset: Path, out: Path, form: str, fps: int, lossless: bool, instruction: str | None) -> None:
-    """Write the episodes of DATASET (an .h5 file of episodes or experts) to the new folder OUT, and say what is lost."""
+    """Write the episodes of DATASET (an .h5 of episodes or experts) to the new folder OUT, and say what it loses."""
     from viper_pipeline.data.exporters import ExportConfig, export_dataset
 
     click.echo(export_dataset(dataset, out, form, ExportConfig(fps=fps, lossless=lossless, instruction=instruction)))
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("repo", metavar="USER/NAME")
+@click.option("--license", "license_", help="Such as mit or cc-by-4.0; needed if videos were imported.")
+@click.option("--private", is_flag=True, help="A new repository is only yours.")
+@click.option("--message", help="Of the commit. Default: the name of PATH.")
+def push(path: Path, repo: str, license_: str | None, private: bool, message: str | None) -> None:
+    """Send PATH with its card to the Hugging Face Hub, where USER/NAME then holds nothing else.
+
+    PATH is an .h5 file of episodes or experts, a folder of `viper export-reward`, or a LeRobot dataset.
+    """
+    from viper_pipeline.tools import hub
+
+    click.echo(hub.push(path, repo, license_, private, message))
+
+
+@cli.command()
+@click.argument("repo", metavar="USER/NAME")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--revision", help="Branch, tag or commit. Default: main.")
+@click.option("--kind", type=click.Choice(["model", "dataset"]), help="Needed if the Hub has both of this name.")
+def pull(repo: str, out: Path, revision: str | None, kind: str | None) -> None:
+    """Fetch a dataset or a reward from the Hugging Face Hub into the new folder OUT, and check that it is whole."""
+    from viper_pipeline.tools import hub
+
+    click.echo(hub.pull(repo, out, revision, kind))
 
 
 @cli.command(name="import-checkpoint")

@@ -160,7 +160,7 @@ def test_frames_of_an_odd_size_are_filmed(tmp_path):
 
 def test_what_cannot_be_exported_leaves_nothing_behind(dataset, tmp_path):
     codes = write(tmp_path / "codes.h5", {"train": [Episode(np.zeros((4, 2, 2), np.int16), np.zeros(4))]}, 2, "codes")
-    with pytest.raises(BadData, match="codes.h5: holds codes, not frames"):
+    with pytest.raises(BadData, match=r"codes\.h5: holds codes, not frames"):
         export_dataset(codes, tmp_path / "out", "npz")
     with pytest.raises(BadData, match="exists already; name a new folder"):
         export_dataset(dataset, tmp_path, "npz")

@@ -1,4 +1,4 @@
-"""Minari datasets in HDF5: pictures come in with their rewards; datasets without pictures are refused with the reason."""
+"""Minari datasets in HDF5: pictures come in with their rewards; datasets without any are refused with the reason."""
 
 import io
 import json
@@ -162,7 +162,7 @@ def test_a_file_that_is_cut_and_another_format_are_refused(tmp_path):
     folder = write(tmp_path / "set")
     file = folder / "data/main_data.hdf5"
     file.write_bytes(file.read_bytes()[:3000])
-    with pytest.raises(BadData, match="main_data.hdf5: damaged"):
+    with pytest.raises(BadData, match=r"main_data\.hdf5: damaged"):
         episodes(folder)
     file.unlink()
     (folder / "data/metadata.json").write_text('{"data_format": "arrow"}')

@@ -38,7 +38,7 @@ def return_in_name(episode: Episode) -> str:
 
 
 def write_videos(file: EpisodeFile, folder: Path, config: ExportConfig) -> tuple[str, list[Path]]:
-    """<folder>/<number>.mp4, a film per episode; folders are train, test, and the kinds of those that are no experts."""
+    """<folder>/<number>.mp4, a film per episode; folders are train, test, and the kinds of others than experts."""
     paths = []
     for one in episodes_of(file):
         place = folder / one.folder

@@ -163,8 +163,9 @@ def import_videos(
         spec = EpisodeFile(path).spec.model_copy(update={"size": spec.size})
     else:
         spec = spec.model_copy(update={"gl_backend": "unknown", "library": "unknown"})
-    chosen = chosen_of(kind, dataset or {}, "viper import")
-    lineage = {"steps": {}, "imported": {"kind": kind, "path": Path(path).name, **chosen}}
+    given = {name: value for name, value in (dataset or {}).items() if value is not None}
+    chosen = chosen_of(kind, given, "viper import")
+    lineage = {"steps": {}, "imported": {"kind": kind, "path": Path(path).name, **given}}
     write_groups(
         out,
         {"episodes": read_videos(kind, Path(path), spec.size, camera=spec.camera, task=task, **chosen)},

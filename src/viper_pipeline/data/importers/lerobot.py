@@ -7,8 +7,8 @@
     videos/...mp4                                 version 2: a file per episode; version 3: episodes lie end to end
 
 A frame of an episode is the picture at its row's time, which version 3 counts from the episode's `from_timestamp`. A
-row's `next.reward` was paid on the way to the next row's picture. The last row's has no such picture and is added to the
-last frame's. Without rewards, but with `next.success`, the frame at which success begins has reward 1. Actions and
+row's `next.reward` was paid on the way to the next row's picture. The last row's has no such picture and is added to
+the last frame's. Without rewards, but with `next.success`, the frame at which success begins has reward 1. Actions and
 states stay behind: a reward from videos has no use for them, and no file of ours a place.
 """
 
@@ -252,9 +252,8 @@ def _read(episode: Stored, info: Info, camera: str, size: int, path: Path) -> Ep
     place = f"{episode.data}: episode {episode.number}"
     numbers = _column(table, "frame_index", place)
     if not np.array_equal(numbers, np.arange(episode.length)):
-        raise BadData(
-            f"{place}: has rows of {len(numbers)} frames, {EPISODES[info.version]} says {episode.length}, numbered from 0"
-        )
+        listed = f"{EPISODES[info.version]} says {episode.length}, numbered from 0"
+        raise BadData(f"{place}: has rows of {len(numbers)} frames, {listed}")
     if episode.length < 2:
         raise BadData(f"{place}: {episode.length} frames, at least 2 are needed")
     if episode.video:
@@ -282,9 +281,10 @@ def _film(file: Path, times: np.ndarray, near: float, size: int) -> Iterator[np.
             stream = container.streams.video[0]
             stream.codec_context.options = STRICT
             stream.thread_type = "NONE"
-            container.seek(max(int((time - near) / stream.time_base), 0), stream=stream)
+            unit = float(stream.time_base or 0)
+            container.seek(max(int((time - near) / unit), 0), stream=stream)
             for frame in container.decode(stream):
-                now = float((frame.pts or 0) * stream.time_base)
+                now = (frame.pts or 0) * unit
                 if now < time - near:
                     continue
                 if now > time + near:

@@ -89,8 +89,8 @@ def _read(group: h5py.Group, place: str, size: int, camera: int | str, source_ca
     if not cameras:
         seen = ", ".join(f"{name or 'observations'} {leaf.dtype} {leaf.shape}" for name, leaf in leaves.items())
         raise BadData(
-            f"{place}: its observations hold no pictures ({seen}); record the dataset from an environment that observes "
-            "pixels, such as gymnasium's wrapper AddRenderObservation gives"
+            f"{place}: its observations hold no pictures ({seen}); record the dataset from an environment that "
+            "observes pixels, such as gymnasium's wrapper AddRenderObservation gives"
         )
     name = choose_camera(cameras, source_camera, camera, Path(place)) if cameras != [""] else ""
     at = f"{place}: {name or 'observations'}"
