@@ -257,7 +257,7 @@ def export_command(dataset: Path, out: Path, form: str, fps: int, lossless: bool
 @click.option("--private", is_flag=True, help="A new repository is only yours.")
 @click.option("--message", help="Of the commit. Default: the name of PATH.")
 def push(path: Path, repo: str, license_: str | None, private: bool, message: str | None) -> None:
-    """Send PATH with its card to the Hugging Face Hub, where USER/NAME then holds nothing else.
+    """Send PATH with its card to the repository USER/NAME of the Hugging Face Hub, which is made if it is missing.
 
     PATH is an .h5 file of episodes or experts, a folder of `viper export-reward`, or a LeRobot dataset.
     """

@@ -1,7 +1,8 @@
 """Cards as the Hugging Face Hub reads them: a README.md that begins with a block of YAML.
 
-The block is what the Hub filters by: license, tags, and for models the library that loads them. What follows is the card
-that the artifact has anyway. A license is only stated for what this project made itself; for the rest it must be given.
+The block is what the Hub filters by: license, tags, and for models the library that loads them. What follows is the
+card that the artifact has anyway. A license is only stated for what this project made itself; for the rest it must be
+given.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Shared:
 def shared(path: Path, license: str | None = None) -> Shared:
     """What to send of an artifact: a file of episodes, an exported reward, or a LeRobot dataset.
 
-    license: an identifier of the Hub's, such as mit or cc-by-4.0. Raises BadParams if it is needed, BadData for everything
-    that is nothing of these, or damaged.
+    license: an identifier of the Hub's, such as mit or cc-by-4.0. Raises BadParams if it is needed, BadData for
+    what is nothing of these, or damaged.
     """
     if path.is_file() and path.suffix == ".h5":
         return _dataset(path, license)
@@ -80,7 +81,9 @@ def license_of(suite: str, steps: LineageSteps, imported: bool = False) -> str |
 def _licensed(path: Path, given: str | None, known: str | None) -> str:
     if given or known:
         return given or str(known)
-    raise BadParams(f"{path}: its videos are not this project's, so --license must say under which license it is shared")
+    raise BadParams(
+        f"{path}: its videos are not this project's, so --license must say under which license it is shared"
+    )
 
 
 def own_path(path: Path, steps: LineageSteps) -> str:

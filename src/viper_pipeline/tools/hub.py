@@ -6,6 +6,7 @@ as if it came from a stranger: hashes, fields and formats, before it appears at 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 KINDS = ("model", "dataset")
 """The Hub's kinds of repositories that hold something of ours: rewards are models."""
-LEFT = (".cache", ".gitattributes", ".huggingface")
-"""What a download leaves beside the files."""
+GIT = ".gitattributes"
+"""A file of Git alone, which stays there."""
+NOTES = ".cache"
+"""Where the library keeps its notes beside the files."""
 
 
-def push(
-    path: Path, repo: str, license: str | None = None, private: bool = False, message: str | None = None
-) -> str:
-    """Send an artifact and its card to the repository `repo` (USER/NAME), which then holds nothing else.
+def push(path: Path, repo: str, license: str | None = None, private: bool = False, message: str | None = None) -> str:
+    """Send an artifact and its card to the repository `repo` (USER/NAME). Other files there stay as they are.
 
     Returns one line with the address. A repository that is missing is made. Raises BadParams without a license that is
     needed or with a wrong name, BadData for what cannot be shared, BadEnvironment without the Hub or a login.
@@ -55,11 +56,12 @@ def push(
             repo_type=content.kind,
             folder_path=folder,
             commit_message=message or f"{Path(path).name}, from {LIBRARY} {__version__}",
-            delete_patterns="*",
         )
         size = sum(file.stat().st_size for file in content.files.values())
     where = repo if content.kind == "model" else f"{content.kind}s/{repo}"
-    return f"{api.endpoint}/{where}: {len(content.files)} files and a card, {size / 1e6:.1f} MB, commit {commit.oid[:12]}"
+    return (
+        f"{api.endpoint}/{where}: {len(content.files)} files and a card, {size / 1e6:.1f} MB, commit {commit.oid[:12]}"
+    )
 
 
 def pull(repo: str, out: Path, revision: str | None = None, kind: str | None = None) -> str:
@@ -76,11 +78,11 @@ def pull(repo: str, out: Path, revision: str | None = None, kind: str | None = N
         kind = kind or _kind_of(api, repo, revision)
         commit = api.repo_info(repo, repo_type=kind, revision=revision).sha
         with atomic_dir(out) as folder:
-            api.snapshot_download(repo, repo_type=kind, revision=commit, local_dir=folder)
-            for name in LEFT:
-                (folder / name).unlink(missing_ok=True) if name == ".gitattributes" else shutil.rmtree(
-                    folder / name, ignore_errors=True
-                )
+            notes = folder / NOTES
+            api.snapshot_download(
+                repo, repo_type=kind, revision=commit, local_dir=folder, cache_dir=notes, ignore_patterns=GIT
+            )
+            shutil.rmtree(notes, ignore_errors=True)
             lines = list(_checked(folder, out))
     return "\n".join([f"{out}: {kind} {repo}, commit {commit}", *lines])
 
@@ -91,7 +93,7 @@ def hub() -> HfApi:
         raise BadEnvironment("the Hugging Face Hub needs huggingface_hub: pip install 'viper-pipeline[hub]'")
     from huggingface_hub import HfApi
 
-    return HfApi(library_name=LIBRARY, library_version=__version__)
+    return HfApi(os.environ.get("HF_ENDPOINT"), library_name=LIBRARY, library_version=__version__)
 
 
 def _kind_of(api: HfApi, repo: str, revision: str | None) -> str:
