@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from tests.data.lerobot_files import CAMERAS, LENGTHS, TASKS, gray, write
+from tests.data.lerobot_files import CAMERAS, LENGTHS, TASKS, gray, write, write_av1
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.data.importers import chosen_of, import_videos, kind_of, lerobot, read_videos
 from viper_pipeline.envs.base import FrameSpec
+from viper_pipeline.pipelines.experts.nodes import curate_experts
 from viper_pipeline.testing import check_importer
 
 VERSIONS = ("v2.1", "v3.0")
@@ -57,6 +58,13 @@ def test_a_reward_belongs_to_the_frame_after_its_row_and_none_is_lost(dataset):
         paid = 10 * number + 1 + np.arange(len(episode))
         assert np.array_equal(episode.rewards[:-1], [0, *paid[:-2]])
         assert episode.rewards[-1] == paid[-2] + paid[-1] and episode.ret == paid.sum()
+
+
+@pytest.mark.parametrize(("version", "film"), [("v2.0", {}), ("v3.0", {"film": write_av1})])
+def test_version_2_0_and_the_codec_of_lerobot_are_read_too(tmp_path, version, film):
+    for number, episode in enumerate(episodes(write(tmp_path / "set", version, **film))):
+        expected = [gray(0, number, step) for step in range(len(episode))]
+        assert np.abs(episode.frames.mean((1, 2, 3)) - expected).max() < 1.4
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -183,6 +191,19 @@ def test_an_import_says_what_was_chosen_in_its_lineage(dataset, tmp_path):
     assert "1 episodes, 8 frames of 16x16" in line
     imported = EpisodeFile(out).lineage["imported"]
     assert imported == {"kind": "lerobot", "path": dataset.name, **chosen}
+
+
+def test_an_expert_set_is_made_of_a_dataset(newest):
+    chosen = {"kind": "lerobot", "path": str(newest), "camera": "wrist", "instruction": "push the block"}
+    curation = {"top_k": 2, "held_out": 1}
+    made = curate_experts(newest, chosen, {}, {"size": 16}, curation, suite="dmc", task="cartpole_balance")
+    groups = {name: list(episodes) for name, episodes in made.groups.items()}
+    assert {name: [len(e) for e in group] for name, group in groups.items()} == {"train": [6], "held_out": [5]}
+    assert abs(groups["train"][0].frames[0].mean() - gray(1, 2, 0)) < 1.4
+    with pytest.raises(BadParams, match=r"camera: sources of kind episodes have no choice of it"):
+        curate_experts(
+            newest, {"kind": "expert", "camera": "x"}, {}, {}, curation, suite="dmc", task="cartpole_balance"
+        )
 
 
 def test_the_command_has_the_choices(newest, tmp_path):

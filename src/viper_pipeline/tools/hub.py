@@ -145,5 +145,8 @@ def _explained(api: HfApi, repo: str) -> Iterator[None]:
         remedy = f"; {login}" if status in (401, 403) else ""
         raise BadEnvironment(f"{repo}: {api.endpoint} answered with status {status}{remedy}") from error
     except Exception as error:  # no network, no answer, a stopped transfer: the library has no class for all of them
+        of_library = type(error).__module__.startswith(("httpx", "hf_xet", "huggingface_hub"))
+        if not (of_library or isinstance(error, OSError | RuntimeError)):
+            raise
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise BadEnvironment(f"{repo}: {api.endpoint} cannot be reached, or the transfer failed ({reason})") from error
