@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, verify, write_groups
+from viper_pipeline.data.importers.datasets import dataset_kind
 from viper_pipeline.envs.base import FrameSpec
 
 IMPORTERS = Registry(
@@ -104,25 +104,6 @@ def checked_frames(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray
     return frames
 
 
-def choose_camera(found: Sequence[str], wanted: str | None, suite: int | str, place: Path) -> str:
-    """Which of the cameras `found` in a dataset is read: the one `wanted`, the only one, or that of the suite's name.
-
-    A name is that of the camera or its last part: `front` is `observation.images.front`. Raises BadData, which lists
-    the cameras, where none or several fit.
-    """
-
-    def named(name: str) -> list[str]:
-        return [camera for camera in found if camera == name or re.split("[./]", camera)[-1] == name]
-
-    fitting = list(found) if len(found) == 1 and wanted is None else named(str(suite if wanted is None else wanted))
-    if len(fitting) == 1:
-        return fitting[0]
-    what = f"holds {len(found)} cameras" if wanted is None else f"holds no camera '{wanted}'"
-    if len(fitting) > 1:
-        what = f"several cameras are called '{wanted or suite}'"
-    raise BadData(f"{place}: {what}; datasets.<task>.camera or --camera can be {', '.join(found)}")
-
-
 CHOICES = {"camera": "source_camera", "instruction": "instruction"}
 """What `datasets.<task>` can choose of a source -> the parameter of importers that can choose it."""
 
@@ -181,23 +162,14 @@ def import_videos(
     return line
 
 
-DATASETS = {"meta/info.json": "lerobot", "data/main_data.hdf5": "minari", "main_data.hdf5": "minari"}
-"""The file by which a dataset's folder is known -> its importer."""
-
-
-def dataset_kind(path: Path) -> str | None:
-    """The importer of a folder that is one dataset; None for folders of files."""
-    return next((kind for file, kind in DATASETS.items() if (Path(path) / file).is_file()), None)
-
-
 KIND_OF_ENDING = {".npz": "npz", ".h5": "episodes"}
 
 
 def kind_of(path: Path) -> str:
     """`lerobot` or `minari` for their folders, `npz`, `episodes`, or `video` for everything else."""
-    path = Path(path)
-    if dataset := dataset_kind(path):
+    if dataset := dataset_kind(Path(path)):
         return dataset
+    path = Path(path)
     if path.is_dir():
         return "npz" if any(path.rglob("*.npz")) else "video"
     return KIND_OF_ENDING.get(path.suffix.lower(), "video")

@@ -30,7 +30,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from viper_pipeline.core.errors import BadData, BadEnvironment
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.data.episode import KINDS, Episode, resized, unknown_rewards
-from viper_pipeline.data.importers import checked_frames, choose_camera
+from viper_pipeline.data.importers import checked_frames
+from viper_pipeline.data.importers.datasets import choose_camera
 
 if TYPE_CHECKING:
     import pyarrow as pa

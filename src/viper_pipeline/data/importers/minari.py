@@ -23,7 +23,8 @@ from PIL import Image
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import DAMAGE
-from viper_pipeline.data.importers import checked_frames, choose_camera
+from viper_pipeline.data.importers import checked_frames
+from viper_pipeline.data.importers.datasets import choose_camera
 
 DATA, ABOUT = "main_data.hdf5", "metadata.json"
 SMALLEST = 32
