@@ -216,6 +216,6 @@ def test_the_command_has_the_choices(newest, tmp_path):
 def test_kinds_without_a_choice_refuse_it():
     assert chosen_of("npz", {"camera": None}) == {}
     with pytest.raises(BadParams, match=r"datasets.toy.instruction: sources of kind video have no choice of it"):
-        chosen_of("video", {"instruction": "push"}, "datasets.toy")
+        chosen_of("video", {"instruction": "push"}, "datasets.toy.")
     with pytest.raises(BadParams, match=r"frames\.camera says which one"):
         chosen_of("rlbench", {"camera": "wrist"})

@@ -157,7 +157,7 @@ def _datasets(suite: str, here: str, suite_config: SuiteConfig) -> Iterator[str]
             yield f"{field}.kind: no importer '{dataset.kind}'{did_you_mean(dataset.kind, known)}"
             continue
         try:
-            chosen_of("episodes" if dataset.kind == "expert" else dataset.kind, dataset.model_dump(), field)
+            chosen_of("episodes" if dataset.kind == "expert" else dataset.kind, dataset.model_dump(), f"{field}.")
         except BadParams as error:
             yield f"{error}"
         if dataset.kind == "lerobot" and (missing := missing_parquet()):

@@ -108,13 +108,16 @@ CHOICES = {"camera": "source_camera", "instruction": "instruction"}
 """What `datasets.<task>` can choose of a source -> the parameter of importers that can choose it."""
 
 
-def chosen_of(kind: str, dataset: Mapping[str, Any], place: str = "datasets.<task>") -> dict[str, Any]:
-    """What an entry of `datasets` chooses, as keywords for its importer. Raises BadParams where this cannot choose."""
+def chosen_of(kind: str, dataset: Mapping[str, Any], place: str = "datasets.<task>.") -> dict[str, Any]:
+    """What an entry of `datasets` chooses, as keywords for its importer. Raises BadParams where this cannot choose.
+
+    place: what stands before the name of a choice in messages.
+    """
     takes = inspect.signature(IMPORTERS.get(kind)).parameters
     for name, parameter in CHOICES.items():
         if dataset.get(name) is not None and parameter not in takes:
             other = "; frames.camera says which one" if name == "camera" and kind == "rlbench" else ""
-            raise BadParams(f"{place}.{name}: sources of kind {kind} have no choice of it{other}; leave it out")
+            raise BadParams(f"{place}{name}: sources of kind {kind} have no choice of it{other}; leave it out")
     return {parameter: dataset[name] for name, parameter in CHOICES.items() if dataset.get(name) is not None}
 
 
@@ -145,7 +148,7 @@ def import_videos(
     else:
         spec = spec.model_copy(update={"gl_backend": "unknown", "library": "unknown"})
     given = {name: value for name, value in (dataset or {}).items() if value is not None}
-    chosen = chosen_of(kind, given, "viper import")
+    chosen = chosen_of(kind, given, "--")
     lineage = {"steps": {}, "imported": {"kind": kind, "path": Path(path).name, **given}}
     write_groups(
         out,
