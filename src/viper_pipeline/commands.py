@@ -224,15 +224,60 @@ def lineage(artifact: str, form: str | None) -> None:
 @click.option("--suite", required=True)
 @click.option("--task", required=True)
 @click.option("--out", required=True, type=click.Path())
-def import_(kind: str, path: str, suite: str, task: str, out: str) -> None:
-    """Convert videos at PATH (KIND: npz, video, rlbench, episodes) to an episodes file."""
+@click.option("--camera", help="lerobot, minari: which camera of a dataset that has several.")
+@click.option("--instruction", help="lerobot: only episodes of this task, in the dataset's own words.")
+def import_(kind: str, path: str, suite: str, task: str, out: str, camera: str | None, instruction: str | None) -> None:
+    """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, episodes) to an episodes file."""
     from viper_pipeline.data.importers import import_videos
     from viper_pipeline.dvc_bridge.project import project_root, read_params
     from viper_pipeline.envs import SUITES
 
     block = read_params(project_root() / "params.yaml")["suites"].get(suite, {})
     spec = SUITES.get(suite)().frame_spec(task, block.get("env", {}), block.get("frames", {}))
-    click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec))
+    chosen = {"camera": camera, "instruction": instruction}
+    click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec, chosen))
+
+
+@cli.command(name="export")
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--format", "form", required=True, type=click.Choice(["lerobot", "npz", "videos"]))
+@click.option("--fps", type=click.IntRange(1), default=20, show_default=True, help="Frames per second of films.")
+@click.option("--lossless", is_flag=True, help="Films keep every pixel; browsers do not show them.")
+@click.option("--instruction", help="lerobot: the task in words. Default: the task's name.")
+def export_command(dataset: Path, out: Path, form: str, fps: int, lossless: bool, instruction: str | None) -> None:
+    """Write the episodes of DATASET (an .h5 of episodes or experts) to the new folder OUT, and say what it loses."""
+    from viper_pipeline.data.exporters import ExportConfig, export_dataset
+
+    click.echo(export_dataset(dataset, out, form, ExportConfig(fps=fps, lossless=lossless, instruction=instruction)))
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("repo", metavar="USER/NAME")
+@click.option("--license", "license_", help="Such as mit or cc-by-4.0; needed if videos were imported.")
+@click.option("--private", is_flag=True, help="A new repository is only yours.")
+@click.option("--message", help="Of the commit. Default: the name of PATH.")
+def push(path: Path, repo: str, license_: str | None, private: bool, message: str | None) -> None:
+    """Send PATH with its card to the repository USER/NAME of the Hugging Face Hub, which is made if it is missing.
+
+    PATH is an .h5 file of episodes or experts, a folder of `viper export-reward`, or a LeRobot dataset.
+    """
+    from viper_pipeline.tools import hub
+
+    click.echo(hub.push(path, repo, license_, private, message))
+
+
+@cli.command()
+@click.argument("repo", metavar="USER/NAME")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--revision", help="Branch, tag or commit. Default: main.")
+@click.option("--kind", type=click.Choice(["model", "dataset"]), help="Needed if the Hub has both of this name.")
+def pull(repo: str, out: Path, revision: str | None, kind: str | None) -> None:
+    """Fetch a dataset or a reward from the Hugging Face Hub into the new folder OUT, and check that it is whole."""
+    from viper_pipeline.tools import hub
+
+    click.echo(hub.pull(repo, out, revision, kind))
 
 
 @cli.command(name="import-checkpoint")

@@ -87,6 +87,11 @@ WRONG = {
         DELETE,
         ["suites.dmc.datasets", "cartpole_balance"],
     ),
+    "a camera where there is no choice": (
+        "suites.dmc.datasets.cartpole_balance",
+        {"kind": "npz", "path": "videos", "camera": "front"},
+        ["suites.dmc.datasets.cartpole_balance.camera", "kind npz", "leave it out"],
+    ),
     "unknown importer": (
         "suites.dmc.datasets.cartpole_balance",
         {"kind": "npy", "path": "x"},
@@ -292,3 +297,11 @@ def test_the_paper_profile_holds_the_papers_atari():
     assert 64 // 2 ** (len(tokenizer["multipliers"]) - 1) == 16
     assert (gpt["window"], gpt["width"], gpt["feedforward"], gpt["layers"]) == (16, 512, 2048, 8)
     assert (atari["record"]["expert"], atari["curation"]["top_k"]) == (1000, 100)
+
+
+def test_a_library_that_a_kind_of_dataset_needs_is_missed_before_work(monkeypatch):
+    wanted = put(read("params.yaml"), "suites.dmc.datasets.cartpole_balance", {"kind": "lerobot", "path": "pusht"})
+    validate(wanted, "params.yaml")
+    monkeypatch.setattr("viper_pipeline.data.importers.lerobot.find_spec", lambda name: None)
+    with pytest.raises(BadParams, match=r"cartpole_balance\.kind: .*pip install 'viper-pipeline\[lerobot\]'"):
+        validate(wanted, "params.yaml")

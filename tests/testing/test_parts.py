@@ -72,6 +72,7 @@ SMALLEST = {
     },
 }
 """Kind -> name of a part -> settings with which it is checked in seconds."""
+ELSEWHERE = ("rlbench", "lerobot", "minari")
 REGISTRIES = {
     "suite": SUITES,
     "expert": EXPERTS,
@@ -134,9 +135,9 @@ def test_an_agent(name):
     check_agent(name, SMALLEST["agent"][name])
 
 
-@pytest.mark.parametrize("name", [name for name in IMPORTERS.names() if name != "rlbench"] + ["npy"])
+@pytest.mark.parametrize("name", [name for name in IMPORTERS.names() if name not in ELSEWHERE] + ["npy"])
 def test_an_importer(name, tmp_path):
-    """That of rlbench is checked beside its demonstrations, in tests/data."""
+    """Those of ELSEWHERE are checked beside the datasets that they read, in tests/data."""
     videos = np.random.default_rng(0).integers(0, 256, (2, 5, 16, 16, 3), dtype=np.uint8)
     folder = tmp_path / "videos"
     folder.mkdir()

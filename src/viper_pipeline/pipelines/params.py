@@ -13,7 +13,8 @@ from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.files import Json
 from viper_pipeline.core.registry import Registry, did_you_mean
 from viper_pipeline.data.curation import CurationConfig
-from viper_pipeline.data.importers import IMPORTERS
+from viper_pipeline.data.importers import IMPORTERS, chosen_of
+from viper_pipeline.data.importers.lerobot import missing_parquet
 from viper_pipeline.dvc_bridge.executors import Resources
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import EnvSettings, FrameSettings, Rect, Suite
@@ -160,6 +161,13 @@ def _datasets(suite: str, here: str, suite_config: SuiteConfig) -> Iterator[str]
         elif dataset.kind not in IMPORTERS.names():
             known = ("expert", *IMPORTERS.names())
             yield f"{field}.kind: no importer '{dataset.kind}'{did_you_mean(dataset.kind, known)}"
+            continue
+        try:
+            chosen_of("episodes" if dataset.kind == "expert" else dataset.kind, dataset.model_dump(), f"{field}.")
+        except BadParams as error:
+            yield f"{error}"
+        if dataset.kind == "lerobot" and (missing := missing_parquet()):
+            yield f"{field}.kind: {missing}"
 
 
 def _lengths(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
@@ -292,8 +300,10 @@ def ablation_contradictions(config: AblationsConfig, suites: Mapping[str, SuiteC
 class DatasetConfig(Config):
     """Where the expert videos of one task come from."""
 
-    kind: str = Field(description="expert, or an importer: npz, video, rlbench, episodes")
+    kind: str = Field(description="expert, or an importer: npz, video, rlbench, lerobot, minari, episodes")
     path: str = Field(description="file or folder; for kind expert the file that record_episodes writes")
+    camera: str | None = Field(None, description="lerobot, minari: which camera of a dataset that has several")
+    instruction: str | None = Field(None, description="lerobot: only episodes of this task, in the dataset's own words")
     mask: bool | list[Rect] = Field(
         True,
         description="on: the suite's own rectangles for this task (scoreboards); off: none; or a list",

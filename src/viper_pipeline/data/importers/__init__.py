@@ -5,15 +5,17 @@ HDF5 is imported only for HDF5 files, so that other videos can be read where h5p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Episode, resized
+from viper_pipeline.data.importers.datasets import dataset_kind
 from viper_pipeline.envs.base import FrameSpec
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ IMPORTERS = Registry(
     "importer",
     {
         "episodes": "viper_pipeline.data.importers:read_episodes",
+        "lerobot": "viper_pipeline.data.importers.lerobot:read_lerobot",
+        "minari": "viper_pipeline.data.importers.minari:read_minari",
         "npz": "viper_pipeline.data.importers.npz:read_npz",
         "rlbench": "viper_pipeline.data.importers.rlbench:read_rlbench",
         "video": "viper_pipeline.data.importers.video:read_video_files",
@@ -37,7 +41,8 @@ class Importer(Protocol):
     def __call__(self, path: Path, size: int, *, camera: int | str = ..., task: str = ...) -> Iterator[Episode]:
         """Every episode at `path`, with frames uint8 (T, size, size, 3), one at a time.
 
-        camera, task: which are wanted, for folders that hold several; other formats ignore them.
+        camera, task: which are wanted, for folders that hold several; other formats ignore them. An importer that has
+        the parameter `source_camera` or `instruction` is given what datasets.<task>.camera or .instruction say.
         Raises BadData naming the file and the reason, for everything unreadable or damaged.
         """
 
@@ -106,6 +111,23 @@ def checked_frames(frames: np.ndarray, path: Path, least: int = 2) -> np.ndarray
     return frames
 
 
+CHOICES = {"camera": "source_camera", "instruction": "instruction"}
+"""What `datasets.<task>` can choose of a source -> the parameter of importers that can choose it."""
+
+
+def chosen_of(kind: str, dataset: Mapping[str, Any], place: str = "datasets.<task>.") -> dict[str, Any]:
+    """What an entry of `datasets` chooses, as keywords for its importer. Raises BadParams where this cannot choose.
+
+    place: what stands before the name of a choice in messages.
+    """
+    takes = inspect.signature(IMPORTERS.get(kind)).parameters
+    for name, parameter in CHOICES.items():
+        if dataset.get(name) is not None and parameter not in takes:
+            other = "; frames.camera says which one" if name == "camera" and kind == "rlbench" else ""
+            raise BadParams(f"{place}{name}: sources of kind {kind} have no choice of it{other}; leave it out")
+    return {parameter: dataset[name] for name, parameter in CHOICES.items() if dataset.get(name) is not None}
+
+
 def read_episodes(path: Path, size: int, **_: object) -> Iterator[Episode]:
     """Our own files: every episode of group `episodes`, with returns, seeds and kinds.
 
@@ -119,8 +141,12 @@ def read_episodes(path: Path, size: int, **_: object) -> Iterator[Episode]:
         yield Episode(frames, episode.rewards, episode.seed, episode.kind)
 
 
-def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec: FrameSpec) -> str:
+def import_videos(
+    kind: str, path: Path, suite: str, task: str, out: Path, spec: FrameSpec, dataset: Mapping[str, Any] | None = None
+) -> str:
     """Convert everything at `path`; says in one line what was written. Raises BadData and writes nothing otherwise.
+
+    dataset: `camera` and `instruction`, as an entry of `datasets` has them.
 
     spec: how frames of this suite and task are made. What drew an imported video is unknown; an episodes file
     knows it, and keeps what it says, so that a reward can refuse frames of another kind.
@@ -132,10 +158,12 @@ def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec:
         spec = EpisodeFile(path).spec.model_copy(update={"size": spec.size})
     else:
         spec = spec.model_copy(update={"gl_backend": "unknown", "library": "unknown"})
-    lineage = {"steps": {}, "imported": {"kind": kind, "path": Path(path).name}}
+    given = {name: value for name, value in (dataset or {}).items() if value is not None}
+    chosen = chosen_of(kind, given, "--")
+    lineage = {"steps": {}, "imported": {"kind": kind, "path": Path(path).name, **given}}
     write_groups(
         out,
-        {"episodes": read_videos(kind, Path(path), spec.size, camera=spec.camera, task=task)},
+        {"episodes": read_videos(kind, Path(path), spec.size, camera=spec.camera, task=task, **chosen)},
         suite=suite,
         task=task,
         spec=spec,
@@ -152,7 +180,9 @@ KIND_OF_ENDING = {".npz": "npz", ".h5": "episodes"}
 
 
 def kind_of(path: Path) -> str:
-    """`npz`, `episodes`, or `video` for everything else."""
+    """`lerobot` or `minari` for their folders, `npz`, `episodes`, or `video` for everything else."""
+    if dataset := dataset_kind(Path(path)):
+        return dataset
     path = Path(path)
     if path.is_dir():
         return "npz" if any(path.rglob("*.npz")) else "video"

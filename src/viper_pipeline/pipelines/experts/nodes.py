@@ -13,7 +13,7 @@ from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.curation import CurationConfig, choose_episodes, shown
 from viper_pipeline.data.episode import Episode, Kind
-from viper_pipeline.data.importers import read_source
+from viper_pipeline.data.importers import chosen_of, read_source
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec, Rect, Suite
 from viper_pipeline.experts.base import load_expert, make_expert, trained
@@ -154,7 +154,7 @@ def curate_experts(
     config = CurationConfig.model_validate(curation)
     spec = simulator.frame_spec(task, env, frames)
     kind = "episodes" if dataset["kind"] == "expert" else dataset["kind"]
-    videos, made = read_source(kind, source, spec.size, camera=spec.camera, task=task)
+    videos, made = read_source(kind, source, spec.size, camera=spec.camera, task=task, **chosen_of(kind, dataset))
     if made is not None and (differences := spec.differences(made)):
         raise BadData(f"{source}: made otherwise than suites.{suite}.env and frames say: " + "; ".join(differences))
     wanted = dataset.get("mask", True)
