@@ -93,8 +93,7 @@ def guard(root: Path, pipeline: str, node: str) -> bytes:
 
 def _checked(root: Path, project: Project, params: JsonView, pipeline: str, node: str) -> dict[str, bytes]:
     """The nodes of `node`'s stage. Raises BadParams if it is not among them, or they are not what dvc.yaml says."""
-    import yaml
-
+    from viper_pipeline.core.yaml_files import read_dvc_yaml
     from viper_pipeline.dvc_bridge.code_digest import Code
     from viper_pipeline.dvc_bridge.dvc_yaml import body, entry_of, file_of
     from viper_pipeline.dvc_bridge.templates import Grid, Wiring, expand
@@ -105,7 +104,7 @@ def _checked(root: Path, project: Project, params: JsonView, pipeline: str, node
     if node not in {one.node for template in templates for one in expand(template, grid)}:
         raise BadParams(f"pipeline {pipeline} has no node {node}; `kedro registry describe {pipeline}` lists them")
     file = file_of(pipeline, project)
-    said = yaml.safe_load((root / file).read_text()) if (root / file).exists() else {}
+    said = read_dvc_yaml(root / file)
     for template in templates:
         if said.get("stages", {}).get(name) != body(template, grid, entry_of(template, grid, code)):
             raise BadParams(f"{file}: stage {name} is not what the pipelines say; run `viper dvc sync`, then again")
