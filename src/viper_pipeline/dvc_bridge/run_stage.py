@@ -56,6 +56,11 @@ _ready: dict[str, dict[str, bytes]] = {}
 """Nodes of the stage that is to be run, pickled, by pipeline: no other part of the pipelines need be built."""
 
 
+def guarded() -> bool:
+    """Whether `guard` has checked the parameters of this process' stage."""
+    return bool(_ready)
+
+
 def registered(project: Project, root: Path) -> dict[str, Pipeline]:
     """What a project's `register_pipelines` returns: every pipeline, or what the stage needs that is to be run."""
     from kedro.pipeline import Pipeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import EnvSettings, FrameSettings, Rect, Suite
 from viper_pipeline.experts.base import DEFAULT_ALGORITHM, EXPERTS, Expert, ExpertConfig
 from viper_pipeline.experts.policies import Variation
+from viper_pipeline.pipelines import params_fit
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig, ExplorationConfig
 from viper_pipeline.rewards.evaluation import EvaluationConfig
 from viper_pipeline.rewards.viper import ViperConfig
@@ -41,6 +43,9 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
     unknown = [task for task in suite_config.tasks if task not in known]
     for task in unknown:
         yield f"{here}.tasks: the suite has no task '{task}'{did_you_mean(task, known)}"
+    meant = {task: next(iter(difflib.get_close_matches(task, known, n=1)), task) for task in unknown}
+    # the rest is judged as if they were written as they were meant, or one typo would give many lines
+    suite_config = suite_config.model_copy(update={"tasks": [meant.get(task, task) for task in suite_config.tasks]})
     for field, tasks in (("tasks", suite_config.tasks), ("learned_tasks", suite_config.learned_tasks or [])):
         if len(set(tasks)) != len(tasks):
             yield f"{here}.{field}: a task is listed twice"
@@ -75,6 +80,8 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
     yield from _experts(here, suite_config, simulator)
     yield from _processes(here, suite_config, simulator)
     yield from _held_out_tasks(here, suite_config, simulator)
+    yield from params_fit.sizes(here, suite_config)
+    yield from params_fit.unreachable(suite, suite_config.datasets)
     if not unknown:
         yield from _lengths(here, suite_config, simulator)
 
@@ -464,8 +471,9 @@ def validate(raw: ParamsBlock, name: str = "params.yaml") -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise BadParams(_explain(error, name, raw)) from error
-    wrong = [line for suite, suite_config in params.suites.items() for line in contradictions(suite, suite_config)]
-    if params.ablations:
+    wrong = [*params_fit.other_types(raw, params), *params_fit.wrong_seeds(params), *params_fit.listed_twice(params)]
+    wrong += [line for suite, suite_config in params.suites.items() for line in contradictions(suite, suite_config)]
+    if params.ablations and not wrong:  # they are compared with what the suites say
         wrong += ablation_contradictions(params.ablations, params.suites)
     if wrong:
         raise BadParams("\n".join(f"{name}: {line}" for line in wrong))
