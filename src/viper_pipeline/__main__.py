@@ -22,13 +22,28 @@ def main() -> None:
         raise SystemExit(1) from None
 
 
-def _message(error: BaseException | None) -> str | None:
-    """What to show the user: the ViperError that caused `error`, since Kedro wraps what datasets raise."""
-    from viper_pipeline.core.errors import ViperError
+def _message(error: BaseException) -> str | None:
+    """What to show the user: the ViperError that caused `error`, since Kedro wraps what datasets raise.
 
-    while error is not None and not isinstance(error, ViperError):
-        error = error.__cause__
-    return None if error is None else str(error)
+    What the operating system or DVC refuses is said in a line, too. None for everything else, which is our mistake,
+    and for all errors where VIPER_TRACEBACK is set.
+    """
+    from viper_pipeline.core.errors import ViperError, os_message
+
+    if os.environ.get("VIPER_TRACEBACK"):
+        return None
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__) is not None and cause not in causes:
+        causes.append(cause)
+    for one in causes:
+        if isinstance(one, ViperError):
+            return str(one)
+    for one in reversed(causes):
+        if isinstance(one, OSError):
+            return os_message(one)
+    if type(error).__module__.partition(".")[0] == "dvc":
+        return f"DVC: {' '.join(str(error).split())}"
+    return None
 
 
 if __name__ == "__main__":
