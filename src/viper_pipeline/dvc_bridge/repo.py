@@ -123,7 +123,7 @@ class StatusCache:
 
 
 NEEDED = {
-    "dvc.repo:Repo": ("index", "lock", "reset", "stage", "stage_cache", "status"),
+    "dvc.repo:Repo": ("index", "_reset", "lock", "stage", "stage_cache", "status"),
     "dvc.repo.stage:StageLoad": ("collect", "load_one"),
     "dvc.stage:PipelineStage": (
         "addressing", "changed", "changed_stage", "cmd", "commit", "dump", "remove_outs", "save", "save_deps", "wdir",
@@ -238,7 +238,7 @@ class Repository:
         try:
             with self.locked():
                 if stage.addressing in self.busy:  # the lock file may say something else by now
-                    self.repo.reset()
+                    self.repo._reset()
                     stage = self.repo.stage.load_one(stage.path, stage.name)
                 status = self._status(stage)
         except LockError as error:
