@@ -1,4 +1,4 @@
-"""Parameters that come in by Kedro's own ways (`kedro run --params`, notebooks) are checked like those of params.yaml."""
+"""Parameters that come in by Kedro (`kedro run --params`, notebooks) are checked like those of params.yaml."""
 
 import os
 import subprocess

@@ -37,7 +37,7 @@ REMEDIES = {
 
 
 def os_message(error: OSError) -> str:
-    """One line for an error of the operating system: the file, what is wrong with it, and the remedy if one is known."""
+    """One line for an error of the operating system: the file, what is wrong, and the remedy if one is known."""
     place = error.filename2 or error.filename
     place = place.decode(errors="replace") if isinstance(place, bytes) else place
     what = (error.strerror or str(error) or type(error).__name__).lower()

@@ -107,7 +107,9 @@ def decoded(content: bytes, name: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise BadParams(f"{name}: line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save it as UTF-8") from error
+        raise BadParams(
+            f"{name}: line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save it as UTF-8"
+        ) from error
 
 
 def parse_yaml(text: str, name: str = "value") -> Any:
@@ -128,7 +130,7 @@ def _refuse_odd_lines(text: str, name: str) -> None:
         if line.startswith("%"):
             raise BadParams(f"{name}: line {number}: a YAML directive; delete the line")
         if "\t" in line.partition(" #")[0] and not line.lstrip(" ").startswith("#"):
-            raise BadParams(f"{name}: line {number}: a tab; indent and separate with spaces (in a text: \"\\t\")")
+            raise BadParams(f'{name}: line {number}: a tab; indent and separate with spaces (in a text: "\\t")')
         if odd := re.search("[\x85\u2028\u2029\ufeff]", line):
             raise BadParams(f"{name}: line {number}: the invisible character U+{ord(odd[0]):04X}; delete it")
 

@@ -42,7 +42,7 @@ def listed_twice(params: Params) -> Iterator[str]:
 
 
 def sizes(here: str, suite: SuiteConfig) -> Iterator[str]:
-    """Frames that a tokenizer or an agent cannot divide, convolutions that nothing is left after, too small a replay."""
+    """Frames that a tokenizer or an agent cannot divide, convolutions that leave nothing, and too small a replay."""
     size = suite.frames.size
     factor = getattr(suite.tokenizer, "factor", 1)
     if size % factor:
@@ -112,10 +112,14 @@ def other_types(raw: Any, checked: Any, path: str = "") -> Iterator[str]:
     elif isinstance(raw, list) and isinstance(checked, Sequence) and len(checked) == len(raw):
         for i, (one, other) in enumerate(zip(raw, checked, strict=True)):
             yield from other_types(one, other, f"{path}.{i}")
-    elif isinstance(raw, bool | int | float | str) and isinstance(checked, bool | int | float):
-        if type(raw) is not type(checked) and not (type(raw) is int and type(checked) is float):
-            kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(checked)]
-            yield f"{path}: {raw!r} is a {type(raw).__name__}, and {kind} is wanted; write {_written(checked)}"
+    elif (
+        isinstance(raw, bool | int | float | str)
+        and isinstance(checked, bool | int | float)
+        and type(raw) is not type(checked)
+        and not (type(raw) is int and type(checked) is float)
+    ):
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(checked)]
+        yield f"{path}: {raw!r} is a {type(raw).__name__}, and {kind} is wanted; write {_written(checked)}"
 
 
 def _inside(checked: Any, key: str) -> Any:

@@ -12,6 +12,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, verify, write_groups
+from viper_pipeline.data.importers.folders import listed
 from viper_pipeline.envs.base import FrameSpec
 
 IMPORTERS = Registry(
@@ -79,6 +80,8 @@ def read_source(
 
 def read_videos(kind: str, path: Path, size: int, **about: Any) -> Iterator[Episode]:
     """Episodes of a folder or file, checked one by one. Raises BadData naming the file and the reason."""
+    if not Path(path).exists():
+        raise BadData(f"{path}: there is no such file or folder")
     number = -1
     for number, episode in enumerate(IMPORTERS.get(kind)(Path(path), size, **about)):  # noqa: B007
         yield episode
@@ -134,15 +137,15 @@ def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec:
     group = file.group("episodes")
     line = f"{out}: {len(group)} episodes, {int(group.starts[-1])} frames of {spec.size}x{spec.size}"
     file.close()
-    return line
-
-
-KIND_OF_ENDING = {".npz": "npz", ".h5": "episodes"}
+    return f"{line}, from {listed(Path(path)).count()}" if kind in ("npz", "video") else line
 
 
 def kind_of(path: Path) -> str:
-    """`npz`, `episodes`, or `video` for everything else."""
-    path = Path(path)
-    if path.is_dir():
-        return "npz" if any(path.rglob("*.npz")) else "video"
-    return KIND_OF_ENDING.get(path.suffix.lower(), "video")
+    """The importer of a file or folder by the endings of names: `npz`, `episodes`, or `video` for everything else.
+
+    Raises BadData for a path that is not there, and for a folder with files of several importers.
+    """
+    found = listed(Path(path))
+    if len(found.kinds) > 1:
+        raise BadData(f"{path}: holds {found.count()}, which are read in different ways; give each a folder of its own")
+    return found.kinds[0] if found.kinds else "video"
