@@ -281,14 +281,16 @@ def export_reward_command(reward: str, out: str) -> None:
 @click.option("--plot", type=click.Path(), help="Write a picture, such as scores.png.")
 def score(videos: tuple[str, ...], model: str, task: str | None, as_json: bool, plot: str | None) -> None:
     """How likely is each frame of VIDEOS (.mp4, .gif, .npz, .h5, or folders of them) given the last ones?"""
-    from viper_pipeline.reporting.score import draw_scores, score_files, scores_table
+    from viper_pipeline.reporting.score import check_plot, draw_scores, score_files, scores_table
     from viper_pipeline.rewards.pretrained import load_reward
 
+    if plot:
+        check_plot(Path(plot))
     reward = load_reward(model)
     scored = score_files(reward, [Path(video) for video in videos], task)
-    if plot:
-        draw_scores(scored, reward.of(task), Path(plot))
     click.echo(json.dumps([video.as_dict() for video in scored], indent=1) if as_json else scores_table(scored))
+    if plot:  # last: whatever goes wrong there, the scores are not lost
+        draw_scores(scored, reward.of(task), Path(plot))
 
 
 @cli.command()

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import check_writable
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile, EpisodeGroup, verify, write_groups
@@ -119,6 +120,7 @@ def import_videos(kind: str, path: Path, suite: str, task: str, out: Path, spec:
     spec: how frames of this suite and task are made. What drew an imported video is unknown; an episodes file
     knows it, and keeps what it says, so that a reward can refuse frames of another kind.
     """
+    check_writable(out)
     if kind == "episodes":
         verify(path)
         spec = EpisodeFile(path).spec.model_copy(update={"size": spec.size})
