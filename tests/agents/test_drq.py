@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,9 @@ from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.drq import DrQ, DrQConfig, FrameStackPolicy, random_shift
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
+from viper_pipeline.pipelines.profiles import read_profile
+
+ROOT = Path(__file__).parents[2]
 
 SMALL = DrQConfig(
     pixels=8,
@@ -37,9 +42,9 @@ def batch(agent, size=16, seed=0):
         reward=rng.random(size, dtype=np.float32),
         discount=np.full(size, 0.9, np.float32),
         next_obs=image(agent.stack * colors),
-        next_frame=image(colors),
         weights=np.ones((size, 1), np.float32),
         windows=np.zeros((size, 1, 0, *agent.frame_shape), np.uint8),
+        places=np.zeros((size, 1), np.int64),
     )
 
 
@@ -51,6 +56,25 @@ def agent():
 
 def test_is_registered_with_its_configuration():
     assert AGENTS.get("drq") is DrQ and DrQ.Config is DrQConfig
+
+
+def test_the_paper_profile_begins_as_the_reference_code():
+    block = read_profile(ROOT / "profiles/paper.yaml")["suites"]["dmc"]["drq"]
+    torch.manual_seed(0)
+    agent = DrQ(DrQConfig.model_validate(block), (64, 64, 3), 2)
+    for weight in (agent.encoder.convs[2].weight.flatten(1), agent.critic.trunk.linear.weight):
+        assert torch.allclose(weight @ weight.T, 2 * torch.eye(len(weight)), atol=1e-4)
+    for member in agent.critic.values.weights[1]:
+        assert torch.allclose(member.T @ member, 2 * torch.eye(256), atol=1e-4)
+    assert not any(p.any() for name, p in agent.named_parameters() if name.endswith("bias") and "norm" not in name)
+    images = torch.zeros(4, 9, 64, 64, dtype=torch.uint8)
+    assert not agent.encoder(images).any(), "black is 0"
+    _, log_std = agent.actor(agent.encoder(torch.randint(0, 256, images.shape, dtype=torch.uint8)))
+    assert log_std.abs().max() < 2.5 and agent.actor.log_std == (-20, 2)
+    _, squashed = DrQ(DrQConfig(), (64, 64, 3), 2).actor(torch.randn(4, agent.encoder.size))
+    assert squashed.mean() < -3, "the default explores little at first"
+    values = torch.tensor([[1.0], [3.0]])
+    assert agent._combined(values) == agent._combined(values, True) == 2
 
 
 def test_table_4_is_the_default():
@@ -107,8 +131,9 @@ def test_actions_are_bounded_and_deterministic_on_demand(agent):
     assert np.allclose(one[2:3], agent.act(obs[2:3]), atol=1e-6), "environments do not see each other"
 
 
-def grads(agent, part):
-    return [p.grad for p in getattr(agent, part).parameters()]
+def gradient(agent, part):
+    parts = agent.trained.vector.grad.split(agent.trained.sizes)
+    return parts[["actor", "encoder", "critic", "log_temperature"].index(part)]
 
 
 def test_each_loss_teaches_its_own(agent, monkeypatch):
@@ -119,12 +144,23 @@ def test_each_loss_teaches_its_own(agent, monkeypatch):
         features = agent.encoder(torch.from_numpy(given.obs))
         agent.silenced = agent.critic(features, torch.from_numpy(given.action))
     agent.update(given)
-    assert all((g == 0).all() for part in ("encoder", "critic") for g in grads(agent, part))
-    assert any((g != 0).any() for g in grads(agent, "actor")) and agent.log_temperature.grad != 0
+    assert not gradient(agent, "encoder").any() and not gradient(agent, "critic").any()
+    assert gradient(agent, "actor").any() and gradient(agent, "log_temperature").any()
     assert all(p.requires_grad for p in agent.critic.parameters())
     agent.silenced = agent.silenced + 1
     agent.update(given)
-    assert all(any((g != 0).any() for g in grads(agent, part)) for part in ("encoder", "critic"))
+    assert gradient(agent, "encoder").any() and gradient(agent, "critic").any()
+
+
+def test_what_is_trained_is_one_vector_and_the_weights_are_views_of_it(agent):
+    for part, size in zip(("actor", "encoder", "critic"), agent.trained.sizes, strict=False):
+        weights = list(getattr(agent, part).parameters())
+        assert sum(p.numel() for p in weights) == size
+        assert all(p.untyped_storage().data_ptr() == agent.trained.vector.untyped_storage().data_ptr() for p in weights)
+    conv = agent.encoder.convs[0].weight
+    assert conv.is_contiguous(memory_format=torch.channels_last)
+    moved = DrQ(SMALL, (16, 16, 3), 1).double()
+    assert moved.trained.vector.dtype == moved.optimizer.param_groups[0]["params"][0].dtype == torch.float64
 
 
 def test_targets_follow_by_tau(agent):

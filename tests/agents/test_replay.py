@@ -34,7 +34,7 @@ def numbers(frames):
 def test_reward_and_action_belong_to_the_transition_that_arrives():
     replay, first_of, _ = filled()
     batch = replay.sample(np.random.default_rng(0), 400, stack=1, n_step=1)
-    here, there = numbers(batch.obs)[:, 0], numbers(batch.next_frame)
+    here, there = numbers(batch.obs)[:, 0], numbers(replay.frames_at(batch.places[:, 0]))
     assert (there == here + 1).all()
     assert (batch.reward == there).all() and (batch.action[:, 0] == there).all()
     assert (numbers(batch.next_obs)[:, 0] == there).all()
@@ -106,7 +106,7 @@ def test_the_running_episode_can_be_drawn_at_once():
     replay.start(0, np.zeros((1, 2, 2), np.uint8))
     replay.add(0, np.array([0.5]), 1.0, np.ones((1, 2, 2), np.uint8), False)
     batch = replay.sample(np.random.default_rng(0), 4, stack=3, n_step=3, gamma=0.9)
-    assert (numbers(batch.next_frame) == 1).all() and (batch.discount == np.float32(0.9)).all()
+    assert (numbers(replay.frames_at(batch.places[:, 0])) == 1).all() and (batch.discount == np.float32(0.9)).all()
 
 
 @pytest.mark.parametrize("capacity", [1000, 12])

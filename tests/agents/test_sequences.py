@@ -45,7 +45,7 @@ def test_windows_end_in_their_row_and_never_cross_episodes():
         assert list(window) == [max(number - k, first_of[number]) for k in (3, 2, 1, 0)]
     again = batch.relabel(lambda given: numbers(given)[:, -1].astype(np.float32))
     assert (again.reward == batch.reward).all(), "in the filled replay the reward of each frame is its number"
-    assert (numbers(batch.next_frame) == shown).all()
+    assert (numbers(replay.frames_at(batch.places[:, 0])) == shown).all()
 
 
 def test_a_million_frames_cost_little_more_than_themselves():

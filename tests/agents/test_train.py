@@ -89,6 +89,37 @@ def test_random_steps_learn_nothing_and_updates_keep_the_ratio():
     assert (run.step, run.updates) == (48, 12)
 
 
+@pytest.mark.parametrize("ends_at", [None, 0.6])
+def test_updates_in_groups_reward_and_store_the_same_steps(ends_at):
+    """Before there is any learning, the policy is not asked, so that everything stored is equal."""
+    runs = []
+    for every in (1, 5):
+        make_env = partial(Toy, length=20, ends_at=ends_at) if ends_at else Toy
+        changes = {"update_every": every, "round_steps": 24, "random_steps": 48}
+        runs.append(trainer(Brightness(), make_env, RUN.model_copy(update=changes)))
+        runs[-1].play_round()
+    one, five = (run.replay.state_dict() for run in runs)
+    assert all(torch.equal(one[name].nan_to_num(), five[name].nan_to_num()) for name in one)
+    updates = []
+    learn = runs[1].update_agent
+    runs[1].update_agent = lambda: (learn(), updates.append(runs[1].updates))
+    runs[1].play_round()
+    assert updates[-1] == 48 and (ends_at or updates == [10, 20, 24, 34, 44, 48])
+
+
+def test_a_row_holds_means_since_the_row_before():
+    run = trainer(Brightness(), exploration=EXPLORE((3, 16, 16)))
+    values = iter(range(1000))
+    run.agent.update = lambda batch: {"counted": torch.tensor(float(next(values)))}
+    run.play_round()
+    run.play_round()
+    run.evaluate()
+    run.play_round()
+    run.evaluate()
+    assert [row["counted"] for row in run.curve] == [np.mean(range(24)), np.mean(range(24, 48))]
+    assert 0 < run.curve[0]["action_size"] < 1 and run.curve[0]["rnd_error"] > 0
+
+
 def test_rounds_grow_to_their_final_length():
     run = RUN.model_copy(update={"round_steps": 5, "final_round_steps": 10, "steps": 1000})
     lengths = [run.round_length(step) for step in range(0, 1001, 100)]

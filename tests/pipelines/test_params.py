@@ -283,7 +283,8 @@ def test_simulators_that_want_a_process_each_get_one_or_are_refused():
 
 def test_the_paper_profile_trains_agents_on_the_six_tasks_of_fig_10():
     rlbench = read("profiles/paper.yaml")["suites"]["rlbench"]
-    assert rlbench["methods"] == [] and list(rlbench["more_methods"]) == ["viper", "task_reward", "amp"]
+    methods = ["viper", "task_reward", "task_reward_plain", "amp"]
+    assert rlbench["methods"] == [] and list(rlbench["more_methods"]) == methods
     assert all(tasks == [f"panda_{task}" for task in PAPER] for tasks in rlbench["more_methods"].values())
     assert rlbench["runs"]["steps"] == 2_000_000 and rlbench["dreamer"]["deter"] == 4096
 

@@ -36,7 +36,7 @@ def test_three_updates_give_a_peers_losses_gradients_and_percentiles(monkeypatch
 
     norms, clip = [], torch.nn.utils.clip_grad_norm_
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda w, most: norms.append(float(clip(w, most))))
-    monkeypatch.setattr(RSSM, "sample", RSSM.mode)
+    monkeypatch.setattr(RSSM, "sample", lambda self, log_probs, noise=None: self.mode(log_probs))
     worst = {}
     for i in range(3):
         batch = {k.removeprefix(f"batch{i}/"): kept[k] for k in kept.files if k.startswith(f"batch{i}/")}
@@ -48,6 +48,7 @@ def test_three_updates_give_a_peers_losses_gradients_and_percentiles(monkeypatch
                 Sequences(
                     frames=batch["frames"], actions=batch["actions"], reward=batch["reward"],
                     is_terminal=batch["terminal"], is_first=batch["first"], windows=np.zeros((0,)),
+                    places=np.zeros((0,)),
                 )
             )  # fmt: skip
         found = {name: (float(metrics[name]), float(peer[theirs])) for name, theirs in SAME.items()}

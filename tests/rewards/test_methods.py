@@ -19,6 +19,7 @@ from viper_pipeline import pipeline_registry
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.base import FrameSpec
+from viper_pipeline.pipelines.agents.pipeline import reward_inputs
 from viper_pipeline.pipelines.params import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.amp import AMP
@@ -138,9 +139,16 @@ def test_every_reward_says_what_it_is_and_what_it_reads(toys, name):
 def test_seeds_of_runs_stay_what_they_were():
     """Seed labels are written into results; a method that is renamed keeps its own."""
     labels = {name: REWARDS.get(name).seed_label for name in REWARDS.names()}
-    assert labels["task_reward"] == "oracle"
-    assert all(label == name for name, label in labels.items() if name != "task_reward")
-    assert [name for name in REWARDS.names() if REWARDS.get(name).bonus] == ["viper", "exploration"]
+    assert labels.pop("task_reward") == labels.pop("task_reward_plain") == "oracle"
+    assert all(label == name for name, label in labels.items())
+
+
+def test_every_method_gets_the_bonus_unless_its_name_says_otherwise():
+    assert [name for name in REWARDS.names() if not REWARDS.get(name).bonus] == ["task_reward_plain"]
+    block = params(amp={"channels": [4]})["suites"]["dmc"]
+    for name in REWARDS.names():
+        bound, read = reward_inputs("dmc", block, name, TASK)
+        assert ("exploration" in bound) == ("bonus" in read) == (name != "task_reward_plain")
 
 
 SMALL = {"channels": [4], "kernels": [3], "strides": [2], "hidden": [8]}
@@ -157,9 +165,8 @@ def test_every_bonus_is_one_and_resumes(toys, kind):
 def test_a_bonus_has_a_weight(toys, kind):
     target, sizes = EXPLORATION.get(kind), SMALL if kind == "rnd" else {}
     config = target.Config.model_validate(sizes | {"kind": kind, "weight": 0.5, "final_weight": 0.0})
-    frames = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8), dtype=np.uint8)
     bonus = target(config, (3, 8, 8))
-    assert bonus.explore(frames, 0.0).any() and not bonus.explore(frames, 1.0).any()
+    assert [bonus.config.weight_at(progress) for progress in (0.0, 0.5, 1.0)] == [0.5, 0.25, 0.0]
 
 
 def test_every_source_rewards_frames():
@@ -187,4 +194,4 @@ def test_labels_and_colors_are_known_without_torch():
         "print(json.dumps([names, 'torch' in sys.modules]))"
     )
     names, torch = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-    assert not torch and names["task_reward"] == ["oracle", "#555555"] and len(names) == 5
+    assert not torch and names["task_reward"] == ["oracle", "#555555"] and len(names) == 6

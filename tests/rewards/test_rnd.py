@@ -37,12 +37,8 @@ def test_bonus_is_bounded_and_learns_nothing(rnd):
     assert all(torch.equal(v, before[k]) for k, v in rnd.predictor.state_dict().items())
 
 
-def test_explore_pays_and_learns_the_weighted_bonus(rnd):
-    torch.manual_seed(0)
+def test_the_weight_follows_its_schedule():
     twin = RND(CONFIG.model_copy(update={"weight": 0.5, "final_weight": 0.1}), (3, 16, 16))
-    for seed in range(5):
-        full, weighed = rnd.explore(frames(seed), 0.0), twin.explore(frames(seed), 0.5)
-        assert np.allclose(weighed, 0.3 * full, rtol=1e-5)
     assert twin.config.weight_at(1.0) == pytest.approx(0.1) and twin.config.weight_at(2.0) == pytest.approx(0.1)
     early = RND(CONFIG.model_copy(update={"weight": 0.5, "final_weight": 0.1, "final_at": 0.5}), (3, 16, 16))
     assert [early.config.weight_at(done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
@@ -51,7 +47,7 @@ def test_explore_pays_and_learns_the_weighted_bonus(rnd):
 
 def test_the_fixed_network_stays(rnd):
     before = [p.clone() for p in rnd.fixed.parameters()]
-    rnd.explore(frames(0), 0.0)
+    rnd.update(frames(0))
     assert all(torch.equal(a, b) for a, b in zip(before, rnd.fixed.parameters(), strict=True))
 
 
@@ -65,12 +61,13 @@ def test_scale_is_the_running_deviation_of_errors(rnd):
 
 
 def test_a_loaded_bonus_goes_on_exactly(rnd, tmp_path):
-    rnd.explore(frames(0), 0.0)
+    rnd.update(frames(0))
     torch.save(rnd.state_dict(), tmp_path / "rnd.pt")
     other = RND(CONFIG, (3, 16, 16))
     other.load_state_dict(torch.load(tmp_path / "rnd.pt", weights_only=True))
     for seed in (1, 2):
-        assert np.array_equal(rnd.explore(frames(seed), 0.5), other.explore(frames(seed), 0.5))
+        assert rnd.update(frames(seed)) == other.update(frames(seed))
+        assert np.array_equal(rnd.bonus(frames(9)), other.bonus(frames(9)))
 
 
 def test_table_4_is_the_default():
@@ -84,4 +81,5 @@ def test_table_4_is_the_default():
 def test_frames_that_are_all_alike_have_a_bonus(rnd, count):
     for shade in range(60):
         same = np.full((count, 3, 16, 16), shade, np.uint8)
-        assert np.isfinite(rnd.explore(same, 0.0)).all()
+        rnd.update(same)
+        assert np.isfinite(rnd.bonus(same)).all()

@@ -72,6 +72,45 @@ def test_a_stream_gives_each_transition_the_score_of_the_frame_it_leads_to(mode,
         np.testing.assert_allclose(stream.step(frames[:, t + 1]), whole[:, t + 1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("window", [1, 3])
+@pytest.mark.parametrize(
+    ("mode", "boundary"), [("conditional", "growing"), ("conditional", "repeat"), ("joint", "growing")]
+)
+def test_many_steps_at_once_are_rewarded_as_one_by_one(mode, boundary, window, stride):
+    made = [reward(window, ViperConfig(mode=mode, boundary=boundary), stride=stride) for _ in "ab"]
+    frames = np.moveaxis(videos(3, 24), 1, 0)
+    one, many = (r.stream() for r in made)
+    for stream in (one, many):
+        stream.start(frames[0])
+    begin = 1
+    for count in (1, 2, 7, 5, 8):
+        if count == 5:  # an episode begins in the middle
+            for stream in (one, many):
+                stream.restart(1, frames[0, 2])
+        part = frames[begin : begin + count]
+        rewards, metrics = many.steps(part, np.zeros((count, 3)))
+        expected = [one.step(now) for now in part]
+        assert rewards.dtype == np.float32 and rewards.shape == metrics["log_prob"].shape == (count, 3)
+        np.testing.assert_allclose(rewards, expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            many.step_metrics()["log_prob"], one.step_metrics()["log_prob"], rtol=1e-4, atol=1e-4
+        )
+        begin += count
+
+
+def test_half_overlap_scores_several_frames_per_window_when_there_are_several():
+    r = reward(4, ViperConfig(scoring="half_overlap"))
+    frames, calls = videos(2, 13), []
+    forward = r.model.log_prob
+    r.model.log_prob = lambda codes, *rest: calls.append(len(codes)) or forward(codes, *rest)
+    stream = r.stream()
+    stream.start(frames[:, 0])
+    rewards, _ = stream.steps(np.moveaxis(frames[:, 1:], 1, 0), np.zeros((12, 2)))
+    whole = r.log_prob(torch.stack([r.encode(video) for video in frames])).numpy()
+    assert np.allclose(rewards.T, whole[:, 1:], rtol=1e-4, atol=1e-4) and sum(calls[: len(calls) // 2]) < 20
+
+
 def test_a_joint_score_has_no_repeated_frames():
     with pytest.raises(ValueError, match="boundary"):
         ViperConfig(mode="joint", boundary="repeat")

@@ -35,7 +35,6 @@ class BrightnessMethod(RewardMethod):
     seed_label = "brightness"
     Config = BrightnessConfig
     block = "brightness"
-    bonus = True
 
     def build(self, context, settings, inputs):
         source = Brightness(settings.scale)
@@ -56,10 +55,12 @@ class LastSeen:
     def to(self, device: str) -> LastSeen:
         return self
 
-    def explore(self, frames: np.ndarray, progress: float) -> np.ndarray:
-        bonus = np.abs(frames - self.mean).mean((1, 2, 3)) / 255
+    def bonus(self, frames: np.ndarray) -> np.ndarray:
+        return (np.abs(frames - self.mean).mean((1, 2, 3)) / 255).astype(np.float32)
+
+    def update(self, frames: np.ndarray) -> dict[str, torch.Tensor]:
         self.mean = self.config.momentum * self.mean + (1 - self.config.momentum) * frames.mean(0)
-        return (self.config.weight_at(progress) * bonus).astype(np.float32)
+        return {}
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         return {"mean": torch.from_numpy(self.mean)}

@@ -200,12 +200,15 @@ def test_a_broken_source_that_learns_is_told(rule):
 
 
 BONUSES = {
-    "what explore returns is float32 (6,)": after(LastSeen, "explore", lambda bonus, *_: bonus.astype(np.float64)),
-    "what explore returns is finite": after(LastSeen, "explore", lambda bonus, *_: bonus * np.float32(np.nan)),
-    "what explore returns is within 0.0 and inf": after(LastSeen, "explore", lambda bonus, *_: bonus - 9),
-    "the bonus of a frame falls when it is seen again": after(LastSeen, "explore", lambda bonus, *_: bonus * 0 + 1),
+    "what bonus returns is float32 (6,)": after(LastSeen, "bonus", lambda bonus, *_: bonus.astype(np.float64)),
+    "what bonus returns is finite": after(LastSeen, "bonus", lambda bonus, *_: bonus * np.float32(np.nan)),
+    "what bonus returns is within 0.0 and inf": after(LastSeen, "bonus", lambda bonus, *_: bonus - 9),
+    "the bonus of a frame falls when it is seen again": after(LastSeen, "bonus", lambda bonus, *_: bonus * 0 + 1),
     "a restored bonus continues exactly": {"load_state_dict": lambda self, state: None},
-    "the weight 0 leaves no bonus": after(LastSeen, "explore", lambda bonus, *_: bonus + np.float32(0.1)),
+    "bonus learns nothing": after(LastSeen, "bonus", lambda bonus, self, frames: (self.update(frames), bonus)[1]),
+    "config is the block that it was built with": after(
+        LastSeen, "to", lambda bonus, *_: setattr(bonus, "config", bonus.config.model_copy()) or bonus
+    ),
 }
 
 

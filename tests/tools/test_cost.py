@@ -132,7 +132,7 @@ def test_an_agent_with_limits_of_its_own_is_counted_by_them() -> None:
     own = dmc.limits("dreamer")
     assert own.steps != dmc.runs.steps
     for agent, limits in (("dreamer", own), ("drq", dmc.runs)):
-        work = found["dmc", f"train_agent_task_reward {agent}"]
+        work = found["dmc", f"train_agent_task_reward_plain {agent}"]
         assert work.units[f"{agent} step"] == work.runs * (limits.steps - limits.random_steps)
 
 

@@ -33,18 +33,21 @@ class TrainingBatch(Protocol):
         """Rewards (N,) float32."""
 
     @property
-    def next_frame(self) -> np.ndarray:
-        """The frames (N, *frame_shape) uint8 that the rewards belong to: those the actions led to."""
-
-    @property
     def windows(self) -> np.ndarray:
         """(N, n, window, *frame_shape) uint8: the last `window` frames up to each of n steps, if asked for."""
+
+    @property
+    def places(self) -> np.ndarray:
+        """(N, n) int64: where the frames that the rewards of n steps belong to are in the replay."""
 
     def with_reward(self, reward: np.ndarray) -> Self:
         """Copy with new rewards (N,)."""
 
     def relabel(self, reward_fn: Callable[[np.ndarray], np.ndarray]) -> Self:
         """Copy with rewards computed from `windows`; reward_fn: (M, window, *frame_shape) -> (M,)."""
+
+    def add_rewards(self, rewards: np.ndarray) -> Self:
+        """Copy with the rewards (N, n) of n steps added, discounted as the batch discounts its own."""
 
 
 class AgentPolicy(Protocol):
@@ -53,8 +56,11 @@ class AgentPolicy(Protocol):
     Actions are float32 in [-1, 1]. Discrete actions are one-hot: 1 for the chosen one, -1 for the others.
     """
 
-    def start(self, i: int, frame: np.ndarray) -> None:
-        """Environment `i` starts an episode with `frame`."""
+    def start(self, i: int, frame: np.ndarray, seed: int = 0) -> None:
+        """Environment `i` starts an episode with `frame`.
+
+        seed: of whatever the policy draws in this episode beside its actions, where it acts without noise.
+        """
 
     def push(self, frames: np.ndarray) -> None:
         """Every environment reached its next frame, (E, *frame_shape)."""
@@ -122,6 +128,7 @@ class AgentClass(Protocol):
 
         config: an instance of its `Config`. frame_shape: (H, W, C) of the environment's frames.
         actions: dimensions of an action, or the number of discrete actions.
+        A class that is `curious` is told `rewarded=False`, too, if its own reward is all there is.
 
         Raises BadParams for settings that do not fit the frames, and for an ability that the class does not declare.
         """
@@ -149,6 +156,9 @@ class RewardSource(Protocol):
         true_rewards: the environments' own (E,); used by the method `task_reward` alone.
         """
 
+    def steps(self, frames: np.ndarray, true_rewards: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """T steps at once: frames (T, E, H, W, C), true_rewards (T, E) -> rewards, and `step_metrics`, (T, E) each."""
+
     def step_metrics(self) -> dict[str, np.ndarray]:
         """More numbers (E,) of the last step, for the learning curve."""
 
@@ -171,17 +181,39 @@ class RewardSource(Protocol):
         """Undo `state_dict`."""
 
 
+class BonusSettings(Protocol):
+    """What `rewards.base.BonusConfig` says of a bonus."""
+
+    @property
+    def batch_size(self) -> int | None:
+        """Frames per update of the bonus; None: as many as a batch of the agent has returns."""
+
+    @property
+    def update_every(self) -> int:
+        """Batches of the agent per update of the bonus."""
+
+    def weight_at(self, progress: float) -> float:
+        """Weight of the bonus; progress: the fraction (0 to 1) of training that is done."""
+
+
 class Exploration(Protocol):
     """A bonus for arriving at frames that are new."""
 
     def to(self, device: str) -> Exploration:
         """Itself, moved."""
 
-    def explore(self, frames: np.ndarray, progress: float) -> np.ndarray:
-        """frames (B, *frame_shape) uint8 -> weighted bonus (B,) float32; also trains the bonus on these frames.
+    @property
+    def config(self) -> BonusSettings:
+        """Its weight, and how often and on how many frames it is trained."""
 
-        progress: the fraction (0 to 1) of training that is done.
+    def bonus(self, frames: np.ndarray) -> np.ndarray:
+        """frames (B, *frame_shape) uint8 -> unweighted bonus (B,) float32, at least 0; learns nothing.
+
+        It is kept until the bonus has had a tenth more updates than when it was computed.
         """
+
+    def update(self, frames: np.ndarray) -> dict[str, Tensor]:
+        """One step of learning on frames (B, *frame_shape) uint8 -> detached scalars."""
 
     def state_dict(self) -> StateDict:
         """What it has learned."""
@@ -208,6 +240,12 @@ class RunConfig(Config):
     random_steps: int = Field(
         1000, ge=0, description="steps of random actions before learning; rounded up to whole rounds"
     )
+    update_every: int = Field(
+        1,
+        gt=0,
+        description="steps of each environment between two groups of updates. Frames of these steps are rewarded "
+        "together, and can be learned from after them; the policy stands still meanwhile",
+    )
     updates_per_step: float = Field(1.0, gt=0, description="updates per agent step after these")
     capacity: int = Field(1_000_000, gt=0, description="frames the replay holds")
     eval_every: int = Field(gt=0, description="agent steps between evaluations")
@@ -229,4 +267,7 @@ class AgentConfig(Config):
 
     runs: RunConfig | None = Field(
         None, description="instead of the suite's `runs`, where this agent needs other numbers of steps and updates"
+    )
+    average: float = Field(
+        0.0, ge=0, lt=1, description="decay of the moving average of the policy, which is evaluated; 0: none"
     )

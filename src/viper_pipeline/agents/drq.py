@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -18,7 +18,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viper_pipeline.agents.base import AgentConfig, StateDict
-from viper_pipeline.agents.networks import PixelEncoder, SACActor, SACCritic, downscale, downscaled_shape
+from viper_pipeline.agents.networks import (
+    FlatParameters,
+    PixelEncoder,
+    SACActor,
+    SACCritic,
+    downscale,
+    downscaled_shape,
+    initialize_orthogonal,
+)
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
 
@@ -41,6 +49,9 @@ class DrQConfig(AgentConfig):
     critics: int = Field(2, gt=0, description="critics in the ensemble (Table 4)")
     critic_norm: bool = Field(False, description="layer norm in the critics; off in the paper")
     target: Literal["mean", "min"] = Field("mean", description="how the target combines the critics")
+    actor_value: Literal["target", "mean"] = Field(
+        "target", description="how the actor's loss combines the critics: as the target does, or by their mean (jaxrl2)"
+    )
     target_encoder: bool = Field(True, description="whether the target critics have a target encoder of their own")
     batch_size: int = Field(256, gt=0, description="transitions per update")
     learning_rate: float = Field(3e-4, gt=0, description="of Adam, for all networks (Table 4)")
@@ -53,10 +64,16 @@ class DrQConfig(AgentConfig):
     temperature: float = Field(0.1, gt=0, description="initial weight of the entropy (Table 4); it is learned")
     target_entropy: float = Field(-0.5, description="entropy the policy is held to, in nats per dimension of an action")
     log_std: tuple[float, float] = Field((-10.0, 2.0), description="limits of the policy's log standard deviation")
-    shift: int = Field(4, ge=0, description="largest random shift of an image, in pixels")
-    average: float = Field(
-        0.0, ge=0, lt=1, description="decay of the moving average of the policy, which is evaluated; 0: none"
+    log_std_clip: bool = Field(
+        False,
+        description="clip it to these limits, so that a new policy has a deviation near 1 (jaxrl2), or squash it into "
+        "them by tanh (Kostrikov et al.): a new policy then has the one in their middle, exp(-4) = .018 by default",
     )
+    init: Literal["torch", "orthogonal"] = Field(
+        "torch", description="weights before training. orthogonal: times sqrt 2, with biases of 0 (jaxrl2)"
+    )
+    centered: bool = Field(True, description="pixels from -0.5 to 0.5; else from 0 to 1 (jaxrl2)")
+    shift: int = Field(4, ge=0, description="largest random shift of an image, in pixels")
 
 
 class DrQ(nn.Module):
@@ -84,31 +101,43 @@ class DrQ(nn.Module):
         self.encoder = self._encoder()
         sizes = (self.encoder.size, config.latent, config.hidden, actions)
         self.critic = SACCritic(*sizes, config.critics, config.critic_norm)
-        self.actor = SACActor(*sizes, config.log_std)
+        self.actor = SACActor(*sizes, config.log_std, config.log_std_clip)
+        if config.init == "orthogonal":
+            for part in (self.encoder, self.critic, self.actor):
+                initialize_orthogonal(part)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
         self.target_entropy = config.target_entropy * actions
 
         self.target_critic = SACCritic(*sizes, config.critics, config.critic_norm)
         self.target_critic.load_state_dict(self.critic.state_dict())
-        self._targets: list[tuple[nn.Module, nn.Module]] = [(self.critic, self.target_critic)]
+        self.target_critic.requires_grad_(False)
         if config.target_encoder:
-            self.target_encoder = self._encoder()
+            self.target_encoder = self._encoder().requires_grad_(False)
             self.target_encoder.load_state_dict(self.encoder.state_dict())
-            self._targets.append((self.encoder, self.target_encoder))
-        self._policies: list[tuple[nn.Module, nn.Module]] = []
         if config.average:
-            self.mean_encoder = self._encoder()
-            self.mean_actor = SACActor(*sizes, config.log_std)
-            self._policies = [(self.encoder, self.mean_encoder), (self.actor, self.mean_actor)]
-            for source, copy in self._policies:
-                copy.load_state_dict(source.state_dict())
-        for _, copy in self._targets + self._policies:
-            copy.requires_grad_(False)
+            self.mean_encoder = self._encoder().requires_grad_(False)
+            self.mean_encoder.load_state_dict(self.encoder.state_dict())
+            self.mean_actor = SACActor(*sizes, config.log_std, config.log_std_clip).requires_grad_(False)
+            self.mean_actor.load_state_dict(self.actor.state_dict())
 
         self.background: Tensor  # median frame, from `prepare` on; negative before
         self.register_buffer("background", torch.full(self.frame_shape, -1.0))
-        trained = [p for p in self.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, config.learning_rate, fused=True)
+        self._flatten()
+
+    def _flatten(self) -> None:
+        """Make vectors of what is trained and of what follows it, and an optimizer of the first one."""
+        c = self.config
+        self.trained = FlatParameters([self.actor, self.encoder, self.critic, self.log_temperature])
+        encoder = [self.target_encoder] if c.target_encoder else []
+        self._targets = FlatParameters([*encoder, self.target_critic])
+        self._averages = FlatParameters([self.mean_actor, self.mean_encoder]) if c.average else None
+        self.optimizer = torch.optim.Adam([self.trained.vector], c.learning_rate, fused=True)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move all tensors, as `to` does; their vectors are made anew."""
+        super()._apply(fn, recurse)
+        self._flatten()
+        return self
 
     def preprocess(self, frames: np.ndarray) -> np.ndarray:
         """Frames (E, H, W, C) -> (E, C, pixels, pixels), with contrast to the background once there is one."""
@@ -136,7 +165,8 @@ class DrQ(nn.Module):
     def _encoder(self) -> PixelEncoder:
         colors, height, width = self.frame_shape
         shape = (self.stack * colors, height, width)
-        return PixelEncoder(shape, self.config.channels, self.config.kernels, self.config.strides)
+        c = self.config
+        return PixelEncoder(shape, c.channels, c.kernels, c.strides, 0.5 if c.centered else 0.0)
 
     @property
     def device(self) -> torch.device:
@@ -191,7 +221,7 @@ class DrQ(nn.Module):
         features = features.detach()
         sampled, density = self.actor.sample(features)
         self.critic.requires_grad_(False)  # the actor's loss trains the actor alone
-        value = self._combined(self.critic(features, sampled))
+        value = self._combined(self.critic(features, sampled), self.config.actor_value == "mean")
         self.critic.requires_grad_(True)
         temperature = self.log_temperature.exp()
         actor_loss = (temperature.detach() * density - value).mean()
@@ -199,15 +229,17 @@ class DrQ(nn.Module):
         temperature_loss = temperature * (entropy - self.target_entropy)
 
         # The three losses train disjoint weights, so one backward pass and one step serve all of them.
-        self.optimizer.zero_grad(set_to_none=True)
-        (critic_loss + actor_loss + temperature_loss).backward()
+        loss = critic_loss + actor_loss + temperature_loss
+        self.trained.vector.grad = self.trained.gather(torch.autograd.grad(loss, self.trained.parameters))
         self.optimizer.step()
-        for source, copy in self._targets:
-            soft_update(source, copy, self.config.tau)
-        for source, copy in self._policies:
-            soft_update(source, copy, 1 - self.config.average)
+        with torch.no_grad():
+            followed = self.trained.part(1 if self.config.target_encoder else 2, 3)
+            self._targets.vector.lerp_(followed, self.config.tau)
+            if self._averages:
+                self._averages.vector.lerp_(self.trained.part(0, 2), 1 - self.config.average)
         return {
             "critic_loss": critic_loss.detach(),
+            "critic_error": (values.detach() - target).abs().mean(),
             "value": values.detach().mean(),
             "entropy": entropy,
             "temperature": temperature.detach(),
@@ -222,12 +254,14 @@ class DrQ(nn.Module):
         value = self._combined(self.target_critic(features, action))
         return reward + discount * (value - self.log_temperature.exp() * density)
 
-    def _combined(self, values: Tensor) -> Tensor:
-        return values.mean(0) if self.config.target == "mean" else values.amin(0)
+    def _combined(self, values: Tensor, mean: bool = False) -> Tensor:
+        return values.mean(0) if mean or self.config.target == "mean" else values.amin(0)
 
     def weights(self) -> dict[str, Tensor]:
         """Encoder and actor as `act` uses them without noise, and the background."""
-        encoder, actor = (copy for _, copy in self._policies) if self._policies else (self.encoder, self.actor)
+        encoder, actor = self.encoder, self.actor
+        if self.config.average:
+            encoder, actor = self.mean_encoder, self.mean_actor
         named = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
         named |= {f"actor.{k}": v for k, v in actor.state_dict().items()}
         named["background"] = self.background
@@ -256,8 +290,8 @@ class FrameStackPolicy:
         self.frames = np.zeros((envs, stack, *frame_shape), np.uint8)
         self.select_actions = select_actions
 
-    def start(self, i: int, frame: np.ndarray) -> None:
-        """Environment `i` starts an episode with `frame`."""
+    def start(self, i: int, frame: np.ndarray, seed: int = 0) -> None:
+        """Environment `i` starts an episode with `frame`; nothing is drawn, so the seed is not used."""
         self.frames[i] = frame
 
     def push(self, frames: np.ndarray) -> None:
@@ -283,9 +317,3 @@ def random_shift(rng: np.random.Generator, images: np.ndarray, limit: int) -> np
     for i, (down, right) in enumerate(rng.integers(0, len(shifts), (len(images), 2)).tolist()):
         shifted[i] = images[i].take(rows[down], 1).take(columns[right], 2)
     return shifted
-
-
-@torch.no_grad()
-def soft_update(source: nn.Module, target: nn.Module, step: float) -> None:
-    """Move the target's parameters towards the source's; step: share of the distance, 1 copies."""
-    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), step)

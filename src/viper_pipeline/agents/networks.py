@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -26,9 +27,14 @@ class PixelEncoder(nn.Module):
         channels: Sequence[int],
         kernels: Sequence[int],
         strides: Sequence[int],
+        middle: float = 0.5,
     ) -> None:
-        """shape: (channels, h, w) of an image; its channels are the colors of all frames of a stack."""
+        """shape: (channels, h, w) of an image; its channels are the colors of all frames of a stack.
+
+        middle: the brightness, 0 to 1, that becomes 0.
+        """
         super().__init__()
+        self.middle = middle
         layers: list[nn.Module] = []
         for (a, b), kernel, stride in zip(pairwise([shape[0], *channels]), kernels, strides, strict=True):
             conv = nn.Conv2d(a, b, kernel, stride)
@@ -40,7 +46,7 @@ class PixelEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = images.contiguous(memory_format=torch.channels_last).float()
-        return self.convs(x.mul_(1 / 255).sub_(0.5)).permute(0, 2, 3, 1).flatten(1)  # in memory order: no copy
+        return self.convs(x.mul_(1 / 255).sub_(self.middle)).permute(0, 2, 3, 1).flatten(1)  # in memory order: no copy
 
 
 class Trunk(nn.Module):
@@ -92,10 +98,17 @@ class SACActor(nn.Module):
     """Features -> a Gaussian policy squashed by tanh."""
 
     def __init__(
-        self, size: int, latent: int, hidden: Sequence[int], actions: int, log_std: tuple[float, float]
+        self,
+        size: int,
+        latent: int,
+        hidden: Sequence[int],
+        actions: int,
+        log_std: tuple[float, float],
+        clip: bool = False,
     ) -> None:
+        """log_std: limits of the log standard deviation, squashed into them, or clipped to them (`clip`)."""
         super().__init__()
-        self.trunk, self.log_std = Trunk(size, latent), log_std
+        self.trunk, self.log_std, self.clip = Trunk(size, latent), log_std, clip
         layers: list[nn.Module] = []
         for a, b in pairwise([latent, *hidden]):
             layers += [nn.Linear(a, b), nn.ReLU()]
@@ -105,6 +118,8 @@ class SACActor(nn.Module):
         """-> mean before tanh (B, A), log standard deviation (B, A)."""
         mean, log_std = self.head(self.trunk(features)).chunk(2, 1)
         low, high = self.log_std
+        if self.clip:
+            return mean, log_std.clamp(low, high)
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1)
 
     def sample(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,6 +129,41 @@ class SACActor(nn.Module):
         raw = mean + log_std.exp() * noise
         density = -0.5 * noise.square() - log_std - 0.9189385 - 2 * (0.6931472 - raw - F.softplus(-2 * raw))
         return torch.tanh(raw), density.sum(1)
+
+
+class FlatParameters:
+    """The parameters of some modules as one vector, of which each becomes a view: one step moves them all.
+
+    On a CPU, an optimizer's step and a moving average spend most of their time on walking through small parameters.
+    Moving the modules to another device or type ends this; build it anew then.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module | nn.Parameter]) -> None:
+        """modules: in the order of the vector."""
+        parts = [list(m.parameters()) if isinstance(m, nn.Module) else [m] for m in modules]
+        self.parameters = [parameter for part in parts for parameter in part]
+        self.sizes = [sum(p.numel() for p in part) for part in parts]
+        self.vector = self.gather([p.data for p in self.parameters])
+        chunks = self.vector.split([p.numel() for p in self.parameters])
+        for parameter, chunk in zip(self.parameters, chunks, strict=True):
+            if _channels_last(parameter):
+                out, inside, height, width = parameter.shape
+                parameter.data = chunk.view(out, height, width, inside).permute(0, 3, 1, 2)
+            else:
+                parameter.data = chunk.view(parameter.shape)
+
+    def gather(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Tensors shaped as the parameters, in their order -> one vector."""
+        pairs = zip(self.parameters, tensors, strict=True)
+        return torch.cat([(t.permute(0, 2, 3, 1) if _channels_last(p) else t).reshape(-1) for p, t in pairs])
+
+    def part(self, first: int, last: int) -> Tensor:
+        """The part of the vector that belongs to the modules `first` to `last` (exclusive)."""
+        return self.vector[sum(self.sizes[:first]) : sum(self.sizes[:last])]
+
+
+def _channels_last(parameter: Tensor) -> bool:
+    return parameter.ndim == 4 and not parameter.is_contiguous()
 
 
 def downscaled_shape(frame_shape: tuple[int, int, int], pixels: int) -> tuple[int, int, int]:
@@ -134,3 +184,28 @@ def downscale(frames: np.ndarray, pixels: int) -> np.ndarray:
     blocks = frames.reshape(count, pixels, factor, pixels, factor, colors)
     total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
     return (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def initialize_orthogonal(module: nn.Module, gain: float = 2**0.5) -> None:
+    """Give every layer an orthogonal matrix times `gain`, and biases of 0; norms are left alone."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d):
+            part.weight.copy_(nn.init.orthogonal_(torch.empty(part.weight.shape), gain))
+            nn.init.zeros_(cast(Tensor, part.bias))
+        elif isinstance(part, Ensemble):
+            for weight, bias in zip(part.weights, part.biases, strict=True):
+                for member in weight:
+                    nn.init.orthogonal_(member, gain)
+                nn.init.zeros_(bias)
+
+
+@torch.no_grad()
+def soft_update(source: nn.Module, target: nn.Module, step: float) -> None:
+    """Move the target's parameters towards the source's; step: share of the way, 1 copies."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), step)
+
+
+def contrasted(frames: np.ndarray, background: np.ndarray, contrast: float) -> np.ndarray:
+    """Frames (..., C, h, w) uint8 -> 128 + contrast times their difference from the background (C, h, w), uint8."""
+    return np.clip(128 + contrast * (frames - background), 0, 255).astype(np.uint8)

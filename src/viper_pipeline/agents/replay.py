@@ -29,9 +29,9 @@ class Transitions:
     reward: np.ndarray  # (B,) r_t + gamma r_{t+1} + ...
     discount: np.ndarray  # (B,) gamma ** steps, 0 where the episode terminated
     next_obs: np.ndarray  # (B, stack, *frame) uint8, ends in x_{t+steps}
-    next_frame: np.ndarray  # (B, *frame) uint8, x_{t+1}: the frame that r_t belongs to
     weights: np.ndarray  # (B, n) factor of each step's reward in `reward`: gamma ** j, 0 after the episode's end
     windows: np.ndarray  # (B, n, window, *frame) uint8: the last frames up to each of x_{t+1}, x_{t+2}, ...
+    places: np.ndarray  # (B, n) int64: where each of x_{t+1}, x_{t+2}, ... is in the replay
 
     def with_reward(self, reward: np.ndarray) -> Self:
         """Copy with new rewards (B,)."""
@@ -41,6 +41,10 @@ class Transitions:
         """Copy with the n-step rewards of `reward_fn`, which is given the window of every step."""
         rewards = reward_fn(self.windows.reshape(-1, *self.windows.shape[2:])).reshape(self.weights.shape)
         return self.with_reward((self.weights * rewards).sum(1))
+
+    def add_rewards(self, rewards: np.ndarray) -> Self:
+        """Copy with these rewards (B, n) of every step added."""
+        return self.with_reward(self.reward + (self.weights * rewards).sum(1))
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,7 @@ class Sequences:
     is_terminal: np.ndarray  # (T, B) bool: the episode terminated here
     is_first: np.ndarray  # (T, B) bool: the episode starts here
     windows: np.ndarray  # (T B, 1, window, *frame) uint8: the last frames up to each row
-
-    @property
-    def next_frame(self) -> np.ndarray:
-        """The frames (T B, *frame) that the rewards belong to."""
-        return self.frames.reshape(-1, *self.frames.shape[2:])
+    places: np.ndarray  # (T B, 1) int64: where each row is in the replay
 
     def with_reward(self, reward: np.ndarray) -> Self:
         """Copy with new rewards (T B,); reward is 0 on episode-start rows."""
@@ -66,6 +66,10 @@ class Sequences:
     def relabel(self, reward_fn: RewardFn) -> Self:
         """Copy with the rewards of `reward_fn`, which is given the window of every row."""
         return self.with_reward(reward_fn(self.windows[:, 0]))
+
+    def add_rewards(self, rewards: np.ndarray) -> Self:
+        """Copy with these rewards (T B, 1) added; reward stays 0 on episode-start rows."""
+        return self.with_reward(self.reward + rewards[:, 0])
 
 
 class Replay:
@@ -83,6 +87,7 @@ class Replay:
         self.rewards = np.zeros((envs, rows), np.float32)
         self.terminal = np.zeros((envs, rows), bool)
         self.begin = np.zeros((envs, rows), np.int64)  # number of the first row of the same episode
+        self.bonus = np.full((envs, rows), np.nan, np.float32)  # of an exploration bonus; NaN: not computed yet
         self.count = np.zeros(envs, np.int64)  # rows ever written; row j is stored at j % rows
 
     def __len__(self) -> int:
@@ -103,7 +108,7 @@ class Replay:
     ) -> None:
         at = self.count[i] % self.rows
         self.frames[i, at], self.actions[i, at], self.rewards[i, at] = frame, action, reward
-        self.terminal[i, at], self.begin[i, at] = terminal, begin
+        self.terminal[i, at], self.begin[i, at], self.bonus[i, at] = terminal, begin, np.nan
         self.count[i] += 1
 
     def used(self) -> np.ndarray:
@@ -144,9 +149,9 @@ class Replay:
             reward=reward,
             discount=discount,
             next_obs=self._last_frames(env, last, stack),
-            next_frame=self.frames[env, (row + 1) % self.rows],
             weights=weights,
             windows=self._last_frames(env[:, None], ends, window),
+            places=self._places(env[:, None], ends),
         )
 
     def sample_sequences(self, rng: np.random.Generator, size: int, length: int, window: int = 0) -> Sequences:
@@ -171,7 +176,30 @@ class Replay:
             is_terminal=self.terminal[at],
             is_first=self.begin[at] == row,
             windows=windows.reshape(row.size, 1, *windows.shape[2:]),
+            places=self._places(env, row).reshape(-1, 1),
         )
+
+    def frames_at(self, places: np.ndarray) -> np.ndarray:
+        """The frames (*places.shape, *frame) at `places` of a batch."""
+        return self.frames.reshape(-1, *self.frames.shape[2:])[places]
+
+    def bonuses(self, places: np.ndarray, bonus_of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Bonuses of the frames at `places`, of its shape.
+
+        bonus_of: frames (N, *frame) -> bonuses (N,); called with those that are not computed yet.
+        """
+        stored = self.bonus.reshape(-1)  # a view
+        missing = np.unique(places[np.isnan(stored[places])])
+        if len(missing):
+            stored[missing] = bonus_of(self.frames_at(missing))
+        return stored[places]
+
+    def forget_bonuses(self) -> None:
+        """Let every bonus be computed again when it is asked for."""
+        self.bonus.fill(np.nan)
+
+    def _places(self, env: np.ndarray, row: np.ndarray) -> np.ndarray:
+        return env * self.rows + row % self.rows
 
     def _sample_rows(self, rng: np.random.Generator, size: int, stack: int) -> tuple[np.ndarray, np.ndarray]:
         """`size` (environment, row number) pairs that start a transition and whose stack is still held whole."""
@@ -200,7 +228,7 @@ class Replay:
         wanted = np.maximum(row[..., None] + np.arange(1 - count, 1), earliest[..., None])
         return self.frames[env[..., None], wanted % self.rows]
 
-    _ARRAYS = ("frames", "actions", "rewards", "terminal", "begin")
+    _ARRAYS = ("frames", "actions", "rewards", "terminal", "begin", "bonus")
 
     def state_dict(self) -> dict[str, Tensor]:
         """The rows in use, as tensors."""

@@ -30,6 +30,7 @@ from viper_pipeline.agents.vector_env import (
     ExplorationNoise,
     MakeEnv,
     ProcessVectorEnv,
+    StepResult,
     VectorEnv,
     evaluate,
     one_hot_actions,
@@ -89,7 +90,10 @@ def train_in_environment(
     envs = (ProcessVectorEnv if run.processes else VectorEnv)(make_env, run.envs, seed)
     try:
         kind: AgentClass = AGENTS.get(agent)
-        learner = kind(config, envs.frame_shape, envs.actions, discrete=discrete, curious=curious).to(device)
+        abilities = {"discrete": discrete, "curious": curious}
+        if curious and kind.curious:
+            abilities["rewarded"] = reward is not None
+        learner = kind(config, envs.frame_shape, envs.actions, **abilities).to(device)
         bonus = exploration(learner.frame_shape).to(device) if exploration else None
         mixer = RewardMixer(reward(learner.frame_shape) if reward else None, bonus)
         trainer = Trainer(learner, envs, run, seed=seed, mixer=mixer, discrete=discrete)
@@ -114,7 +118,6 @@ class Trainer:
         self.learning = False
         self.means = MeanMetrics()
         self.curve: list[dict[str, float]] = []
-        self.metrics: dict[str, Tensor] = {}
 
     def train(self, checkpoint: Path | None, progress: Progress) -> AgentRun:
         """Play rounds, with evaluations and checkpoints between them, and evaluate at the end."""
@@ -154,14 +157,19 @@ class Trainer:
         self.noise.restart()
         self.mixer.start(frames)
         returns, ended = np.zeros(count), 0
+        waiting: list[tuple[np.ndarray, StepResult, np.ndarray]] = []
         for moment in range(1, length + 1):
             actions = self.select_actions()
             result = self.envs.step(actions)
-            rewards = self.mixer.step(result.frames, result.rewards)
-            self.store(actions, result.frames, rewards, result.terminated)
+            small = self.agent.preprocess(result.frames)
+            self.policy.push(small)
+            waiting.append((actions, result, small))
             returns += result.rewards
             self.step += count
-            self.update_agent()
+            if len(waiting) == self.run.update_every or moment == length or result.over.any():
+                self.store(waiting)
+                waiting = []
+                self.update_agent()
             for i in np.flatnonzero(result.over):
                 ended += 1
                 self.means.add("train_return", returns[i])
@@ -194,14 +202,17 @@ class Trainer:
         actions = self.noise.random_actions()
         return one_hot_actions(actions) if self.discrete else actions
 
-    def store(self, actions: np.ndarray, frames: np.ndarray, rewards: np.ndarray, terminated: np.ndarray) -> None:
-        """Store the transitions that led to frames (E, H, W, C), with their rewards."""
-        for name, values in ({"train_reward": rewards} | self.mixer.step_metrics()).items():
+    def store(self, steps: Sequence[tuple[np.ndarray, StepResult, np.ndarray]]) -> None:
+        """Reward and store the transitions of some steps: actions (E, A), what came of them, preprocessed frames."""
+        results = [result for _, result, _ in steps]
+        frames, true_rewards = np.stack([r.frames for r in results]), np.stack([r.rewards for r in results])
+        rewards, metrics = self.mixer.steps(frames, true_rewards)
+        for name, values in ({"train_reward": rewards} | metrics).items():
             self.means.add(name, values)
-        small = self.agent.preprocess(frames)
-        for i in range(len(small)):
-            self.replay.add(i, actions[i], float(rewards[i]), small[i], bool(terminated[i]))
-        self.policy.push(small)
+        for paid, (actions, result, small) in zip(rewards, steps, strict=True):
+            self.means.add("action_size", np.abs(actions))
+            for i in range(len(small)):
+                self.replay.add(i, actions[i], float(paid[i]), small[i], bool(result.terminated[i]))
 
     def update_agent(self) -> None:
         """As many updates as are due."""
@@ -212,7 +223,8 @@ class Trainer:
             progress = self.step / self.run.steps
             batch = self.mixer.sample(self.agent, self.replay, self.rng, progress)
             self.agent.schedule(progress)
-            self.metrics = self.agent.update(batch) | self.mixer.metrics
+            for name, value in (self.agent.update(batch) | self.mixer.metrics).items():
+                self.means.add_scalar(name, value)
             self.updates += 1
 
     def evaluate(self) -> None:
@@ -220,8 +232,7 @@ class Trainer:
         row = len(self.curve)
         seeds = [derive(self.seed, "eval", row, i) for i in range(self.run.eval_episodes)]
         returns, _ = evaluate(self.agent, self.envs, seeds)
-        metrics = {name: float(value) for name, value in self.metrics.items()}
-        self.curve.append({"step": self.step, "eval_return": float(np.mean(returns)), **self.means.pop(), **metrics})
+        self.curve.append({"step": self.step, "eval_return": float(np.mean(returns)), **self.means.pop()})
 
     def state_dict(self) -> StateDict:
         """Everything that a resumed run needs, as it is between two rounds."""
@@ -234,7 +245,6 @@ class Trainer:
             "rng": rng_state(self.rng),
             "curve": self.curve,
             "means": [self.means.sums, self.means.counts],
-            "metrics": self.metrics,
         }
 
     def load_state_dict(self, state: StateDict) -> None:
@@ -245,7 +255,7 @@ class Trainer:
         self.replay.load_state_dict(state["replay"])
         restore_random_state(state["random"])
         restore_rng(self.rng, state["rng"])
-        self.curve, self.metrics = state["curve"], state["metrics"]
+        self.curve = state["curve"]
         self.means = MeanMetrics(*state["means"])
 
 
@@ -253,7 +263,7 @@ class Trainer:
 class MeanMetrics:
     """Means of named numbers since the last row of the curve. Logged only; never given to the agent."""
 
-    sums: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, float | Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, values: np.ndarray | float) -> None:
@@ -261,9 +271,14 @@ class MeanMetrics:
         self.sums[name] = self.sums.get(name, 0.0) + float(np.sum(values))
         self.counts[name] = self.counts.get(name, 0) + int(np.size(values))
 
+    def add_scalar(self, name: str, value: Tensor) -> None:
+        """Add one value, which stays on its device until the means are taken."""
+        self.sums[name] = self.sums.get(name, 0.0) + value
+        self.counts[name] = self.counts.get(name, 0) + 1
+
     def pop(self) -> dict[str, float]:
         """Return the means and start again from nothing."""
-        means = {name: total / max(self.counts[name], 1) for name, total in self.sums.items()}
+        means = {name: float(total) / max(self.counts[name], 1) for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
 

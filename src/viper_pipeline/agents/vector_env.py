@@ -204,7 +204,7 @@ def _evaluate_group(agent: Agent, envs: VectorEnv, seeds: list[int]) -> tuple[li
     policy = agent.policy(len(seeds))
     frames = np.stack([envs.reset(i, seed) for i, seed in enumerate(seeds)])
     for i, frame in enumerate(agent.preprocess(frames)):
-        policy.start(i, frame)
+        policy.start(i, frame, seeds[i])
     video = [frames[0].copy()]
     returns, running = np.zeros(len(seeds)), np.ones(len(seeds), bool)
     while running.any():

@@ -348,6 +348,7 @@ class SuiteConfig(Config):
     exploration: ExplorationConfig = Field(description="`kind` chooses the bonus, which reads the rest of the block")
     methods: list[str] = Field(
         description="rewards that agents are trained on, all tasks each. viper; task_reward: the environment's own; "
+        "task_reward_plain: that without the exploration bonus, which all others get; "
         "exploration: the bonus alone; amp: a discriminator shown expert videos of the task; amp_multi: of every task"
     )
     more_methods: dict[str, list[str]] = Field(

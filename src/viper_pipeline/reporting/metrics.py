@@ -112,6 +112,8 @@ def baseline_metrics(levels: Sequence[Baselines]) -> Json:
 def reward_summary(artifact: ModelArtifact) -> Json:
     """How well an evaluated reward separates experts from others: means over tasks, and every number by task."""
     tasks = {task: reward_metrics(*unpack(task, artifact.tensors)) for task in artifact.config["scales"]}
+    for task, gate in artifact.config.get("gates", {}).items():
+        tasks[task]["gate"] = gate
     means = {name: float(np.mean([t[name] for t in tasks.values()])) for name in AVERAGED}
     return means | {"tasks": tasks}
 

@@ -44,6 +44,10 @@ class AMP(nn.Module):
         """frames (E, H, W, C) -> zeros (E,) float32: rewards are computed when the replay is sampled."""
         return np.zeros(len(frames), np.float32)
 
+    def steps(self, frames: np.ndarray, true_rewards: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """frames (T, E, H, W, C) -> zeros (T, E) float32, as `step`."""
+        return np.zeros(true_rewards.shape, np.float32), {}
+
     def step_metrics(self) -> dict[str, np.ndarray]:
         """None; the metrics are those of `update`."""
         return {}

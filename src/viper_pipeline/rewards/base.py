@@ -51,6 +51,10 @@ class BonusConfig(ExplorationConfig):
         None, ge=0, description="beta at the end, reached linearly; null: as at the beginning"
     )
     final_at: float = Field(1.0, gt=0, le=1, description="fraction of training after which beta is final_weight")
+    batch_size: int | None = Field(
+        None, gt=0, description="frames per update of the bonus; null: as many as the agent's batch has returns"
+    )
+    update_every: int = Field(1, gt=0, description="updates of the agent per update of the bonus")
 
     def weight_at(self, progress: float) -> float:
         """Beta when a fraction `progress` (0 to 1) of training is done."""
@@ -69,9 +73,6 @@ class RNDConfig(BonusConfig):
     learning_rate: float = Field(3e-4, gt=0, description="of Adam (Table 4)")
     clip: float = Field(5.0, gt=0, description="largest bonus, in running standard deviations")
     decay: float = Field(0.999, gt=0, lt=1, description="of the running standard deviation")
-    batch_size: int | None = Field(
-        None, gt=0, description="frames per batch that the predictor is trained on; null: the whole batch"
-    )
 
 
 class AMPConfig(Config):
@@ -96,6 +97,7 @@ REWARDS = Registry(
     {
         "viper": "viper_pipeline.rewards.methods:ViperMethod",
         "task_reward": "viper_pipeline.rewards.methods:TaskRewardMethod",
+        "task_reward_plain": "viper_pipeline.rewards.methods:PlainTaskRewardMethod",
         "exploration": "viper_pipeline.rewards.methods:ExplorationMethod",
         "amp": "viper_pipeline.rewards.methods:AMPMethod",
         "amp_multi": "viper_pipeline.rewards.methods:MultiTaskAMPMethod",
@@ -109,8 +111,8 @@ EXPLORATION = Registry(
 )
 """`exploration.kind` -> a class with an attribute `Config`, a subclass of `ExplorationConfig`.
 
-It is built as `Target(config, frame shape of the agent)` and offers `to`, `explore`, `state_dict` and
-`load_state_dict`; see `agents.base.Exploration`.
+Its `Config` is a `BonusConfig`, unless it explores nothing. It is built as `Target(config, frame shape of the agent)`
+and offers `config`, `to`, `bonus`, `update`, `state_dict` and `load_state_dict`; see `agents.base.Exploration`.
 """
 
 MethodConfig = Config
@@ -151,8 +153,8 @@ class RewardMethod:
     """Schema of its own block in a suite's parameters; None: it has none."""
     block: ClassVar[str] = ""
     """The name of that block. Several methods may share one."""
-    bonus: ClassVar[bool] = False
-    """Whether its agents get the suite's exploration bonus, too."""
+    bonus: ClassVar[bool] = True
+    """Whether its agents get the suite's exploration bonus, too: all do, unless the method's name says otherwise."""
 
     def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """Argument -> the dataset that an agent of `task` reads, beside the environment and `block`.
@@ -191,6 +193,18 @@ class StoredReward:
 
     def restart(self, i: int, frame: np.ndarray) -> None:
         """Environment `i` alone begins a new episode with frame (H, W, C)."""
+
+    def step(self, frames: np.ndarray, true_rewards: np.ndarray) -> np.ndarray:
+        """frames (E, H, W, C), true rewards (E,) -> rewards (E,) float32 of the transitions that led to the frames."""
+        raise NotImplementedError
+
+    def steps(self, frames: np.ndarray, true_rewards: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """T steps, one after the other; a source that is faster on many frames overrides this."""
+        rewards, metrics = [], []
+        for now, true in zip(frames, true_rewards, strict=True):
+            rewards.append(self.step(now, true))
+            metrics.append(self.step_metrics())
+        return np.stack(rewards), {name: np.stack([row[name] for row in metrics]) for name in metrics[0]}
 
     def step_metrics(self) -> dict[str, np.ndarray]:
         """More numbers (E,) of the last step, for the learning curve."""

@@ -38,7 +38,12 @@ class EvaluationConfig(Config):
         (0, 20, 120),
         description="frames of the model after which a perturbed expert video shows the same frame to its end",
     )
-    episodes: int = Field(40, gt=0, description="largest number of episodes scored per kind (Fig 5: 40)")
+    episodes: int = Field(
+        40,
+        gt=0,
+        description="largest number of training, noisy and perturbed videos scored per kind (Fig 5: 40); held-out "
+        "experts and baselines, to which the scale is fitted, are all scored",
+    )
 
 
 def score_episodes(reward: ViperReward, videos: Sequence[Tensor]) -> list[np.ndarray]:
@@ -65,8 +70,7 @@ def score_kinds(
     None: nothing is subtracted.
     """
     rows_of: dict[str, list[tuple[str, int, np.ndarray]]] = {
-        kind: [(kind, i, np.arange(len(v))) for i, v in enumerate(videos[: config.episodes])]
-        for kind, videos in kinds.items()
+        kind: [(kind, i, np.arange(len(v))) for i, v in enumerate(videos)] for kind, videos in kinds.items()
     }
     for number, codes in enumerate(kinds["held_out"][: config.episodes]):
         for name, index in perturbed(len(codes), config.freeze_at, seed + number).items():

@@ -1,4 +1,4 @@
-"""The five rewards of `REWARDS`: what each reads and how it is drawn. Networks are imported when one is built."""
+"""The rewards of `REWARDS`: what each reads and how it is drawn. Networks are imported when one is built."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class ViperMethod(RewardMethod):
     color = "#009E73"
     description = "rewarded by the video model"
     seed_label = "viper"
-    bonus = True
 
     def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """The three models; they are one for all tasks."""
@@ -37,10 +36,12 @@ class ViperMethod(RewardMethod):
     def build(
         self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
     ) -> Callable[[FrameShape], Any]:
-        """Raises BadData if the environment's frames are unlike those that the video model was trained on."""
+        """Raises BadData for a reward that is not usable, or whose model was trained on other frames than these."""
+        from viper_pipeline.rewards.gate import require_usable
         from viper_pipeline.rewards.viper import assemble_reward
 
         tokenizer, video_model, fitted = (inputs[name] for name in ("tokenizer", "video_model", "fitted_reward"))
+        require_usable(fitted.config, context.suite, context.task)
         reward = assemble_reward(tokenizer, video_model, fitted, context.task).to(context.device)
         reward.check(context.frame_spec(context.task))
         stream = reward.stream()
@@ -59,11 +60,11 @@ class ScaledTaskReward(StoredReward):
 
 
 class TaskRewardMethod(RewardMethod):
-    """The only method whose agents are trained on the true reward; it is the mean over the repeats of an action."""
+    """Agents are trained on the true reward; it is the mean over the repeats of an action."""
 
     label = "oracle"
     color = "#555555"
-    description = "the same agent, trained on the true reward"
+    description = "the same agent and bonus, trained on the true reward"
     seed_label = "oracle"  # the method's former name, kept so that results do not change
 
     def build(
@@ -74,6 +75,18 @@ class TaskRewardMethod(RewardMethod):
         return lambda shape: source
 
 
+class PlainTaskRewardMethod(TaskRewardMethod):
+    """As `TaskRewardMethod`, without the exploration bonus; its runs have the same seeds.
+
+    It is what the paper's figures call the task oracle.
+    """
+
+    label = "oracle, no bonus"
+    color = "#999999"
+    description = "the same agent, trained on the true reward without the bonus"
+    bonus = False
+
+
 class ExplorationMethod(RewardMethod):
     """Shows what the bonus alone is worth: VIPER has to do better."""
 
@@ -81,7 +94,6 @@ class ExplorationMethod(RewardMethod):
     color = "#E69F00"
     description = "the same agent, trained on the exploration bonus alone"
     seed_label = "exploration"
-    bonus = True
 
     def build(self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock) -> None:
         """Nothing: every reward is 0."""

@@ -64,22 +64,13 @@ class RND(nn.Module):
     @torch.no_grad()
     def bonus(self, frames: np.ndarray) -> np.ndarray:
         """frames (B, C, h, w) uint8 -> unweighted bonus (B,) float32 within [0, clip], without any training."""
-        return self._normalized(self.errors(frames))
+        deviation = self.variance.sqrt() + 1e-8
+        parts = [self.errors(part) for part in np.array_split(frames, -(-len(frames) // 1024))]
+        return (torch.cat(parts) / deviation).clamp(max=self.config.clip).cpu().numpy()
 
     def update(self, frames: np.ndarray) -> dict[str, Tensor]:
         """One training step of the predictor on frames (B, C, h, w) uint8."""
-        return {"rnd_error": self._update(self.errors(frames))}
-
-    def explore(self, frames: np.ndarray, progress: float) -> np.ndarray:
-        """frames (B, C, h, w) uint8 -> weighted bonus (B,) float32, computed before the predictor is trained on them.
-
-        progress: the fraction (0 to 1) of training that is done; it decides the weight.
-        """
         errors = self.errors(frames)
-        self._update(errors[: self.config.batch_size])
-        return self._normalized(errors.detach()) * np.float32(self.config.weight_at(progress))
-
-    def _update(self, errors: Tensor) -> Tensor:
         loss = errors.mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -89,11 +80,7 @@ class RND(nn.Module):
             step = torch.clamp(1 / self.updates, min=1 - self.config.decay)
             variance = errors.detach().square().mean() - loss.detach().square()
             self.variance.lerp_(variance.clamp(min=0), step)  # rounding may leave a negative variance of equal frames
-        return loss.detach()
-
-    def _normalized(self, errors: Tensor) -> np.ndarray:
-        deviation = self.variance.sqrt() + 1e-8
-        return (errors / deviation).clamp(max=self.config.clip).cpu().numpy()
+        return {"rnd_error": loss.detach()}
 
     def get_extra_state(self) -> StateDict:
         """The optimizer's state, as a part of `state_dict`."""

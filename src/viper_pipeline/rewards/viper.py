@@ -66,7 +66,7 @@ class Scale(Config):
 def fit_scale(config: ScaleConfig, expert: np.ndarray, *baselines: np.ndarray) -> Scale:
     """Fit to nats of the frames of held-out expert videos, and of the baselines: random and idle behavior.
 
-    For a model that finds a baseline as likely as the experts, the unit is one nat, and rewards stay near zero.
+    A model that finds a baseline as likely as the experts has a unit of one nat, and no use: see `gate.judge`.
     """
     expert = np.ravel(expert).astype(np.float64)
     shape = {"slope_below": config.slope_below, "low": config.low, "high": config.high}
@@ -172,6 +172,9 @@ class ViperConfig(Config):
         description="penalty in nats per unit of |frame - reconstruction|, summed over pixels in [0, 1]; paper: 0",
     )
     scale: ScaleConfig = ScaleConfig()
+    force: bool = Field(
+        False, description="train agents even on a reward that evaluate_reward found unusable; see rewards/gate.py"
+    )
 
     @model_validator(mode="after")
     def _scoring_fits(self) -> ViperConfig:
@@ -294,7 +297,8 @@ class ViperReward:
     def stream(self) -> ViperStream | CachedViperStream:
         """A session that scores the frames of running environments as they arrive.
 
-        One frame at a time, `half_overlap` has nothing to share and is the same as `full_window`.
+        One frame at a time, `half_overlap` has nothing to share and is the same as `full_window`; `runs.update_every`
+        gives it more.
         """
         return CachedViperStream(self) if self.config.scoring == "kv_cache" else ViperStream(self)
 
@@ -329,6 +333,38 @@ class ViperStream(StoredReward):
             nats[rows] = self.reward.log_prob_last(torch.stack([windows[i] for i in rows])).float()
         self.log_prob = nats.numpy() - self.reward.reconstruction_penalty(frames, codes)
         return self.reward.scaled(self.log_prob)
+
+    def steps(self, frames: np.ndarray, true_rewards: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """As `step` for T steps at once: frames (T, E, H, W, C) -> rewards and log_prob (T, E).
+
+        Frames are encoded in batches, and windows of all of them are scored together; with `scoring: half_overlap` a
+        window scores several frames.
+        """
+        if len(frames) == 1:
+            return super().steps(frames, true_rewards)
+        reward, (count, envs), context = self.reward, frames.shape[:2], self.reward.model.window - 1
+        flat = frames.reshape(-1, *frames.shape[2:])
+        codes = torch.cat([reward.encode(flat[i : i + reward.batch]) for i in range(0, len(flat), reward.batch)])
+        penalties = reward.reconstruction_penalty(flat, codes)
+        new = codes.unflatten(0, (count, envs))
+        tails: dict[tuple[int, int], list[tuple[np.ndarray, int, Tensor]]] = {}
+        for i in range(envs):
+            past, seen = torch.cat([self._codes[i], new[:, i]]), len(self._codes[i])
+            for phase in range(min(self._stride, len(past))):  # at stride s, s interleaved videos
+                places = np.arange(phase, len(past), self._stride)
+                scored = places[places >= seen] - seen
+                if len(scored):
+                    tail = past[places[-(len(scored) + context) :]]
+                    tails.setdefault((len(tail), len(scored)), []).append((scored, i, tail))
+            self._codes[i] = past[-self._keep :]
+        nats = np.zeros((count, envs), np.float32)
+        for (_, last), parts in tails.items():
+            found = reward.log_prob(torch.stack([tail for _, _, tail in parts]))[:, -last:].float().numpy()
+            for (rows, i, _), values in zip(parts, found, strict=True):
+                nats[rows, i] = values
+        nats -= penalties.reshape(count, envs)
+        self.log_prob = nats[-1]
+        return reward.scaled(nats), {"log_prob": nats}
 
     def step_metrics(self) -> dict[str, np.ndarray]:
         """log_prob (E,), in nats."""

@@ -144,16 +144,21 @@ def _check_batch(contract: Contract, agent: Agent, replay: Replay) -> None:
     contract.same("the same seed gives the same batch", batch.reward, batches[1].reward, remedy)
     contract.array("a batch's reward", batch.reward, "float32", ("N",))
     count = len(batch.reward)
-    contract.array("a batch's next_frame", batch.next_frame, "uint8", (count, *shape))
-    contract.array("a batch's windows", batch.windows, "uint8", (count, "n", 2, *shape))
-    remedy = "order windows in time, the first up to the frame that the reward belongs to"
-    contract.same("a window ends in the frame of its reward", batch.windows[:, 0, -1], batch.next_frame, remedy)
+    contract.array("a batch's places", batch.places, "int64", (count, "n"))
+    contract.array("a batch's windows", batch.windows, "uint8", (*batch.places.shape, 2, *shape))
+    ends = contract.call("frames_at of the replay", replay.frames_at, batch.places)
+    remedy = "order windows in time, each up to the frame that its reward belongs to"
+    contract.same("a window ends in the frame of its reward", batch.windows[:, :, -1], ends, remedy)
     wanted = batch.reward + 1
     given = contract.call("with_reward", batch.with_reward, wanted).reward
     kept = given.shape == wanted.shape and bool(((given == wanted) | (given == 0)).all()) and bool(given.any())
     remedy = "return a copy with these rewards (0 where an episode only starts)"
     contract.require(kept, "with_reward takes new rewards", "the copy has others", remedy)
     zero = contract.call("relabel", batch.relabel, lambda windows: np.zeros(len(windows), np.float32))
+    added = contract.call("add_rewards", batch.add_rewards, np.ones(batch.places.shape, np.float32)).reward
+    rule, remedy = "add_rewards adds to every step of a return", "weight each step as the batch's own rewards are"
+    more = added.shape == wanted.shape and bool((added >= batch.reward).all()) and bool((added > batch.reward).any())
+    contract.require(more, rule, "the copy's rewards are not larger", remedy)
     rule, remedy = "relabel computes rewards from windows", "call reward_fn on windows (M, window, *frame_shape)"
     contract.same(rule, zero.reward, np.zeros_like(batch.reward), remedy)
 

@@ -212,9 +212,9 @@ def check_exploration(part: Any, config: ParamsOrConfig, frame_shape: FrameShape
     part: its name in EXPLORATION, or the class. config: its block `exploration`: networks small, and limits so wide
     that a bonus can be seen to fall. frame_shape: (C, h, w).
 
-    Rules: `explore` gives finite float32 (B,), 0 or more; the bonus of frames falls when they are seen again; the
-    weight 0 leaves no bonus; the same seed gives the same bonus; a restored bonus continues exactly; frames are left
-    as they are.
+    Rules: `bonus` gives finite float32 (B,), 0 or more, and learns nothing; `update` learns, so that the bonus of
+    frames falls when they are seen again; the same seed gives the same bonus; a restored bonus continues exactly;
+    frames are left as they are; `config` says its weight and its schedule.
     """
     target, contract = find(part, EXPLORATION)
     with contract.isolated():
@@ -225,30 +225,37 @@ def check_exploration(part: Any, config: ParamsOrConfig, frame_shape: FrameShape
         frames += np.linspace(0, 191, 6).astype(np.uint8)[:, None, None, None]  # from dark to bright
         kept = frames.copy()
         bonus, twin = (_bonus(contract, target, settings, frame_shape) for _ in range(2))
-        first = contract.call("explore", bonus.explore, frames, 0.0)
-        contract.array("what explore returns", first, "float32", (6,), (0.0, np.inf))
+        check_metrics(contract, "update", contract.call("update", bonus.update, frames))
+        twin.update(frames)
+        first = contract.call("bonus", bonus.bonus, frames)
+        contract.array("what bonus returns", first, "float32", (6,), (0.0, np.inf))
+        contract.same("bonus learns nothing", first, bonus.bonus(frames), "learn in update alone")
         rule = "the same seed gives the same bonus"
-        contract.same(rule, first, twin.explore(frames, 0.0), "draw weights from torch's global generator alone")
+        contract.same(rule, first, twin.bonus(frames), "draw weights from torch's global generator alone")
         again = _bonus(contract, target, settings, frame_shape)
         state = contract.checkpointed(contract.call("state_dict", bonus.state_dict))
         contract.call("load_state_dict", again.load_state_dict, state)
-        for progress in (0.0, 0.5, 1.0):
-            one, other = bonus.explore(frames, progress), again.explore(frames, progress)
+        for _ in range(3):
+            bonus.update(frames)
+            again.update(frames)
+            one, other = bonus.bonus(frames), again.bonus(frames)
             contract.same("a restored bonus continues exactly", one, other, "keep in state_dict all that was learned")
         for _ in range(SEEN_AGAIN):
-            last = twin.explore(frames, 0.0)
+            twin.update(frames)
+        last = twin.bonus(frames)
         contract.require(
             float(last.mean()) < float(first.mean()),
             "the bonus of a frame falls when it is seen again",
             f"it is {first.mean():.3g} at first and {last.mean():.3g} after {SEEN_AGAIN} times",
-            "learn from the frames in explore",
+            "learn from the frames in update",
         )
         contract.same("frames are left as they are", kept, frames, "work on a copy: the replay stores these frames")
-        if isinstance(settings, BonusConfig):
-            none = settings.model_copy(update={"weight": 0.0, "final_weight": None})
-            given = _bonus(contract, target, none, frame_shape).explore(frames, 0.0)
-            remedy = "multiply the bonus by config.weight_at(progress)"
-            contract.require(not given.any(), "the weight 0 leaves no bonus", f"it is {given.mean():.3g}", remedy)
+        contract.require(
+            isinstance(settings, BonusConfig) and bonus.config is settings,
+            "config is the block that it was built with",
+            f"Config is {type(settings).__name__}, config a {type(getattr(bonus, 'config', None)).__name__}",
+            "let Config inherit rewards.base.BonusConfig, and keep it as self.config",
+        )
 
 
 def _bonus(contract: Contract, target: Any, settings: ExplorationConfig, shape: FrameShape) -> Exploration:

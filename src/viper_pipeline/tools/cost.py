@@ -79,8 +79,8 @@ def _suite(name: str, suite: SuiteConfig, seeds: int) -> Iterator[Work]:
             shown = min(settings.episodes, curation.held_out)
             copies = len(perturbed(length, settings.freeze_at, 0))
             kinds = [training_videos, suite.record.noisy]
-            kinds += [suite.baselines.random, suite.baselines.idle]
-            videos = shown * (1 + copies) + sum(min(settings.episodes, kind) for kind in kinds)
+            videos = shown * copies + curation.held_out + sum(min(settings.episodes, kind) for kind in kinds)
+            videos += suite.baselines.random + suite.baselines.idle
             scored[task] = videos * length / curation.stride
         yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
     for method, learned in suite.learned.items():

@@ -14,6 +14,7 @@ from tests.agents.test_train import Killed, Mortal, same
 from tests.agents.toy import SIZE, Brightness, Toy
 from viper_pipeline.agents.base import AGENTS, RunConfig
 from viper_pipeline.agents.dreamer.agent import Dreamer
+from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.agents.vector_env import VectorEnv, evaluate
@@ -69,6 +70,65 @@ def test_a_critic_for_each_reward_or_one_for_their_sum():
     with torch.no_grad():
         rewards = one._reward_models()["reward"](features, actions)
         assert torch.allclose(rewards, one.model.reward(features[1:]) + 3 * one.curiosity.rewards(features, actions))
+
+
+def test_a_reward_that_is_none_has_no_share():
+    torch.manual_seed(0)
+    alone = Dreamer(TINY.model_copy(update={"explore_weight": 0.1}), (SIZE, SIZE, 3), 1, curious=True, rewarded=False)
+    assert alone.behaviour.shares == {"bonus": 1.0}
+    metrics = alone.update(alone.sample(filled(alone), np.random.default_rng(0)))
+    assert "bonus_return" in metrics and "reward_return" not in metrics
+    assert "bonus_critic_error" in metrics and 0 <= metrics["kl_below_free"] <= 1
+    result = train(Toy, seed=3, curious=True)
+    assert "bonus_return" in result.curve[-1] and "reward_return" not in result.curve[-1]
+
+
+def test_the_ensemble_learns_at_its_own_rate():
+    rates = {"policy_rate": 1e-3, "ensemble_rate": 3e-3}
+    assert agent(**rates).curiosity.optimizer.param_groups[0]["lr"] == 3e-3
+    assert agent(policy_rate=2e-3).curiosity.optimizer.param_groups[0]["lr"] == 2e-3
+    reference = DreamerConfig(preset="reference")
+    assert (reference.ensemble_rate, reference.policy_rate, reference.average) == (1e-4, 3e-5, 0.0)
+
+
+def test_a_sequence_begins_without_the_action_before_it(monkeypatch):
+    learner = agent()
+    batch = learner.sample(filled(learner), np.random.default_rng(0))
+    assert not batch.is_first[0].all()
+    seen = []
+    loss = learner.model.loss
+    monkeypatch.setattr(learner.model, "loss", lambda data: seen.append(data) or loss(data))
+    learner.update(batch)
+    assert seen[0].is_first[0].all() and np.array_equal(seen[0].is_first[1:].numpy(), batch.is_first[1:])
+
+
+def test_the_averaged_actor_is_judged_and_the_other_acts():
+    torch.manual_seed(0)
+    learner = Dreamer(TINY.model_copy(update={"average": 0.9}), (SIZE, SIZE, 3), 1)
+    begun = {name: p.clone() for name, p in learner.behaviour.actor.named_parameters()}
+    batch = learner.sample(filled(learner), np.random.default_rng(0))
+    learner.update(batch)
+    for name, mean in learner.mean_actor.named_parameters():
+        now = dict(learner.behaviour.actor.named_parameters())[name]
+        assert torch.allclose(mean, 0.9 * begun[name] + 0.1 * now, atol=1e-6)
+    assert torch.equal(learner.weights()["actor.mlp.0.weight"], learner.mean_actor.mlp[0].weight)
+    assert not [name for name in agent().state_dict() if "mean_actor" in name], "off by default"
+
+
+def test_evaluation_draws_latents_by_the_seed_of_the_episode():
+    learner = agent()
+    with torch.no_grad():
+        learner.model.rssm.see_rest[-1].weight.zero_()  # nothing is certain
+    frames, states = np.zeros((2, *learner.frame_shape), np.uint8), []
+    for seeds in ((1, 2), (1, 1), (3, 1)):
+        policy = learner.policy(2)
+        for i, seed in enumerate(seeds):
+            policy.start(i, frames[i], seed)
+        torch.manual_seed(len(states))
+        policy.act()
+        states.append(policy.state.stoch)
+    assert torch.equal(states[0][0], states[1][0]) and torch.equal(states[1][0], states[1][1])
+    assert torch.equal(states[2][1], states[1][0]) and not torch.equal(states[0][0], states[0][1])
 
 
 def test_evaluation_follows_from_its_seeds_and_not_from_who_plays_beside():

@@ -175,7 +175,8 @@ class ActorCritic(nn.Module):
         for critic in self.critics.values():
             critic.update_target(number)
         metrics = {"critic_loss": critic_loss, "entropy": entropy.mean()}
-        metrics |= {f"{name}_return": returns.mean() for name, (returns, _) in estimates.items()}
+        for name, (returns, values) in estimates.items():
+            metrics |= {f"{name}_return": returns.mean(), f"{name}_critic_error": (values - returns).abs().mean()}
         return {name: value.detach() for name, value in metrics.items()}
 
 
@@ -188,7 +189,8 @@ class Disagreement(nn.Module):
         c, self.config = config, config
         sizes = [inputs + actions, *c.layers * [c.hidden], c.stoch * c.classes]
         self.predictors = Ensemble(c.ensemble_size, sizes, norm=True)
-        self.optimizer = torch.optim.Adam(self.parameters(), c.policy_rate, eps=c.policy_eps, fused=True)
+        rate = c.ensemble_rate or c.policy_rate
+        self.optimizer = torch.optim.Adam(self.parameters(), rate, eps=c.policy_eps, fused=True)
 
     def predictions(self, features: Tensor, actions: Tensor) -> Tensor:
         """Features (..., F), actions (..., A) -> next latents (members, N, S K), N over all leading dimensions."""

@@ -15,7 +15,8 @@ from viper_pipeline.agents.base import AgentConfig
 REFERENCE = {
     "model_eps": 1e-8, "model_clip": 1000.0,
     "policy_rate": 3e-5, "policy_eps": 1e-5,
-    "kl_balance": 5 / 6, "gamma": 1 - 1 / 333, "slow_every": 1, "slow_step": 0.02, "ensemble_size": 8,
+    "ensemble_rate": 1e-4, "kl_balance": 5 / 6, "gamma": 1 - 1 / 333, "slow_every": 1, "slow_step": 0.02,
+    "ensemble_size": 8,
 }  # fmt: skip
 """Values of the reference code that differ from the paper's Table 3."""
 
@@ -27,6 +28,11 @@ class DreamerConfig(AgentConfig):
         "paper", description="defaults of this block: the paper's Table 3, or the reference code's values"
     )
     pixels: int = Field(64, ge=8, description="side of the image the agent sees; 4 times a power of 2")
+    contrast: float = Field(
+        0.0,
+        ge=0,
+        description="0: plain pixels; else pixels are this many times their difference from a background",
+    )
     depth: int = Field(
         32, gt=0, description="channels of the first convolution; each one that follows has twice as many"
     )
@@ -51,6 +57,9 @@ class DreamerConfig(AgentConfig):
     kl_balance: float = Field(0.667, ge=0, le=1, description="share of it that trains the prior (Table 3)")
     free_nats: float = Field(1.0, ge=0, description="KL below which nothing is trained, in nats")
     horizon: int = Field(15, gt=0, description="imagined steps (Table 3)")
+    imagine_every: int = Field(
+        1, gt=0, description="imagined sequences start from one in so many of a sequence's states; 1: from all"
+    )
     gamma: float = Field(0.995, gt=0, lt=1, description="discount (Table 3)")
     lam: float = Field(0.95, ge=0, le=1, description="lambda of the returns (Table 3)")
     entropy: float = Field(3e-4, ge=0, description="weight of the policy's entropy")
@@ -58,6 +67,9 @@ class DreamerConfig(AgentConfig):
     slow_step: float = Field(1.0, gt=0, le=1, description="size of such a step towards the critic; 1 copies it")
     return_decay: float = Field(0.99, gt=0, lt=1, description="decay of the running percentiles of returns")
     ensemble_size: int = Field(10, gt=1, description="predictors in Plan2Explore's ensemble (Table 3)")
+    ensemble_rate: float | None = Field(
+        None, gt=0, description="learning rate of this ensemble; null: policy_rate (reference code: its own)"
+    )
     explore_weight: float = Field(1.0, ge=0, description="beta: weight of their disagreement beside the reward")
     combine: Literal["advantages", "rewards"] = Field(
         "advantages",

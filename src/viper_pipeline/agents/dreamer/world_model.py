@@ -82,10 +82,16 @@ class RSSM(nn.Module):
         """Log-probabilities (..., S, K) -> the most likely classes, one-hot (..., S, K)."""
         return straight_through(F.one_hot(log_probs.argmax(-1), self.config.classes), log_probs)
 
-    def sample(self, log_probs: Tensor) -> Tensor:
-        """Log-probabilities (..., S, K) -> sampled classes, one-hot (..., S, K)."""
-        noise = torch.empty_like(log_probs, requires_grad=False).exponential_().log()
-        return straight_through(F.one_hot((log_probs.detach() - noise).argmax(-1), self.config.classes), log_probs)
+    def sample(self, log_probs: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Log-probabilities (..., S, K) -> sampled classes, one-hot (..., S, K).
+
+        noise: exponential numbers (..., S, K) to sample by; None: drawn here.
+        """
+        if noise is None:
+            noise = torch.empty_like(log_probs, requires_grad=False).exponential_()
+        return straight_through(
+            F.one_hot((log_probs.detach() - noise.log()).argmax(-1), self.config.classes), log_probs
+        )
 
     def obs_step(
         self,
@@ -95,18 +101,19 @@ class RSSM(nn.Module):
         initial: RSSMState,
         image: Tensor,
         sample: bool = True,
+        noise: Tensor | None = None,
     ) -> tuple[RSSMState, Tensor]:
         """One step with an image -> the state, and the log-probabilities (B, S, K) of its latents.
 
         state, action: the state before (B, ...) and the action (B, A) taken in it; where `is_first` (B,) is set,
         `initial` (B, ...) and no action are used instead. image: (B, hidden), from `see_picture`.
-        sample: sample the latents, or take their mode.
+        sample: sample the latents, or take their mode. noise: see `sample`.
         """
         deter = torch.where(is_first[:, None], initial.deter, state.deter)
         stoch = torch.where(is_first[:, None, None], initial.stoch, state.stoch)
         deter = self.recurrent_step(RSSMState(deter, stoch), torch.where(is_first[:, None], 0.0, action))
         log_probs = self.posterior(deter, image)
-        return RSSMState(deter, self.sample(log_probs) if sample else self.mode(log_probs)), log_probs
+        return RSSMState(deter, self.sample(log_probs, noise) if sample else self.mode(log_probs)), log_probs
 
     def img_step(self, state: RSSMState, action: Tensor) -> RSSMState:
         """One imagined step, without an image: state (B, ...), action (B, A) -> the next state."""
@@ -172,4 +179,5 @@ class WorldModel(nn.Module):
         )
         loss = (c.image_loss_scale * image + reward + ends + c.kl_scale * kl_loss).mean()
         named = {"model_loss": loss, "picture_loss": image, "reward_loss": reward, "end_loss": ends, "kl": kl}
+        named["kl_below_free"] = (kl < c.free_nats).float()
         return loss, states, {name: value.detach().mean() for name, value in named.items()}

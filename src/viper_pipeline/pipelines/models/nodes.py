@@ -29,6 +29,7 @@ from viper_pipeline.rewards.evaluation import (
     surprise_rows,
     transition_scores,
 )
+from viper_pipeline.rewards.gate import judge
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward, fit_scale
 from viper_pipeline.tokenizers import load_tokenizer, trainable_tokenizer
 from viper_pipeline.tokenizers.base import Tokenizer, TokenizerConfig
@@ -304,8 +305,8 @@ def evaluate_reward(
     """Fit the reward's scale, and measure whether it knows an expert (paper 4.2, Fig 5).
 
     files: experts__, codes__, baselines__<task>. Returns the scale of each task, the nats of every frame of every kind
-    of video, and maps of what surprises the model (Figs 16 to 18). Metrics and pictures are made of these by the
-    report's stages, so that a new figure trains no agent again.
+    of video, whether the reward is usable (`gates`, see `rewards.gate`), and maps of what surprises the model (Figs 16
+    to 18). Metrics and pictures are made of these by the report's stages, so that a new figure trains no agent again.
     """
     device = ComputeConfig.model_validate(compute).begin()
     config, settings = ViperConfig.model_validate(reward), EvaluationConfig.model_validate(evaluation)
@@ -315,7 +316,7 @@ def evaluate_reward(
     network = VIDEO_MODELS.get(model).from_artifact(video_model).to(device)
     experts, codes, baselines = (by_task(prefix, files) for prefix in ("experts", "codes", "baselines"))
 
-    scales, specs, maps = {}, {}, {}
+    scales, specs, maps, gates = {}, {}, {}, {}
     tensors: dict[str, torch.Tensor] = {}
     for task in codes:
         spec = experts[task].spec
@@ -325,14 +326,14 @@ def evaluate_reward(
         scores = score_kinds(plain, kinds, settings, derive(seed, "perturb", task), penalties)
         scale = fit_scale(config.scale, *(transition_scores(scores[kind]) for kind in ("held_out", "random", "idle")))
         scales[task], specs[task] = scale.model_dump(), spec.model_dump(mode="json")
+        gates[task] = judge(scores).model_dump(mode="json")
         tensors |= pack(task, scores, returns)
         pair = two_videos(experts[task], baselines[task])
         surprises = {kind: surprise(plain, video) for kind, video in pair.items()}
         maps[f"maps_{task}.png"] = strip(surprise_rows(pair, surprises))
         maps[f"maps_{task}.gif"] = gif(surprise_film(pair, surprises), milliseconds=120, zoom=1)
-    return ModelArtifact(
-        {"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs}, tensors, maps
-    )
+    saved = {"model": model, "reward": config.model_dump(), "scales": scales, "specs": specs, "gates": gates}
+    return ModelArtifact(saved, tensors, maps)
 
 
 def two_videos(experts: EpisodeFile, baselines: EpisodeFile) -> dict[str, np.ndarray]:
@@ -345,17 +346,20 @@ def two_videos(experts: EpisodeFile, baselines: EpisodeFile) -> dict[str, np.nda
 def videos_of(
     reward: ViperReward, codes: EpisodeFile, baselines: EpisodeFile, most: int
 ) -> tuple[dict[str, list[torch.Tensor]], dict[str, np.ndarray]]:
-    """Codes (T, h, w) of every kind of video, and the true return of each."""
+    """Codes (T, h, w) of every kind of video, and the true return of each.
+
+    most: of training and noisy videos; of those that the scale is fitted to, none is left out.
+    """
     kinds, returns = {}, {}
     for name in ("train", "held_out", "contrast"):
         group = codes.group(name)
-        chosen = [group[i] for i in range(min(len(group), most))]
+        chosen = [group[i] for i in range(len(group) if name == "held_out" else min(len(group), most))]
         if chosen:
             kinds[name] = [torch.as_tensor(episode.frames) for episode in chosen]
             returns[name] = np.array([episode.ret for episode in chosen])
     everything = baselines.group("episodes")
     for kind in ("random", "idle"):
-        rows = [i for i, k in enumerate(everything.kinds) if k == kind][:most]
+        rows = [i for i, k in enumerate(everything.kinds) if k == kind]
         chosen = [everything[i] for i in rows]
         kinds[kind] = [reward.encode(episode.frames[:: reward.spec.stride]) for episode in chosen]
         returns[kind] = np.array([episode.ret for episode in chosen])
