@@ -69,7 +69,7 @@ def test_dm_control_draws_whatever_pyopengls_platform_was(platform, tmp_path):
 
 
 def test_a_library_that_is_missing_is_named():
-    with pytest.raises(BadEnvironment, match="no-such-simulator is not installed.*pip install no-such-simulator"):
+    with pytest.raises(BadEnvironment, match=r"no-such-simulator is not installed.*pip install no-such-simulator"):
         version_of("no-such-simulator")
 
 
