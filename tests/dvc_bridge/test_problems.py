@@ -99,3 +99,19 @@ def test_they_end_a_command_in_that_line(wrapped: bool, monkeypatch: pytest.Monk
     assert _message(ValueError("a mistake of ours")) is None
     monkeypatch.setenv("VIPER_TRACEBACK", "1")
     assert _message(error) is None
+
+
+def test_parameters_and_devices_are_checked_before_the_first_stage(ready: Toy) -> None:
+    registry = ready.root / "src/toy/pipeline_registry.py"
+    said = (
+        "\n\ndef wrong(params):\n    raise BadParams('the parameters are wrong')\n\n\n"
+        "PROJECT = replace(PROJECT, {field})\n"
+    )
+    head = "from dataclasses import replace\n\nfrom viper_pipeline.core.errors import BadParams\n"
+    before = registry.read_text()
+    ready.set("suites.one.oracles.red.skill", 9)
+    for field, words in (("check=wrong", "the parameters are wrong"), ("lacks=lambda params: ['no GPU']", "no GPU")):
+        registry.write_text(head + before + said.format(field=field))
+        done = ready.run("viper", "run", check=False)
+        assert (done.returncode, done.stderr) == (1, f"{words}\n")
+        assert ready.ran() == []

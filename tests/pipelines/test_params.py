@@ -8,7 +8,7 @@ import pytest
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.rlbench import PAPER
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params import check_command, validate
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]
@@ -222,6 +222,27 @@ def test_several_mistakes_are_said_together():
     with pytest.raises(BadParams) as error:
         validate(params, "my.yaml")
     assert len(str(error.value).splitlines()) == 2
+
+
+def test_the_projects_own_file_is_checked_against_this_machine(tmp_path, monkeypatch, capsys):
+    import torch
+    import yaml
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VIPER_ROOT", raising=False)
+    (tmp_path / "pyproject.toml").write_text("")
+    params = put(read("profiles/tiny.yaml"), "suites.dmc.datasets.cartpole_balance", {"kind": "video", "path": "films"})
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(BadParams, match=r"datasets.cartpole_balance.path: films: there is no such"):
+        check_command([])
+    check_command(["params.yaml"])  # a file for any machine
+    (tmp_path / "films").mkdir()
+    check_command([])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(put(params, "runtime.compute.accelerator", "cuda")))
+    with pytest.raises(BadParams, match=r"asks for 1 CUDA device\(s\).*accelerator: cpu"):
+        check_command([])
+    assert capsys.readouterr().out.count("It is sound") == 2
 
 
 def test_one_typo_in_a_task_is_one_line():

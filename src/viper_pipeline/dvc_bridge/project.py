@@ -65,6 +65,8 @@ class Project:
     """Dataset -> the file or folder that params.yaml names for it."""
     check: Callable[[JsonView], None] = lambda params: None
     """Raises BadParams before any work."""
+    lacks: Callable[[JsonView], Sequence[str]] = lambda params: ()
+    """What this machine lacks for these parameters, a line each: asked before stages run on it."""
     parts: Sequence[Part] = ()
     neutral: Collection[str] = ()
     """Dotted names of parameters that change no result: they stand neither in dvc.yaml nor in the provenance."""

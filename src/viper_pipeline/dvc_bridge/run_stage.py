@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.files import JsonView, atomic_write
 from viper_pipeline.dvc_bridge.code_yaml import source_state
 from viper_pipeline.dvc_bridge.project import (
@@ -69,6 +69,18 @@ def registered(project: Project, root: Path) -> dict[str, Pipeline]:
         return {name: Pipeline([pickle.loads(one) for one in nodes.values()]) for name, nodes in _ready.items()}
     built = dict(project.build(read_params(root / "params.yaml")))
     return {"__default__": sum(built.values(), Pipeline([])), **built}
+
+
+def check_first(root: Path, here: bool) -> None:
+    """Before any stage runs: refuse wrong parameters, and, if stages run `here`, what this machine lacks for them.
+
+    Parameters that a stage's `guard` has found right are not looked at again.
+    """
+    project, params = project_of(root), read_params(root / "params.yaml")
+    if not (root / ".viper" / "wiring" / _state(root)).is_dir():
+        project.check(params)
+    if here and (lines := project.lacks(params)):
+        raise BadEnvironment("\n".join(lines))
 
 
 def guard(root: Path, pipeline: str, node: str) -> bytes:

@@ -29,6 +29,7 @@ from viper_pipeline.dvc_bridge.code_yaml import write_code
 from viper_pipeline.dvc_bridge.executors import LOST, Executor, Local, of_stages
 from viper_pipeline.dvc_bridge.project import read_params
 from viper_pipeline.dvc_bridge.repo import DvcStage, NoopCache, Repository, StageProblem, Status
+from viper_pipeline.dvc_bridge.run_stage import check_first
 
 
 class Costs:
@@ -198,6 +199,7 @@ def run(root: Path, executor: Executor, targets: Sequence[str] = ()) -> int:
         if (count := noop.holds()) is not None:
             screen.say(f"0 ran, 0 restored, {count} up to date: no file has changed since they were")
             return 0
+        check_first(root, here=isinstance(executor, Local))
         begun = time.time_ns()
         work = Run(root, executor, Repository(root), screen, targets)
         code = work()

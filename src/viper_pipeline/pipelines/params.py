@@ -551,12 +551,21 @@ def _inner(annotation: Any) -> Any:
 
 
 def check_command(paths: list[str]) -> None:
-    """`viper params check [FILE...]`: print one line per file, or raise BadParams."""
+    """`viper params check [FILE...]`: print one line per file, or raise BadParams.
+
+    Of the project's own params.yaml, which this machine is to run, its videos and devices are checked as well.
+    """
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.pipelines.profiles import read_profile
 
     for path in paths or [str(project_root() / "params.yaml")]:
-        params = validate(read_profile(path), path)
+        raw = read_profile(path)
+        params = validate(raw, path)
+        if not paths:
+            lacking = [*params_fit.missing_sources(params, project_root())]
+            lacking += params_fit.missing_devices(raw["runtime"].get("compute") or {})
+            if lacking:
+                raise BadParams("\n".join(lacking))
         runs = sum(
             len(tasks) * len(s.agents) * len(params.seeds)
             for s in params.suites.values()

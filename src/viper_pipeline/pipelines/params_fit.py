@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.core.config import Config, ParamsBlock
@@ -134,6 +135,30 @@ def _inside(checked: Any, key: str) -> Any:
 
 def _written(value: float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def missing_devices(compute: ParamsBlock) -> Iterator[str]:
+    """GPUs that `runtime.compute` asks for and this machine does not have."""
+    if compute.get("accelerator") != "cuda":
+        return
+    import torch
+
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    wanted = int(compute.get("devices", 1))
+    if wanted > found:
+        yield (
+            f"params.yaml: runtime.compute: asks for {wanted} CUDA device(s), torch {torch.__version__} finds {found}; "
+            "write accelerator: cpu or fewer devices, or install a CUDA build of torch"
+        )
+
+
+def missing_sources(params: Params, root: Path) -> Iterator[str]:
+    """Paths of videos that do not exist; those that a stage makes need not."""
+    for suite, block in params.suites.items():
+        for task, dataset in block.datasets.items():
+            if dataset.kind != "expert" and not (root / dataset.path).exists():
+                field = f"suites.{suite}.datasets.{task}.path"
+                yield f"params.yaml: {field}: {dataset.path}: there is no such file or folder"
 
 
 def unreachable(suite: str, datasets: ParamsBlock) -> Iterator[str]:
