@@ -159,7 +159,7 @@ def stacked(value, *below):
         (stacked(["a word"]) + stacked([]), "bytes follow its end"),
         (b"\x80\x02(]q\x00.", "stack not empty"),
         (b"\x80\x02]q\x00", "before"),
-        (stacked({"a": 1}), "it holds a dict, where a list of sentences is a list"),
+        (stacked({"a": 1}), "it is not a list of sentences: it holds a dict, not a list"),
         (stacked("a word"), "it holds a str"),
     ],
 )

@@ -144,7 +144,7 @@ def read_safely(
         found = _SafeUnpickler(content, names, what).load()
         if not isinstance(found, expected):
             wanted = " or ".join(kind.__name__ for kind in expected)
-            raise pickle.UnpicklingError(f"it holds a {type(found).__name__}, where a {what} is a {wanted}")
+            raise pickle.UnpicklingError(f"it is not a {what}: it holds a {type(found).__name__}, not a {wanted}")
     except Exception as error:  # a damaged or hostile pickle fails in every way there is
         raise BadData(f"{path}: refused, and nothing in it was run: {error or type(error).__name__}") from error
     return found
