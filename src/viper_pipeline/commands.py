@@ -197,6 +197,17 @@ def cost(profile: str | None, on: str | None, keep: str | None) -> None:
 
 
 @cli.command()
+@click.option("--suite", "suites", multiple=True, help="Try the simulator of this suite alone. Default: all suites.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(suites: tuple[str, ...], as_json: bool) -> None:
+    """Say what this machine has and lacks for each suite, each lack with the line that mends it."""
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.tools.doctor import doctor_command
+
+    sys.exit(doctor_command(project_root(), suites, as_json, click.echo))
+
+
+@cli.command()
 @click.argument("artifact", type=click.Path())
 @click.option("--mermaid", "form", flag_value="mermaid", help="A flow chart.")
 @click.option("--json", "form", flag_value="json", help="For programs.")

@@ -82,7 +82,7 @@ def _read(stored: IO[bytes], file: Path, size: int) -> np.ndarray:
     if fortran:
         return resized(checked_frames(_whole(stored, shape, file), file), size)
     bytes_each = math.prod(shape[1:])
-    frames = []
+    frames: list[np.ndarray] = []
     for _ in range(shape[0]):
         content = stored.read(bytes_each)
         if len(content) != bytes_each:
