@@ -159,6 +159,14 @@ def stage_command(pipeline: str, nodes: str) -> None:
     run_stage(project_root(), pipeline, nodes.split(","))
 
 
+def from_root(target: str, root: Path) -> str:
+    """A target as seen from the project's root: as for DVC, files are named from the folder that we are in."""
+    file, colon, stage = target.partition(":")
+    if file and (here := Path(file).absolute()).is_file() and here.is_relative_to(root):
+        return f"{here.relative_to(root).as_posix()}{colon}{stage}"
+    return target
+
+
 @cli.command("run")
 @click.argument("targets", nargs=-1)
 @click.option(
@@ -177,6 +185,7 @@ def run_command(targets: tuple[str, ...], jobs: int | None, executor: str, addre
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.dvc_bridge.scheduler import make_executor, run
 
+    targets = tuple(from_root(target, project_root()) for target in targets)
     os.chdir(project_root())
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     sys.exit(run(Path.cwd(), make_executor(executor, Path.cwd(), jobs, address), targets))
@@ -325,12 +334,13 @@ def overview() -> None:
 
 
 @cli.command(name="export-runs")
-def export_runs() -> None:
+@click.option("--force", is_flag=True, help="Also over records of runs with other parameters.")
+def export_runs(force: bool) -> None:
     """Write the results of every finished run, without weights, to reports/runs: for Git, and for others' reports."""
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.pipelines.report.commands import export_runs_command
 
-    for path in export_runs_command(project_root()):
+    for path in export_runs_command(project_root(), force):
         click.echo(path)
 
 

@@ -101,3 +101,32 @@ def test_the_committed_records_can_be_read_and_are_named_after_their_runs():
     for path in (Path(__file__).parents[2] / "reports" / "runs").glob("*.json"):
         (run,) = read_run_records({path.name: path.read_bytes()})
         assert path.name.startswith(run.file.removesuffix(".json"))
+
+
+def test_a_record_of_other_parameters_is_not_written_over(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from viper_pipeline.core.errors import BadData
+    from viper_pipeline.pipelines.report import commands
+
+    made = {seed: RunRecord.model_validate_json(record(seed)) for seed in (0, 1)}
+    for name, value in {
+        "read_params": lambda path: {},
+        "stale_outputs": lambda root: {},
+        "current_commit": lambda root: "c0de",
+        "grid_runs": lambda root, params: [SimpleNamespace(path=f"{seed}") for seed in made],
+        "record_of": lambda run, root, code: made[int(run.path)],
+    }.items():
+        monkeypatch.setattr(commands, name, value)
+    for seed in made:
+        (tmp_path / str(seed)).mkdir()
+    written = commands.export_runs_command(tmp_path)
+    before = [path.read_bytes() for path in written]
+    assert commands.export_runs_command(tmp_path) == written  # the same runs again: nothing is lost
+    made[1] = made[1].model_copy(update={"params": {"seed": 7}})
+    made[0] = made[0].model_copy(update={"seconds": 1.5})
+    with pytest.raises(BadData, match=rf"{written[1].name}: a record of a run with other parameters.*--force"):
+        commands.export_runs_command(tmp_path)
+    assert [path.read_bytes() for path in written] == before
+    commands.export_runs_command(tmp_path, force=True)
+    assert json.loads(written[1].read_text())["params"] == {"seed": 7}

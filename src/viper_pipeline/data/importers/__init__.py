@@ -76,6 +76,8 @@ def read_source(
         if file.payload != "frames" or not len(file.group("episodes")):
             raise BadData(f"{path}: {NO_EPISODES} (groups: {', '.join(file.groups) or 'none'})")
         return file.group("episodes"), file.spec
+    if kind in ("npz", "video"):
+        print(f"{path}: {listed(Path(path)).count()}", flush=True)  # in the stage's log: none is left out in silence
     return ImportedEpisodes(list(read_videos(kind, path, size, **about))), None
 
 

@@ -27,7 +27,7 @@ from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.reporting.page import read_metrics, render_overview
 from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_files
 from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, run_result
-from viper_pipeline.reporting.run_records import RunRecord, evidence_of
+from viper_pipeline.reporting.run_records import RunRecord, evidence_of, read_run_records
 from viper_pipeline.training.artifacts import CONFIG, ModelArtifact, load_artifact
 
 PAPER_PROFILE = "profiles/paper.yaml"
@@ -142,23 +142,38 @@ def grid_runs(root: Path, params: ParamsBlock) -> Iterator[FinishedRun]:
                 yield FinishedRun(key, path, axis, str(value))
 
 
-def export_runs_command(root: Path) -> list[Path]:
+def export_runs_command(root: Path, force: bool = False) -> list[Path]:
     """Write a record of every run of params.yaml's grid that is on this disk and up to date.
 
-    Raises BadData if there is none.
+    Raises BadData, and writes nothing, if there is none, or if a record is there of a run with other parameters, which
+    would be lost; `force` writes over it.
     """
     params, stale = read_params(root / "params.yaml"), stale_outputs(root)
     runs = [run for run in grid_runs(root, params) if (root / run.path).exists() and run.path not in stale]
     if not runs:
         raise BadData("data/agents: no run of params.yaml's grid is there and up to date; `viper run` makes them")
     code, written = current_commit(root), []
-    for run in runs:
-        record = record_of(run, root, code)
+    records = [record_of(run, root, code) for run in runs]
+    if not force and (lost := [record.file for record in records if differs_from_kept(record, root)]):
+        raise BadData(
+            f"{RUN_RECORDS}/{lost[0]}{f' and {len(lost) - 1} more' if len(lost) > 1 else ''}: a record of a run with "
+            "other parameters is there and would be lost; move it, or give --force"
+        )
+    for record in records:
         out = root / RUN_RECORDS / record.file
         values = record.model_dump(mode="json", exclude=None if record.axis else {"axis", "value"})
         atomic_write(out, (json.dumps(values, indent=1) + "\n").encode())
         written.append(out)
     return written
+
+
+def differs_from_kept(record: RunRecord, root: Path) -> bool:
+    """Whether a record of the same name is there, of a run with other parameters."""
+    kept = root / RUN_RECORDS / record.file
+    if not kept.is_file():
+        return False
+    (old,) = read_run_records({record.file: kept.read_bytes()})
+    return old.params != record.params
 
 
 def record_of(run: FinishedRun, root: Path, commit: str) -> RunRecord:
