@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 
@@ -11,7 +12,9 @@ def main() -> None:
     os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from viper_pipeline.commands import cli
+    from viper_pipeline.dvc_bridge.process import settle
 
+    settle()
     try:
         cli(prog_name="viper")
     except Exception as error:
@@ -41,6 +44,8 @@ def _message(error: BaseException) -> str | None:
     for one in reversed(causes):
         if isinstance(one, OSError):
             return os_message(one)
+        if isinstance(one, importlib.metadata.PackageNotFoundError):
+            return f"{one.name} is not installed, which this suite needs: `pip install {one.name}`"
     if type(error).__module__.partition(".")[0] == "dvc":
         return f"DVC: {' '.join(str(error).split())}"
     return None

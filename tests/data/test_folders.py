@@ -57,6 +57,15 @@ def test_linked_folders_are_entered_capitals_read_and_hidden_names_passed_over(t
     assert line.endswith("from 3 .npz files; 1 other files passed over (notes.txt ...)")
 
 
+def test_a_stage_says_in_its_log_how_many_files_it_reads(tmp_path, capsys):
+    from viper_pipeline.pipelines.datasets import SourcePath
+
+    save(tmp_path / "a.npz")
+    (tmp_path / "b.tif").write_text("")
+    assert SourcePath(filepath=str(tmp_path)).load() == tmp_path
+    assert capsys.readouterr().out == f"{tmp_path}: 1 .npz files; 1 other files passed over (b.tif ...)\n"
+
+
 def test_a_folder_in_itself_ends_and_a_file_of_two_names_is_taken_once(tmp_path):
     save(tmp_path / "a.npz")
     (tmp_path / "again").symlink_to(tmp_path)
@@ -214,8 +223,9 @@ def test_episodes_are_read_while_another_process_holds_the_file_locked(tmp_path)
     path = file(tmp_path / "a.h5")
     with path.open("r+b") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        code = "import sys; from viper_pipeline.data.hdf5 import verify; print(verify(sys.argv[1]))"
-        done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "viper_pipeline", "check", str(path)], capture_output=True, text=True
+        )
     assert done.returncode == 0 and "whole" in done.stdout, done.stderr
 
 

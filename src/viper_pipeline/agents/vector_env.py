@@ -22,7 +22,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from scipy.special import ndtr
 
 from viper_pipeline.agents.base import Agent
-from viper_pipeline.envs.base import Info, refuse_unguarded_script
+from viper_pipeline.envs.base import Info
 from viper_pipeline.training.checkpoints import derive
 
 MakeEnv = Callable[[int], gym.Env]
@@ -116,7 +116,6 @@ class ProcessVectorEnv(VectorEnv):
     """As `VectorEnv`, with one process per environment; frames arrive through shared memory."""
 
     def __init__(self, make_env: MakeEnv, count: int, seed: int) -> None:
-        refuse_unguarded_script()
         self.vector = AsyncVectorEnv(
             [partial(_frozen_at_end, make_env, derive(seed, "env", i)) for i in range(count)],
             autoreset_mode=AutoresetMode.DISABLED,

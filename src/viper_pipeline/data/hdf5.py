@@ -139,7 +139,7 @@ class EpisodeFile:
         if verify_checksum:
             check_checksum(self.path)
         try:
-            self._file = h5py.File(self.path, "r", locking=False)  # files appear whole, so nobody writes to this one
+            self._file = h5py.File(self.path, "r")
             found = self._file.attrs.get("format")
         except OSError as error:
             raise BadData(f"{path}: not a readable HDF5 file ({error})") from error
@@ -347,7 +347,7 @@ def read_lineage(path: Path) -> str:
     if begins_as_episodes(path):
         check_checksum(path)  # HDF5 may read without end where a file is damaged
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(path, "r") as file:
             text = file["lineage"][()].tobytes() if "lineage" in file else file.attrs.get("lineage", "")
             return text.decode() if isinstance(text, bytes) else str(text)
     except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +22,6 @@ from viper_pipeline.envs.base import (
     Suite,
     SuiteEnv,
     checked,
-    version_of,
 )
 
 
@@ -90,7 +90,7 @@ class Atari(Suite):
     def frame_spec(self, task: str, env: Settings, frames: Settings) -> FrameSpec:
         """How frames look: the mean over areas of the greater of an action's last two screens."""
         self.canonical(task)
-        versions = [version_of(name) for name in ("ale-py", "pillow")]
+        versions = [f"{name} {importlib.metadata.version(name)}" for name in ("ale-py", "pillow")]
         return FrameSpec(
             size=checked(FrameSettings, frames).size,
             camera="screen",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import sys
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import gymnasium
@@ -15,29 +12,6 @@ from pydantic import Field, model_validator
 from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-
-
-def version_of(distribution: str) -> str:
-    """`ale-py 0.12.1`: a simulator's library and its version. Raises BadEnvironment where it is not installed."""
-    try:
-        return f"{distribution} {importlib.metadata.version(distribution)}"
-    except importlib.metadata.PackageNotFoundError as error:
-        raise BadEnvironment(
-            f"{distribution} is not installed, which this suite needs: `pip install {distribution}`"
-        ) from error
-
-
-def refuse_unguarded_script() -> None:
-    """Raise BadEnvironment in a script that cannot start processes: each of them would run the whole script anew."""
-    main: Any = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    if main is None or getattr(main, "__spec__", None) is not None or not file or not Path(file).is_file():
-        return
-    if "__main__" not in Path(file).read_text(errors="replace"):
-        raise BadEnvironment(
-            f"{file}: simulators run in processes of their own, and each would run this script anew; put what it does "
-            'under `if __name__ == "__main__":`'
-        )
 
 
 class Rect(Config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 from typing import Any
 
@@ -10,17 +11,7 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.envs.base import (
-    EnvSettings,
-    FrameSettings,
-    FrameSpec,
-    Info,
-    Settings,
-    Suite,
-    SuiteEnv,
-    checked,
-    version_of,
-)
+from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Info, Settings, Suite, SuiteEnv, checked
 from viper_pipeline.envs.gl import gl_backend
 
 CONTROL_STEPS = 1000
@@ -83,7 +74,7 @@ class DMC(Suite):
         """The frame specification of a task on this machine; the camera is the paper's (0; quadruped: 2)."""
         settings = checked(FrameSettings, frames)
         camera = CAMERA_OF_DOMAIN.get(DMC_TASKS[canonical(task)][0], 0) if settings.camera is None else settings.camera
-        versions = [version_of(name) for name in ("dm_control", "mujoco")]
+        versions = [f"{name} {importlib.metadata.version(name)}" for name in ("dm_control", "mujoco")]
         chosen = settings.model_dump() | {"camera": camera, "action_repeat": checked(EnvSettings, env).action_repeat}
         return FrameSpec(**chosen, gl_backend=gl_backend(), library=" ".join(versions))
 

@@ -10,7 +10,6 @@ from viper_pipeline.core.errors import BadEnvironment
 
 CANDIDATES = ("egl", "osmesa")
 PROBED = "VIPER_GL_BACKEND"
-PLATFORM = "PYOPENGL_PLATFORM"
 # A broken driver may abort the process instead of raising, hence a process of its own.
 PROBE = """
 from mujoco.gl_context import GLContext
@@ -38,37 +37,26 @@ def gl_backend() -> str:
     wish = os.environ.get("MUJOCO_GL", "").lower()
     known = os.environ.get(PROBED)
     if known and wish in ("", known):
-        return _take(known)
+        os.environ["MUJOCO_GL"] = known
+        return known
     if wish in ("disabled", "disable", "off", "false", "0"):
         return "disabled"
     reasons = {}
-    for candidate in (wish,) if wish else by_wish(os.environ.get(PLATFORM, "").lower()):
+    for candidate in (wish,) if wish else CANDIDATES:
         reason = why_not(candidate)
         if reason is None:
-            return _take(candidate)
+            os.environ["MUJOCO_GL"] = os.environ[PROBED] = candidate
+            return candidate
         reasons[candidate] = reason
     tried = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     also = " (MUJOCO_GL is set; unset it to let a backend be chosen.)" if wish else ""
     raise BadEnvironment(f"MuJoCo cannot draw here, no OpenGL backend works ({tried}).{also} {REMEDY}")
 
 
-def by_wish(platform: str) -> tuple[str, ...]:
-    """The candidates, PyOpenGL's platform first: it is often set instead of MUJOCO_GL."""
-    return tuple(sorted(CANDIDATES, key=lambda candidate: candidate != platform))
-
-
-def _take(backend: str) -> str:
-    os.environ["MUJOCO_GL"] = os.environ[PROBED] = backend
-    if os.environ.get(PLATFORM):  # dm_control refuses to be imported where the two differ
-        os.environ[PLATFORM] = backend
-    return backend
-
-
 def why_not(backend: str) -> str | None:
     """None if a process of its own can draw with `backend`, else the reason in one line."""
     environment = {**os.environ, "MUJOCO_GL": backend}
-    if environment.get(PLATFORM):
-        environment[PLATFORM] = backend  # as `gl_backend` sets it for the run
+    environment.pop("PYOPENGL_PLATFORM", None)  # set by an earlier import of another backend
     try:
         done = subprocess.run(
             [sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, timeout=120

@@ -26,7 +26,6 @@ from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.files import atomic_write
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.data.episode import KINDS, Episode, Kind
-from viper_pipeline.envs.base import refuse_unguarded_script
 from viper_pipeline.experts.policies import EpisodeActor, Policy, Variation
 from viper_pipeline.training.checkpoints import derive
 from viper_pipeline.training.progress import Progress, silent
@@ -196,7 +195,6 @@ def _performed(work: RecordingWork, jobs: list[Job], workers: int) -> Iterator[C
         finally:
             recorder.close()
         return
-    refuse_unguarded_script()
     with _one_thread_each():
         pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), initializer=begin, initargs=(work,))
         futures: dict[int, Future[None]] = {job.index: pool.submit(perform, job) for job in jobs}

@@ -14,6 +14,7 @@ import numpy as np
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView, md5_of
 from viper_pipeline.core.registry import did_you_mean
+from viper_pipeline.dvc_bridge.process import settle
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.rewards.viper import ViperReward, assemble_reward
@@ -174,6 +175,7 @@ class RewardModel:
 
         Its observations are frames, or the simulator's state if not `pixels`; `render()` returns a frame in both cases.
         """
+        settle()
         task = self.known(task)
         suite, kept = SUITES.get(self.suite)(), self.spec(task).model_dump()
         env, frames = (

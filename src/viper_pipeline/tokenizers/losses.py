@@ -271,7 +271,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             if isinstance(item, h5py.Dataset) and item.ndim:
                 arrays[name] = item[()]
 
-        with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(path, "r") as file:
             file.visititems(visit)
         return arrays
     except FileNotFoundError as error:

@@ -144,8 +144,11 @@ def gl(backends: Mapping[str, str | None]) -> Iterator[Finding]:
 
 SUITE_PROBE = """
 import os, sys
+import importlib.metadata
 from viper_pipeline.core.errors import ViperError
+from viper_pipeline.dvc_bridge.process import settle
 from viper_pipeline.envs import SUITES
+settle()
 try:
     suite = SUITES.get(sys.argv[1])()
     task = sys.argv[2] or suite.tasks()[0]
@@ -154,6 +157,9 @@ try:
     drawn = f"draws {task}: {'x'.join(map(str, frame.shape))}, {spec.library}, OpenGL by {spec.gl_backend}"
 except ViperError as error:
     print(*str(error).split(), file=sys.stderr)
+    os._exit(3)
+except importlib.metadata.PackageNotFoundError as error:
+    print(f"{error.name} is not installed: pip install {error.name}", file=sys.stderr)
     os._exit(3)
 print(drawn, flush=True)
 os._exit(0)

@@ -76,15 +76,11 @@ def read_source(
         if file.payload != "frames" or not len(file.group("episodes")):
             raise BadData(f"{path}: {NO_EPISODES} (groups: {', '.join(file.groups) or 'none'})")
         return file.group("episodes"), file.spec
-    if kind in ("npz", "video"):
-        print(f"{path}: {listed(Path(path)).count()}", flush=True)  # in the stage's log: none is left out in silence
     return ImportedEpisodes(list(read_videos(kind, path, size, **about))), None
 
 
 def read_videos(kind: str, path: Path, size: int, **about: Any) -> Iterator[Episode]:
     """Episodes of a folder or file, checked one by one. Raises BadData naming the file and the reason."""
-    if not Path(path).exists():
-        raise BadData(f"{path}: there is no such file or folder")
     number = -1
     for number, episode in enumerate(IMPORTERS.get(kind)(Path(path), size, **about)):  # noqa: B007
         yield episode

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+
 import gymnasium
 import numpy as np
 from pydantic import Field
@@ -15,7 +17,6 @@ from viper_pipeline.envs.base import (
     Suite,
     SuiteEnv,
     checked,
-    version_of,
 )
 from viper_pipeline.envs.gl import gl_backend
 from viper_pipeline.envs.tabletop.arms import ARMS
@@ -67,7 +68,7 @@ class Tabletop(Suite):
         settings = checked(FrameSettings, frames)
         chosen = settings.model_dump() | {"camera": CAMERAS[0] if settings.camera is None else settings.camera}
         chosen["action_repeat"] = checked(TabletopRules, env).action_repeat
-        library = version_of("mujoco")
+        library = f"mujoco {importlib.metadata.version('mujoco')}"
         return FrameSpec(**chosen, gl_backend=gl_backend(), library=library)
 
     def make(self, task: str, seed: int, env: Settings, frames: FrameSpec, pixels: bool = True) -> gymnasium.Env:
