@@ -6,6 +6,7 @@ Kept light, since every start of Kedro pays for it. The same under `viper stage`
 from __future__ import annotations
 
 import json
+import os
 import resource
 import time
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ class ProjectHooks:
     @hook_impl
     def before_node_run(self, node: Node) -> Json:
         """Begin. Returns the inputs that only a running node has: its private folder, and its provenance."""
-        from viper_pipeline.dvc_bridge.provenance import GpuMonitor, make_provenance
+        from viper_pipeline.dvc_bridge.provenance import GpuMonitor, check_unchanged, make_provenance
+        from viper_pipeline.dvc_bridge.run_stage import LIFELINE
 
         names = {name.removeprefix("params:") for name in node.inputs if name.startswith("params:")}
         names -= set(self.project.neutral)
@@ -124,6 +126,8 @@ class ProjectHooks:
             self.project.libraries,
             self.project.readers,
         )
+        if os.environ.get("DVC_STAGE") or os.environ.get(LIFELINE):  # DVC or `viper run` has committed what is read
+            check_unchanged(provenance)
         begun, monitor = time.monotonic(), GpuMonitor()
         self.running[node.name] = Running(provenance, provenance.lock(), set(node.outputs), begun, monitor)
         own = {"scratch": provenance.scratch, "provenance": provenance}

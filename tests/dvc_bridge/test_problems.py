@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +116,37 @@ def test_parameters_and_devices_are_checked_before_the_first_stage(ready: Toy) -
         done = ready.run("viper", "run", check=False)
         assert (done.returncode, done.stderr) == (1, f"{words}\n")
         assert ready.ran() == []
+
+
+@pytest.mark.parametrize("command", ["viper", "dvc"])
+def test_a_flipped_bit_in_what_a_stage_reads_is_noticed_though_time_and_size_are_as_before(
+    ready: Toy, command: str
+) -> None:
+    (model,) = (path for path in (ready.root / "data/models/one/gpt").iterdir() if path.name != "lineage.json")
+    ready.run("dvc", "status")  # from now on DVC knows the time and size of every file
+    content, state = model.read_bytes(), model.stat()
+    model.chmod(0o644)
+    at = content.index(b"gg")  # a value of its own, so that the file can still be read
+    with model.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([content[at] ^ 1]))
+    os.utime(model, ns=(state.st_atime_ns, state.st_mtime_ns))
+    ready.set("suites.one.drq.rate", 5)
+    agent = "pipelines/one/dvc.yaml:train_agent@red-drq-0"
+    done = ready.run(command, "run" if command == "viper" else "repro", agent, check=False)
+    assert done.returncode != 0 and "one.train_agent.red-drq-0" not in ready.ran()
+    assert "data/models/one/gpt: is not what it was when it was made" in done.stdout + done.stderr
+    with model.open("r+b") as file:
+        file.write(content)
+    os.utime(model, ns=(state.st_atime_ns, state.st_mtime_ns))
+    ready.run("viper", "run", agent)
+    assert ready.ran() == ["one.train_agent.red-drq-0"]
+
+
+def test_the_hashes_that_are_read_line_by_line_are_those_of_the_lock_files(ready: Toy) -> None:
+    from viper_pipeline.dvc_bridge.lineage import locked_hashes
+    from viper_pipeline.dvc_bridge.provenance import made_hashes
+
+    assert made_hashes(ready.root) == locked_hashes(ready.root) != {}
+    project = Path(__file__).parents[2]
+    assert made_hashes(project) == locked_hashes(project) and len(made_hashes(project)) > 100
