@@ -1,7 +1,7 @@
 """Single flipped bits in every kind of artifact: noticed, harmless (what is read is equal), or silently used.
 
-Run: python benchmarks/reliability/flipped_bits.py [COUNT]. COUNT places of each kind are tried, spread over the file by a seed.
-Prints one line for each kind. A model's folder inside a project carries no checksum of its own: DVC's lock file has it.
+Run: python benchmarks/reliability/flipped_bits.py [COUNT]. COUNT places of each kind are tried, spread over the file by
+a seed. Prints one line for each kind. A folder in a project has its checksum in DVC's lock file, and stages compare.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import numpy as np
 import torch
 
 from viper_pipeline.core.errors import ViperError
+from viper_pipeline.core.files import md5_of
 from viper_pipeline.core.yaml_files import read_yaml
 from viper_pipeline.data.episode import Episode, gif
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
 from viper_pipeline.data.importers import read_videos
+from viper_pipeline.dvc_bridge.provenance import check_unchanged, make_provenance
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.rewards.pretrained import PRETRAINED, open_package
 from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
@@ -66,7 +68,11 @@ def artifacts(folder: Path) -> dict[str, tuple[Path, Reader]]:
     def read_film(path: Path, kind: str) -> list[bytes]:
         return [e.frames.tobytes() for e in read_videos(kind, path, 32)]
 
+    lines = ["stages:", "  s:", "    outs:", "    - path: model", "      hash: md5", f"      md5: {md5_of(model)}", ""]
+    (folder / "dvc.lock").write_text("\n".join(lines))
+
     def read_model() -> list[Any]:
+        check_unchanged(make_provenance("s", {}, [model], [], "", folder))  # as a stage does under DVC
         found = load_artifact(model)
         return [found.config, {name: tensor.numpy().tobytes() for name, tensor in found.tensors.items()}]
 
@@ -113,7 +119,8 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         for kind, (path, read) in artifacts(Path(place)).items():
             found = tried(path, read, count)
-            print(f"flipped bits, {kind}: {count} tried, " + ", ".join(f"{n} {what}" for what, n in sorted(found.items())))
+            said = ", ".join(f"{number} {what}" for what, number in sorted(found.items()))
+            print(f"flipped bits, {kind}: {count} tried, {said}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ def main() -> None:
         if message is None:
             raise
         sys.stderr.write(f"{message}\n")
+        if "no space left" in message:  # HDF5 tries once more to write when the process ends, and crashes
+            sys.stderr.flush()
+            os._exit(1)
         raise SystemExit(1) from None
 
 

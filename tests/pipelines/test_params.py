@@ -177,6 +177,9 @@ WRONG = {
     "a count as a float": ("suites.dmc.runs.steps", 2e4, ["suites.dmc.runs.steps: 20000.0", "write 20000"]),
     "a count in quotes": ("suites.dmc.drq.batch_size", "64", ["suites.dmc.drq.batch_size: '64'", "write 64"]),
     "a count that is true": ("suites.dmc.record.expert", True, ["suites.dmc.record.expert: True", "write 1"]),
+    "a number for a name": ("suites.dmc.agents", [64], ["suites.dmc.agents.0", "string"]),
+    "a number for a list": ("suites.dmc.video_models", 7, ["suites.dmc.video_models", "list"]),
+    "nothing for a name": ("suites.dmc.video_models", [None], ["suites.dmc.video_models.0", "string"]),
     "a switch that is 1": ("suites.dmc.frames.shadows", 1, ["suites.dmc.frames.shadows: 1", "write true"]),
     "a float among channels": ("suites.dmc.amp.channels", [16.0], ["suites.dmc.amp.channels.0", "write 16"]),
     "a home folder": (

@@ -368,7 +368,10 @@ class SuiteConfig(Config):
         components = dict(block.pop("components", {}))
         for registry, key in ((VIDEO_MODELS, "video_models"), (AGENTS, "agents")):
             components |= _take_blocks(block, registry)
-            for name in block.get(key) or []:
+            listed = block.get(key)
+            for name in listed if isinstance(listed, list) else []:
+                if not isinstance(name, str):  # said by the schema of the list
+                    continue
                 if name not in registry.names():
                     raise ValueError(
                         f"{key}: there is no {registry.kind} '{name}'{did_you_mean(name, registry.names())}"
