@@ -14,7 +14,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup dev gl repro repro-all ablations desk test test-slow newest lint docs bench lock clean
+.PHONY: help setup dev gl repro repro-all ablations desk test test-slow newest lint docs bench reliability lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -107,6 +107,9 @@ docs: .venv/ready  ## build the docs site, site/index.html; a broken link or ref
 # benchmarks/gpu.py needs a GPU, benchmarks/scoring_trained.py an hour and a finished run, peers.py checkouts for more
 bench: setup  ## run the benchmarks; each prints medians
 	for file in $(filter-out benchmarks/gpu.py benchmarks/scoring_trained.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+reliability: setup  ## try broken files, flipped bits, a full disk, wrong parameters; page: docs/reliability.md
+	$(BIN)/python benchmarks/reliability/table.py
 
 lock:  ## resolve requirements.in and requirements-dev.in into requirements.lock and requirements-dev.lock
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

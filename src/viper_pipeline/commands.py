@@ -160,6 +160,14 @@ def stage_command(pipeline: str, nodes: str) -> None:
     run_stage(project_root(), pipeline, nodes.split(","))
 
 
+def from_root(target: str, root: Path) -> str:
+    """A target as seen from the project's root: as for DVC, files are named from the folder that we are in."""
+    file, colon, stage = target.partition(":")
+    if file and (here := Path(file).absolute()).is_file() and here.is_relative_to(root):
+        return f"{here.relative_to(root).as_posix()}{colon}{stage}"
+    return target
+
+
 @cli.command("run")
 @click.argument("targets", nargs=-1)
 @click.option(
@@ -179,6 +187,7 @@ def run_command(targets: tuple[str, ...], jobs: int | None, executor: str, addre
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.dvc_bridge.scheduler import make_executor, run
 
+    targets = tuple(from_root(target, project_root()) for target in targets)
     os.chdir(project_root())
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     sys.exit(run(Path.cwd(), make_executor(executor, Path.cwd(), jobs, address), targets))
@@ -196,6 +205,17 @@ def cost(profile: str | None, on: str | None, keep: str | None) -> None:
     from viper_pipeline.tools.cost import cost_command
 
     cost_command(project_root(), profile, on, keep, click.echo)
+
+
+@cli.command()
+@click.option("--suite", "suites", multiple=True, help="Try the simulator of this suite alone. Default: all suites.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(suites: tuple[str, ...], as_json: bool) -> None:
+    """Say what this machine has and lacks for each suite, each lack with the line that mends it."""
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.tools.doctor import doctor_command
+
+    sys.exit(doctor_command(project_root(), suites, as_json, click.echo))
 
 
 @cli.command()
@@ -343,11 +363,13 @@ def score(
     """
     from viper_pipeline.core.files import atomic_write
     from viper_pipeline.reporting.overlay import check_overlay, draw_overlay
-    from viper_pipeline.reporting.score import as_json, draw_scores, score_files, scores_table, write_csv
+    from viper_pipeline.reporting.score import as_json, check_plot, draw_scores, score_files, scores_table, write_csv
     from viper_pipeline.rewards.pretrained import load_reward
 
     if plot:
         import matplotlib  # noqa: F401 (missing? then before any work)
+
+        check_plot(plot)
     if overlay:
         check_overlay(overlay)
     model = load_reward(source)

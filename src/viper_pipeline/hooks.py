@@ -6,20 +6,24 @@ Kept light, since every start of Kedro pays for it. The same under `viper stage`
 from __future__ import annotations
 
 import json
+import os
 import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from kedro.framework.hooks import hook_impl
 
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.files import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from filelock import FileLock
-    from kedro.pipeline import Node
+    from kedro.pipeline import Node, Pipeline
 
     from viper_pipeline.dvc_bridge.provenance import GpuMonitor, Provenance
 
@@ -35,28 +39,63 @@ class Running:
     monitor: GpuMonitor
 
 
+class KedroParams(BadParams, click.ClickException):
+    """Wrong parameters: one message, whether Kedro's command shows it or ours."""
+
+    def __init__(self, message: str) -> None:
+        click.ClickException.__init__(self, message)
+
+
+def changed_nodes(said: Mapping[str, Pipeline], merged: Mapping[str, Pipeline]) -> str:
+    """The name of a node that two sets of pipelines do not have in common, or wire otherwise; empty if none."""
+    from viper_pipeline.dvc_bridge.templates import bound_values
+
+    found = [
+        {
+            node.name: (sorted(node.inputs), sorted(node.outputs), repr(sorted(bound_values(node.func).items())))
+            for pipeline in pipelines.values()
+            for node in pipeline.nodes
+        }
+        for pipelines in (said, merged)
+    ]
+    return next((name for name in sorted({*found[0], *found[1]}) if found[0].get(name) != found[1].get(name)), "")
+
+
 class ProjectHooks:
     """A node begins when its inputs are loaded, and ends when its last output is saved."""
 
     def __init__(self) -> None:
+        from viper_pipeline.dvc_bridge.process import settle
+
+        settle()
         self.running: dict[str, Running] = {}  # by node; kedro's ThreadRunner has several at a time
 
     @hook_impl
-    def after_catalog_created(self, catalog: Any) -> None:
-        """Put in the files and folders that params.yaml names."""
+    def after_catalog_created(self, catalog: Any, parameters: Json) -> None:
+        """Check the parameters, and put in the files and folders that they name.
+
+        parameters: as Kedro merged them, with those of `--params` and of conf/local; on whatever way they came in.
+        """
         from kedro.io import AbstractDataset
 
         from viper_pipeline.dvc_bridge.project import project_of, project_root, read_params
+        from viper_pipeline.dvc_bridge.run_stage import guarded
 
         self.catalog, self.root = catalog, project_root()
         self.project = project_of(self.root)
-        for name, path in self.project.sources(read_params(self.root / "params.yaml")).items():
+        self.params: Json = parameters["parameters"]
+        if not guarded() or self.params != read_params(self.root / "params.yaml"):
+            self._check_params()
+        for name, path in self.project.sources(self.params).items():
             entry = catalog.config_resolver.resolve_pattern(name)
             catalog[name] = AbstractDataset.from_config(name, {**entry, "filepath": str(self.root / path)})
 
     @hook_impl
     def before_pipeline_run(self, run_params: Json) -> None:
         """Refuse what would write artifacts without lineage: Kedro's hooks do not reach other processes."""
+        from viper_pipeline.dvc_bridge.process import refuse_unguarded_script
+
+        refuse_unguarded_script()
         if "ParallelRunner" in str(run_params.get("runner")):
             raise BadParams("--runner ParallelRunner: not with this project; `viper run -j N` runs stages side by side")
 
@@ -71,7 +110,8 @@ class ProjectHooks:
     @hook_impl
     def before_node_run(self, node: Node) -> Json:
         """Begin. Returns the inputs that only a running node has: its private folder, and its provenance."""
-        from viper_pipeline.dvc_bridge.provenance import GpuMonitor, make_provenance
+        from viper_pipeline.dvc_bridge.provenance import GpuMonitor, check_unchanged, make_provenance
+        from viper_pipeline.dvc_bridge.run_stage import LIFELINE
 
         names = {name.removeprefix("params:") for name in node.inputs if name.startswith("params:")}
         names -= set(self.project.neutral)
@@ -86,6 +126,8 @@ class ProjectHooks:
             self.project.libraries,
             self.project.readers,
         )
+        if os.environ.get("DVC_STAGE") or os.environ.get(LIFELINE):  # DVC or `viper run` has committed what is read
+            check_unchanged(provenance)
         begun, monitor = time.monotonic(), GpuMonitor()
         self.running[node.name] = Running(provenance, provenance.lock(), set(node.outputs), begun, monitor)
         own = {"scratch": provenance.scratch, "provenance": provenance}
@@ -128,12 +170,27 @@ class ProjectHooks:
         path = self.root / ".viper" / "costs" / f"{running.provenance.node}.json"
         atomic_write(path, json.dumps(cost).encode())
 
+    def _check_params(self) -> None:
+        """Raise for parameters that cannot be, and for those that would need another graph than params.yaml has."""
+        from viper_pipeline.dvc_bridge.project import read_params
+
+        said = read_params(self.root / "params.yaml")
+        try:
+            self.project.check(self.params)
+        except BadParams as error:
+            raise KedroParams(str(error)) from error
+        if self.params != said and (other := changed_nodes(self.project.build(said), self.project.build(self.params))):
+            raise KedroParams(
+                f"--params: these values change the graph itself (as of {other}), which is built from params.yaml; "
+                "write them there, then run `viper dvc sync`"
+            )
+
     def _code(self, node: Node) -> str:
         from viper_pipeline.dvc_bridge.code_yaml import digest_of
         from viper_pipeline.dvc_bridge.templates import bound_values
 
         group, name, _ = node.name.split(".", 2)
-        return digest_of(self.root, self.project, group, name, bound_values(node.func))
+        return digest_of(self.root, self.project, group, name, bound_values(node.func), self.params)
 
     def _kind(self, dataset: str) -> str:
         if dataset.startswith("params:"):

@@ -54,6 +54,13 @@ def check_params(params: JsonView) -> None:
     validate(params)
 
 
+def lacks(params: JsonView) -> list[str]:
+    """What this machine lacks for these parameters, a line each."""
+    from viper_pipeline.pipelines.params_fit import missing_devices
+
+    return list(missing_devices((params.get("runtime") or {}).get("compute") or {}))
+
+
 def symbolic(params: JsonView, symbol: Callable[[str, str], str]) -> Json:
     """The parameters with each axis' list replaced by one symbol; `every_task` says that all tasks are meant."""
     out: Json = copy.deepcopy(dict(params))
@@ -89,6 +96,7 @@ PROJECT = Project(
     symbolic=symbolic,
     sources=sources,
     check=check_params,
+    lacks=lacks,
     axes={
         "only_*": "suites.{block}.more_methods.{*}",
         "task": "suites.{block}.tasks",

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import pickletools
 import time
 
 import numpy as np
@@ -142,3 +143,33 @@ def test_a_file_too_large_is_not_opened(tmp_path):
 def test_records_have_no_behaviour():
     for kind in set(safe_pickle.NAMES.values()):
         assert issubclass(kind, Record) and set(vars(kind)) <= {"__slots__", "__module__", "__doc__"}
+
+
+def stacked(value, *below):
+    """A pickle of `value` with others left under it on the stack."""
+    parts = [pickletools.optimize(pickle.dumps(one, 2))[2:-1] for one in (*below, value)]
+    return b"\x80\x02" + b"".join(parts) + b"."
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (stacked(["a word"], {"hidden": 1}), "stack not empty"),
+        (stacked(["a word"]) + b"more", "4 bytes follow its end"),
+        (stacked(["a word"]) + stacked([]), "bytes follow its end"),
+        (b"\x80\x02(]q\x00.", "stack not empty"),
+        (b"\x80\x02]q\x00", "before"),
+        (stacked({"a": 1}), "it is not a list of sentences: it holds a dict, not a list"),
+        (stacked("a word"), "it holds a str"),
+    ],
+)
+def test_what_is_no_single_value_of_its_type_is_refused(tmp_path, content, said):
+    path = tmp_path / "x.pkl"
+    path.write_bytes(content)
+    with pytest.raises(BadData, match=rf"x\.pkl: refused, and nothing in it was run: .*{said}"):
+        read_safely(path, what="list of sentences", expected=(list,))
+
+
+def test_a_single_value_of_its_type_is_read(tmp_path):
+    (tmp_path / "x.pkl").write_bytes(stacked(["a word"]))
+    assert read_safely(tmp_path / "x.pkl", expected=(list,)) == ["a word"]

@@ -61,3 +61,27 @@ def test_every_source_file_that_is_no_plumbing_has_a_row() -> None:
     plumbing = {"__init__.py", "tally.py"}
     files = {name.removeprefix("src/PACKAGE/") for name in FILES if name.startswith("src/")}
     assert files - plumbing == set(CODE)
+
+
+@pytest.mark.parametrize("written", ["2e-5", "0.00002", "2.0e-05"])
+def test_a_number_is_the_same_however_it_is_written(ready: Toy, written: str) -> None:
+    """DVC writes 2e-05 into its lock file; YAML's readers disagree whether that is a number."""
+    from viper_pipeline.dvc_bridge.lineage import stale_outputs
+
+    path = ready.root / "params.yaml"
+    ready.set("suites.one.drq.rate", 12345)
+    path.write_text(path.read_text().replace("12345", written))
+    ready.run("viper", "run")
+    path.write_text(path.read_text().replace(written, "2e-05"))
+    assert ready.stale() == set() and stale_outputs(ready.root) == {}
+    assert "9 up to date" in ready.run("viper", "run").stdout
+
+
+def test_a_target_is_named_from_the_folder_that_one_is_in(ready: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    from viper_pipeline.commands import from_root
+
+    monkeypatch.chdir(ready.root / "pipelines/one")
+    assert from_root("dvc.yaml:clean@red", ready.root) == "pipelines/one/dvc.yaml:clean@red"
+    assert from_root("dvc.yaml", ready.root) == "pipelines/one/dvc.yaml"
+    assert from_root("pipelines/one/dvc.yaml:clean@red", ready.root) == "pipelines/one/dvc.yaml:clean@red"
+    assert from_root("collect", ready.root) == "collect"

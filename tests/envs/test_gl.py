@@ -1,6 +1,8 @@
 """Choosing a GL backend, and saying what to do where there is none."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -34,6 +36,24 @@ def test_a_wish_is_honoured(bare):
     bare.setenv("MUJOCO_GL", "osmesa")
     bare.setattr(gl, "why_not", lambda backend: None)
     assert gl.gl_backend() == "osmesa"
+
+
+@pytest.mark.parametrize("platform", ["osmesa", "egl", "glx", ""])
+def test_dm_control_draws_whatever_pyopengls_platform_was(platform, tmp_path):
+    """In a process of its own: it chooses for good when it is imported."""
+    code = (
+        "from viper_pipeline.dvc_bridge.process import settle\n"
+        "from viper_pipeline.envs import SUITES\n"
+        "settle()\n"
+        "suite = SUITES.get('dmc')()\n"
+        "env = suite.make('cartpole_balance', 0, {}, suite.frame_spec('cartpole_balance', {}, {}))\n"
+        "print(env.reset(seed=0)[0].std() > 1)\n"
+    )
+    unset = {name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", gl.PROBED)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=unset | {"PYOPENGL_PLATFORM": platform}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "True", done.stderr[-500:]
 
 
 def test_disabled_is_not_tried(bare):

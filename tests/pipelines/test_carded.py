@@ -5,12 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
-from tests.data.makers import SPEC, episode
+from tests.data.makers import SPEC, episode, write_video
+from viper_pipeline.commands import cli
+from viper_pipeline.core.errors import ViperError
 from viper_pipeline.data.episode import png
+from viper_pipeline.data.importers import import_videos
 from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.datasets import Recording
+from viper_pipeline.pipelines.report.commands import card_command
+from viper_pipeline.reporting.score import check_plot
 from viper_pipeline.training.artifacts import ModelArtifact
 
 EPISODES, MODEL = "data/experts/dmc/a.h5", "data/tokenizers/dmc"
@@ -65,3 +71,39 @@ def test_what_no_stage_makes_has_no_card(tmp_path):
     datasets.EpisodesDataset(filepath=str(tmp_path / "a.h5"), metadata=BESIDE).save(recording())
     datasets.ModelArtifactDataset(filepath=str(tmp_path / "model")).save(ModelArtifact({}))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.h5", "config.json", "lineage.json", "model"]
+
+
+def test_somebody_elses_videos_are_not_called_ours(tmp_path):
+    write_video(tmp_path / "theirs.mp4", np.zeros((4, 16, 16, 3), "u1"))
+    import_videos("video", tmp_path / "theirs.mp4", "dmc", "cartpole_balance", tmp_path / "a.h5", SPEC)
+    card = card_command(tmp_path / "a.h5", tmp_path)
+    assert "Imported by `viper import video` from `theirs.mp4`." in card and "their owner's license" in card
+    for untrue in ("MIT", "Apache", "drawn by", "stage"):
+        assert untrue not in card
+
+
+def test_of_what_says_nothing_of_its_origin_the_license_is_unknown(tmp_path):
+    datasets.EpisodesDataset(filepath=str(tmp_path / "a.h5")).save(recording())
+    card = card_command(tmp_path / "a.h5", tmp_path)
+    assert "Unknown: nothing says where this comes from" in card and "MIT" not in card
+
+
+@pytest.mark.parametrize(
+    ("plot", "said"),
+    [("x.xyz", "no picture ends in .xyz; take .png"), (".", "is a folder"), ("file/x.png", "is a file")],
+)
+def test_a_picture_that_cannot_be_is_refused_before_anything_is_scored(tmp_path, plot, said):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ViperError, match=said):
+        check_plot(tmp_path / plot)
+
+
+def test_scores_are_printed_before_they_are_drawn(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError("the disk is full")
+
+    np.savez(tmp_path / "a.npz", np.zeros((6, 64, 64, 3), "u1"))
+    monkeypatch.setattr("viper_pipeline.reporting.score.draw_scores", fails)
+    words = ["score", str(tmp_path / "a.npz"), "--model", "dmc-laptop", "--task", "cartpole_balance", "--plot"]
+    done = CliRunner().invoke(cli, [*words, str(tmp_path / "a.png")])
+    assert isinstance(done.exception, OSError) and "6 frames, cartpole_balance" in done.output

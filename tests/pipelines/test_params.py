@@ -8,7 +8,7 @@ import pytest
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.rlbench import PAPER
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params import check_command, validate
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +33,10 @@ def put(params: dict, path: str, value: object) -> dict:
 
 
 DELETE = object()
+
+
+def with_dreamer(dmc: dict, capacity: int) -> dict:
+    return put(put(dmc, "agents", ["dreamer"]), "dreamer.runs.capacity", capacity)
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -162,9 +166,39 @@ WRONG = {
         ["method_seeds.vipr", "'viper'"],
     ),
     "a method without a seed": ("suites.dmc.method_seeds", {"viper": []}, ["method_seeds.viper: []", "at least one"]),
-    "a seed twice": ("suites.dmc.method_seeds", {"viper": [1, 1]}, ["method_seeds.viper: [1, 1]", "once"]),
+    "a seed of a method twice": ("suites.dmc.method_seeds", {"viper": [1, 1]}, ["method_seeds.viper: [1, 1]", "once"]),
     "a method twice": ("suites.dmc.more_methods", {"viper": ["cartpole_balance"]}, ["more_methods.viper", "already"]),
     "no seeds": ("seeds", [], ["seeds"]),
+    "a seed twice": ("seeds", [0, 1, 0], ["seeds: 0 is listed twice"]),
+    "a seed beyond 32 bits": ("seeds", [2**32], ["seeds: 4294967296", "2^32 - 1"]),
+    "a negative seed": ("seeds", [-1], ["seeds: -1"]),
+    "the seed beyond 32 bits": ("seed", 2**40, ["seed: 1099511627776"]),
+    "a model twice": ("suites.dmc.video_models", ["videogpt"] * 2, ["suites.dmc.video_models", "twice"]),
+    "a method twice in a list": ("suites.dmc.methods", ["viper", "viper"], ["suites.dmc.methods: viper", "twice"]),
+    "an ablation twice": ("ablations.betas", [0.5, 0.5], ["ablations.betas: 0.5", "twice"]),
+    "frames that do not divide": ("suites.dmc.frames.size", 60, ["suites.dmc.frames.size", "take 56 or 64"]),
+    "pixels that do not divide": ("suites.dmc.drq.pixels", 24, ["suites.dmc.drq.pixels: 24", "16 or 32 or 64"]),
+    "a replay smaller than a sample": (
+        "suites.dmc.runs.capacity",
+        10,
+        ["suites.dmc.runs.capacity: 10 frames", "4 environments", "write 32 or more"],
+    ),
+    "Dreamer's replay": ("suites.dmc", lambda dmc: with_dreamer(dmc, 60), ["suites.dmc.dreamer.runs.capacity", "72"]),
+    "kernels larger than images": ("suites.dmc.amp.kernels", [40], ["suites.dmc.amp.kernels", "nothing is left"]),
+    "a kernel too few": ("suites.dmc.drq.kernels", [4], ["suites.dmc.drq.kernels: 2 channels, 1 kernels"]),
+    "a count as a float": ("suites.dmc.runs.steps", 2e4, ["suites.dmc.runs.steps: 20000.0", "write 20000"]),
+    "a count in quotes": ("suites.dmc.drq.batch_size", "64", ["suites.dmc.drq.batch_size: '64'", "write 64"]),
+    "a count that is true": ("suites.dmc.record.expert", True, ["suites.dmc.record.expert: True", "write 1"]),
+    "a number for a name": ("suites.dmc.agents", [64], ["suites.dmc.agents.0", "string"]),
+    "a number for a list": ("suites.dmc.video_models", 7, ["suites.dmc.video_models", "list"]),
+    "nothing for a name": ("suites.dmc.video_models", [None], ["suites.dmc.video_models.0", "string"]),
+    "a switch that is 1": ("suites.dmc.frames.shadows", 1, ["suites.dmc.frames.shadows: 1", "write true"]),
+    "a float among channels": ("suites.dmc.amp.channels", [16.0], ["suites.dmc.amp.channels.0", "write 16"]),
+    "a home folder": (
+        "suites.dmc.datasets.cartpole_balance",
+        {"kind": "npz", "path": "~/videos"},
+        ["suites.dmc.datasets.cartpole_balance.path", "~ is not expanded"],
+    ),
     "joint with repeat": (
         "suites.dmc.reward",
         {"model": "videogpt", "mode": "joint", "boundary": "repeat"},
@@ -203,6 +237,33 @@ def test_several_mistakes_are_said_together():
     with pytest.raises(BadParams) as error:
         validate(params, "my.yaml")
     assert len(str(error.value).splitlines()) == 2
+
+
+def test_the_projects_own_file_is_checked_against_this_machine(tmp_path, monkeypatch, capsys):
+    import torch
+    import yaml
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VIPER_ROOT", raising=False)
+    (tmp_path / "pyproject.toml").write_text("")
+    params = put(read("profiles/tiny.yaml"), "suites.dmc.datasets.cartpole_balance", {"kind": "video", "path": "films"})
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(BadParams, match=r"datasets.cartpole_balance.path: films: there is no such"):
+        check_command([])
+    check_command(["params.yaml"])  # a file for any machine
+    (tmp_path / "films").mkdir()
+    check_command([])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(put(params, "runtime.compute.accelerator", "cuda")))
+    with pytest.raises(BadParams, match=r"asks for 1 CUDA device\(s\).*accelerator: cpu"):
+        check_command([])
+    assert capsys.readouterr().out.count("It is sound") == 2
+
+
+def test_one_typo_in_a_task_is_one_line():
+    with pytest.raises(BadParams) as error:
+        validate(put(read("params.yaml"), "suites.dmc.tasks", ["ball_in_cup_catch", "cartpole_balnce"]), "my.yaml")
+    assert len(str(error.value).splitlines()) == 1 and "did you mean 'cartpole_balance'" in str(error.value)
 
 
 def test_the_paper_profile_holds_the_papers_tables():

@@ -7,7 +7,7 @@ import pytest
 
 import viper_pipeline
 from tests.snippets import run_blocks
-from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.errors import BadData, ViperError
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.train_reward import TOKENIZER, VIDEO_MODEL
 
@@ -56,6 +56,49 @@ def test_equal_videos_make_equal_rewards_with_a_card_and_a_lineage(videos, monke
     monkeypatch.chdir(videos / "a")
     names, _ = run_blocks((videos / "a" / "push" / "README.md").read_text())
     assert names["nats"].shape == (8,)  # the card's snippet works where no suite knows the task
+
+
+def test_its_lineage_leads_from_the_reward_to_the_folders_and_its_card_tells_of_both(videos, monkeypatch):
+    from viper_pipeline.core.files import md5_of
+    from viper_pipeline.dvc_bridge.lineage import trace
+
+    train(videos, videos / "push")
+    monkeypatch.chdir(videos)
+    rows = trace(videos / "push", videos, {})["steps"]
+    assert rows[0]["recorded_as"] == "data/rewards/own/videogpt"
+    sources = {row["artifact"]: row for row in rows if row["stage"] == "source"}
+    assert set(sources) == {(videos / name).as_posix() for name in ("experts", "others")}
+    assert all(row["md5"] == md5_of(Path(path)) for path, row in sources.items())
+    card = (videos / "push/README.md").read_text()
+    assert "model.environment" not in card and "their owner's license" in card and "recorded in simulation" not in card
+
+
+WRONG = {
+    "a path for a task": ({"task": "a/b"}, "task: 'a/b'"),
+    "a separator in a task": ({"task": "a__b"}, "task: 'a__b'"),
+    "frames that do not divide": ({"size": 18}, "size: frames of 18 pixels"),
+    "nothing held out": ({"held_out": 0}, "held_out: 0"),
+    "a misspelt setting": ({"video_model": {**VIDEO_MODEL, "windw": 3}}, "video_model.windw"),
+    "a window beyond the videos": ({"video_model": {**VIDEO_MODEL, "window": 9}}, "8 frames is shorter than .* 9"),
+    "a seed beyond 32 bits": ({"seed": 2**32}, "seed: 4294967296"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_settings_are_checked_before_any_training(videos, case, monkeypatch):
+    changes, said = WRONG[case]
+    monkeypatch.setattr("viper_pipeline.pipelines.train_reward.train_tokenizer", None)
+    with pytest.raises(ViperError, match=said):
+        train(videos, videos / "out", **changes)
+    assert not (videos / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_refused_first(videos, monkeypatch):
+    monkeypatch.setattr("viper_pipeline.pipelines.train_reward._videos", None)
+    (videos / "file").write_text("")
+    for place in (videos / "file/out", Path("/proc/no/out")):
+        with pytest.raises(BadData, match="name another place"):
+            train(videos, place)
 
 
 def test_what_cannot_be_is_refused_before_anything_is_trained(videos):

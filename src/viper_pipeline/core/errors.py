@@ -1,5 +1,9 @@
 """Errors that a user can cause and mend: one clear message each, naming the file, the field and the remedy."""
 
+from __future__ import annotations
+
+import errno
+
 
 class ViperError(Exception):
     """Anything that ends a command with one message instead of a traceback."""
@@ -15,6 +19,30 @@ class BadData(ViperError):
 
 class BadEnvironment(ViperError):
     """The machine lacks something: a GL backend, a simulator, an optional package."""
+
+
+REMEDIES = {
+    errno.ENOSPC: "free some room; finished work is kept, and the same command goes on from there",
+    errno.EDQUOT: "free some of your quota; finished work is kept, and the same command goes on from there",
+    errno.EACCES: "change its rights, or name another place",
+    errno.EPERM: "change its rights, or name another place",
+    errno.EROFS: "name a place that can be written",
+    errno.ENOENT: "it, or the folder it is to lie in, does not exist",
+    errno.EISDIR: "name a file in it",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.ENAMETOOLONG: "take a shorter name",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
+}
+"""What to do about what the operating system refuses."""
+
+
+def os_message(error: OSError) -> str:
+    """One line for an error of the operating system: the file, what is wrong, and the remedy if one is known."""
+    place = error.filename2 or error.filename
+    place = place.decode(errors="replace") if isinstance(place, bytes) else place
+    what = (error.strerror or str(error) or type(error).__name__).lower()
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"{place}: {what}{'; ' + remedy if remedy else ''}" if place else f"{what}{'; ' + remedy if remedy else ''}"
 
 
 class ContractError(ViperError, AssertionError):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,26 @@ def atomic_dir(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable(path: Path, folder: bool = False) -> None:
+    """Raise BadData if nothing can be written to `path`: before hours of work, and without leaving a trace.
+
+    folder: a new folder is wanted, which must not exist yet.
+    """
+    path = Path(path)
+    if folder and (path.exists() or path.is_symlink()):
+        raise BadData(f"{path}: exists already; name a new folder")
+    if path.is_dir():
+        raise BadData(f"{path}: is a folder; name a file in it")
+    above = next((p for p in path.absolute().parents if p.exists()), Path("/"))
+    if not above.is_dir():
+        raise BadData(f"{path}: {above} is a file; name another place")
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise BadData(f"{path}: nothing can be written in {above} ({error.strerror}); name another place") from error
 
 
 def md5_file(path: Path) -> str:

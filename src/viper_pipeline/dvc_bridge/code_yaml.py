@@ -125,13 +125,15 @@ def known_digests(root: Path) -> dict[str, str]:
         return {}
 
 
-def digest_of(root: Path, project: Project, group: str, name: str, bound: Mapping[str, object]) -> str:
-    """The digest of the code of one node, as it is now. bound: what the pipeline binds."""
+def digest_of(
+    root: Path, project: Project, group: str, name: str, bound: Mapping[str, object], params: JsonView | None = None
+) -> str:
+    """The digest of the code of one node, as it is now. bound: what the pipeline binds; params: None: params.yaml."""
     entry = read_table(root).get(group, {}).get(name)
     if entry is None:
         raise BadParams(f"{TABLE}: knows no stage {name} of pipeline {group}; run `viper dvc sync`")
     parts = {registry: part for registry, part in chosen_parts(project.parts, bound).items() if registry in entry.parts}
-    used = chosen(replace(entry, parts=parts), {}, read_params(root / "params.yaml"))
+    used = chosen(replace(entry, parts=parts), {}, read_params(root / "params.yaml") if params is None else params)
     code = Code.of(root)
     digest = code.digest(entry.function, used, entry.bound)
     code.save()

@@ -45,12 +45,10 @@ def locked_hashes(root: Path) -> dict[str, str]:
 
 def locked_stages(root: Path) -> Iterator[JsonView]:
     """Every stage of every lock file."""
-    import yaml
+    from viper_pipeline.core.yaml_files import read_dvc_yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for path in [root / "dvc.lock", *sorted(root.glob("pipelines/*/dvc.lock"))]:
-        if path.is_file():
-            yield from (yaml.load(path.read_text(), loader) or {}).get("stages", {}).values()
+        yield from read_dvc_yaml(path).get("stages", {}).values()
 
 
 def chain(artifact: str, steps: Steps) -> list[str]:

@@ -65,6 +65,8 @@ class Project:
     """Dataset -> the file or folder that params.yaml names for it."""
     check: Callable[[JsonView], None] = lambda params: None
     """Raises BadParams before any work."""
+    lacks: Callable[[JsonView], Sequence[str]] = lambda params: ()
+    """What this machine lacks for these parameters, a line each: asked before stages run on it."""
     parts: Sequence[Part] = ()
     neutral: Collection[str] = ()
     """Dotted names of parameters that change no result: they stand neither in dvc.yaml nor in the provenance."""
@@ -84,18 +86,10 @@ def project_root(start: Path | None = None) -> Path:
 
 
 def read_params(path: Path | str) -> Json:
-    """The values in a YAML file. Raises BadParams if it cannot be read."""
-    import yaml
+    """The values in a YAML file, as DVC and Kedro read them. Raises BadParams if it cannot be read, or in two ways."""
+    from viper_pipeline.core.yaml_files import read_yaml
 
-    try:
-        values = yaml.load(Path(path).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except OSError as error:
-        raise BadParams(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise BadParams(f"{path}: not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise BadParams(f"{path}: holds no mapping of names to values")
-    return values
+    return read_yaml(path)
 
 
 MISSING = object()

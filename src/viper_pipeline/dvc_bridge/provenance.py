@@ -115,6 +115,35 @@ def make_provenance(
     )
 
 
+def check_unchanged(provenance: Provenance) -> None:
+    """Raise BadData if what a stage reads is not what its lock file says was made: a flipped bit, or an edit by hand.
+
+    DVC itself looks at a file's time and size, and reads it again only if they have changed.
+    """
+    made = made_hashes(provenance.root)
+    for path, md5 in provenance.parents.items():
+        if made.get(path, md5) != md5:
+            raise BadData(
+                f"{path}: is not what it was when it was made: its md5 is another than in dvc.lock; "
+                f"`dvc checkout --force {path}` puts the kept copy back, if there is one; or delete it and run again"
+            )
+
+
+def made_hashes(root: Path) -> dict[str, str]:
+    """md5 of every output, from the lock files, read line by line as DVC writes them: parsing them takes seconds."""
+    found = {}
+    for lock in (root / "dvc.lock", *sorted(root.glob("pipelines/*/dvc.lock"))):
+        outs, path = False, ""
+        for line in lock.read_text().splitlines() if lock.is_file() else ():
+            if line.startswith("    ") and line[4:5].isalpha():
+                outs = line == "    outs:"
+            elif outs and line.startswith("    - path: "):
+                path = line.removeprefix("    - path: ")
+            elif outs and line.startswith("      md5: "):
+                found[path] = line.removeprefix("      md5: ")
+    return found
+
+
 def check_input(node: str, path: Path, root: Path) -> None:
     """Raise BadData if a file or folder that a node reads is missing."""
     if not path.exists():

@@ -23,7 +23,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from viper_pipeline.core.errors import BadEnvironment, BadParams
+from viper_pipeline.core.errors import BadEnvironment, BadParams, ViperError, os_message
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.project import param_at
@@ -123,7 +123,8 @@ class StatusCache:
 
 
 NEEDED = {
-    "dvc.repo:Repo": ("index", "lock", "stage", "stage_cache", "status"),
+    "dvc.repo:Repo": ("index", "_reset", "lock", "stage", "stage_cache", "status"),
+    "dvc.repo.stage:StageLoad": ("collect", "load_one"),
     "dvc.stage:PipelineStage": (
         "addressing", "changed", "changed_stage", "cmd", "commit", "dump", "remove_outs", "save", "save_deps", "wdir",
     ),
@@ -146,6 +147,31 @@ class Status(Enum):
     UP_TO_DATE = "up to date"
     RESTORED = "restored"
     STALE = "stale"
+    BUSY = "busy"
+
+
+class StageProblem(ViperError):
+    """DVC or the operating system refuses something that a stage needs; others may go on."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception's words, and those of what caused it if it has none of its own."""
+    text = " ".join(str(error).split())
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        return f"{text}: {os_message(cause)}" if text else os_message(cause)
+    return text or type(error).__name__
+
+
+def _remedy(root: Path) -> str:
+    """What to do about a folder that is no repository of DVC: a download without Git has none."""
+    if (root / ".dvc").is_dir() and not (root / ".git").exists():
+        return "; run `git init && git add . && git commit -m start` there, or `dvc config core.no_scm true`"
+    return "; run `git init` and `dvc init` there" if not (root / ".dvc").is_dir() else ""
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 class Repository:
@@ -159,8 +185,9 @@ class Repository:
         try:
             self.repo = Repo(str(root))
         except DvcException as error:
-            raise BadEnvironment(f"{root}: {error}") from error
+            raise BadEnvironment(f"{root}: {in_one_line(error)}{_remedy(root)}") from error
         self.root, self.code_state = root, ""
+        self.busy: dict[str, str] = {}  # address of a stage that another process works on -> which process
         self.inputs: dict[str, Json] = {}  # of the stages that run: what they read, by hash
         self.cache = StatusCache()
 
@@ -201,47 +228,94 @@ class Repository:
         """Every stage of every dvc.yaml."""
         return [stage for stage in self.repo.index.stages if stage.cmd]
 
+    def missing_sources(self, stages: Iterable[DvcStage]) -> list[str]:
+        """What stages read and nothing makes, and is not there: a line for each."""
+        made = {out.fs_path for stage in self.repo.index.stages for out in stage.outs}
+        return [
+            f"{stage.addressing} reads {dep.def_path}, which is not there; put it there, or name another in params.yaml"
+            for stage in sorted(stages, key=lambda s: s.addressing)
+            for dep in stage.deps
+            if not os.path.exists(dep.fs_path) and not any(_within(dep.fs_path, path) for path in made)
+        ]
+
     def status(self, stage: DvcStage) -> Status:
         """Whether a stage must run; if its result was computed before, it is put back instead.
 
         What lies in its outputs' place is removed, as `dvc repro` does; a stale stage's inputs are noted for `commit`.
+        BUSY: another DVC command works on it, as `busy` says; ask again. Raises StageProblem for what DVC or the
+        operating system refuses.
         """
+        from dvc.exceptions import DvcException
+        from dvc.lock import LockError
+
+        try:
+            with self.locked():
+                if stage.addressing in self.busy:  # the lock file may say something else by now
+                    self.repo._reset()
+                    stage = self.repo.stage.load_one(stage.path, stage.name)
+                status = self._status(stage)
+        except LockError as error:
+            blockers = [line.strip() for line in str(error).splitlines() if "PID" in line]
+            self.busy[stage.addressing] = blockers[0] if blockers else in_one_line(error)
+            return Status.BUSY
+        except OSError as error:
+            raise StageProblem(os_message(error)) from error
+        except DvcException as error:
+            raise StageProblem(in_one_line(error)) from error
+        self.busy.pop(stage.addressing, None)
+        return status
+
+    def _status(self, stage: DvcStage) -> Status:
         from dvc.stage.cache import RunCacheNotFoundError
 
-        with self.locked():
-            if stage.always_changed and stage.name == code_yaml.STAGE:  # it has just been done
-                if not stage.outs[0].hash_info or stage.outs[0].status():
-                    self._record(stage, run_cache=False)
-                return Status.UP_TO_DATE
-            if not stage.cmd or self.cache.up_to_date(stage) or not stage.changed():
-                return Status.UP_TO_DATE
-            stage.remove_outs(ignore_remove=False, force=False)  # what restore meets and DVC has no copy of stops it
-            try:
-                # before save_deps: afterwards DVC would take the outputs in the lock file for those of the new inputs
-                self.repo.stage_cache.restore(stage)
-            except RunCacheNotFoundError:
-                self.refresh_code()  # what is about to run is the code of this moment
-                stage.save_deps()
-                self.inputs[stage.addressing] = _inputs(stage)
-                return Status.STALE
-            self._record(stage, run_cache=False)  # restore has filled the workspace and left `stage` as it was
-            return Status.RESTORED
+        if stage.always_changed and stage.name == code_yaml.STAGE:  # it has just been done
+            if not stage.outs[0].hash_info or stage.outs[0].status():
+                self._record(stage, run_cache=False)
+            return Status.UP_TO_DATE
+        if not stage.cmd or self.cache.up_to_date(stage) or not stage.changed():
+            return Status.UP_TO_DATE
+        stage.remove_outs(ignore_remove=False, force=False)  # what restore meets and DVC has no copy of stops it
+        try:
+            # before save_deps: afterwards DVC would take the outputs in the lock file for those of the new inputs
+            self.repo.stage_cache.restore(stage)
+        except RunCacheNotFoundError:
+            self.refresh_code()  # what is about to run is the code of this moment
+            stage.save_deps()
+            self.inputs[stage.addressing] = _inputs(stage)
+            return Status.STALE
+        self._record(stage, run_cache=False)  # restore has filled the workspace and left `stage` as it was
+        return Status.RESTORED
 
     def commit(self, stage: DvcStage) -> list[str]:
-        """Record what a stage has made. Returns the inputs that changed while it ran: then nothing is recorded."""
+        """Record what a stage has made. Returns the inputs that changed while it ran: then nothing is recorded.
+
+        Raises StageProblem for what DVC or the operating system refuses.
+        """
         from dvc.exceptions import DvcException
+        from dvc.lock import LockError
 
         self.refresh_code()
-        with self.locked():
+        end = time.monotonic() + PATIENCE
+        while True:
             try:
-                stage.save_deps()
-                before, after = self.inputs.pop(stage.addressing), _inputs(stage)
-                if changed := sorted(name for name in {*before, *after} if before.get(name) != after.get(name)):
-                    return changed
-                self._record(stage)
-            except (DvcException, OSError) as error:
-                return [str(error)]
-        return []
+                with self.locked():
+                    return self._commit(stage)
+            except OSError as error:
+                raise StageProblem(os_message(error)) from error
+            except LockError as error:  # another command reads what this stage has made; what took hours can wait
+                if time.monotonic() > end:
+                    raise StageProblem(in_one_line(error)) from error
+                time.sleep(1)
+            except DvcException as error:
+                raise StageProblem(in_one_line(error)) from error
+
+    def _commit(self, stage: DvcStage) -> list[str]:
+        stage.save_deps()
+        before, after = self.inputs[stage.addressing], _inputs(stage)
+        changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+        if not changed:
+            self._record(stage)
+        return changed
 
     @staticmethod
     def _record(stage: DvcStage, run_cache: bool = True) -> None:

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.files import JsonView, atomic_write
 from viper_pipeline.dvc_bridge.code_yaml import source_state
 from viper_pipeline.dvc_bridge.project import (
@@ -56,6 +56,11 @@ _ready: dict[str, dict[str, bytes]] = {}
 """Nodes of the stage that is to be run, pickled, by pipeline: no other part of the pipelines need be built."""
 
 
+def guarded() -> bool:
+    """Whether `guard` has checked the parameters of this process' stage."""
+    return bool(_ready)
+
+
 def registered(project: Project, root: Path) -> dict[str, Pipeline]:
     """What a project's `register_pipelines` returns: every pipeline, or what the stage needs that is to be run."""
     from kedro.pipeline import Pipeline
@@ -64,6 +69,18 @@ def registered(project: Project, root: Path) -> dict[str, Pipeline]:
         return {name: Pipeline([pickle.loads(one) for one in nodes.values()]) for name, nodes in _ready.items()}
     built = dict(project.build(read_params(root / "params.yaml")))
     return {"__default__": sum(built.values(), Pipeline([])), **built}
+
+
+def check_first(root: Path, here: bool) -> None:
+    """Before any stage runs: refuse wrong parameters, and, if stages run `here`, what this machine lacks for them.
+
+    Parameters that a stage's `guard` has found right are not looked at again.
+    """
+    project, params = project_of(root), read_params(root / "params.yaml")
+    if not (root / ".viper" / "wiring" / _state(root)).is_dir():
+        project.check(params)
+    if here and (lines := project.lacks(params)):
+        raise BadEnvironment("\n".join(lines))
 
 
 def guard(root: Path, pipeline: str, node: str) -> bytes:
@@ -93,8 +110,7 @@ def guard(root: Path, pipeline: str, node: str) -> bytes:
 
 def _checked(root: Path, project: Project, params: JsonView, pipeline: str, node: str) -> dict[str, bytes]:
     """The nodes of `node`'s stage. Raises BadParams if it is not among them, or they are not what dvc.yaml says."""
-    import yaml
-
+    from viper_pipeline.core.yaml_files import read_dvc_yaml
     from viper_pipeline.dvc_bridge.code_digest import Code
     from viper_pipeline.dvc_bridge.dvc_yaml import body, entry_of, file_of
     from viper_pipeline.dvc_bridge.templates import Grid, Wiring, expand
@@ -105,7 +121,7 @@ def _checked(root: Path, project: Project, params: JsonView, pipeline: str, node
     if node not in {one.node for template in templates for one in expand(template, grid)}:
         raise BadParams(f"pipeline {pipeline} has no node {node}; `kedro registry describe {pipeline}` lists them")
     file = file_of(pipeline, project)
-    said = yaml.safe_load((root / file).read_text()) if (root / file).exists() else {}
+    said = read_dvc_yaml(root / file)
     for template in templates:
         if said.get("stages", {}).get(name) != body(template, grid, entry_of(template, grid, code)):
             raise BadParams(f"{file}: stage {name} is not what the pipelines say; run `viper dvc sync`, then again")

@@ -24,11 +24,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from viper_pipeline.core.errors import BadEnvironment
+from viper_pipeline.core.errors import BadData, BadEnvironment
 from viper_pipeline.dvc_bridge.code_yaml import write_code
 from viper_pipeline.dvc_bridge.executors import LOST, Executor, Local, of_stages
 from viper_pipeline.dvc_bridge.project import read_params
-from viper_pipeline.dvc_bridge.repo import DvcStage, NoopCache, Repository, Status
+from viper_pipeline.dvc_bridge.repo import DvcStage, NoopCache, Repository, StageProblem, Status
+from viper_pipeline.dvc_bridge.run_stage import check_first
 
 
 class Costs:
@@ -141,6 +142,16 @@ class Tail:
         return [line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace") for line in whole]
 
 
+def last_words(log: Path) -> str:
+    """The last line that a failed stage printed: an error of ours is one line, an exception ends in its message."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(log.stat().st_size - 10_000, 0))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:LONGEST] if lines else ""
+
+
 def minutes(seconds: float) -> str:
     """For people: 42 s, 3.5 min, 2.1 h."""
     if seconds < 100:
@@ -150,6 +161,10 @@ def minutes(seconds: float) -> str:
 
 PAUSE = 0.1
 """Seconds between two looks at the executor."""
+BUSY_PAUSE = 2.0
+"""Seconds between two looks at a stage that another process works on."""
+LONGEST = 300
+"""Letters of a log's last line in the reason of a failure."""
 TRIES = 4
 """How often a stage is started whose workers die; each time it goes on from its last checkpoint."""
 
@@ -184,6 +199,7 @@ def run(root: Path, executor: Executor, targets: Sequence[str] = ()) -> int:
         if (count := noop.holds()) is not None:
             screen.say(f"0 ran, 0 restored, {count} up to date: no file has changed since they were")
             return 0
+        check_first(root, here=isinstance(executor, Local))
         begun = time.time_ns()
         work = Run(root, executor, Repository(root), screen, targets)
         code = work()
@@ -218,6 +234,8 @@ class Run:
     def __init__(self, root: Path, executor: Executor, repository: Repository, screen: Screen, targets: Sequence[str]):
         self.root, self.executor, self.repository, self.screen = root, executor, repository, screen
         self.todo = repository.needs(targets)
+        if missing := repository.missing_sources(self.todo):
+            raise BadData("\n".join(missing))
         self.height = heights(self.todo)
         self.costs = Costs(root)
         names = {stage: _name(stage) for stage in self.todo if stage.cmd}
@@ -226,7 +244,8 @@ class Run:
         self.total = len(self.todo)
         self.running: dict[str, Task] = {}  # by address
         self.done: set[DvcStage] = set()
-        self.failed: list[DvcStage] = []
+        self.failed: dict[DvcStage, str] = {}  # and why
+        self.again: dict[str, float] = {}  # address of a stage that is busy -> when to ask again
         self.held: set[DvcStage] = set()
         self.ran = self.restored = 0
         self.begun = time.monotonic()
@@ -259,12 +278,23 @@ class Run:
         """Start what can start, the longest chains first. What turns out to be up to date may free better ones."""
         while len(self.running) < self.executor.jobs and not self.stopping:
             ready = [stage for stage, needs in self.todo.items() if needs <= self.done]
+            now = time.monotonic()
+            ready = [stage for stage in ready if self.again.get(stage.addressing, now) <= now]
             if not ready:
                 return
             stage = min(ready, key=lambda s: (-self.height[s], s.addressing))
-            del self.todo[stage]
-            status = self.repository.status(stage)
-            if status is Status.STALE:
+            needs = self.todo.pop(stage)
+            try:
+                status = self.repository.status(stage)
+            except StageProblem as problem:
+                self._fail(stage, str(problem))
+                return
+            if status is Status.BUSY:
+                self.todo[stage] = needs
+                if stage.addressing not in self.again:
+                    self._event("waits ", stage, f" for another DVC command: {self.repository.busy[stage.addressing]}")
+                self.again[stage.addressing] = now + BUSY_PAUSE
+            elif status is Status.STALE:
                 log = self._log(stage)
                 log.unlink(missing_ok=True)
                 self.running[stage.addressing] = Task(stage, Tail(log), time.monotonic())
@@ -297,7 +327,7 @@ class Run:
             del self.running[name]
             self._finish(task.stage, code, time.monotonic() - task.begun)
         self.screen.show(self._state())
-        if self.running and not ended:
+        if (self.running or self.again) and not ended:
             time.sleep(PAUSE)
 
     def _finish(self, stage: DvcStage, code: int, took: float) -> None:
@@ -305,21 +335,30 @@ class Run:
         how = f"its worker died {TRIES} times" if code == LOST else f"exit {code}"
         why = f"{how}, {self._log(stage).relative_to(self.root)}"
         if code == 0:
-            changed = self.repository.commit(stage)
+            try:
+                changed = self.repository.commit(stage)
+            except StageProblem as problem:
+                self._fail(stage, str(problem))
+                return
             why = f"changed while it ran, so run again: {', '.join(changed)}"
             if not changed:
                 self.done.add(stage)
                 self.ran += 1
                 self._event("done  ", stage, f" in {minutes(took)}")
                 return
-        self.failed.append(stage)
+        if code not in (0, LOST) and (said := last_words(self._log(stage))):
+            why = f"{why}: {said}"
+        self._fail(stage, why)
+
+    def _fail(self, stage: DvcStage, why: str) -> None:
+        self.failed[stage] = why
         self._event("FAILED", stage, f" ({why})")
 
     def _conclusion(self) -> Iterator[str]:
         up_to_date = len(self.done) - self.ran - self.restored
         took = minutes(time.monotonic() - self.begun)
         yield f"{self.ran} ran, {self.restored} restored, {up_to_date} up to date, in {took}"
-        yield from (f"FAILED {stage.addressing}: {self._log(stage).relative_to(self.root)}" for stage in self.failed)
+        yield from (f"FAILED {stage.addressing}: {why}" for stage, why in self.failed.items())
         if self.held:
             yield f"{len(self.held)} held back, since they read what these should have made"
         if self.stopping:

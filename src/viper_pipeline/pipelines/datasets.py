@@ -16,6 +16,7 @@ from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.files import Json, atomic_dir, atomic_write
 from viper_pipeline.data.episode import Episode, png
 from viper_pipeline.data.hdf5 import EpisodeFile, read_lineage, write_groups
+from viper_pipeline.data.importers.folders import listed
 from viper_pipeline.dvc_bridge.project import read_params
 from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.envs.base import FrameSpec
@@ -98,7 +99,12 @@ class _File(AbstractDataset):
 
 
 class SourcePath(_File):
-    """A file or folder of videos that params.yaml names; loads as its path."""
+    """A file or folder of videos that params.yaml names; loads as its path, and says what it found there."""
+
+    def load(self) -> Path:
+        if self.path.is_dir() and (found := listed(self.path)).files:
+            print(f"{self.path}: {found.count()}", flush=True)  # into the stage's log: none is left out in silence
+        return self.path
 
 
 class Private(_File):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import EnvSettings, FrameSettings, Rect, Suite
 from viper_pipeline.experts.base import DEFAULT_ALGORITHM, EXPERTS, Expert, ExpertConfig
 from viper_pipeline.experts.policies import Variation
+from viper_pipeline.pipelines import params_fit
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig, ExplorationConfig
 from viper_pipeline.rewards.evaluation import EvaluationConfig
 from viper_pipeline.rewards.viper import ViperConfig
@@ -42,6 +44,9 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
     unknown = [task for task in suite_config.tasks if task not in known]
     for task in unknown:
         yield f"{here}.tasks: the suite has no task '{task}'{did_you_mean(task, known)}"
+    meant = {task: next(iter(difflib.get_close_matches(task, known, n=1)), task) for task in unknown}
+    # the rest is judged as if they were written as they were meant, or one typo would give many lines
+    suite_config = suite_config.model_copy(update={"tasks": [meant.get(task, task) for task in suite_config.tasks]})
     for field, tasks in (("tasks", suite_config.tasks), ("learned_tasks", suite_config.learned_tasks or [])):
         if len(set(tasks)) != len(tasks):
             yield f"{here}.{field}: a task is listed twice"
@@ -82,6 +87,8 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
     yield from _experts(here, suite_config, simulator)
     yield from _processes(here, suite_config, simulator)
     yield from _held_out_tasks(here, suite_config, simulator)
+    yield from params_fit.sizes(here, suite_config)
+    yield from params_fit.unreachable(suite, suite_config.datasets)
     if not unknown:
         yield from _lengths(here, suite_config, simulator)
 
@@ -388,7 +395,10 @@ class SuiteConfig(Config):
         components = dict(block.pop("components", {}))
         for registry, key in ((VIDEO_MODELS, "video_models"), (AGENTS, "agents")):
             components |= _take_blocks(block, registry)
-            for name in block.get(key) or []:
+            listed = block.get(key)
+            for name in listed if isinstance(listed, list) else []:
+                if not isinstance(name, str):  # said by the schema of the list
+                    continue
                 if name not in registry.names():
                     raise ValueError(
                         f"{key}: there is no {registry.kind} '{name}'{did_you_mean(name, registry.names())}"
@@ -492,8 +502,9 @@ def validate(raw: ParamsBlock, name: str = "params.yaml") -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise BadParams(_explain(error, name, raw)) from error
-    wrong = [line for suite, suite_config in params.suites.items() for line in contradictions(suite, suite_config)]
-    if params.ablations:
+    wrong = [*params_fit.other_types(raw, params), *params_fit.wrong_seeds(params), *params_fit.listed_twice(params)]
+    wrong += [line for suite, suite_config in params.suites.items() for line in contradictions(suite, suite_config)]
+    if params.ablations and not wrong:  # they are compared with what the suites say
         wrong += ablation_contradictions(params.ablations, params.suites)
     if wrong:
         raise BadParams("\n".join(f"{name}: {line}" for line in wrong))
@@ -570,12 +581,21 @@ def _inner(annotation: Any) -> Any:
 
 
 def check_command(paths: list[str]) -> None:
-    """`viper params check [FILE...]`: print one line per file, or raise BadParams."""
+    """`viper params check [FILE...]`: print one line per file, or raise BadParams.
+
+    Of the project's own params.yaml, which this machine is to run, its videos and devices are checked as well.
+    """
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.pipelines.profiles import read_profile
 
     for path in paths or [str(project_root() / "params.yaml")]:
-        params = validate(read_profile(path), path)
+        raw = read_profile(path)
+        params = validate(raw, path)
+        if not paths:
+            lacking = [*params_fit.missing_sources(params, project_root())]
+            lacking += params_fit.missing_devices(raw["runtime"].get("compute") or {})
+            if lacking:
+                raise BadParams("\n".join(lacking))
         runs = sum(
             len(tasks) * len(s.agents) * len(seeds_of(vars(s), method, params.seeds))
             for s in params.suites.values()

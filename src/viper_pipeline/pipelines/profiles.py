@@ -145,14 +145,8 @@ def _update(target: MutableMapping[str, Any], overlay: ParamsBlock) -> None:
 def _load(path: Path, comments: bool) -> Any:
     from viper_pipeline.dvc_bridge.project import read_params
 
-    if not comments:
-        return read_params(path)
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return _yaml().load(path.read_text())
-    except YAMLError as error:
-        raise BadParams(f"{path}: not YAML: {error}") from error
+    values = read_params(path)  # what it refuses is refused here as well
+    return _yaml().load(path.read_text("utf-8-sig")) if comments else values
 
 
 def _yaml() -> Any:

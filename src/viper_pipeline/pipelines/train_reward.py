@@ -6,15 +6,17 @@ expert; here it begins with the folders of videos.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
-from viper_pipeline.core.config import ParamsBlock
-from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import Json, md5_of
+from viper_pipeline.core.config import ParamsBlock, component
+from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.core.files import Json, check_writable, md5_of
 from viper_pipeline.data.curation import CurationConfig, choose_episodes
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
@@ -26,10 +28,13 @@ from viper_pipeline.pipelines.models.nodes import (
     train_tokenizer,
     train_video_model,
 )
+from viper_pipeline.pipelines.params_fit import LARGEST_SEED
 from viper_pipeline.reporting.cards import export_reward
 from viper_pipeline.rewards.pretrained import RewardModel, load_reward
+from viper_pipeline.tokenizers import trainable_tokenizer
 from viper_pipeline.training.artifacts import save_artifact
 from viper_pipeline.training.config import ONE_CPU
+from viper_pipeline.video_models import VIDEO_MODELS
 
 SUITE = "own"
 COMPUTE = ONE_CPU.model_dump()
@@ -69,16 +74,17 @@ def train_reward(
 
     experts, others: files or folders of .mp4, .gif or .npz. others: videos of behavior that is not an expert's, such as
     random actions; they decide what a reward of 0 is, and measure how well the reward separates the two (see the
-    card, README.md). out: a folder that does not exist yet. task: the name of the task in the result.
+    card, README.md). out: a folder that does not exist yet. task: the name of the task in the result, a plain word.
     size: of the square frames that the models see; videos are resized. held_out: number of expert videos that are only
-    used for evaluation. tokenizer, video_model: blocks as in params.yaml. Raises BadData for unreadable or too few
-    videos, or if `out` exists.
+    used for evaluation. tokenizer, video_model: blocks as in params.yaml. Raises, before anything is trained, BadData
+    for unreadable, too short or too few videos and for an `out` that cannot be written, and BadParams for settings.
     """
-    if Path(out).exists():
-        raise BadData(f"{out}: exists already; give a new folder")
+    check_writable(Path(out), folder=True)
+    _check(task, size, held_out, tokenizer, video_model, seed)
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        files, steps = _videos(Path(experts), Path(others), root, task, size, held_out)
+        least = int(video_model.get("window", 2))
+        files, steps = _videos(Path(experts), Path(others), root, task, size, held_out, least)
         scratch = root / "scratch"
         for name in ("tokenizer", "model"):
             (scratch / name).mkdir(parents=True)
@@ -87,7 +93,8 @@ def train_reward(
         frozen = train_tokenizer(tokenizer, seed, COMPUTE, scratch / "tokenizer", suite=SUITE, **sources)
         at = f"data/tokenizers/{SUITE}"
         save_artifact(root / at, frozen)
-        steps[at] = _step("train_tokenizer", "all", {f"suites.{SUITE}.tokenizer": dict(tokenizer), "seed": seed})
+        read = {path: md5_of(root / name) for path, name in _stored(task).items()}
+        steps[at] = _step("train_tokenizer", "all", {f"suites.{SUITE}.tokenizer": dict(tokenizer), "seed": seed}, read)
 
         coded = encode_experts(COMPUTE, frozen, files["experts"], suite=SUITE, task=task)
         write_groups(root / "codes.h5", coded.groups, suite=SUITE, task=task, spec=coded.spec, payload="codes")
@@ -99,13 +106,16 @@ def train_reward(
         )
         behind = f"data/video_models/{SUITE}/videogpt"
         save_artifact(root / behind, model)
-        steps[behind] = _step("train_video_model", "videogpt", {f"suites.{SUITE}.videogpt": settings, "seed": seed})
+        learned = {f"suites.{SUITE}.videogpt": settings, "seed": seed}
+        experts_file = f"data/experts/{SUITE}/{task}.h5"
+        parents = {at: md5_of(root / at), experts_file: read[experts_file]}
+        steps[behind] = _step("train_video_model", "videogpt", learned, parents)
 
         reward = evaluate_reward(
             {}, {}, seed, COMPUTE, frozen, model, suite=SUITE, model="videogpt", **sources, **codes
         )
         end = f"data/rewards/{SUITE}/videogpt"
-        hashes = {place: md5_of(root / place) for place in (at, behind)}
+        hashes = {place: md5_of(root / place) for place in (at, behind)} | read
         steps[end] = _step("evaluate_reward", "videogpt", {"seed": seed}, hashes)
         save_artifact(root / end, reward, {"steps": steps})
         for file in (*files.values(), *codes.values()):
@@ -114,12 +124,43 @@ def train_reward(
     return load_reward(Path(out))
 
 
+def _check(task: str, size: int, held_out: int, tokenizer: ParamsBlock, video_model: ParamsBlock, seed: int) -> None:
+    """Raise BadParams for what would end the training after minutes."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*(_[A-Za-z0-9.-]+)*", task):
+        raise BadParams(f"task: {task!r} is not a plain word of letters, digits, '-', '.' and single '_'")
+    if held_out < 1:
+        raise BadParams(f"held_out: {held_out}; at least 1 video must be held out, to see what a reward of 1 is")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise BadParams(f"seed: {seed} is not from 0 to 2^32 - 1")
+    kind = tokenizer.get("kind", "vqgan")
+    try:
+        checked = component(trainable_tokenizer(kind).Config, "tokenizer", dict(tokenizer))
+        component(VIDEO_MODELS.get("videogpt").Config, "video_model", dict(video_model))
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        raise BadParams("train_reward: " + "\n".join(lines)) from error
+    factor = getattr(checked, "factor", 1)
+    if size < 1 or size % factor:
+        raise BadParams(f"size: frames of {size} pixels do not divide into codes of {factor} pixels; take a multiple")
+
+
+def _stored(task: str) -> dict[str, str]:
+    """The names that lineage has for the stored videos -> the files that hold them here."""
+    return {f"data/{name}/{SUITE}/{task}.h5": f"{name}.h5" for name in ("experts", "baselines")}
+
+
 def _videos(
-    experts: Path, others: Path, root: Path, task: str, size: int, held_out: int
+    experts: Path, others: Path, root: Path, task: str, size: int, held_out: int, least: int
 ) -> tuple[dict[str, EpisodeFile], Json]:
-    """The stored expert set and baselines, and the first steps of their lineage."""
+    """The stored expert set and baselines, and the first steps of their lineage. least: frames a video must have."""
     spec = FrameSpec(size=size)
     good = list(read_videos(kind_of(experts), experts, size))
+    for episode in good:
+        if len(episode) < least:
+            raise BadData(
+                f"{experts}: a video of {len(episode)} frames is shorter than the video model's window of {least}; "
+                "give longer videos, or a smaller video_model window"
+            )
     config = CurationConfig(top_k=len(good), held_out=held_out)
     split = choose_episodes([e.ret for e in good], config, str(experts))
     groups: dict[str, Json] = {
@@ -131,7 +172,8 @@ def _videos(
         write_groups(root / f"{name}.h5", groups[name], suite=SUITE, task=task, spec=spec)
         files[name] = EpisodeFile(root / f"{name}.h5")
         chosen = {f"suites.{SUITE}.datasets.{task}": {"kind": kind_of(source), "path": source.name}}
-        steps[f"data/{name}/{SUITE}/{task}.h5"] = _step(f"import_{name}", task, chosen)
+        came = {source.as_posix(): md5_of(source)}
+        steps[f"data/{name}/{SUITE}/{task}.h5"] = _step(f"import_{name}", task, chosen, came)
     return files, steps
 
 

@@ -62,6 +62,7 @@ OWN_KINDS = ("expert", "oracle")
 """Kinds of datasets that this project recorded itself; `oracle` in artifacts of earlier versions."""
 OWN = "Made by this project; its license (MIT)."
 IMPORTED = "Imported videos: their owner's license applies; it is to be filled in before this is passed on."
+UNKNOWN = "Unknown: nothing says where this comes from; it is to be found out before this is passed on."
 
 
 def words(value: Any) -> str:
@@ -96,6 +97,7 @@ class Card:
     stage: str = ""
     parents: Sequence[str] = ()
     license: str = OWN
+    source: str = ""  # what was imported, in words
     limits: str = ""
     picture: np.ndarray | None = None  # (H, W, 3) uint8
     settings: Sequence[tuple[str, str]] = field(default_factory=tuple)
@@ -116,7 +118,8 @@ def dataset_card(path: str, file: EpisodeFile, steps: LineageSteps) -> Card:
         list(dataset_facts(file)),
         stage=str(step.get("stage", "")),
         parents=list(step.get("parents", {})),
-        license=license_of(file.suite, path, steps),
+        license=license_of(file.suite, path, steps, imported=file.lineage.get("imported")),
+        source=imported_from(file.lineage.get("imported")),
         limits=text_for(LIMITS, stage),
         picture=sample_frames(file) if file.payload == "frames" else None,
         settings=settings_read(step),
@@ -188,8 +191,20 @@ def settings_read(step: JsonView) -> list[tuple[str, str]]:
     return [row for name, value in step.get("params", {}).items() for row in flat(value, name)]
 
 
-def license_of(suite: str, path: str, steps: LineageSteps) -> str:
-    """Of simulated frames: the simulator's. Of imported videos, anywhere in the lineage: their owner's."""
+def imported_from(imported: JsonView | None) -> str:
+    """What `viper import` read, in words; empty for what a stage made."""
+    return f"Imported by `viper import {imported['kind']}` from `{imported['path']}`." if imported else ""
+
+
+def license_of(suite: str, path: str, steps: LineageSteps, imported: JsonView | None = None) -> str:
+    """Of simulated frames: the simulator's. Of imported videos, anywhere in the lineage: their owner's.
+
+    imported: what an artifact says of its import, instead of steps. Of what says nothing of its origin: unknown.
+    """
+    if imported:
+        return IMPORTED
+    if path not in steps:
+        return UNKNOWN
     todo = [path]
     seen: set[str] = set()
     while todo:
@@ -218,8 +233,8 @@ def as_markdown(card: Card, pictures: Mapping[str, str] | None = None) -> str:
     """The card as Markdown. pictures: file beside the card -> what it shows."""
     lines = [f"# {card.name}", "", card.what, "", "| fact | value |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in card.facts]
-    lines += ["", "## Where it comes from", "", f"Made by stage `{card.stage or 'unknown'}`"]
-    lines[-1] += " from:" if card.parents else "."
+    lines += ["", "## Where it comes from", "", card.source or f"Made by stage `{card.stage or 'unknown'}`"]
+    lines[-1] += "" if card.source else " from:" if card.parents else "."
     lines += [f"- `{parent}`" for parent in card.parents]
     if card.settings:
         lines += ["", "| setting | value |", "|---|---|", *(f"| {name} | {text} |" for name, text in card.settings)]
@@ -293,7 +308,9 @@ def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
         (folder / LINEAGE).write_text(lineage)
         steps = package.lineage["steps"]
         facts = {"name": out.name, "commit": commit, "steps": steps, "simulated": _simulated(steps)}
-        facts |= {"environment": package.suite in SUITES.names()} | _measured(package.folders)
+        facts |= {"environment": package.suite in SUITES.names()}
+        facts["license"] = SIMULATOR_LICENSES.get(package.suite, OWN) if facts["simulated"] else IMPORTED
+        facts |= _measured(package.folders)
         (folder / CARD).write_text(reward_card(facts, _bytes(folder)))
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         manifest = {"format": FORMAT, "suite": package.suite, "commit": commit}
@@ -339,7 +356,7 @@ def _measured(folders: Mapping[str, Path]) -> Json:
 def _simulated(steps: JsonView) -> bool:
     """Whether every expert video was recorded by the pipeline itself."""
     chosen = [value for step in steps.values() for name, value in step["params"].items() if ".datasets." in name]
-    return all(dataset["kind"] in OWN_KINDS for dataset in chosen)
+    return bool(chosen) and all(dataset["kind"] in OWN_KINDS for dataset in chosen)
 
 
 def _bytes(folder: Path) -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from viper_pipeline.core.files import Json, atomic_path
+from viper_pipeline.core.errors import BadParams
+from viper_pipeline.core.files import Json, atomic_path, check_writable
 from viper_pipeline.data.importers import kind_of, read_videos
 from viper_pipeline.rewards.pretrained import RewardModel
 from viper_pipeline.rewards.viper import ViperReward
@@ -33,6 +34,17 @@ class ScoredVideo:
         """Plain values, for JSON."""
         numbers = {"nats": self.nats.tolist(), "rewards": self.rewards.tolist()}
         return {"video": self.name, "task": self.task, **numbers}
+
+
+PICTURES = ("png", "svg", "pdf", "jpg", "webp")
+"""Endings of pictures that can be drawn."""
+
+
+def check_plot(path: Path) -> None:
+    """Raise BadParams or BadData for a picture that cannot be drawn or written there."""
+    if (ending := path.suffix.lower().lstrip(".")) and ending not in PICTURES:
+        raise BadParams(f"--plot {path}: no picture ends in .{ending}; take .{', .'.join(PICTURES)}")
+    check_writable(path)
 
 
 def score_files(model: RewardModel, paths: Sequence[Path], task: str | None) -> list[ScoredVideo]:
@@ -105,4 +117,4 @@ def draw_scores(scored: Sequence[ScoredVideo], reward: ViperReward, path: Path) 
     panel.set_title(scored[0].task)
     panel.legend(fontsize=8, frameon=False)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=120)
+        figure.savefig(temporary, format=path.suffix.lower().lstrip(".") or "png", dpi=120)

@@ -15,6 +15,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.extras import extras_named
 from viper_pipeline.core.files import Json, JsonView, md5_of
 from viper_pipeline.core.registry import did_you_mean
+from viper_pipeline.dvc_bridge.process import settle
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.rewards.viper import ViperReward, assemble_reward
@@ -188,6 +189,7 @@ class RewardModel:
         Its observations are frames, or the simulator's state if not `pixels`; `render()` returns a frame in both cases.
         Raises BadEnvironment if the suite's simulator is not installed, or cannot draw.
         """
+        settle()
         task = self.known(task)
         with extras_named():
             suite, kept = SUITES.get(self.suite)(), self.spec(task).model_dump()

@@ -30,7 +30,7 @@ def overridden(params: ParamsBlock, suite: str, overrides: Sequence[str]) -> Jso
     A key is a dotted name of params.yaml, or one inside the suite's block: `drq.batch_size=32`.
     Raises BadParams for a text without `=` and for a key that leads nowhere. The values are checked by `validate`.
     """
-    import yaml
+    from viper_pipeline.core.yaml_files import parse_yaml
 
     changed = copy.deepcopy(dict(params))
     for text in overrides:
@@ -46,7 +46,7 @@ def overridden(params: ParamsBlock, suite: str, overrides: Sequence[str]) -> Jso
                 known = [name for name, inner in place.items() if isinstance(inner, dict)]
                 raise BadParams(f"{text}: no block {'.'.join(path[: depth + 1])}{did_you_mean(part, known)}")
             place = place[part]
-        place[path[-1]] = yaml.safe_load(value)
+        place[path[-1]] = parse_yaml(value, text)
     return changed
 
 

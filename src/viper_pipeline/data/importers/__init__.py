@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.core.files import check_writable
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.importers.datasets import dataset_kind
+from viper_pipeline.data.importers.folders import listed
 from viper_pipeline.envs.base import FrameSpec
 
 if TYPE_CHECKING:
@@ -153,6 +155,7 @@ def import_videos(
     """
     from viper_pipeline.data.hdf5 import EpisodeFile, verify, write_groups
 
+    check_writable(out)
     if kind == "episodes":
         verify(path)
         spec = EpisodeFile(path).spec.model_copy(update={"size": spec.size})
@@ -173,17 +176,17 @@ def import_videos(
     group = file.group("episodes")
     line = f"{out}: {len(group)} episodes, {int(group.starts[-1])} frames of {spec.size}x{spec.size}"
     file.close()
-    return line
-
-
-KIND_OF_ENDING = {".npz": "npz", ".h5": "episodes"}
+    return f"{line}, from {listed(Path(path)).count()}" if kind in ("npz", "video") else line
 
 
 def kind_of(path: Path) -> str:
-    """`lerobot` or `minari` for their folders, `npz`, `episodes`, or `video` for everything else."""
+    """`lerobot` or `minari` for their folders; else by the endings of names `npz`, `episodes`, or `video`.
+
+    Raises BadData for a path that is not there, and for a folder with files of several importers.
+    """
     if dataset := dataset_kind(Path(path)):
         return dataset
-    path = Path(path)
-    if path.is_dir():
-        return "npz" if any(path.rglob("*.npz")) else "video"
-    return KIND_OF_ENDING.get(path.suffix.lower(), "video")
+    found = listed(Path(path))
+    if len(found.kinds) > 1:
+        raise BadData(f"{path}: holds {found.count()}, which are read in different ways; give each a folder of its own")
+    return found.kinds[0] if found.kinds else "video"

@@ -1,29 +1,38 @@
-"""Folders as the paper's authors released them: `<task>/{train,test}/*.npz`, one uint8 array `arr_0` per file."""
+"""Folders as the paper's authors released them: `<task>/{train,test}/*.npz`, one uint8 array `arr_0` per file.
+
+Frames are read and resized one by one: memory depends on the number of frames, not on their size.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
+from viper_pipeline.data.importers.folders import files_of
 
 RETURN = re.compile(r"-rew(?P<minus>m?)(?P<number>\d+(\.\d+)?)$")
 """Their file names end in the episode's return, a minus sign written m. Other endings say nothing."""
+ARRAY = "arr_0"
+NPY = b"\x93NUMPY"
+"""How a .npy begins, the array that a .npz is an archive of."""
+LARGEST_FRAME = 2**28
+"""Bytes."""
 
 
 def read_npz(path: Path, size: int, **_: object) -> Iterator[Episode]:
     """Every *.npz below `path`, in the order of names; a return in the file's name becomes the last frame's reward."""
-    files = [path] if path.is_file() else sorted(path.rglob("*.npz"))
-    if not files:
-        raise BadData(f"{path}: holds no .npz file")
-    for file in files:
-        frames = resized(checked_frames(_array(file), file), size)
+    for file in files_of("npz", path):
+        frames = _frames(file, size)
         rewards = unknown_rewards(len(frames))
         if found := RETURN.search(file.stem):
             rewards = np.zeros(len(frames), np.float32)
@@ -31,13 +40,80 @@ def read_npz(path: Path, size: int, **_: object) -> Iterator[Episode]:
         yield Episode(frames, rewards)
 
 
-def _array(file: Path) -> np.ndarray:
+def _frames(file: Path, size: int) -> np.ndarray:
+    """The frames of an archive, (T, size, size, 3)."""
+    _refuse_others(file)
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            return archive["arr_0"]
-    except KeyError as error:
-        raise BadData(f"{file}: has no array called arr_0") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise BadData(f"{file}: not a readable .npz of plain arrays ({error})") from error
-    except Exception as error:  # zlib reports damage in exceptions of its own
+        with zipfile.ZipFile(file) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            if ARRAY not in names:
+                raise BadData(
+                    f"{file}: has no array called {ARRAY} (arrays: {', '.join(names) or 'none'}); write it with "
+                    "np.savez(file, frames), frames uint8 (T, H, W, 3)"
+                )
+            with archive.open(f"{ARRAY}.npy") as stored:
+                return _read(stored, file, size)
+    except BadData:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise BadData(f"{file}: not a readable .npz of plain arrays, or damaged ({error})") from error
+    except Exception as error:  # archives are damaged in every way there is
         raise BadData(f"{file}: damaged ({error})") from error
+
+
+def _refuse_others(file: Path) -> None:
+    with file.open("rb") as content:
+        begins = content.read(len(NPY))
+    if not begins:
+        raise BadData(f"{file}: is empty (0 bytes); copy it again")
+    if begins == NPY:
+        raise BadData(f"{file}: is a .npy, a single array, and not a .npz; write it with np.savez(file, frames)")
+
+
+def _read(stored: IO[bytes], file: Path, size: int) -> np.ndarray:
+    version = np.lib.format.read_magic(stored)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in read_header:
+        raise BadData(f"{file}: {ARRAY} is stored in NumPy's format {version}; write it with np.savez(file, frames)")
+    shape, fortran, dtype = read_header[version](stored)
+    if dtype.hasobject:
+        raise BadData(f"{file}: not a readable .npz of plain arrays: {ARRAY} holds Python objects")
+    _check(shape, dtype, file)
+    if fortran:
+        return resized(checked_frames(_whole(stored, shape, file), file), size)
+    bytes_each = math.prod(shape[1:])
+    frames: list[np.ndarray] = []
+    for _ in range(shape[0]):
+        content = stored.read(bytes_each)
+        if len(content) != bytes_each:
+            raise BadData(f"{file}: damaged: {len(frames)} of {shape[0]} frames can be read; copy it again")
+        frames.append(resized(np.frombuffer(content, np.uint8).reshape(1, *shape[1:]), size)[0])
+    stored.read(1)  # at its end, the archive's checksum is compared
+    return checked_frames(np.stack(frames), file)
+
+
+def _whole(stored: IO[bytes], shape: tuple[int, ...], file: Path) -> np.ndarray:
+    """An array that is stored column by column: its frames lie scattered."""
+    content = stored.read()
+    if len(content) != math.prod(shape):
+        raise BadData(f"{file}: damaged: {len(content)} bytes for shape {shape}; copy it again")
+    return np.frombuffer(content, np.uint8).reshape(shape, order="F")
+
+
+def _check(shape: tuple[int, ...], dtype: np.dtype, file: Path) -> None:
+    """Raise BadData, naming the remedy, unless the array can be frames."""
+    if dtype != np.uint8:
+        remedy = (
+            "; (255 * frames).round().astype(np.uint8) makes them, if they are from 0 to 1" if dtype.kind == "f" else ""
+        )
+        raise BadData(f"{file}: frames are {dtype}, not uint8{remedy}")
+    if len(shape) == 4 and shape[1] == 3 and shape[-1] != 3:
+        raise BadData(f"{file}: frames have shape {shape}, not (T, H, W, 3); np.moveaxis(frames, 1, -1) turns them")
+    if len(shape) != 4 or shape[-1] != 3:
+        raise BadData(f"{file}: frames have shape {shape}, not (T, H, W, 3)")
+    if shape[0] < 2:
+        raise BadData(f"{file}: {shape[0]} frames, at least 2 are needed")
+    if not min(shape[1:3]):
+        raise BadData(f"{file}: frames are empty, {shape}")
+    if math.prod(shape[1:]) > LARGEST_FRAME:
+        raise BadData(f"{file}: a frame of {shape[1]} x {shape[2]} pixels is larger than any that can be read")

@@ -99,7 +99,7 @@ def _picture(file: Path) -> np.ndarray:
 
 def _check_count(file: Path, count: int, root: Path) -> None:
     """The demonstration must hold as many moments as there are pictures."""
-    demo = read_safely(_inside(file, root))
+    demo = read_safely(_inside(file, root), expected=(Demo,))
     moments = demo.state.get("_observations") if isinstance(demo, Demo) and isinstance(demo.state, dict) else None
     if not isinstance(moments, list) or not all(isinstance(moment, Observation) for moment in moments):
         raise BadData(f"{file}: is not a demonstration of RLBench")
@@ -109,7 +109,7 @@ def _check_count(file: Path, count: int, root: Path) -> None:
 
 def _read_descriptions(file: Path, root: Path) -> None:
     """What the variation is in words: checked, since a demonstration without them is none of RLBench's, and left."""
-    words = read_safely(_inside(file, root))
+    words = read_safely(_inside(file, root), what="list of sentences", expected=(list,))
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise BadData(f"{file}: is not a list of sentences")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,17 +129,44 @@ class _SafeUnpickler(pickle.Unpickler):
         return self.names[module, name]
 
 
-def read_safely(path: Path, names: Names = NAMES, what: str = "demonstration") -> Any:
+def read_safely(
+    path: Path, names: Names = NAMES, what: str = "demonstration", expected: tuple[type, ...] = (object,)
+) -> Any:
     """The content of a pickle, protocols 2 to 5, with records in place of objects. Raises BadData naming the file.
 
-    names: all that it may name; what: what the file is, for messages.
+    names: all that it may name; what: what the file is, for messages; expected: the types that such a file may hold.
     """
     if (size := path.stat().st_size) > LARGEST:
         raise BadData(f"{path}: {size} bytes, more than the {LARGEST} of the longest {what}")
     try:
-        return _SafeUnpickler(path.read_bytes(), names, what).load()
+        content = path.read_bytes()
+        _refuse_leftovers(content)
+        found = _SafeUnpickler(content, names, what).load()
+        if not isinstance(found, expected):
+            wanted = " or ".join(kind.__name__ for kind in expected)
+            raise pickle.UnpicklingError(f"it is not a {what}: it holds a {type(found).__name__}, not a {wanted}")
     except Exception as error:  # a damaged or hostile pickle fails in every way there is
         raise BadData(f"{path}: refused, and nothing in it was run: {error or type(error).__name__}") from error
+    return found
+
+
+class _Nowhere(io.StringIO):
+    """Where the listing of a pickle goes."""
+
+    def write(self, text: str) -> int:
+        """Drop it."""
+        return len(text)
+
+
+def _refuse_leftovers(content: bytes) -> None:
+    """Raise where a pickle is no single value: bytes after its end, or values left on its stack, which no pickler does.
+
+    The program is only read here, one instruction after the other.
+    """
+    stream = io.BytesIO(content)
+    pickletools.dis(stream, _Nowhere())
+    if stream.tell() != len(content):
+        raise pickle.UnpicklingError(f"{len(content) - stream.tell()} bytes follow its end")
 
 
 DEEPEST = 16

@@ -1,8 +1,13 @@
 """Folders of .mp4, .gif and other videos.
 
-Each stored frame becomes one frame, whatever the file says of its time: nothing is repeated or dropped to reach a
-constant rate. Lossy videos carry no checksums. Every video of which the decoder reports an error, or that has fewer
-frames than its index promises, is refused; of single flipped bits a decoder notices about half.
+What a file says of time. Of a film each stored frame becomes one frame, whatever its time: nothing is repeated or
+dropped to reach a constant rate, and frames that an edit has hidden stay hidden, as in every player. A GIF stores how
+long each frame lasts, and its writers merge equal frames into one that lasts longer: such a frame is repeated, so that
+all last as long as the shortest one. GIFs whose durations are no multiples of the shortest are refused.
+
+Lossy videos carry no checksums. Every video of which the decoder reports an error, or that has fewer frames than its
+index promises, is refused; of single flipped bits a decoder notices about half. Frames are decoded and resized one by
+one, so memory depends on their number, not on their size or the file's.
 """
 
 from __future__ import annotations
@@ -16,12 +21,24 @@ from PIL import Image, ImageSequence
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
+from viper_pipeline.data.importers.folders import files_of
 
-ENDINGS = (".mp4", ".gif", ".avi", ".mov", ".webm", ".mkv", ".m4v")
 STRICT = {"err_detect": "explode"}
 """ffmpeg's option: errors end the decoding, where it would conceal them."""
 TRAILER = b";"
 """The last byte of every GIF."""
+LONGEST = 100_000
+"""Frames that a GIF may stand for."""
+NO_VIDEOS = {
+    b"version https://git-lfs": "a pointer of Git LFS; `git lfs pull` gets the file",
+    b"<!doctype": "a web page; download the file itself",
+    b"<html": "a web page; download the file itself",
+    b"\x00\x05\x16\x07": "a note of macOS about another file; delete it",
+    b"PK\x03\x04": "a zip archive; unpack it",
+    b"\x89HDF": "an HDF5 file; import it with kind episodes",
+    b"viper episodes": "an episodes file; import it with kind episodes",
+}
+"""How files begin that are often taken for videos -> what they are, and the remedy."""
 
 
 def read_video_files(path: Path, size: int, **_: object) -> Iterator[Episode]:
@@ -29,26 +46,35 @@ def read_video_files(path: Path, size: int, **_: object) -> Iterator[Episode]:
 
     Raises BadData naming the file for videos that are damaged, cut short or empty.
     """
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
-    if not files:
-        raise BadData(f"{path}: holds no video ({', '.join(ENDINGS)})")
-    for file in files:
+    for file in files_of("video", path):
         frames = _frames(file, size)
         yield Episode(frames, unknown_rewards(len(frames)))
 
 
 def _frames(file: Path, size: int) -> np.ndarray:
     """All frames (T, size, size, 3), each resized as it is decoded: a video of full size would not fit into memory."""
+    _refuse_others(file)
     decode = _decode_gif if file.suffix.lower() == ".gif" else _decode
     try:
         frames = [resized(checked_frames(frame[None], file, least=1), size)[0] for frame in decode(file)]
     except BadData:
         raise
     except Exception as error:  # decoders have many exceptions of their own
-        raise BadData(f"{file}: not a readable video, damaged or cut short ({_first_line(error)})") from error
+        raise BadData(f"{file}: not a readable video, damaged or cut short ({_reason(error)})") from error
     if not frames:
         raise BadData(f"{file}: holds no frame")
     return checked_frames(np.stack(frames), file)
+
+
+def _refuse_others(file: Path) -> None:
+    """Say what a file is that is no video."""
+    with file.open("rb") as content:
+        begins = content.read(64)
+    if not begins:
+        raise BadData(f"{file}: is empty (0 bytes); copy it again")
+    for beginning, what in NO_VIDEOS.items():
+        if begins.lstrip().lower().startswith(beginning.lower()):
+            raise BadData(f"{file}: no video but {what}")
 
 
 def _decode(file: Path) -> Iterator[np.ndarray]:
@@ -58,31 +84,60 @@ def _decode(file: Path) -> Iterator[np.ndarray]:
     av.logging.set_level(av.logging.ERROR)
     with av.logging.Capture(local=True) as errors, av.open(str(file), options=STRICT) as container:
         if not container.streams.video:
-            raise BadData(f"{file}: has no pictures in it")
+            raise BadData(f"{file}: has no pictures in it{', only sound' if container.streams.audio else ''}")
         stream = container.streams.video[0]
         stream.codec_context.options = STRICT
         stream.thread_type = "NONE"
-        count = 0
-        for frame in container.decode(stream):
-            yield np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-            count += 1
+        stored = hidden = count = 0
+        halves = False  # interlaced films may store the two halves of a frame one by one
+        for packet in container.demux(stream):
+            if packet.size:
+                stored, hidden = stored + 1, hidden + bool(packet.is_discard)
+            for frame in packet.decode():
+                count, halves = count + 1, halves or bool(frame.interlaced_frame)
+                yield np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
         if errors:
             raise BadData(f"{file}: not a readable video, damaged or cut short ({errors[0][2].strip()})")
-        if stream.frames and count < stream.frames:
-            raise BadData(f"{file}: cut short: {count} of {stream.frames} frames can be read; copy it again")
+        promised = max(stream.frames, stored) - hidden
+        if count < promised and (not halves or stored < stream.frames):
+            raise BadData(f"{file}: cut short: {count} of {promised} frames can be read; copy it again")
 
 
 def _decode_gif(file: Path) -> Iterator[np.ndarray]:
-    """Frames (H, W, 3) uint8 of a GIF; what is transparent shows the frame before."""
+    """Frames (H, W, 3) uint8 of a GIF, each as often as it lasts; what is transparent shows the frame before."""
     with file.open("rb") as content:
         content.seek(-1, 2)
         if content.read(1) != TRAILER:
             raise BadData(f"{file}: cut short, or no GIF: its last byte is missing; copy it again")
-    with Image.open(file) as image:
-        for frame in ImageSequence.Iterator(image):
-            yield np.asarray(frame.convert("RGB"))
+    with Image.open(file, formats=["GIF"]) as image:
+        repeats = repeats_of([int(frame.info.get("duration", 0)) for frame in ImageSequence.Iterator(image)], file)
+        for frame, times in zip(ImageSequence.Iterator(image), repeats, strict=True):
+            picture = np.asarray(frame.convert("RGB"))
+            for _ in range(times):
+                yield picture
 
 
-def _first_line(error: object) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else repr(error)
+def repeats_of(milliseconds: list[int], file: Path) -> list[int]:
+    """Durations of a GIF's frames -> how often each is repeated, so that all last equally long.
+
+    Raises BadData where that cannot be.
+    """
+    shortest = min(milliseconds, default=0)
+    if not any(milliseconds):  # none is said: all alike
+        return [1] * len(milliseconds)
+    if shortest == 0 or any(one % shortest for one in milliseconds):
+        odd = next(one for one in milliseconds if shortest == 0 or one % shortest)
+        raise BadData(
+            f"{file}: its frames last from {shortest} to {max(milliseconds)} ms, and {odd or max(milliseconds)} is no "
+            f"multiple of {shortest}; save it with frames of equal duration"
+        )
+    repeats = [one // shortest for one in milliseconds]
+    if sum(repeats) > LONGEST:
+        raise BadData(f"{file}: stands for {sum(repeats):,} frames of {shortest} ms, more than {LONGEST:,}; shorten it")
+    return repeats
+
+
+def _reason(error: object) -> str:
+    """What a decoder says, without the path, which stands before it."""
+    words = getattr(error, "strerror", None) or str(error).strip() or repr(error)
+    return str(words).splitlines()[0]
