@@ -51,9 +51,8 @@ MASK_COLUMNS = 8
 
 def method_style(name: str) -> MethodStyle:
     """As its reward says; a method that is not registered is shown under its name, in a spare color."""
-    if name in REWARDS.names():
-        method = REWARDS.get(name)
-        return MethodStyle(method.label, method.color, method.description)
+    if name in REWARDS.names():  # asked for each, so that figures depend on these words and not on the rewards' code
+        return MethodStyle(REWARDS.get(name).label, REWARDS.get(name).color, REWARDS.get(name).description)
     return MethodStyle(name, SPARE_COLORS[sum(name.encode()) % len(SPARE_COLORS)], "")
 
 
