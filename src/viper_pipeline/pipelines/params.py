@@ -20,7 +20,7 @@ from viper_pipeline.envs.base import EnvSettings, FrameSettings, Rect, Suite
 from viper_pipeline.experts.base import DEFAULT_ALGORITHM, EXPERTS, Expert, ExpertConfig
 from viper_pipeline.experts.policies import Variation
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig, ExplorationConfig
-from viper_pipeline.rewards.evaluation import EvaluationConfig
+from viper_pipeline.rewards.scores import EvaluationConfig
 from viper_pipeline.rewards.viper import ViperConfig
 from viper_pipeline.tokenizers import TOKENIZERS, trainable_tokenizer
 from viper_pipeline.tokenizers.base import TokenizerConfig

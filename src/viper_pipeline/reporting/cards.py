@@ -20,8 +20,7 @@ from viper_pipeline.data.episode import png
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.reporting.results import LineageSteps, RunTable, StageName
 from viper_pipeline.reporting.statistics import reward_metrics
-from viper_pipeline.rewards.evaluation import unpack
-from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
+from viper_pipeline.rewards.scores import unpack
 from viper_pipeline.training.artifacts import CONFIG, LINEAGE, WEIGHTS, ModelArtifact, as_json, load_artifact
 
 SAMPLES = 8
@@ -281,6 +280,8 @@ def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
     out = Path(out)
     if out.exists():
         raise BadData(f"{out}: exists already; name a new folder")
+    from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
+
     package = open_package(source)
     lineage = as_json(package.lineage)
     with atomic_dir(out) as folder:

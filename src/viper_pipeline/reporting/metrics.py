@@ -17,7 +17,7 @@ from viper_pipeline.reporting.statistics import (
     interval,
     reward_metrics,
 )
-from viper_pipeline.rewards.evaluation import unpack
+from viper_pipeline.rewards.scores import unpack
 from viper_pipeline.training.artifacts import ModelArtifact
 
 UNITS = {

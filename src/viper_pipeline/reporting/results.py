@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.files import JsonView
@@ -148,6 +147,8 @@ class RunResult:
 
 def run_result(key: RunKey, artifact: ModelArtifact) -> RunResult:
     """Curve and final returns, from the agent's folder."""
+    import pandas as pd
+
     table, config = pd.read_csv(io.BytesIO(artifact.files["curve.csv"])), artifact.config
     return RunResult(
         *key,

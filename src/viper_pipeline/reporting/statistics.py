@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 
 from viper_pipeline.core.files import Json
-from viper_pipeline.rewards.evaluation import transition_scores
+from viper_pipeline.rewards.scores import transition_scores
 
 SEED_RESAMPLES = 10_000
 

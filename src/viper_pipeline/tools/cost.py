@@ -20,7 +20,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.params import Params, SuiteConfig, validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.base import REWARDS
-from viper_pipeline.rewards.evaluation import perturbed
+from viper_pipeline.rewards.scores import perturbed
 
 
 @dataclass(frozen=True)

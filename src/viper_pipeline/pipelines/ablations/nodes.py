@@ -23,7 +23,7 @@ from viper_pipeline.reporting.plots import figure_webp
 from viper_pipeline.reporting.results import RunKey, TaskKey, baselines, run_result
 from viper_pipeline.reporting.statistics import reward_metrics
 from viper_pipeline.rewards.base import EXPLORATION
-from viper_pipeline.rewards.evaluation import unpack
+from viper_pipeline.rewards.scores import unpack
 from viper_pipeline.training.artifacts import ModelArtifact
 
 Made = tuple[Json, Json, list[Json], dict[str, bytes], str]

@@ -26,7 +26,7 @@ from viper_pipeline.reporting.plots import (
 )
 from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, StageName, TaskKey
 from viper_pipeline.reporting.run_records import evidence_of, match_records
-from viper_pipeline.rewards.evaluation import unpack
+from viper_pipeline.rewards.scores import unpack
 
 FILMED_METHODS = ("viper", TRUE_REWARD)
 """Methods whose first seed is shown on film."""
