@@ -61,9 +61,8 @@ def main() -> None:
 
 def report(name: str, seconds: list[float]) -> None:
     """Print the median, and all."""
-    print(
-        f"{name:20s} {statistics.median(seconds):5.2f} CPU s   ({', '.join(f'{s:.2f}' for s in seconds)})", flush=True
-    )
+    every = ", ".join(f"{s:.2f}" for s in seconds)
+    print(f"{name:20s} {statistics.median(seconds):5.2f} CPU s   ({every})", flush=True)
 
 
 if __name__ == "__main__":

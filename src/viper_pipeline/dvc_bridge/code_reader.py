@@ -14,7 +14,7 @@ import hashlib
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 SKIPPED = {"ctx", "type_comment", "kind", "type_ignores"}
@@ -74,20 +74,18 @@ def parse_source(text: str, module: str, is_package: bool, package: str) -> Sour
 def from_json(kept: list[Any]) -> Source:
     """A source that `json` has written and read."""
     units, bindings, imports, stars = kept
-    return Source(tuple(_unit(*unit) for unit in units), bindings, tuple(imports), tuple(stars))
+    return Source(tuple(map(_unit, units)), bindings, tuple(imports), tuple(stars))
 
 
-def _unit(
-    names: Any, text: str, refs: Any, imports: Any, effect: bool, unclear: str, data: Any, table: Any, bases: Any,
-    constants: Any,
-) -> Unit:  # fmt: skip
+def _unit(kept: list[Any]) -> Unit:
+    names, text, refs, imports, effect, unclear, data, table, bases, constants = kept
     return Unit(
         tuple(names), text, _refs(refs), tuple(imports), effect, unclear, tuple(map(tuple, data)),
         tuple(map(tuple, table)), None if bases is None else _refs(bases), tuple(map(tuple, constants)),
     )  # fmt: skip
 
 
-def _refs(kept: Any) -> tuple[Ref, ...]:
+def _refs(kept: Iterable[tuple[str, Iterable[str], str]]) -> tuple[Ref, ...]:
     return tuple(Ref(root, tuple(attributes), asked) for root, attributes, asked in kept)
 
 
@@ -260,7 +258,7 @@ class _Reader:
             self._value(value)
         self.out.append(")")
 
-    def _value(self, value: Any) -> None:
+    def _value(self, value: object) -> None:
         if isinstance(value, list):
             if value and isinstance(value[0], ast.stmt):
                 self._body(value)
@@ -427,7 +425,7 @@ class _Reader:
             self.visit(node.value)
         self.out.append(")")
 
-    def _comprehension(self, node: Any) -> None:
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
         self.out.append(f"({type(node).__name__}")
         first, *others = node.generators
         self.visit(first.iter)
@@ -461,7 +459,7 @@ class _Reader:
                 self.out.append(str(default))
         self.out.append(")")
 
-    def _inside(self, scope: _Scope, visit: Any) -> None:
+    def _inside(self, scope: _Scope, visit: Callable[[], None]) -> None:
         self.scopes.append(scope)
         visit()
         self.scopes.pop()
@@ -593,9 +591,9 @@ def _constants(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
     for one in body:
         if isinstance(one, (ast.Assign, ast.AnnAssign)) and one.value is not None:
             for target in one.targets if isinstance(one, ast.Assign) else [one.target]:
-                for name, value in _pairs(target, one.value):
-                    if isinstance(name, ast.Name) and isinstance(value, ast.Constant):
-                        literals[name.id] = repr(value.value)
+                for left, right in _pairs(target, one.value):
+                    if isinstance(left, ast.Name) and isinstance(right, ast.Constant):
+                        literals[left.id] = repr(right.value)
     for name, times in Counter(_Names().of(body)).items():
         yield name, literals.get(name, "") if times == 1 else ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
@@ -392,7 +392,7 @@ class SuiteConfig(Config):
 
     @field_validator("methods", "more_methods")
     @classmethod
-    def _methods_are_rewards(cls, methods: Any) -> Any:
+    def _methods_are_rewards(cls, methods: Iterable[str]) -> Iterable[str]:
         """Each is in the table of rewards."""
         for name in methods:
             if name not in REWARDS.names():

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
@@ -61,7 +60,7 @@ OWN = "Made by this project; its license (MIT)."
 IMPORTED = "Imported videos: their owner's license applies; it is to be filled in before this is passed on."
 
 
-def words(value: Any) -> str:
+def words(value: object) -> str:
     """A value as tables print it."""
     if value is None:
         return ""
@@ -74,7 +73,7 @@ def words(value: Any) -> str:
     return str(value)
 
 
-def flat(block: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def flat(block: object, name: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as (dotted name, printed value)."""
     if isinstance(block, Mapping):
         for key, value in block.items():
@@ -167,7 +166,7 @@ def model_facts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
             yield name.replace("_", " "), text
 
 
-def flat_facts(value: Any, name: str) -> Iterator[tuple[str, str]]:
+def flat_facts(value: object, name: str) -> Iterator[tuple[str, str]]:
     """Nested values by dotted names; long lists of numbers by their mean and range."""
     if isinstance(value, Mapping):
         for key, inner in value.items():

@@ -25,7 +25,7 @@ from viper_pipeline.reporting.paper_figures.ablations import AXIS_TEXTS
 from viper_pipeline.reporting.paper_figures.frames import StripKey
 from viper_pipeline.reporting.paper_figures.index import INDEX
 from viper_pipeline.reporting.paper_figures.tables import Difference, differing_settings
-from viper_pipeline.reporting.plots import BASELINES, TRUE_REWARD, embed, method_of, method_style
+from viper_pipeline.reporting.plots import BASELINE_TEXTS, TRUE_REWARD, embed, method_of, method_style
 from viper_pipeline.reporting.results import LineageSteps, Metrics, RunKey, StageName, TaskKey
 from viper_pipeline.reporting.summary import (
     HeldOut,
@@ -159,8 +159,8 @@ def environment() -> jinja2.Environment:
     found.filters["number"] = lambda x: "n/a" if x is None else f"{x:.0f}"
     found.filters["duration"] = rough_duration
     found.filters["png"] = png
-    found.filters["label"] = lambda name: name if name in BASELINES else method_style(name).label
-    found.filters["described"] = lambda name: BASELINES.get(name) or method_style(name).text
+    found.filters["label"] = lambda name: name if name in BASELINE_TEXTS else method_style(name).label
+    found.filters["described"] = lambda name: BASELINE_TEXTS.get(name) or method_style(name).text
     return found
 
 
@@ -235,7 +235,7 @@ def task_tables(metrics: Metrics) -> Iterator[Json]:
                     {"name": name, "paper": paper_score(suite, task, method_style(name).label), **values}
                     for name, values in methods.items()
                 ]
-                for kind in BASELINES:
+                for kind in BASELINE_TEXTS:
                     rows.append({"name": kind, "final_return": levels[f"{kind}_return"], "seeds": None, "paper": None})
                 yield {
                     "suite": suite,

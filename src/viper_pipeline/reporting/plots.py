@@ -34,7 +34,7 @@ class MethodStyle(NamedTuple):
 
 TRUE_REWARD = "task_reward"
 """The method that learns from the true reward."""
-BASELINES = {"random": "random actions", "idle": "zero action", "expert": "the expert videos"}
+BASELINE_TEXTS = {"random": "random actions", "idle": "zero action", "expert": "the expert videos"}
 COLORS = {
     "random": "#D55E00",
     "idle": "#0072B2",

@@ -92,7 +92,7 @@ class RunTable:
     settings: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of params.yaml
 
     @classmethod
-    def of(cls, artifacts: Mapping[Row, Any]) -> RunTable:
+    def of(cls, artifacts: Mapping[Row, object]) -> RunTable:
         """The table of these rows."""
         columns: dict[str, dict[Key, Any]] = {kind: {} for kind in KEY_TYPES}
         for (kind, key), artifact in artifacts.items():

@@ -203,10 +203,10 @@ def _line(suite: str, stage: str, took: float | None, measured: Mapping[str, Par
 
 def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[str]:
     """A line a figure of the paper: hours of the stages of its suites that it is drawn from, from the experts on."""
-    from viper_pipeline.reporting.paper_figures.index import figures
+    from viper_pipeline.reporting.paper_figures.index import all_entries
 
     yield f"{'figure':48s}{'hours':>11s}"
-    for entry in figures():
+    for entry in all_entries():
         taken = [work for work in works if work.suite in entry.suites and work.stage.startswith(entry.feeds.stages)]
         if taken:
             yield f"{entry.name:8s}{entry.title:40s}{total_hours(taken, measured):>11,.1f}"

@@ -66,7 +66,7 @@ def table_entry(number: int) -> Entry:
 
 
 @functools.cache
-def figures() -> tuple[Entry, ...]:
+def all_entries() -> tuple[Entry, ...]:
     """All of them, in the paper's order. Built when asked for: what imports this module depends on no figure."""
     return (
         Entry("fig02", "Environments", "two environments per suite", FROM_EXPERTS, ALL_SUITES,
@@ -132,7 +132,7 @@ STAND_INS = {"tabletop": "rlbench"}
 def entries(suite: str | None = None) -> list[Entry]:
     """All of them, or those that show something of a suite. Raises BadParams for a suite of no figure."""
     if suite is None:
-        return list(figures())
+        return list(all_entries())
     chosen = entries_of_suites([suite])
     if not chosen:
         raise BadParams(
@@ -144,7 +144,7 @@ def entries(suite: str | None = None) -> list[Entry]:
 def entries_of_suites(suites: Collection[str]) -> list[Entry]:
     """The entries that show something of any of these."""
     wanted = {STAND_INS.get(suite, suite) for suite in suites}
-    return [entry for entry in figures() if wanted & set(entry.suites)]
+    return [entry for entry in all_entries() if wanted & set(entry.suites)]
 
 
 INDEX = "paper.json"
