@@ -17,7 +17,7 @@ import numpy as np
 from viper_pipeline.dvc_bridge.provenance import machine
 from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.reporting.reward_metrics import auroc
-from viper_pipeline.rewards.evaluation import unpack
+from viper_pipeline.rewards.scores import unpack
 from viper_pipeline.training.artifacts import load_artifact
 
 TEXT = (

@@ -30,7 +30,7 @@ BLOCKS = {
     "tokenizer": "viper_pipeline.tokenizers.vqgan_training.VQGANConfig",
     "videogpt": "viper_pipeline.video_models.videogpt.VideoGPTConfig",
     "reward": "viper_pipeline.rewards.viper.ViperConfig",
-    "reward_evaluation": "viper_pipeline.rewards.evaluation.EvaluationConfig",
+    "reward_evaluation": "viper_pipeline.rewards.scores.EvaluationConfig",
     "exploration": "viper_pipeline.rewards.base.RNDConfig",
     "amp": "viper_pipeline.rewards.base.AMPConfig",
     "drq": "viper_pipeline.agents.drq.DrQConfig",

@@ -27,6 +27,40 @@ FILES = {
             def get(self, name):
                 module, _, attribute = self.targets[name].partition(":")
                 return getattr(importlib.import_module(module), attribute)
+
+            def names(self):
+                return tuple(self.targets)
+        """,
+    "kinds/__init__.py": """\
+        from pack.registry import Registry
+
+        KINDS = Registry("kind", {"one": "pack.kinds.some:One", "two": "pack.kinds.some:Two"})
+        """,
+    "kinds/some.py": """\
+        import functools
+
+        from pack.common import helper
+
+
+        class Kind:
+            label: str
+            size = 1
+            made = helper
+
+
+        class One(Kind):
+            label = "one"
+
+            def run(self):
+                return helper(1)
+
+
+        class Two(Kind):
+            label: str = "two"
+
+            @property
+            def area(self):
+                return self.size
         """,
     "models/__init__.py": """\
         from pack.registry import Registry
@@ -202,6 +236,7 @@ FILES = {
         from pack import models
         from pack.common import Square, helper
         from pack.data import all_pages, beside, page
+        from pack.kinds import KINDS
         from pack.lent import help_me
         from pack.models import MODELS
 
@@ -230,6 +265,27 @@ FILES = {
 
         def chooses_through_its_module(name):
             return models.MODELS.get(name)
+
+
+        def asks_for_names():
+            return KINDS.names()
+
+
+        def asks_for_labels():
+            return {name: KINDS.get(name).label for name in KINDS.names()}
+
+
+        def asks_for_sizes():
+            return [KINDS.get(name).size for name in KINDS.names()]
+
+
+        def asks_for_made(name):
+            return KINDS.get(name).made
+
+
+        def asks_for_a_kind(name):
+            kind = KINDS.get(name)
+            return kind.label
 
 
         def shadows(helper):
@@ -353,6 +409,23 @@ CHANGES: list[tuple[str, str, str, str, bool]] = [
     ("imports_what_acts", "common.py", "return SILENT", "return -SILENT", True),
     ("imports_what_acts", "common.py", "x * by", "x + by", False),
     ("imports_what_is_entered", "entered.py", "return 1", "return 3", True),
+    ("asks_for_names", "kinds/__init__.py", '"two":', '"other":', True),
+    ("asks_for_names", "kinds/some.py", 'label = "one"', 'label = "1"', False),
+    ("asks_for_names", "registry.py", "tuple(self.targets)", "sorted(self.targets)", True),
+    ("asks_for_labels", "kinds/__init__.py", '"two":', '"other":', True),
+    ("asks_for_labels", "kinds/some.py", 'label = "one"', 'label = "1"', True),
+    ("asks_for_labels", "kinds/some.py", 'label: str = "two"', 'label: str = "2"', True),
+    ("asks_for_labels", "kinds/some.py", 'label = "one"', 'label, other = "one", 3', False),
+    ("asks_for_labels", "kinds/some.py", "helper(1)", "helper(2)", False),
+    ("asks_for_labels", "kinds/some.py", "size = 1", "size = 2", False),
+    ("asks_for_labels", "kinds/some.py", "class Kind:", "print('loaded')\n\n\nclass Kind:", True),
+    ("asks_for_labels", "common.py", "x * by", "x + by", False),
+    ("asks_for_labels", "registry.py", "tuple(self.targets)", "sorted(self.targets)", True),
+    ("asks_for_sizes", "kinds/some.py", "size = 1", "size = 2", True),
+    ("asks_for_sizes", "kinds/some.py", "self.size", "-self.size", False),
+    ("asks_for_sizes", "kinds/some.py", 'label = "one"', "size = 2", True),
+    ("asks_for_made", "kinds/some.py", "helper(1)", "helper(2)", True),
+    ("asks_for_a_kind", "kinds/some.py", "helper(1)", "helper(2)", True),
     ("pack.dynamic:handed_around", "common.py", "SILENT = 4", "SILENT = 5", True),
     ("pack.dynamic:by_name", "common.py", "SILENT = 4", "SILENT = 5", True),
     ("pack.dynamic:literal", "common.py", "SILENT = 4", "SILENT = 5", True),
@@ -392,6 +465,53 @@ def test_of_a_registry_the_chosen_entries_count_with_what_they_reach(pack: Packa
     after = digest(MODELS=["a"])
     pack.edit("models/__init__.py", ', "c": "pack.models.a:A"', "")
     assert digest(MODELS=["a"]) == after  # another entry is nobody's business who did not choose it
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('label = "one"', 'label = "o" + "ne"'),
+        ('label = "one"', 'label = "one"\n    label += "!"'),
+        ('label = "one"', 'label = "one"\n    if size:\n        label = "1"'),
+        ('label = "one"', 'for label in ("one",):\n        pass'),
+        ('label = "one"', 'label = "one"\n    from pack.common import RATE as label'),
+        ('label = "one"', 'label = "one"\n    noise = helper(0)'),
+        ('label = "one"', ""),
+        ('label = "one"', 'label = ("one",)'),
+        ('label = "one"', 'label, other = {"one", "two"}'),
+        ('label = "one"', '*more, label, other = "one", "two", *range(2)'),
+        ("def run(self)", "def label(self)"),
+        ("def run(self)", "@functools.partial\n    def run(self)"),
+        ("class One(Kind)", "@functools.total_ordering\nclass One(Kind)"),
+        ("class One(Kind)", "class One(Kind, metaclass=type)"),
+        ("class One(Kind)", "class One(Kind, dict)"),
+        ("class One(Kind)", "class One(type(Kind()))"),
+        ("class Kind:", "class Kind(Exception):"),
+        ("size = 1", "def __init_subclass__(cls):\n        cls.label = 1"),
+        ("class Two(Kind)", "One = One or Kind\n\n\nclass Two(Kind)"),
+    ],
+)
+def test_a_class_counts_whole_where_a_label_may_be_no_literal(pack: Package, old: str, new: str) -> None:
+    pack.edit("kinds/some.py", old, new)
+    assert pack.changed("asks_for_labels", {"kinds/some.py": ("return helper(1)", "return helper(2)")})
+
+
+def test_of_what_classes_are_asked_for_the_chosen_count_too(pack: Package) -> None:
+    """And a class that has no literal counts whole, it alone."""
+
+    def digests() -> list[str]:
+        code = Code("pack", pack.folder)
+        return [code.digest("pack.nodes:asks_for_labels", {"pack.kinds:KINDS": [name]}) for name in ("one", "two")]
+
+    first = digests()
+    pack.edit("kinds/some.py", 'label: str = "two"', 'label: str = "2"')
+    second = digests()
+    assert [a == b for a, b in zip(first, second, strict=True)] == [True, False]
+    pack.edit("kinds/some.py", 'label = "one"', 'label = "o" + "ne"')
+    third = digests()
+    assert [a == b for a, b in zip(second, third, strict=True)] == [False, True]
+    pack.edit("kinds/some.py", "return helper(1)", "return helper(2)")
+    assert [a == b for a, b in zip(third, digests(), strict=True)] == [False, True]
 
 
 def test_an_entry_that_is_none_counts_nothing(pack: Package) -> None:

@@ -133,23 +133,63 @@ def test_a_part_makes_those_stages_stale_that_chose_it(before: dict[str, str], c
         path.write_text(text)
         places = set(code._find(module, definition).places)
         assert stale == {key for key, found in reached.items() if places & found.units}, (table, name)
+        whole = (code._find(*table.split(":")).places[0], None)
         choosers = {
-            key for key, found in reached.items() if table in found.tables and name in used[key].get(table, [name])
+            key for key, found in reached.items() if whole in found.asked and name in used[key].get(table, [name])
         }
         assert choosers <= stale, (table, name)
         tried += 1
     assert tried >= 10
 
 
-REPORTS = {"aggregate", "draw_figures", "write_cards", "write_report", "write_overview"}
-"""Stages that ask every reward for its label, and so count the code of all."""
+@pytest.mark.parametrize(
+    ("module", "definition", "part"),
+    [
+        ("video_models.byol", "BYOL", "byol"),
+        ("video_models.maskgit", "MaskGIT", "maskgit"),
+        ("rewards.methods", "AMPMethod", "amp"),
+        ("rewards.amp", "AMP", "amp"),
+    ],
+)
+def test_an_unused_part_makes_nothing_stale(
+    before: dict[str, str], copy: Path, module: str, definition: str, part: str
+) -> None:
+    """The reports included, though they show the names and colors of all methods. Ablations try other video models."""
+    assert not [name for name in before if not name.startswith("ablations.") and part in name]
+    edit(copy, f"viper_pipeline.{module}", definition)
+    assert {name for name in changed(before, copy) if not name.endswith(f".{part}")} == set()
 
 
-def test_an_unused_part_makes_nothing_stale(before: dict[str, str], copy: Path) -> None:
-    assert not [name for name in before if name.startswith("dmc.") and name.endswith(".byol")]
-    edit(copy, "viper_pipeline.video_models.byol", "BYOL")
-    stale = {name for name in changed(before, copy) if not name.startswith("ablations.")}
-    assert {name.partition(".")[2] for name in stale} <= REPORTS
+@pytest.mark.parametrize("attribute", ["label", "color", "description"])
+def test_how_a_method_is_shown_makes_the_reports_stale_and_no_agent(
+    before: dict[str, str], copy: Path, attribute: str
+) -> None:
+    path = copy / "src/viper_pipeline/rewards/methods.py"
+    first, second = path.read_text().split("class AMPMethod(RewardMethod):")
+    path.write_text(
+        f"{first}class AMPMethod(RewardMethod):{second.replace(f'{attribute} = ', f'{attribute} = 1 # ', 1)}"
+    )
+    stale = changed(before, copy)
+    assert {"dmc.draw_figures", "dmc.write_report", "atari.write_report", "report.write_overview"} <= stale
+    assert not {name for name in stale if "train" in name or "evaluate" in name or "aggregate" in name}
+
+
+def test_reports_run_no_model(before: dict[str, str]) -> None:
+    """Nor does what only shows results depend on how they are made."""
+    code = Code.of(ROOT)
+    nodes = ("aggregate", "draw_figures", "write_cards", "write_report", "write_overview")
+    for name in nodes:
+        reached = code.reach(f"viper_pipeline.pipelines.report.nodes:{name}")
+        rooms = {module.split(".")[1] for module, _ in reached.units}
+        assert {asked for _, asked in reached.asked} <= {"", "label", "color", "description"}, name
+        assert not rooms & {"agents", "tokenizers", "video_models", "experts"}, name
+
+
+def test_a_figure_makes_no_training_stale(before: dict[str, str], copy: Path) -> None:
+    edit(copy, "viper_pipeline.reporting.paper_figures.curves", "draw_overall")
+    stale = changed(before, copy)
+    assert "dmc.draw_figures" in stale
+    assert not {name for name in stale if "train" in name or "evaluate" in name or "aggregate" in name}
 
 
 def test_the_discriminator_makes_the_tokenizer_stale_and_no_agent(before: dict[str, str], copy: Path) -> None:

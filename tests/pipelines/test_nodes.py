@@ -38,8 +38,9 @@ from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write
 from viper_pipeline.pipelines.wiring import argument
 from viper_pipeline.reporting.metrics import reward_summary
 from viper_pipeline.reporting.results import RunKey, run_digest
-from viper_pipeline.rewards.evaluation import EvaluationConfig, score_kinds, transition_scores, unpack
+from viper_pipeline.rewards.evaluation import score_kinds
 from viper_pipeline.rewards.gate import judge
+from viper_pipeline.rewards.scores import EvaluationConfig, transition_scores, unpack
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward, assemble_reward, fit_scale
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import save_artifact

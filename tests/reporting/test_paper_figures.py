@@ -23,7 +23,7 @@ from viper_pipeline.reporting.paper_figures import ablations as ablation
 from viper_pipeline.reporting.paper_figures import curves
 from viper_pipeline.reporting.paper_figures import curves as overall
 from viper_pipeline.reporting.paper_figures.base import FigurePart
-from viper_pipeline.reporting.paper_figures.index import FIGURES, INDEX, entries, entries_of_suites, paper_files
+from viper_pipeline.reporting.paper_figures.index import INDEX, all_entries, entries, entries_of_suites, paper_files
 from viper_pipeline.reporting.paper_figures.tables import SETTINGS_TABLES, same
 from viper_pipeline.reporting.results import (
     AblationRun,
@@ -39,7 +39,7 @@ from viper_pipeline.rewards.evaluation import pack
 from viper_pipeline.training.artifacts import ModelArtifact
 
 TASK = "cartpole_balance"
-BY_NAME = {entry.name: entry for entry in FIGURES}
+BY_NAME = {entry.name: entry for entry in all_entries()}
 
 
 def run(method="viper", seed=0, task=TASK, agent="drq", suite="dmc", level=500.0):
@@ -86,12 +86,12 @@ def files(evidence):
 
 def test_every_figure_and_table_of_the_paper_is_listed_once_in_order():
     wanted = [f"fig{n:02d}" for n in range(2, 19)] + [f"table{n}" for n in range(1, 5)]
-    assert [entry.name for entry in FIGURES] == wanted
-    assert all(entry.title and entry.plots and entry.feeds and entry.suites for entry in FIGURES)
+    assert [entry.name for entry in all_entries()] == wanted
+    assert all(entry.title and entry.plots and entry.feeds and entry.suites for entry in all_entries())
 
 
 def test_nothing_made_is_nothing_shown_with_a_reason_for_each():
-    for entry in FIGURES:
+    for entry in all_entries():
         if not entry.name.startswith("table"):
             assert entry.state(Evidence()) == "missing", entry.name
             assert entry.missing(Evidence()), entry.name
@@ -129,7 +129,7 @@ def test_equal_evidence_gives_equal_bytes(evidence, files):
 
 def test_a_stale_source_makes_a_figure_stale_and_no_other(evidence):
     stale = {Row("rewards", ModelKey("dmc", "videogpt"))}
-    states = {entry.name: entry.state(evidence, stale) for entry in FIGURES}
+    states = {entry.name: entry.state(evidence, stale) for entry in all_entries()}
     assert {name for name, state in states.items() if state == "stale"} == {"fig05", "fig17"}
     assert BY_NAME["fig08"].state(evidence, {Row("tokenizers", "other")}) == "missing"
 

@@ -13,7 +13,8 @@ from viper_pipeline.reporting.reward_metrics import (
     separation,
     spearman,
 )
-from viper_pipeline.rewards.evaluation import pack, unpack, unpack_frames
+from viper_pipeline.rewards.evaluation import pack
+from viper_pipeline.rewards.scores import unpack, unpack_frames
 
 values = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12)
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tests.rewards.test_viper import Quadrants, reward, rolling, videos
-from viper_pipeline.rewards.evaluation import EvaluationConfig, score_kinds
+from viper_pipeline.rewards.evaluation import score_kinds
+from viper_pipeline.rewards.scores import EvaluationConfig
 from viper_pipeline.rewards.viper import ViperConfig, reconstruction_error
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.envs.base import FrameSpec, Rect
-from viper_pipeline.rewards.evaluation import perturbed
+from viper_pipeline.rewards.scores import perturbed
 from viper_pipeline.rewards.viper import Scale, ScaleConfig, ViperConfig, ViperReward, fit_scale
 from viper_pipeline.training.config import LoopConfig
 from viper_pipeline.video_models.videogpt import VideoGPT, VideoGPTConfig

@@ -6,7 +6,7 @@ business: they come from a `RewardStream`, an `Exploration` bonus or a `Prior`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -108,7 +108,7 @@ class Agent(Protocol):
     def state_dict(self) -> StateDict:
         """Everything a resumed run needs: weights, optimizers, counters."""
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> object:
+    def load_state_dict(self, state: StateDict) -> object:
         """Restore a `state_dict`."""
 
 
@@ -177,7 +177,7 @@ class RewardSource(Protocol):
     def state_dict(self) -> StateDict:
         """What it has learned; episodes are not in it, for checkpoints are written between them."""
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+    def load_state_dict(self, state: StateDict) -> Any:
         """Undo `state_dict`."""
 
 
@@ -218,7 +218,7 @@ class Exploration(Protocol):
     def state_dict(self) -> StateDict:
         """What it has learned."""
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+    def load_state_dict(self, state: StateDict) -> Any:
         """Undo `state_dict`."""
 
 

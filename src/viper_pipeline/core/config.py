@@ -31,7 +31,7 @@ def component(kind: type[Config], name: str | tuple[str, ...], block: Any) -> Co
         raise ValidationError.from_exception_data(place[-1], details) from error
 
 
-def value_at(block: ParamsBlock, dotted: str, missing: Any = None) -> Any:
+def value_at(block: ParamsBlock, dotted: str, missing: object = None) -> Any:
     """The value at a dotted path such as `frames.size`, or `missing`."""
     value: Any = block
     for key in dotted.split("."):

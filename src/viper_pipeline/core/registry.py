@@ -23,15 +23,15 @@ class Registry:
     A target is `"package.module:Object"`, so that naming a component costs no import, or the object itself.
     """
 
-    def __init__(self, kind: str, targets: Mapping[str, Any]) -> None:
+    def __init__(self, kind: str, targets: Mapping[str, object]) -> None:
         self.kind = kind
-        self._targets: dict[str, Any] = dict(targets)
+        self._targets: dict[str, object] = dict(targets)
 
     def names(self) -> tuple[str, ...]:
         """Every registered name, in the order of registration."""
         return tuple(self._targets)
 
-    def register(self, name: str, target: Any) -> None:
+    def register(self, name: str, target: object) -> None:
         """Add one implementation; a name is never taken twice."""
         if name in self._targets:
             raise ValueError(f"{self.kind} '{name}' is registered already")
@@ -54,7 +54,7 @@ class Registry:
         module, _, attribute = target.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
-    def _target(self, name: str) -> Any:
+    def _target(self, name: str) -> object:
         if name not in self._targets:
             raise BadParams(f"there is no {self.kind} '{name}'{did_you_mean(name, self._targets)}")
         return self._targets[name]

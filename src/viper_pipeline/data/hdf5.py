@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import h5py
 import hdf5plugin
@@ -111,7 +110,7 @@ def _write_group(group: h5py.Group, episodes: Iterable[Episode], payload: str, c
         seeds.append(episode.seed)
         kinds.append(KINDS.index(episode.kind))
 
-    def table(name: str, values: Any, dtype: type) -> None:
+    def table(name: str, values: Sequence[object] | np.ndarray, dtype: type) -> None:
         array: np.ndarray = np.asarray(values, dtype)
         group.create_dataset(
             name,
@@ -208,7 +207,7 @@ class EpisodeGroup:
         return () if self._data is None else self._data.shape[1:]
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype:
         """Of frames or codes."""
         return np.dtype(PAYLOADS[self._payload])
 
@@ -328,7 +327,7 @@ class ConcatGroup:
         return next((group.shape for group in self.groups if len(group)), ())
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype:
         """Of frames or codes."""
         return self.groups[0].dtype
 

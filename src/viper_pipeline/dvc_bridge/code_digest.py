@@ -1,8 +1,9 @@
 """Digests of what a function can reach in a package, by meaning: what a stage's result depends on in the code.
 
 From a function on, every name that a definition uses leads to other definitions, through imports, re-exports and
-attributes of modules. A class counts whole; of a registry only the entries that were chosen. Reaching a module, also
-by importing it, brings in those of its statements that do something when it is imported. What cannot be known without
+attributes of modules. A class counts whole; of a registry only the entries that were chosen, of `REGISTRY.names()` only
+their names, and of `REGISTRY.get(...).label` only the literals that their classes set it to. Reaching a module, also by
+importing it, brings in those of its statements that do something when it is imported. What cannot be known without
 running the code counts whole: a module that is handed around, computed names, star imports. Data files that a module
 names beside itself count by their bytes.
 
@@ -28,6 +29,8 @@ from viper_pipeline.dvc_bridge.code_reader import RESOURCES, Ref, Source, Unit, 
 
 Place = tuple[str, int]
 """A unit: its module, and which of its units it is."""
+Use = tuple[Place, str | None]
+"""A unit, and what of it: of a registry an attribute of its classes, or `""` for its names; None for all else."""
 Choice = Mapping[str, Collection[str]]
 """`module:NAME` of a registry -> the entries that are used"""
 LENGTH = 16
@@ -38,10 +41,12 @@ LENGTH = 16
 class Reached:
     """What a function can reach."""
 
+    chosen: Mapping[str, Collection[str]] = field(default_factory=dict)  # of registries, by `module:NAME`
     units: set[Place] = field(default_factory=set)
     modules: set[str] = field(default_factory=set)  # imported
     whole: set[str] = field(default_factory=set)  # of which every unit counts
     tables: set[str] = field(default_factory=set)  # registries, `module:NAME`
+    asked: set[Use] = field(default_factory=set)  # of registries
     data: set[tuple[str, Path]] = field(default_factory=set)  # name as the code says it, file
 
 
@@ -95,39 +100,42 @@ class Code:
         chosen = {self.address(table): set(names) for table, names in (chosen or {}).items()}
         reached = self.reach(function, chosen)
         parts = {self._entry(function), *map(self._deep, reached.units)}
-        for table in reached.tables:
-            names = chosen.get(table)
-            module, _, name = table.partition(":")
-            for place in self._find(module, name).places:
-                for entry, target in self._unit(place).table:
-                    if names is None or entry in names:
-                        parts.add(f"{name}[{entry}]={self._word(self._target(target))}")
+        for place, asked in reached.asked:
+            others = {other for one, other in reached.asked if one == place and other != asked}
+            if asked is not None and (None in others or (asked == "" and others)):
+                continue  # is part of these
+            for entry, target in self._used(place, reached):
+                literals = self._literals(target, asked) if asked else []
+                said = f"{asked} {literals}" if literals else self._word(target) if asked != "" else ""
+                parts.add(f"{self._unit(place).names[0]}[{entry}]={said}")
         parts |= {f"{name}:{hashlib.md5(path.read_bytes()).hexdigest()}" for name, path in reached.data}
         parts |= {f"{name}={value!r}" for name, value in (bound or {}).items()}
         return hashlib.md5("\n".join(sorted(parts)).encode()).hexdigest()[:LENGTH]
 
     def reach(self, function: str, chosen: Mapping[str, Collection[str]] | None = None) -> Reached:
         """Everything that `module:function` can reach; keys of `chosen` are addresses."""
-        chosen = chosen or {}
         module, _, name = function.partition(":")
         start = self._find(module, name.partition(".")[0])
         if not start.places:
             raise BadParams(f"{function}: there is no such function; run `viper dvc sync`")
-        found = Reached()
-        todo: list[Place] = []
+        found = Reached(chosen or {})
+        todo: list[Use] = []
         self._import(module, found, todo)
-        todo += start.places
+        todo += [(place, None) for place in start.places]
         while todo:
-            place = todo.pop()
+            place, asked = todo.pop()
+            unit, module = self._unit(place), place[0]
+            if unit.table:
+                self._take_table(place, asked, found, todo)
             if place in found.units:
                 continue
             found.units.add(place)
-            unit, module = self._unit(place), place[0]
             self._import(module, found, todo)
             for imported in unit.imports:
                 self._import(imported, found, todo)
             for ref in unit.refs:
-                self._follow(self._meaning(module, ref), found, todo)
+                if not (unit.table and ref.root == f"name:{unit.names[0]}"):  # its own name
+                    self._follow(self._meaning(module, ref), found, todo, ref.asked)
             for steps in unit.data:
                 self._take_data(module, steps, found, todo)
             if unit.unclear == "module":
@@ -137,8 +145,6 @@ class Code:
                     self._take_whole(one, found, todo)
             for star in self._source(module).stars:
                 self._take_whole(star, found, todo)
-            if unit.table:
-                self._take_table(place, chosen, found, todo)
         return found
 
     def address(self, table: str) -> str:
@@ -154,26 +160,57 @@ class Code:
         module, _, name = table.partition(":")
         return {key: target for place in self._find(module, name).places for key, target in self._unit(place).table}
 
-    def _take_table(self, place: Place, chosen: Mapping[str, Collection[str]], found: Reached, todo: list) -> None:
-        unit = self._unit(place)
-        address = f"{place[0]}:{unit.names[0]}"
-        found.tables.add(address)
-        wanted = chosen.get(address)
-        for name, target in unit.table:
-            if wanted is None or name in wanted:
-                self._follow(self._target(target), found, todo)
+    def _used(self, place: Place, found: Reached) -> list[tuple[str, Meaning]]:
+        """The entries of a registry that are used."""
+        wanted = found.chosen.get(self._address(place))
+        table = self._unit(place).table
+        return [(name, self._target(target)) for name, target in table if wanted is None or name in wanted]
 
-    def _follow(self, meaning: Meaning, found: Reached, todo: list[Place]) -> None:
+    def _address(self, place: Place) -> str:
+        return f"{place[0]}:{self._unit(place).names[0]}"
+
+    def _take_table(self, place: Place, asked: str | None, found: Reached, todo: list[Use]) -> None:
+        """What a registry names. A class that may not set `asked` to a literal counts whole."""
+        if (place, asked) in found.asked:
+            return
+        found.asked.add((place, asked))
+        found.tables.add(self._address(place))
+        for _, target in self._used(place, found) if asked != "" else ():
+            if not asked or not self._literals(target, asked):
+                self._follow(target, found, todo)
+            for module in target.through:  # where `get` imports it from
+                self._import(module, found, todo)
+
+    def _literals(self, kind: Meaning, attribute: str) -> list[str]:
+        """What a class and its bases set an attribute to; empty where its value may be no literal, or another."""
+        found: list[str] = []
+        kinds = [kind]
+        for kind in kinds:  # and those that are added on the way
+            unit = self._unit(kind.places[0]) if len(kind.places) == 1 else None
+            if unit is None or unit.bases is None or unit.names != (kind.word,):
+                return []
+            values = [text for name, text in unit.constants if name == attribute]
+            if "" in values:
+                return []
+            found += [f"{kind.word} {text}" for text in values]
+            bases = [self._meaning(kind.places[0][0], ref) for ref in unit.bases]
+            kinds += [base for base in bases if base not in kinds]
+        return found
+
+    def _follow(self, meaning: Meaning, found: Reached, todo: list[Use], asked: str = "") -> None:
+        """asked: the attribute of what a registry's `get` returns, if that is all that is used."""
         for module in meaning.through:
             self._import(module, found, todo)
-        todo += meaning.places
+        for place in meaning.places:
+            called = meaning.word.partition(".")[2] if self._unit(place).table else ""
+            todo.append((place, asked if called == "names" or (called == "get" and asked) else None))
         for module in (meaning.module, meaning.unknown):
             if module:
                 self._take_whole(module, found, todo)
         if meaning.word.startswith(RESOURCES):
             self._take_files(self.folder, "", found, todo)
 
-    def _import(self, module: str, found: Reached, todo: list[Place]) -> None:
+    def _import(self, module: str, found: Reached, todo: list[Use]) -> None:
         """What runs when a module of the package is imported."""
         pending = [module]
         while pending:
@@ -182,17 +219,17 @@ class Code:
                 continue
             found.modules.add(module)
             source = self._source(module)
-            todo += [(module, number) for number, unit in enumerate(source.units) if unit.effect]
+            todo += [((module, number), None) for number, unit in enumerate(source.units) if unit.effect]
             pending += [module.rpartition(".")[0], *source.imports]
             pending += [f"{root[5:].replace(':', '.')}" for roots in source.bindings.values() for root in roots]
 
-    def _take_whole(self, module: str, found: Reached, todo: list[Place]) -> None:
+    def _take_whole(self, module: str, found: Reached, todo: list[Use]) -> None:
         if module in found.whole or self._source_or_none(module) is None:
             return
         found.whole.add(module)
         self._import(module, found, todo)
         source = self._source(module)
-        todo += [(module, number) for number in range(len(source.units))]
+        todo += [((module, number), None) for number in range(len(source.units))]
         for roots in source.bindings.values():  # names that it lends
             for root in roots:
                 self._follow(self._meaning(module, Ref(root)), found, todo)
@@ -202,7 +239,7 @@ class Code:
             for name in inside:
                 self._take_whole(f"{module}.{name}", found, todo)
 
-    def _take_data(self, module: str, steps: tuple[str, ...], found: Reached, todo: list[Place]) -> None:
+    def _take_data(self, module: str, steps: tuple[str, ...], found: Reached, todo: list[Use]) -> None:
         path = self._path(module)
         assert path is not None
         folder = path.parent
@@ -212,7 +249,7 @@ class Code:
             path = path.parent if step == ".." else path / step
         self._take_files(path, os.path.relpath(path, folder), found, todo)
 
-    def _take_files(self, path: Path, name: str, found: Reached, todo: list[Place]) -> None:
+    def _take_files(self, path: Path, name: str, found: Reached, todo: list[Use]) -> None:
         """A file, or all that lies in a folder. Outside of the package nothing counts."""
         if not path.is_relative_to(self.folder) or "__pycache__" in path.parts:
             return

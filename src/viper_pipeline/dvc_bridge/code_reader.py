@@ -13,7 +13,8 @@ import contextlib
 import hashlib
 import importlib.util
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 SKIPPED = {"ctx", "type_comment", "kind", "type_ignores"}
@@ -25,8 +26,8 @@ BLIND = {
 """Decorators that do not look at a function's annotations."""
 WHOLE_MODULE = {"globals", "locals", "vars", "eval", "exec"}
 """Functions by which code can reach any name of its own module."""
-WHOLE_PACKAGE = {"__subclasses__", "iter_modules", "walk_packages"}
-"""Functions by which code can reach any module."""
+WHOLE_PACKAGE = {"__self__", "__subclasses__", "iter_modules", "walk_packages"}
+"""Attributes by which code can reach any module."""
 RESOURCES = ("importlib.resources", "pkgutil.get_data", "importlib_resources")
 """Readers of a package's data files whose arguments are not followed."""
 TARGET = re.compile(r"[A-Za-z_]\w*(\.\w+)+:\w+")
@@ -37,6 +38,7 @@ class Ref(NamedTuple):
 
     root: str
     attributes: tuple[str, ...] = ()
+    asked: str = ""  # of `x.get(...).label`: label
 
 
 class Unit(NamedTuple):
@@ -50,6 +52,8 @@ class Unit(NamedTuple):
     unclear: str = ""  # "module", "package" or "import": how much of the code it may reach by computed names
     data: tuple[tuple[str, ...], ...] = ()  # paths from the module's file to a file or folder that it reads
     table: tuple[tuple[str, str], ...] = ()  # of a registry: name -> "module:object"
+    bases: tuple[Ref, ...] | None = None  # of a class whose attributes are what its body says; None: anything else
+    constants: tuple[tuple[str, str], ...] = ()  # names in that body -> a literal, or nothing if it is not one
 
 
 class Source(NamedTuple):
@@ -70,14 +74,19 @@ def parse_source(text: str, module: str, is_package: bool, package: str) -> Sour
 def from_json(kept: list[Any]) -> Source:
     """A source that `json` has written and read."""
     units, bindings, imports, stars = kept
-    return Source(tuple(_unit(*unit) for unit in units), bindings, tuple(imports), tuple(stars))
+    return Source(tuple(map(_unit, units)), bindings, tuple(imports), tuple(stars))
 
 
-def _unit(names: Any, text: str, refs: Any, imports: Any, effect: bool, unclear: str, data: Any, table: Any) -> Unit:
+def _unit(kept: list[Any]) -> Unit:
+    names, text, refs, imports, effect, unclear, data, table, bases, constants = kept
     return Unit(
-        tuple(names), text, tuple(Ref(root, tuple(rest)) for root, rest in refs), tuple(imports), effect, unclear,
-        tuple(map(tuple, data)), tuple(map(tuple, table)),
+        tuple(names), text, _refs(refs), tuple(imports), effect, unclear, tuple(map(tuple, data)),
+        tuple(map(tuple, table)), None if bases is None else _refs(bases), tuple(map(tuple, constants)),
     )  # fmt: skip
+
+
+def _refs(kept: Iterable[tuple[str, Iterable[str], str]]) -> tuple[Ref, ...]:
+    return tuple(Ref(root, tuple(attributes), asked) for root, attributes, asked in kept)
 
 
 class _Scope:
@@ -98,6 +107,7 @@ class _Reader:
         self.computed = re.compile(rf"\b{re.escape(package)}\.$")  # what follows is put together at run time
         self.scopes: list[_Scope] = []
         self.left_out: ast.AST | None = None
+        self.asked: dict[ast.AST, str] = {}  # of `x.get(...).label`: x.get -> label
         self.bindings: dict[str, list[str]] = {}  # of the module's imports
         self.defined: set[str] = set()  # functions of the module
         self._begin()
@@ -182,10 +192,25 @@ class _Reader:
         self.visit(node)
         names |= self.globals
         unclear = next((how for how in ("package", "import", "module") if how in self.unclear), "")
-        return Unit(
+        unit = Unit(
             tuple(sorted(names)), _hash(" ".join(self.out)), tuple(self.refs), tuple(dict.fromkeys(self.inner_imports)),
             effect, unclear, tuple(self.data), table,
         )  # fmt: skip
+        if isinstance(node, ast.ClassDef) and not unclear and self._is_plain_class(node):
+            chains = [ast_text(base).split(".") for base in node.bases]
+            bases = tuple(Ref(f"name:{name}", tuple(rest)) for name, *rest in chains)
+            return unit._replace(bases=bases, constants=tuple(_constants(node.body)))
+        return unit
+
+    def _is_plain_class(self, node: ast.ClassDef) -> bool:
+        """Whether nothing but its body and its bases can give it attributes."""
+        for one in node.body:
+            if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                if not all(self._is_plain(decorator, BLIND) for decorator in one.decorator_list):
+                    return False
+            elif any(isinstance(inner, (ast.Call, ast.Import, ast.ImportFrom)) for inner in ast.walk(one)):
+                return False
+        return not node.decorator_list and not node.keywords and all(map(ast_text, node.bases))
 
     def _acts(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
         """Whether defining it may do more than that: a decorator may enter it into a table, a metaclass too."""
@@ -233,7 +258,7 @@ class _Reader:
             self._value(value)
         self.out.append(")")
 
-    def _value(self, value: Any) -> None:
+    def _value(self, value: object) -> None:
         if isinstance(value, list):
             if value and isinstance(value[0], ast.stmt):
                 self._body(value)
@@ -295,8 +320,10 @@ class _Reader:
             chain = (value.id, *reversed(attributes))
             if chain[:2] == ("sys", "modules"):
                 self.unclear.add("package")
-            self._use(value.id, chain[1:])
+            self._use(value.id, chain[1:], self.asked.get(node, ""))
         else:
+            if isinstance(value, ast.Call) and _last_name(value) == "get":
+                self.asked[value.func] = attributes[-1]
             self._generic(node)
 
     def _visit_Call(self, node: ast.Call) -> None:
@@ -323,7 +350,7 @@ class _Reader:
             return
         self._generic(node)
 
-    def _use(self, name: str, attributes: tuple[str, ...]) -> None:
+    def _use(self, name: str, attributes: tuple[str, ...], asked: str = "") -> None:
         """A name, local or not."""
         for depth, scope in enumerate(reversed(self.scopes)):
             if scope.is_class and depth:
@@ -331,13 +358,13 @@ class _Reader:
             if name in scope.imports:
                 scope.used.add(name)
                 for root in scope.imports[name]:
-                    self.refs.append(Ref(root, attributes))
+                    self.refs.append(Ref(root, attributes, asked))
                 self.out.append("<import>")
                 return
             if name in scope.names and not scope.is_class:
                 self.out.append(".".join((name, *attributes)))
                 return
-        self.refs.append(Ref(f"name:{name}", attributes))
+        self.refs.append(Ref(f"name:{name}", attributes, asked))
         self.out.append("<name>")
 
     def _visit_Global(self, node: ast.Global) -> None:
@@ -398,7 +425,7 @@ class _Reader:
             self.visit(node.value)
         self.out.append(")")
 
-    def _comprehension(self, node: Any) -> None:
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
         self.out.append(f"({type(node).__name__}")
         first, *others = node.generators
         self.visit(first.iter)
@@ -432,7 +459,7 @@ class _Reader:
                 self.out.append(str(default))
         self.out.append(")")
 
-    def _inside(self, scope: _Scope, visit: Any) -> None:
+    def _inside(self, scope: _Scope, visit: Callable[[], None]) -> None:
         self.scopes.append(scope)
         visit()
         self.scopes.pop()
@@ -555,6 +582,28 @@ def _table(value: ast.expr | None) -> tuple[tuple[tuple[str, str], ...], ast.Dic
             if len(pairs) == len(one.keys) and all(TARGET.fullmatch(str(entry)) for _, entry in pairs):
                 return tuple((str(key), str(entry)) for key, entry in pairs), one
     return (), None
+
+
+def _constants(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """Names that a class's body binds, each with the literal that it is set to, once; with nothing for all else."""
+    body = [one for one in body if not (isinstance(one, ast.AnnAssign) and one.value is None)]
+    literals: dict[str, str] = {}
+    for one in body:
+        if isinstance(one, (ast.Assign, ast.AnnAssign)) and one.value is not None:
+            for target in one.targets if isinstance(one, ast.Assign) else [one.target]:
+                for left, right in _pairs(target, one.value):
+                    if isinstance(left, ast.Name) and isinstance(right, ast.Constant):
+                        literals[left.id] = repr(right.value)
+    for name, times in Counter(_Names().of(body)).items():
+        yield name, literals.get(name, "") if times == 1 else ""
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    """`a, b = 1, 2` is two assignments."""
+    if not (isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)):
+        return [(target, value)]
+    starred = any(isinstance(one, ast.Starred) for one in (*target.elts, *value.elts))
+    return [] if starred else [*zip(target.elts, value.elts, strict=False)]
 
 
 def _path_from_file(node: ast.expr) -> tuple[str, ...] | None:

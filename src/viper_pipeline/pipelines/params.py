@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
@@ -23,7 +23,7 @@ from viper_pipeline.experts.base import DEFAULT_ALGORITHM, EXPERTS, Expert, Expe
 from viper_pipeline.experts.policies import Variation
 from viper_pipeline.pipelines import params_fit
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig, ExplorationConfig
-from viper_pipeline.rewards.evaluation import EvaluationConfig
+from viper_pipeline.rewards.scores import EvaluationConfig
 from viper_pipeline.rewards.viper import ViperConfig
 from viper_pipeline.tokenizers import TOKENIZERS, trainable_tokenizer
 from viper_pipeline.tokenizers.base import TokenizerConfig
@@ -429,7 +429,7 @@ class SuiteConfig(Config):
 
     @field_validator("methods", "more_methods")
     @classmethod
-    def _methods_are_rewards(cls, methods: Any) -> Any:
+    def _methods_are_rewards(cls, methods: Iterable[str]) -> Iterable[str]:
         """Each is in the table of rewards."""
         for name in methods:
             if name not in REWARDS.names():

@@ -157,6 +157,6 @@ def _yaml() -> Any:
     return yaml
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

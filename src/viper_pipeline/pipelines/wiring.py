@@ -18,7 +18,7 @@ from viper_pipeline.reporting.results import KEY_TYPES, Row, RunTable, row
 SEPARATOR = "__"
 
 
-def bind(function: Callable, **values: Any) -> Callable:
+def bind(function: Callable, **values: object) -> Callable:
     """A node function with `values` fixed. They are places in the grid, not parameters."""
     return update_wrapper(partial(function, **values), function)
 

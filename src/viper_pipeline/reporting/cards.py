@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
@@ -22,8 +21,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.reporting.results import LineageSteps, RunTable, StageName
 from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.reporting.summary import auroc_text
-from viper_pipeline.rewards.evaluation import unpack, unpack_frames
-from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
+from viper_pipeline.rewards.scores import unpack, unpack_frames
 from viper_pipeline.training.artifacts import CONFIG, LINEAGE, WEIGHTS, ModelArtifact, as_json, load_artifact
 
 SAMPLES = 8
@@ -65,7 +63,7 @@ IMPORTED = "Imported videos: their owner's license applies; it is to be filled i
 UNKNOWN = "Unknown: nothing says where this comes from; it is to be found out before this is passed on."
 
 
-def words(value: Any) -> str:
+def words(value: object) -> str:
     """A value as tables print it."""
     if value is None:
         return ""
@@ -78,7 +76,7 @@ def words(value: Any) -> str:
     return str(value)
 
 
-def flat(block: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def flat(block: object, name: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as (dotted name, printed value)."""
     if isinstance(block, Mapping):
         for key, value in block.items():
@@ -173,7 +171,7 @@ def model_facts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
             yield name.replace("_", " "), text
 
 
-def flat_facts(value: Any, name: str) -> Iterator[tuple[str, str]]:
+def flat_facts(value: object, name: str) -> Iterator[tuple[str, str]]:
     """Nested values by dotted names; long lists of numbers by their mean and range."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
@@ -298,6 +296,8 @@ def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
     out = Path(out)
     if out.exists():
         raise BadData(f"{out}: exists already; name a new folder")
+    from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
+
     package = open_package(source)
     lineage = as_json(package.lineage)
     with atomic_dir(out) as folder:

@@ -13,7 +13,7 @@ from viper_pipeline.reporting.comparisons import BASELINE_KINDS, OURS, compare, 
 from viper_pipeline.reporting.results import SUCCESS_SUITES, Baselines, Metrics, RunResult
 from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.reporting.statistics import aggregate_statistics, improvement, t_interval, trimmed_mean
-from viper_pipeline.rewards.evaluation import unpack, unpack_frames
+from viper_pipeline.rewards.scores import unpack, unpack_frames
 from viper_pipeline.training.artifacts import ModelArtifact
 
 UNITS = {"dmc": "return / 1000", "atari": "human-normalized score"} | dict.fromkeys(SUCCESS_SUITES, "success rate")

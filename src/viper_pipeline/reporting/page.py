@@ -27,7 +27,7 @@ from viper_pipeline.reporting.paper_figures.ablations import AXIS_TEXTS, ablatio
 from viper_pipeline.reporting.paper_figures.frames import StripKey
 from viper_pipeline.reporting.paper_figures.index import INDEX
 from viper_pipeline.reporting.paper_figures.tables import Difference, differing_settings
-from viper_pipeline.reporting.plots import BASELINES, embed, method_of, method_style
+from viper_pipeline.reporting.plots import BASELINE_TEXTS, embed, method_of, method_style
 from viper_pipeline.reporting.results import LineageSteps, Metrics, RunKey, StageName, TaskKey
 from viper_pipeline.reporting.summary import (
     RIVAL_NAMES,
@@ -169,8 +169,8 @@ def environment() -> jinja2.Environment:
     found.filters["p"] = lambda p: "" if p is None else p_text(p)
     found.filters["duration"] = rough_duration
     found.filters["png"] = png
-    found.filters["label"] = lambda name: name if name in BASELINES else method_style(name).label
-    found.filters["described"] = lambda name: BASELINES.get(name) or method_style(name).text
+    found.filters["label"] = lambda name: name if name in BASELINE_TEXTS else method_style(name).label
+    found.filters["described"] = lambda name: BASELINE_TEXTS.get(name) or method_style(name).text
     return found
 
 
@@ -291,7 +291,7 @@ def short_table(suite: str, metrics: Metrics) -> list[list[str]]:
         return []
     paper = [paper_score(suite, row.task, method_style(OURS).label) for row in rows]
     with_paper = any(value is not None for value in paper)
-    header = ["task", "agent", *(method_style(m).label for m in methods), *BASELINES]
+    header = ["task", "agent", *(method_style(m).label for m in methods), *BASELINE_TEXTS]
     table = [header + (["paper's viper"] if with_paper else [])]
     for row, theirs in zip(rows, paper, strict=True):
         cells = [row.task, row.agent]
@@ -302,7 +302,7 @@ def short_table(suite: str, metrics: Metrics) -> list[list[str]]:
             else:
                 span = _in_brackets(_interval(numbers, lambda x: score_text(suite, x)))
                 cells.append(f"{score_text(suite, numbers['final_return'])}{span}, n = {numbers['seeds']}")
-        ends = [row.levels.get(f"{kind}_return") for kind in BASELINES]
+        ends = [row.levels.get(f"{kind}_return") for kind in BASELINE_TEXTS]
         cells += ["n/a" if value is None else score_text(suite, value) for value in ends]
         table.append(cells + ([score_text(suite, theirs) if theirs is not None else ""] if with_paper else []))
     return table
@@ -325,7 +325,7 @@ def task_tables(metrics: Metrics) -> Iterator[Json]:
                     "task": task,
                     "agent": agent,
                     "rows": rows,
-                    "baselines": {kind: levels.get(f"{kind}_return") for kind in BASELINES},
+                    "baselines": {kind: levels.get(f"{kind}_return") for kind in BASELINE_TEXTS},
                     "verdicts": [*expert_set_text(suite, task, levels), *said],
                 }
 

@@ -18,7 +18,7 @@ from viper_pipeline.envs.base import Rect, blacken
 from viper_pipeline.reporting.results import Baselines, RunResult
 from viper_pipeline.reporting.statistics import FEWEST, half_width, t_interval
 from viper_pipeline.rewards.base import REWARDS
-from viper_pipeline.rewards.evaluation import experts_of
+from viper_pipeline.rewards.scores import experts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ class MethodStyle(NamedTuple):
 
 TRUE_REWARD = "task_reward"
 """The method that learns from the true reward."""
-BASELINES = {"random": "random actions", "idle": "zero action", "expert": "the expert videos"}
+BASELINE_TEXTS = {"random": "random actions", "idle": "zero action", "expert": "the expert videos"}
 COLORS = {
     "random": "#D55E00",
     "idle": "#0072B2",
@@ -58,8 +58,9 @@ def method_style(name: str) -> MethodStyle:
     """
     method, space, other = name.partition(" [")
     if method in REWARDS.names():
-        kind = REWARDS.get(method)
-        return MethodStyle(f"{kind.label}{space}{other}", kind.color, kind.description)
+        # asked for each, so that figures depend on these words and not on the rewards' code
+        label, color, text = REWARDS.get(method).label, REWARDS.get(method).color, REWARDS.get(method).description
+        return MethodStyle(f"{label}{space}{other}", color, text)
     return MethodStyle(name, SPARE_COLORS[sum(method.encode()) % len(SPARE_COLORS)], "")
 
 

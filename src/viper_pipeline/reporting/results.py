@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.files import JsonView
@@ -95,7 +94,7 @@ class RunTable:
     settings: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of params.yaml
 
     @classmethod
-    def of(cls, artifacts: Mapping[Row, Any]) -> RunTable:
+    def of(cls, artifacts: Mapping[Row, object]) -> RunTable:
         """The table of these rows."""
         columns: dict[str, dict[Key, Any]] = {kind: {} for kind in KEY_TYPES}
         for (kind, key), artifact in artifacts.items():
@@ -217,6 +216,8 @@ class RunResult:
 
 def run_result(key: RunKey, artifact: ModelArtifact) -> RunResult:
     """Curve and final returns, from the agent's folder."""
+    import pandas as pd
+
     table, config = pd.read_csv(io.BytesIO(artifact.files["curve.csv"])), artifact.config
     column, final = "eval_return", config["final_returns"]
     if key.suite in SUCCESS_SUITES:

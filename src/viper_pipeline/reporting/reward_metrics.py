@@ -14,7 +14,7 @@ import scipy
 
 from viper_pipeline.core.files import Json
 from viper_pipeline.reporting.statistics import FEWEST, LEVEL
-from viper_pipeline.rewards.evaluation import Scores, experts_of, transition_scores
+from viper_pipeline.rewards.scores import Scores, experts_of, transition_scores
 
 RIVALS = ("random", "idle", "contrast")
 """Kinds of play that experts must be told from; `contrast` is the expert under noise."""

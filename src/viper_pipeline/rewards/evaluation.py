@@ -8,47 +8,10 @@ import matplotlib
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import Field
 from torch import Tensor
 
-from viper_pipeline.core.config import Config
+from viper_pipeline.rewards.scores import EvaluationConfig, Scores, perturbed
 from viper_pipeline.rewards.viper import ViperReward
-
-
-def perturbed(length: int, freeze_at: tuple[int, ...], seed: int) -> dict[str, np.ndarray]:
-    """For videos of `length` frames: name -> the index (length,) of the frame shown at each step.
-
-    `frozen_S` plays the expert up to step S and then stands still; `frozen_0` never moves at all.
-    """
-    steps = np.arange(length)
-    indices = {f"frozen_{s}": np.minimum(steps, s) for s in freeze_at if s < length - 1}
-    indices["shuffled"] = np.random.default_rng(seed).permutation(length)
-    indices["reversed"] = steps[::-1].copy()
-    return indices
-
-
-Scores = dict[str, list[np.ndarray]]
-"""kind of video -> for each video the nats (T,) of its frames."""
-
-
-def experts_of(scores: Mapping[str, Sequence[np.ndarray]]) -> str:
-    """The kind of videos that stands for experts in a report: `test`, which nothing was fitted to, if there are any."""
-    return "test" if scores.get("test") else "held_out"
-
-
-class EvaluationConfig(Config):
-    """Which videos are scored besides those of held-out experts."""
-
-    freeze_at: tuple[int, ...] = Field(
-        (0, 20, 120),
-        description="frames of the model after which a perturbed expert video shows the same frame to its end",
-    )
-    episodes: int = Field(
-        40,
-        gt=0,
-        description="largest number of training, noisy and perturbed videos scored per kind (Fig 5: 40); held-out "
-        "experts and baselines, to which the scale is fitted, are all scored",
-    )
 
 
 def score_episodes(reward: ViperReward, videos: Sequence[Tensor]) -> list[np.ndarray]:
@@ -92,11 +55,6 @@ def score_kinds(
     return scores
 
 
-def transition_scores(scores: Sequence[np.ndarray]) -> np.ndarray:
-    """Scores of all transitions of some videos, (sum of T - 1,): all frames but the first of each video."""
-    return np.concatenate([s[1:] for s in scores]) if scores else np.zeros(0)
-
-
 def pack(
     task: str, scores: Scores, returns: Mapping[str, np.ndarray], frames: Scores | None = None
 ) -> dict[str, Tensor]:
@@ -113,27 +71,6 @@ def pack(
         if kind in returns:
             packed[f"{task}/{kind}/returns"] = torch.as_tensor(returns[kind], dtype=torch.float64)
     return packed
-
-
-def unpack(task: str, tensors: Mapping[str, Tensor]) -> tuple[Scores, dict[str, np.ndarray]]:
-    """Undo `pack`: the scores, and the true returns of the kinds that have any."""
-    scores = _unpacked(task, tensors, "nats")
-    returns = {k: tensors[name].numpy() for k in scores if (name := f"{task}/{k}/returns") in tensors}
-    return scores, returns
-
-
-def unpack_frames(task: str, tensors: Mapping[str, Tensor]) -> Scores | None:
-    """The scores of single frames that `pack` was given beside those of windows; None if there were none."""
-    return _unpacked(task, tensors, "frame_nats") or None
-
-
-def _unpacked(task: str, tensors: Mapping[str, Tensor], which: str) -> Scores:
-    kinds = sorted(name.split("/")[1] for name in tensors if name.startswith(f"{task}/") and name.endswith(f"/{which}"))
-    found = {}
-    for kind in kinds:
-        lengths = tensors[f"{task}/{kind}/lengths"].tolist()
-        found[kind] = [part.numpy() for part in tensors[f"{task}/{kind}/{which}"].split(lengths)]
-    return found
 
 
 STRIP_FRAMES = 10  # per video in the still picture

@@ -7,7 +7,6 @@ worth more than what the videos show. This is known before any agent is trained,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import scipy
@@ -15,6 +14,7 @@ from pydantic import Field
 
 from viper_pipeline.core.config import Config
 from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import JsonView
 
 BASELINES = ("random", "idle")
 HARD = {"idle": "idle play", "contrast": "noisy play"}
@@ -60,7 +60,7 @@ def judge(scores: Mapping[str, Sequence[np.ndarray]]) -> Gate:
     )
 
 
-def require_usable(saved: Mapping[str, Any], suite: str, task: str) -> None:
+def require_usable(saved: JsonView, suite: str, task: str) -> None:
     """Raise BadData if `evaluate_reward` found the reward of `task` unusable, unless its parameters force it.
 
     saved: the config.json that it wrote.

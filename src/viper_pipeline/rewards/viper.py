@@ -6,7 +6,7 @@ r_t belongs to (x_t, a_t, x_{t+1}) and is ln p(x_{t+1} | x_{t-k+1}, ..., x_t), i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -126,7 +126,7 @@ class CachedViperStream(StoredReward):
         """The caches of the running episodes."""
         return {"turn": self._turn, "sessions": [s.state_dict() for s in self._sessions]}
 
-    def load_episode_state(self, state: Mapping[str, Any]) -> None:
+    def load_episode_state(self, state: StateDict) -> None:
         """Go on in the middle of the episodes of `episode_state`."""
         self._turn, self._sessions = state["turn"], []
         for saved in state["sessions"]:

@@ -42,7 +42,7 @@ class Contract:
         if not kept:
             raise ContractError(self.part, rule, found, remedy)
 
-    def call(self, name: str, function: Callable[..., T], *args: Any, **keywords: Any) -> T:
+    def call(self, name: str, function: Callable[..., T], *args: object, **keywords: object) -> T:
         """What `function` returns; an exception in it breaks the rule that it works."""
         try:
             return function(*args, **keywords)
@@ -51,7 +51,7 @@ class Contract:
             raise ContractError(self.part, f"{name} works", what, f"mend {name}, see the exception above") from error
 
     def refuses(
-        self, error: type[ViperError], rule: str, function: Callable[..., object], *args: Any, **keywords: Any
+        self, error: type[ViperError], rule: str, function: Callable[..., object], *args: object, **keywords: object
     ) -> None:
         """`function` must raise `error`, and no other exception."""
         remedy = f"raise core.errors.{error.__name__} with a message that names the remedy"

@@ -20,7 +20,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.params import Params, SuiteConfig, seeds_of, validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.base import REWARDS
-from viper_pipeline.rewards.evaluation import perturbed
+from viper_pipeline.rewards.scores import perturbed
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,10 @@ def _readable(took: float) -> str:
 
 def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[str]:
     """A line a figure of the paper: hours of the stages of its suites that it is drawn from, from the experts on."""
-    from viper_pipeline.reporting.paper_figures.index import FIGURES
+    from viper_pipeline.reporting.paper_figures.index import all_entries
 
     yield f"{'figure':48s}{'hours':>11s}"
-    for entry in FIGURES:
+    for entry in all_entries():
         taken = [work for work in works if work.suite in entry.suites and work.stage.startswith(entry.feeds.stages)]
         if taken:
             yield f"{entry.name:8s}{entry.title:40s}{_readable(total_hours(taken, measured)):>11s}"

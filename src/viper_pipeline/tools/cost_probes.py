@@ -67,7 +67,7 @@ def probe(params: Params, suite: str, unit: str, device: str) -> dict[str, float
     """Time one unit. Returns seconds, peak_gb (of the device, or of this process) and the batch size they belong to."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    seconds, batch = Probe(suite, params.suites[suite], device).measure(unit)
+    seconds, batch = CostProbe(suite, params.suites[suite], device).measure(unit)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if device == "cuda":
         peak = torch.cuda.max_memory_allocated() / 2**30
@@ -75,7 +75,7 @@ def probe(params: Params, suite: str, unit: str, device: str) -> dict[str, float
 
 
 @dataclass(frozen=True)
-class Probe:
+class CostProbe:
     """Times the units of one suite on one device."""
 
     name: str

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView, atomic_dir
@@ -26,7 +26,7 @@ class ModelArtifact:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-def as_json(value: Any) -> str:
+def as_json(value: object) -> str:
     """JSON with sorted keys and a last newline: equal values give equal bytes."""
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+Batch: TypeAlias = Any
+"""Arrays or tensors, or tuples of them, nested at will."""
 
 
 def world() -> int:
@@ -45,7 +48,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     nn.utils.vector_to_parameters(mean, gradients)
 
 
-def share(batch: Any, i: int, count: int) -> Any:
+def share(batch: Batch, i: int, count: int) -> Batch:
     """Part `i` of `count` equal parts of a batch: arrays, tensors, tuples of them, cut along the first axis."""
     if count == 1:
         return batch
@@ -55,7 +58,7 @@ def share(batch: Any, i: int, count: int) -> Any:
     return batch[i * size : (i + 1) * size]
 
 
-def tensors(batch: Any, pin: bool = False) -> Any:
+def tensors(batch: Batch, pin: bool = False) -> Batch:
     """Arrays of a batch (also nested in tuples) as tensors; pin: in memory that a GPU can read from by itself."""
     if isinstance(batch, tuple | list):
         return tuple(tensors(item, pin) for item in batch)
@@ -63,7 +66,7 @@ def tensors(batch: Any, pin: bool = False) -> Any:
     return tensor.pin_memory() if pin else tensor
 
 
-def moved(batch: Any, device: torch.device) -> Any:
+def moved(batch: Batch, device: torch.device) -> Batch:
     """Tensors of a batch (also nested in tuples) on `device`."""
     if isinstance(batch, tuple | list):
         return tuple(moved(item, device) for item in batch)

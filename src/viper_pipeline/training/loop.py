@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +30,9 @@ from viper_pipeline.training.checkpoints import (
     seed_everything,
 )
 from viper_pipeline.training.config import ONE_CPU, ComputeConfig, LoopConfig
-from viper_pipeline.training.distributed import average_gradients, moved, rank, share, tensors, total, world
+from viper_pipeline.training.distributed import Batch, average_gradients, moved, rank, share, tensors, total, world
 from viper_pipeline.training.progress import Progress, silent
 
-Batch = Any
 History = list[dict[str, float]]
 
 
@@ -209,7 +208,7 @@ def ema_with_warmup(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor
 class Prefetcher:
     """Calls `make(step)` for a range of steps in a thread, each while the batch before it is in use."""
 
-    def __init__(self, make: Callable[[int], Any], first: int, end: int) -> None:
+    def __init__(self, make: Callable[[int], Batch], first: int, end: int) -> None:
         """The steps from `first` on, `end` not among them."""
         self.make, self.next, self.end = make, first, end
         self.waited = 0.0
@@ -221,7 +220,7 @@ class Prefetcher:
     def _order(self) -> Future | None:
         return self._thread.submit(self.make, self.next) if self.next < self.end else None
 
-    def next_batch(self) -> Any:
+    def next_batch(self) -> Batch:
         """The next step's batch. What `make` raised for it is raised here."""
         assert self._coming is not None, "the batches of all steps have been taken"
         begun = time.perf_counter()

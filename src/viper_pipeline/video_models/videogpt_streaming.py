@@ -8,8 +8,8 @@ conditioned on slightly more than `full_window` scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -105,7 +105,7 @@ class RingSession:
         rings = [(k.clone(), v.clone()) for k, v in self._rings]
         return {"clock": self.clock, "seen": self.seen.clone(), "last": self.last.clone(), "rings": rings}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Continue from `state_dict`."""
         device = self.condition.device
         self.clock, self.seen, self.last = state["clock"], state["seen"].clone(), state["last"].to(device, copy=True)

@@ -14,7 +14,7 @@ import pickletools
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,13 +31,13 @@ class Record:
     arguments: tuple[Any, ...]
     state: Any
 
-    def __new__(cls, *arguments: Any) -> Any:
+    def __new__(cls, *arguments: object) -> Self:
         """Keep the arguments."""
         record = super().__new__(cls)
         record.arguments, record.state = arguments, None
         return record
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         """Keep the state. That this is here also keeps pickles from setting attributes."""
         self.state = state
 
@@ -200,7 +200,7 @@ def as_values(found: Any, depth: int = DEEPEST) -> Any:
     raise ValueError(f"it holds a {type(found).__name__}, which is no setting and no array of numbers")
 
 
-def _array(content: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
+def _array(content: object, kind: object, shape: Any, order: Any) -> np.ndarray:
     if isinstance(content, Text):
         text, codec = content.arguments
         if not isinstance(text, str) or codec != "latin1":

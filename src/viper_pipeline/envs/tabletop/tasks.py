@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.registry import Registry, did_you_mean
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.envs.tabletop.arms import Arm, Posture, links, meshes
+
+if TYPE_CHECKING:
+    from mujoco import MjData, MjModel
 
 TASKS = Registry(
     "tabletop task",
@@ -48,7 +51,7 @@ class TabletopTask(ABC):
     """Physics steps until what is loose has come to rest."""
 
     @abstractmethod
-    def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
+    def place(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
         """Put the things to random places; `put` helps."""
 
     @abstractmethod
@@ -59,11 +62,11 @@ class TabletopTask(ABC):
     def waypoint(self, hand: np.ndarray, holds: bool, places: np.ndarray) -> Command:
         """What an expert does next, from the hand's place (3,), its hold and `places` (n, 3); it remembers nothing."""
 
-    def show(self, model: Any, done: bool) -> None:  # noqa: B027 (most tasks show nothing)
+    def show(self, model: MjModel, done: bool) -> None:  # noqa: B027 (most tasks show nothing)
         """Change what looks different once the task is done; by default nothing does."""
 
 
-def put(model: Any, data: Any, body: str, place: tuple[float, float, float], yaw: float = 0.0) -> None:
+def put(model: MjModel, data: MjData, body: str, place: tuple[float, float, float], yaw: float = 0.0) -> None:
     """Put a body that is loose or fixed to the world to a place, turned about the vertical."""
     turn = [np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
     number = model.body(body).id

@@ -5,13 +5,15 @@ What is held is held by friction alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from viper_pipeline.envs.tabletop.tasks import OPEN, SHUT, Command, TabletopTask, pick, put, spread, towards
 
 if TYPE_CHECKING:
+    from mujoco import MjData, MjModel
+
     from viper_pipeline.envs.tabletop.tasks import Simulation
 
 HALF = 0.025
@@ -43,7 +45,7 @@ class Lift(TabletopTask):
     matters = ("cube",)
     grasp = "cube"
 
-    def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
+    def place(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
         """The cube, anywhere on the table."""
         x, y = rng.uniform([-0.08, -0.18], [0.17, 0.18])
         put(model, data, "cube", (x, y, HALF), rng.uniform(-0.4, 0.4))
@@ -67,7 +69,7 @@ class Stack(TabletopTask):
     matters = ("cube", "base")
     grasp = "cube"
 
-    def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
+    def place(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
         """Two cubes, at least 12 cm apart."""
         low, high = [-0.08, -0.17], [0.15, 0.17]
         base = rng.uniform(low, high)
@@ -111,7 +113,7 @@ class TakeLidOffSaucepan(TabletopTask):
     matters = ("lid", "knob")
     grasp = "lid"
 
-    def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
+    def place(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
         """The saucepan, with its lid on."""
         x, y = rng.uniform([-0.04, -0.13], [0.14, 0.15])
         put(model, data, "pan", (x, y, 0.0), rng.uniform(-0.6, 0.6))
@@ -153,7 +155,7 @@ class TakeUmbrellaOut(TabletopTask):
     grasp = "umbrella"
     settle = 100
 
-    def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
+    def place(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
         """The stand, with the umbrella in it."""
         x, y = rng.uniform([-0.06, -0.15], [0.14, 0.15])
         put(model, data, "stand", (x, y, 0.0), rng.uniform(-0.6, 0.6))

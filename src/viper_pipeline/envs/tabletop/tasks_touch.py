@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from viper_pipeline.envs.tabletop.tasks import (
     spread,
     towards,
 )
+
+if TYPE_CHECKING:
+    from mujoco import MjData, MjModel
 
 PRESSED = -0.008
 """Metres below its rest at which a button counts as pressed."""
@@ -42,7 +45,7 @@ class ReachTarget(TabletopTask):
     matters = ("ball",)
     settle = 1
 
-    def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
+    def place(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
         """The ball, at least 18 cm from where hands begin."""
         place = spread(
             rng, lambda at: float(np.linalg.norm(at - START)) > 0.18, [-0.06, -0.18, 0.05], [0.16, 0.18, 0.26]
@@ -69,7 +72,7 @@ class PushButton(TabletopTask):
     places = ("button",)
     matters: ClassVar[tuple[str, ...]] = ("button",)
 
-    def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
+    def place(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
         """The box, anywhere on the table."""
         x, y = rng.uniform([-0.06, -0.17], [0.16, 0.17])
         put(model, data, "box", (x, y, 0.0), rng.uniform(-0.7, 0.7))
@@ -78,7 +81,7 @@ class PushButton(TabletopTask):
         """The button is down."""
         return bool(now.data.joint("button").qpos[0] < PRESSED)
 
-    def show(self, model: Any, done: bool) -> None:
+    def show(self, model: MjModel, done: bool) -> None:
         """Blue before, green after."""
         model.geom("button").rgba = (0.1, 0.9, 0.2, 1) if done else (0.1, 0.25, 0.9, 1)
 
@@ -100,12 +103,12 @@ class LampOn(PushButton):
     )
     matters = ("button", "bulb")
 
-    def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
+    def place(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
         """The lamp, a little turned."""
         x, y = rng.uniform([-0.04, -0.09], [0.15, 0.09])
         put(model, data, "box", (x, y, 0.0), rng.uniform(-0.3, 0.3))
 
-    def show(self, model: Any, done: bool) -> None:
+    def show(self, model: MjModel, done: bool) -> None:
         """The bulb: dark before, bright after."""
         model.geom("bulb").rgba = (1, 0.95, 0.3, 1) if done else (0.22, 0.22, 0.25, 1)
 
@@ -132,7 +135,7 @@ class ToiletSeatDown(TabletopTask):
     places = ("rim", "hinge", "bowl")
     matters = ("seat",)
 
-    def place(self, model: Any, data: Any, rng: np.random.Generator) -> None:
+    def place(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
         """The toilet, facing away from the arm give or take 40 degrees, its seat leaning back."""
         x, y = rng.uniform([0.0, -0.13], [0.14, 0.13])
         put(model, data, "toilet", (x, y, 0.0), rng.uniform(-0.7, 0.7))

@@ -20,10 +20,10 @@ from viper_pipeline.reporting.paper_figures.ablations import (
     draw_variants,
 )
 from viper_pipeline.reporting.plots import figure_webp
-from viper_pipeline.reporting.results import RunKey, TaskKey, baselines, run_result
+from viper_pipeline.reporting.results import RunKey, RunResult, TaskKey, baselines, run_result
 from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.rewards.base import EXPLORATION
-from viper_pipeline.rewards.evaluation import unpack, unpack_frames
+from viper_pipeline.rewards.scores import unpack, unpack_frames
 from viper_pipeline.training.artifacts import ModelArtifact
 
 Made = tuple[Json, Json, list[Json], dict[str, bytes], str]
@@ -48,7 +48,7 @@ def report_ablations(
     """
     rewards = by_key("reward", inputs)
     ((_, model),) = [key for key in rewards if key[0] == "own"]
-    runs: dict[tuple[str, str], list[Any]] = {}
+    runs: dict[tuple[str, str], list[RunResult]] = {}
     for (axis, value, seed), artifact in by_key("run", inputs).items():
         key = RunKey(suite, task, "viper", agent, int(seed))
         runs.setdefault((axis, value), []).append(run_result(key, artifact))

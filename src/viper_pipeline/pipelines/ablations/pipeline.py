@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
@@ -18,13 +17,13 @@ from viper_pipeline.pipelines.wiring import argument, bind, stage
 GROUP = "ablations"
 
 
-def variants(block: ParamsBlock) -> Iterator[tuple[str, Any]]:
+def variants(block: ParamsBlock) -> Iterator[tuple[str, object]]:
     """(axis, value) of every ablation."""
     for axis, values in (("beta", "betas"), ("model", "models"), ("context", "contexts"), ("scoring", "scorings")):
         yield from ((axis, value) for value in block.get(values, ()))
 
 
-def run_of(block: ParamsBlock, axis: str, value: Any, seed: int) -> str:
+def run_of(block: ParamsBlock, axis: str, value: object, seed: int) -> str:
     """The dataset of the agent of one ablation and seed."""
     return f"{GROUP}/{block['task']}/{axis}_{value}/{block['agent']}/{seed}/run"
 
@@ -42,7 +41,9 @@ def create(block: ParamsBlock, suite_config: ParamsBlock, seeds: Sequence[int]) 
     tokenizer = {"tokenizer_kind": suite_config["tokenizer"]["kind"]}
     nodes: list[Node] = []
 
-    def train(axis: str, value: Any, function: Callable, kind: str, video_model: str, reward: str, **more: Any) -> None:
+    def train(
+        axis: str, value: object, function: Callable, kind: str, video_model: str, reward: str, **more: object
+    ) -> None:
         """One agent per seed, rewarded by this video model."""
         for seed in seeds:
             run = run_of(block, axis, value, seed)
@@ -60,7 +61,7 @@ def create(block: ParamsBlock, suite_config: ParamsBlock, seeds: Sequence[int]) 
 
     common = {"seed": "params:seed", "compute": "params:runtime.compute", "tokenizer": f"{suite}/tokenizer"} | codes
 
-    def model(axis: str, value: Any, function: Callable, kind: str, config: str, **more: Any) -> None:
+    def model(axis: str, value: object, function: Callable, kind: str, config: str, **more: object) -> None:
         """A video model, its reward, and the agents that it rewards."""
         video_model = f"{GROUP}/{axis}_{value}/video_model"
         learned = {"config": config, "scratch": "scratch"}
@@ -68,7 +69,7 @@ def create(block: ParamsBlock, suite_config: ParamsBlock, seeds: Sequence[int]) 
         nodes.append(stage(GROUP, f"train_video_model_{axis}", f"{value}", trained, learned | common, video_model))
         reward(axis, value, evaluate_reward, kind, video_model)
 
-    def reward(axis: str, value: Any, function: Callable, kind: str, video_model: str, **more: Any) -> None:
+    def reward(axis: str, value: object, function: Callable, kind: str, video_model: str, **more: object) -> None:
         """The reward of this video model, and the agents that it rewards."""
         rewards[argument("reward", (axis, value))] = fitted = f"{GROUP}/{axis}_{value}/reward"
         scored = {"reward": f"{p}.reward", "evaluation": f"{p}.reward_evaluation", "video_model": video_model}

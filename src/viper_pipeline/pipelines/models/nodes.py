@@ -20,17 +20,9 @@ from viper_pipeline.data.sampler import ClipSampler
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import blacken
 from viper_pipeline.pipelines.datasets import Recording, by_task
-from viper_pipeline.rewards.evaluation import (
-    EvaluationConfig,
-    Scores,
-    pack,
-    score_kinds,
-    surprise,
-    surprise_film,
-    surprise_rows,
-    transition_scores,
-)
+from viper_pipeline.rewards.evaluation import pack, score_kinds, surprise, surprise_film, surprise_rows
 from viper_pipeline.rewards.gate import judge
+from viper_pipeline.rewards.scores import EvaluationConfig, Scores, transition_scores
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward, fit_scale
 from viper_pipeline.tokenizers import load_tokenizer, trainable_tokenizer
 from viper_pipeline.tokenizers.base import Tokenizer, TokenizerConfig

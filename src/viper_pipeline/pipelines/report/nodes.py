@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.files import Json
@@ -25,14 +24,14 @@ from viper_pipeline.reporting.plots import (
 )
 from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, StageName, TaskKey, in_columns
 from viper_pipeline.reporting.run_records import evidence_of, match_records
-from viper_pipeline.rewards.evaluation import unpack
+from viper_pipeline.rewards.scores import unpack
 
 FILMED_TASKS = 2
 """Tasks of a suite whose films and strips are shown, besides the held-out ones; pictures are most of a page's size."""
 
 
 def aggregate(
-    run_records: Mapping[str, bytes], costs: ParamsBlock, provenance: Provenance | None = None, **inputs: Any
+    run_records: Mapping[str, bytes], costs: ParamsBlock, provenance: Provenance | None = None, **inputs: object
 ) -> tuple[Json, Json, list[Json]]:
     """Runs, expert sets, baselines and rewards -> metrics, those that `dvc metrics` shows, one row per curve point.
 
@@ -60,7 +59,7 @@ def draw_figures(
     run_records: Mapping[str, bytes],
     costs: ParamsBlock | None = None,
     provenance: Provenance | None = None,
-    **inputs: Any,
+    **inputs: object,
 ) -> dict[str, bytes]:
     """All artifacts -> files by name: WebP, frames also as PNG, the paper's figures also as SVG.
 
@@ -105,7 +104,7 @@ def task_figures(evidence: Evidence) -> dict[str, bytes]:
     return figures
 
 
-def write_cards(provenance: Provenance | None = None, **inputs: Any) -> dict[str, bytes]:
+def write_cards(provenance: Provenance | None = None, **inputs: object) -> dict[str, bytes]:
     """All artifacts -> one Markdown file each, sample pictures, and a README.md that lists them.
 
     A stage of its own, so that rewording a card trains nothing again.
@@ -121,7 +120,7 @@ def write_report(
     paper_profile: ParamsBlock,
     measured: Mapping[str, bytes],
     provenance: Provenance | None = None,
-    **inputs: Any,
+    **inputs: object,
 ) -> str:
     """Metrics, figures, what models and agents carry, and the files of reports/measured -> the suite's page."""
     table = run_table(inputs)
@@ -166,6 +165,6 @@ def reconstruction_strips(table: RunTable) -> dict[TaskKey, bytes]:
     }
 
 
-def write_overview(**inputs: Any) -> str:
+def write_overview(**inputs: object) -> str:
     """The metrics of every suite -> the root page."""
     return render_overview({suite: metrics for (suite,), metrics in by_key("metrics", inputs).items()})

@@ -12,7 +12,7 @@ from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, run_r
 from viper_pipeline.reporting.paper_figures.frames import NOT_HELD_OUT, StripKey, held_out_pair
 from viper_pipeline.reporting.plots import color_of, panels_of, plot_against_return, plot_along_video, show_frames
 from viper_pipeline.reporting.results import Evidence, ModelKey, Row, TaskKey
-from viper_pipeline.rewards.evaluation import unpack
+from viper_pipeline.rewards.scores import unpack
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
