@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tests.reporting.test_sentences import metrics_of, variants
-from viper_pipeline.reporting.claims import CLAIMS, claim_rows, least_significant
+from viper_pipeline.reporting.claims import claim_rows, claims, least_significant
 from viper_pipeline.reporting.metrics import build_metrics
 from viper_pipeline.reporting.paper_figures.ablations import ablation_metrics
 from viper_pipeline.reporting.results import Baselines, RunResult
@@ -58,11 +58,11 @@ def test_learning_is_claimed_of_the_tasks_that_were_tested():
 
 def test_a_reward_is_judged_by_the_lower_ends_of_its_intervals():
     suites = {"dmc": metrics_of("dmc", 1), "atari": metrics_of("atari", 1)}
-    easy, hard = (verdict(suites, c[1]) for c in CLAIMS[:2])
+    easy, hard = (verdict(suites, c[1]) for c in claims()[:2])
     assert easy.verdict == hard.verdict == "reproduced" and easy.effect > hard.effect
     for task in suites["dmc"]["rewards"]["dmc"]["videogpt"]["tasks"].values():
         task["auroc_frame"] |= {"value": 0.6, "ci95_low": 0.4, "ci95_high": 0.8}
-    assert verdict(suites, CLAIMS[1][1]).verdict == "not shown"
+    assert verdict(suites, claims()[1][1]).verdict == "not shown"
     assert verdict(suites, "one model serves all tasks").verdict == "not tested: 2 of the paper's 15 tasks"
 
 
