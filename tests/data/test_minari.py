@@ -136,7 +136,27 @@ def replace(name, values):
     return spoil
 
 
+def link(name, target):
+    def spoil(file):
+        del file[name]
+        file[name] = target
+
+    return spoil
+
+
+def outside(file):
+    """Bytes of any file of this machine, as pictures."""
+    del file["episode_0/observations"]
+    file.create_dataset(
+        "episode_0/observations", (5, 40, 40, 3), np.uint8, external=[(file.filename, 0, h5py.h5f.UNLIMITED)]
+    )
+
+
 BROKEN = {
+    "an episode of another file": (link("episode_1", h5py.ExternalLink("other.hdf5", "/x")), "episode_1 is a link"),
+    "rewards of another file": (link("episode_1/rewards", h5py.ExternalLink("other.hdf5", "/x")), "rewards is a link"),
+    "a circle": (link("episode_0/observations", h5py.SoftLink("/episode_0")), "observations is a link"),
+    "pictures of another file": (outside, "observations lies in another file"),
     "no rewards": (drop("episode_1/rewards"), "episode_1: has no observations and rewards"),
     "an episode is missing": (drop("episode_0"), "episode_0 is missing, but episodes go on up to 1"),
     "a reward too many": (replace("episode_0/rewards", np.ones(5)), "5 pictures for 5 rewards"),

@@ -120,7 +120,9 @@ def test_videos_of_others_need_a_license(server, tmp_path):
         with pytest.raises(BadParams, match="--license must say under which license"):
             hub.push(source, f"me/{name}")
         hub.push(source, f"me/{name}", license="cc-by-4.0")
-        assert card_of(server, "dataset", f"me/{name}").data.license == "cc-by-4.0"
+        card = card_of(server, "dataset", f"me/{name}")
+        assert card.data.license == "cc-by-4.0" and "cc-by-4.0, as whoever shared it states." in card.text
+        assert "MIT" not in card.text
     with pytest.raises(BadParams, match="--license"):
         hub.push(write_foreign(tmp_path / "set", "v3.0"), "me/set")
     assert ("dataset", "me/set") not in server.repos

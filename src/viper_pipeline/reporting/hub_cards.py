@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -106,6 +106,7 @@ def _dataset(path: Path, license: str | None) -> Shared:
         "tags": [*TAGS, file.suite, file.task],
     }
     card = dataset_card(own_path(path, steps), file, steps)
+    card = replace(card, license=f"{license}, as whoever shared it states.") if license else card
     pictures = {} if card.picture is None else {f"{path.stem}.png": png(card.picture)}
     text = as_markdown(card, dict.fromkeys(pictures, PICTURE)) + USE_DATASET.format(file=path.name)
     file.close()

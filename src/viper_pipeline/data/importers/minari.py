@@ -73,7 +73,7 @@ def _episodes(content: h5py.File, file: Path) -> list[tuple[int, h5py.Group]]:
     numbered = {}
     for name in content:
         if found := re.fullmatch(r"episode_(\d+)", name):
-            numbered[int(found[1])] = content[name]
+            numbered[int(found[1])] = _inside(content, name, str(file))
     if not numbered:
         raise BadData(f"{file}: holds no group episode_0 (groups: {', '.join(content) or 'none'})")
     if missing := sorted(set(range(len(numbered))) - set(numbered)):
@@ -84,8 +84,8 @@ def _episodes(content: h5py.File, file: Path) -> list[tuple[int, h5py.Group]]:
 def _read(group: h5py.Group, place: str, size: int, camera: int | str, source_camera: str | None) -> Episode:
     if "observations" not in group or "rewards" not in group:
         raise BadData(f"{place}: has no observations and rewards (fields: {', '.join(group)})")
-    rewards = np.asarray(group["rewards"][()], np.float64).reshape(-1)
-    leaves = dict(_leaves(group["observations"], ""))
+    rewards = np.asarray(_inside(group, "rewards", place)[()], np.float64).reshape(-1)
+    leaves = dict(_leaves(_inside(group, "observations", place), "", place))
     cameras = [name for name, leaf in leaves.items() if _is_picture(leaf)]
     if not cameras:
         seen = ", ".join(f"{name or 'observations'} {leaf.dtype} {leaf.shape}" for name, leaf in leaves.items())
@@ -113,13 +113,24 @@ def _seed(group: h5py.Group, place: str) -> int:
         raise BadData(f"{place}: seed is {seed!r}, not a number") from error
 
 
-def _leaves(node: h5py.Group | h5py.Dataset, name: str) -> Iterator[tuple[str, h5py.Dataset]]:
+def _leaves(node: h5py.Group | h5py.Dataset, name: str, place: str) -> Iterator[tuple[str, h5py.Dataset]]:
     """(path, dataset) of everything that is observed; the path of a single dataset is empty."""
     if isinstance(node, h5py.Dataset):
         yield name, node
         return
     for key in node:
-        yield from _leaves(node[key], f"{name}/{key}" if name else key)
+        yield from _leaves(_inside(node, key, place), f"{name}/{key}" if name else key, place)
+
+
+def _inside(group: h5py.Group, name: str, place: str) -> h5py.Group | h5py.Dataset:
+    """What a group holds. HDF5 can lead into other files, of which a stranger's file has none to show: refused."""
+    link = group.get(name, getlink=True)
+    if isinstance(link, h5py.SoftLink | h5py.ExternalLink):
+        raise BadData(f"{place}: {name} is a link; copy the dataset with Minari, so that it holds everything itself")
+    found = group[name]
+    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        raise BadData(f"{place}: {name} lies in another file; copy the dataset with Minari")
+    return found
 
 
 def _is_picture(leaf: h5py.Dataset) -> bool:
