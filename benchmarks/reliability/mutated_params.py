@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import random
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -74,12 +73,9 @@ def main(count: int) -> str:
     """The line."""
     values = read_profile(ROOT / "profiles" / "tiny.yaml")
     counts: Counter[str] = Counter()
-    slowest = 0.0
     for seed in range(count):
         text = mutated(values, random.Random(seed))
-        begun = time.monotonic()
         said = outcome(text)
-        slowest = max(slowest, time.monotonic() - begun)
         counts[said] += 1
         if said not in ("sound", "refused"):
             (ROOT / ".viper").mkdir(exist_ok=True)
@@ -87,7 +83,7 @@ def main(count: int) -> str:
     rest = {said: number for said, number in counts.items() if said not in ("sound", "refused")}
     good = f"{counts['refused']} refused with file and field, {counts['sound']} sound"
     others = f"{sum(rest.values())} otherwise {rest or ''}".strip()
-    return f"mutated params.yaml: {count} tried, {good}, {others}, {slowest:.1f} s at most"
+    return f"mutated params.yaml: {count} tried, {good}, {others}"
 
 
 if __name__ == "__main__":

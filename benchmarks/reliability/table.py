@@ -11,8 +11,8 @@ HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reliability.md"
 HEAD = """# Reliability
 
-Written by `make reliability` ({machine}). Each row is what a program in `benchmarks/reliability` printed; the
-beginning of the program says how it is counted. What is silently used stands here as it is.
+Written by `make reliability` ({machine}). Each row is what a program in `benchmarks/reliability` printed; the top of
+the program says how it is counted. What is silently used stands here as it is.
 
 | tried | outcome |
 |---|---|
