@@ -35,6 +35,7 @@ from viper_pipeline.agents.dreamer import networks
 from viper_pipeline.agents.dreamer.actor_critic import Critic
 from viper_pipeline.agents.replay import Replay
 from viper_pipeline.core.errors import ViperError
+from viper_pipeline.core.files import atomic_write
 from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.params import Params, validate
 from viper_pipeline.pipelines.profiles import read_profile
@@ -416,8 +417,8 @@ def probed(params: Params, name: str, unit: str, device: str) -> Measured:
     torch.manual_seed(0)
     try:
         seconds, batch = Probe(name, params.suites[name], device).measure(unit)
-    except (ViperError, ImportError, OSError) as error:
-        print(f"  {name}: {unit}: not timed: {str(error).splitlines()[0]}", flush=True)
+    except Exception as error:  # simulators fail in many ways where there is no display, and the rates are done by then
+        print(f"  {name}: {unit}: not timed: {type(error).__name__}: {str(error).strip().splitlines()[:1]}", flush=True)
         return {}
     return {f"{name}: {unit}": {"seconds": seconds, "peak_gb": 0.0, "batch": batch}}
 
@@ -452,10 +453,17 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     suites = [name for name in arguments.suites if name in params.suites]
     clock, hardware = Clock(arguments.device, arguments.seconds), measured_machine(arguments.device)
     print(f"profile {params.profile} on {hardware}, torch {torch.__version__}", flush=True)
-    rows = []
+    found: dict[str, Any] = {"hardware": hardware, "torch": torch.__version__, "profile": params.profile}
+    rows = found["rows"] = []
+
+    def write() -> None:
+        if arguments.json:
+            atomic_write(arguments.json, (json.dumps(found, indent=1) + "\n").encode())
+
     for row in measure(params, suites, clock, arguments.minutes, not arguments.no_compile):
         rows.append(row)
         print(line(row), flush=True)
+        write()
     works = [work for work in work_of(params) if work.suite in suites]
     plain = units(params, suites, rows, arguments.device, best=False)
     fastest = plain | units(params, [], rows, arguments.device, best=True)
@@ -472,10 +480,8 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
         }
         for w in works
     ]
-    found = {"hardware": hardware, "torch": torch.__version__, "profile": params.profile, "rows": rows, "hours": stages}
-    found["units"] = {params.profile: {hardware: plain}}
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+    found |= {"hours": stages, "units": {params.profile: {hardware: plain}}}
+    write()
     return found
 
 

@@ -226,23 +226,26 @@ class CostProbe:
         spec = simulator.frame_spec(task, suite.env, suite.frames)
         spec = spec.model_copy(update={"stride": suite.curation.stride})
         reward = ViperReward(self.tokenizer().eval(), module.eval(), task, suite.reward, spec).to(self.device)
-        envs, times = limits.envs, limits.update_every
-        frames = np.zeros((times, envs, suite.frames.size, suite.frames.size, 3), np.uint8)
-        stream, none = reward.stream(), np.zeros((times, envs), np.float32)
-        stream.start(frames[0])
-        if isinstance(stream, ViperStream):  # a session is as fast at its beginning as later
-            kept = (module.window - 1) * spec.stride + 1
-            past = list(codes(envs, kept).to(self.device))
-            stream.load_episode_state({"codes": past})
+        times = limits.update_every
 
-        def rewarded() -> None:
-            if times > 1 and isinstance(stream, ViperStream):
-                stream.steps(frames, none)
-            else:
-                for now in frames:
-                    stream.step(now)
+        def seconds(envs: int) -> float:
+            frames = np.zeros((times, envs, suite.frames.size, suite.frames.size, 3), np.uint8)
+            stream, none = reward.stream(), np.zeros((times, envs), np.float32)
+            stream.start(frames[0])
+            if isinstance(stream, ViperStream):  # a session is as fast at its beginning as later
+                kept = (module.window - 1) * spec.stride + 1
+                stream.load_episode_state({"codes": list(codes(envs, kept).to(self.device))})
 
-        return self.timed(rewarded) / (times * envs), times * envs
+            def rewarded() -> None:
+                if times > 1 and isinstance(stream, ViperStream):
+                    stream.steps(frames, none)
+                else:
+                    for now in frames:
+                        stream.step(now)
+
+            return self.timed(rewarded) / (times * envs)
+
+        return self.best_batch(1, limits.envs, seconds)
 
     def video_model(self, model: str) -> tuple[Any, Callable[[int, int], Tensor]]:
         """A model with random weights, and what makes random videos for it: (videos, frames) -> codes or latents."""
