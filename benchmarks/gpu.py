@@ -37,7 +37,8 @@ from viper_pipeline.agents.replay import Replay
 from viper_pipeline.core.errors import ViperError
 from viper_pipeline.core.files import atomic_write
 from viper_pipeline.envs import SUITES
-from viper_pipeline.pipelines.params import Params, validate
+from viper_pipeline.pipelines.params import Params
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.tools.cost import Measured, hours, measured_machine, table, total_hours, work_of
 from viper_pipeline.tools.cost_probes import Probe, units_of

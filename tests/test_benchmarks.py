@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.tools.cost import work_of
 

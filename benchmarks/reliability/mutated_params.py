@@ -17,7 +17,7 @@ import yaml
 
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.yaml_files import parse_yaml
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]

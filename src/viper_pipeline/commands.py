@@ -74,7 +74,7 @@ def params() -> None:
 @click.argument("files", nargs=-1, type=click.Path())
 def params_check(files: tuple[str, ...]) -> None:
     """Say what is wrong with params.yaml, or with FILES, before any work."""
-    from viper_pipeline.pipelines.params import check_command
+    from viper_pipeline.pipelines.params_check import check_command
 
     check_command(list(files))
 

@@ -49,7 +49,7 @@ def sources(params: JsonView) -> dict[str, str]:
 
 def check_params(params: JsonView) -> None:
     """Raise BadParams with one line per mistake."""
-    from viper_pipeline.pipelines.params import validate
+    from viper_pipeline.pipelines.params_check import validate
 
     validate(params)
 

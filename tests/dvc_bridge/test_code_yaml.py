@@ -208,7 +208,7 @@ def test_the_discriminator_makes_the_tokenizer_stale_and_no_agent(before: dict[s
         ("agents.replay", "Replay", "dmc.train_agent_viper.drq", "dmc.train_tokenizer"),
         ("dvc_bridge.scheduler", "Run", "", "dmc.train_agent_viper.drq"),
         ("hooks", "ProjectHooks", "", "dmc.train_agent_viper.drq"),
-        ("pipelines.params", "validate", "", "dmc.train_agent_viper.drq"),
+        ("pipelines.params_check", "validate", "", "dmc.train_agent_viper.drq"),
     ],
 )
 def test_a_definition_makes_stale_who_reaches_it(

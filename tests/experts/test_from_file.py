@@ -12,7 +12,7 @@ from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.envs import SUITES
 from viper_pipeline.experts.base import load_expert, make_expert, trained
 from viper_pipeline.pipelines.experts.export import RECORD, export, is_exported, read_expert_records
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import names, read_profile
 from viper_pipeline.training.artifacts import load_artifact, save_artifact
 

@@ -13,7 +13,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import EnvSettings, FrameSettings, FrameSpec, Suite, SuiteEnv, checked
 from viper_pipeline.experts.base import EXPERTS, Expert, ExpertConfig, expert_algorithms, load_expert, make_expert
 from viper_pipeline.pipelines.experts.nodes import record_baselines, record_episodes, train_expert
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.testing import check_expert, check_suite
 
 HERE = {"suite": "dots", "task": "right"}

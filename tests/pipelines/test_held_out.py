@@ -12,7 +12,7 @@ from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.nodes import FILMED_TASKS, aggregate, draw_figures, write_report
 from viper_pipeline.reporting.reward_metrics import reward_metrics

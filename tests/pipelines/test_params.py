@@ -8,7 +8,7 @@ import pytest
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.rlbench import PAPER
-from viper_pipeline.pipelines.params import check_command, validate
+from viper_pipeline.pipelines.params_check import check_command, validate
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import differing_params, names, read_profile, render, write_params
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import pytest
 from tests.pipelines.test_params import ROOT, put, read
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.rlbench import HELD_OUT, PAIRS, RLBench
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 
 TASK = "panda_reach_target"

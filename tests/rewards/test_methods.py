@@ -20,7 +20,7 @@ from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.agents.pipeline import reward_inputs
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.amp import AMP
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, AMPConfig, RewardContext

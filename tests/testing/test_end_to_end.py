@@ -6,7 +6,7 @@ from tests.testing.toys import BLOCK
 from viper_pipeline import pipeline_registry
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.pipelines.datasets import EpisodesDataset, ModelArtifactDataset, Recording
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 
 PARAMS = {
     "profile": "toys",

@@ -14,7 +14,7 @@ from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile, verify, write_groups
 from viper_pipeline.envs.base import FrameSpec
-from viper_pipeline.pipelines.params import validate
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.tokenizers import TOKENIZERS, load_tokenizer, trainable_tokenizer
 from viper_pipeline.training.artifacts import ModelArtifact

@@ -11,7 +11,8 @@ import pytest
 from viper_pipeline.agents.base import RunConfig
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.experts.search import SearchConfig
-from viper_pipeline.pipelines.params import Params, validate
+from viper_pipeline.pipelines.params import Params
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.tools import cost as table
 from viper_pipeline.tools.cost import Work, work_of

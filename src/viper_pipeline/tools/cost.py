@@ -17,7 +17,8 @@ from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.envs import SUITES
-from viper_pipeline.pipelines.params import Params, SuiteConfig, seeds_of, validate
+from viper_pipeline.pipelines.params import Params, SuiteConfig, seeds_of
+from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.base import REWARDS
 from viper_pipeline.rewards.scores import perturbed

@@ -252,7 +252,7 @@ def surroundings(environment: Mapping[str, str] = os.environ) -> Iterator[Findin
 
 def parameters(root: Path) -> tuple[Finding, Json]:
     """Whether params.yaml is sound, and its values, which are empty if it cannot be read."""
-    from viper_pipeline.pipelines.params import validate
+    from viper_pipeline.pipelines.params_check import validate
     from viper_pipeline.pipelines.params_fit import missing_sources
     from viper_pipeline.pipelines.profiles import read_profile
 

@@ -62,7 +62,7 @@ def run_single(
     from kedro.io import DataCatalog
 
     from viper_pipeline import pipeline_registry as project
-    from viper_pipeline.pipelines.params import validate
+    from viper_pipeline.pipelines.params_check import validate
 
     params = overridden(read_profile(root / "params.yaml"), suite, overrides)
     validate(params)
