@@ -182,7 +182,7 @@ def hours(work: Work, measured: Mapping[str, ParamsBlock]) -> float | None:
 
 def table(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iterator[str]:
     """A line a stage, a suite, and one for all: hours, GB of memory of a run, GB on disk."""
-    yield f"{'suite':10s}{'stage':36s}{'runs':>6s}{'hours':>11s}{'memory':>9s}{'disk':>9s}"
+    yield f"{'suite':10s}{'stage':38s}{'runs':>6s}{'hours':>13s}{'memory':>9s}{'disk':>9s}"
     for suite in dict.fromkeys(work.suite for work in works):
         own = [work for work in works if work.suite == suite]
         for work in own:
@@ -206,7 +206,7 @@ def _line(suite: str, stage: str, took: float | None, measured: Mapping[str, Par
     text = "not timed" if took is None else _readable(took)
     memory, disk = max(gigabytes(work, measured) for work in works), sum(work.disk for work in works) / 1e9
     runs = sum(work.runs for work in works)
-    return f"{suite:10s}{stage:36s}{runs:6d}{text:>11s}{f'{memory:.1f} GB':>9s}{f'{disk:,.0f} GB':>9s}"
+    return f"{suite:10s}{stage:38s}{runs:6d}{text:>13s}{f'{memory:.1f} GB':>9s}{f'{disk:,.0f} GB':>9s}"
 
 
 def _readable(took: float) -> str:
