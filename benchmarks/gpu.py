@@ -40,8 +40,8 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.params import Params
 from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.tools.cost import Measured, hours, measured_machine, table, total_hours, work_of
-from viper_pipeline.tools.cost_probes import Probe, units_of
+from viper_pipeline.tools.cost import Measured, hours, measured_machine, table, total_hours, units_of, work_of
+from viper_pipeline.tools.cost_probes import CostProbe
 from viper_pipeline.training.config import ComputeConfig, LoopConfig
 from viper_pipeline.training.loop import train
 from viper_pipeline.video_models.scoring import score_videos
@@ -169,7 +169,7 @@ class Part:
     ways: tuple[Way, ...] = (PLAIN, HALF, COMPILED_HALF)
 
 
-def parts_of(probe: Probe) -> Iterator[Part]:
+def parts_of(probe: CostProbe) -> Iterator[Part]:
     """Every part of a suite."""
     suite = probe.suite
     make = partial(Part, probe.name)
@@ -204,7 +204,7 @@ def trained(
             "first_s": first, "tflops": flops * rate / 1e12}  # fmt: skip
 
 
-def tokenizer_training(probe: Probe, way: Way, clock: Clock) -> dict[str, Any]:
+def tokenizer_training(probe: CostProbe, way: Way, clock: Clock) -> dict[str, Any]:
     """Images per second of all parts: generator and discriminator."""
     training, size = probe.suite.tokenizer.training, probe.suite.frames.size
     frames = np.random.default_rng(0).integers(0, 256, (training.batch_size, size, size, 3), dtype=np.uint8)
@@ -214,7 +214,7 @@ def tokenizer_training(probe: Probe, way: Way, clock: Clock) -> dict[str, Any]:
     return row | {"per_s": row["samples_per_s"]}
 
 
-def encoding(probe: Probe, way: Way, clock: Clock) -> dict[str, Any]:
+def encoding(probe: CostProbe, way: Way, clock: Clock) -> dict[str, Any]:
     """Images per second, copied there and codes back."""
     size = probe.suite.frames.size
     frames = np.random.default_rng(0).integers(0, 256, (SCORED, size, size, 3), dtype=np.uint8)
@@ -231,7 +231,7 @@ def called(work: Callable[[], object], samples: int, rated: int, clock: Clock) -
             "first_s": first, "tflops": flops * rate / 1e12}  # fmt: skip
 
 
-def video_model_training(probe: Probe, model: str, way: Way, clock: Clock) -> dict[str, Any]:
+def video_model_training(probe: CostProbe, model: str, way: Way, clock: Clock) -> dict[str, Any]:
     """Tokens per second: codes of all frames of all clips."""
     module, codes = probe.video_model(model)
     training, window = module.config.training, module.config.window
@@ -246,7 +246,7 @@ def tokens_of(module: Any) -> int:
     return int(np.prod(module.grid))
 
 
-def scoring(probe: Probe, model: str, way: Way, clock: Clock) -> dict[str, Any]:
+def scoring(probe: CostProbe, model: str, way: Way, clock: Clock) -> dict[str, Any]:
     """Codes per second of scored frames whose context is full, with the suite's own `reward.scoring`."""
     module, codes = probe.video_model(model)
     module.eval().to(clock.device)
@@ -275,7 +275,7 @@ def scoring(probe: Probe, model: str, way: Way, clock: Clock) -> dict[str, Any]:
     return row | {"scoring": kind}
 
 
-def updates(probe: Probe, agent: str, way: Way, clock: Clock) -> dict[str, Any]:
+def updates(probe: CostProbe, agent: str, way: Way, clock: Clock) -> dict[str, Any]:
     """Updates per second on one batch, without drawing it (`draw_ms`, on the CPU); with its own curiosity, if any."""
     suite, kind, simulator = probe.suite, AGENTS.get(agent), SUITES.get(probe.name)()
     actions, size = len(simulator.idle_action(suite.tasks[0])), suite.frames.size
@@ -383,7 +383,7 @@ def measure(
 ) -> Iterator[dict[str, Any]]:
     """Rows as they are measured. What no time is left for has the key "failed", too."""
     deadline = time.perf_counter() + 60 * minutes
-    parts = [part for name in suites for part in parts_of(Probe(name, params.suites[name], clock.device))]
+    parts = [part for name in suites for part in parts_of(CostProbe(name, params.suites[name], clock.device))]
     chosen = [(part, way) for part in parts for way in part.ways if not way.compile]
     if compiled:
         chosen += [(part, way) for part in parts for way in part.ways if way.compile]
@@ -417,7 +417,7 @@ def probed(params: Params, name: str, unit: str, device: str) -> Measured:
     """What has no row: simulators, experts, and whole steps of agents. Nothing, where a simulator is missing."""
     torch.manual_seed(0)
     try:
-        seconds, batch = Probe(name, params.suites[name], device).measure(unit)
+        seconds, batch = CostProbe(name, params.suites[name], device).measure(unit)
     except Exception as error:  # simulators fail in many ways where there is no display, and the rates are done by then
         print(f"  {name}: {unit}: not timed: {type(error).__name__}: {str(error).strip().splitlines()[:1]}", flush=True)
         return {}

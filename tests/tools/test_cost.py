@@ -15,8 +15,8 @@ from viper_pipeline.pipelines.params import Params
 from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.tools import cost as table
-from viper_pipeline.tools.cost import Work, work_of
-from viper_pipeline.tools.cost_probes import PROBE_STEPS, Probe, probe, units_of
+from viper_pipeline.tools.cost import Work, units_of, work_of
+from viper_pipeline.tools.cost_probes import PROBE_STEPS, CostProbe, probe
 
 ROOT = Path(__file__).parents[2]
 UNTIMED = {
@@ -245,7 +245,7 @@ def test_a_cpu_gets_whole_batches_where_they_are_cheap(
     monkeypatch: pytest.MonkeyPatch, device: str, takes: float, found: int
 ) -> None:
     clock = itertools.count(0.0, takes)  # what timing 4 samples takes
-    monkeypatch.setattr(Probe, "now", lambda self: next(clock))
-    best = Probe("dmc", profile("tiny").suites["dmc"], device).best_batch
+    monkeypatch.setattr(CostProbe, "now", lambda self: next(clock))
+    best = CostProbe("dmc", profile("tiny").suites["dmc"], device).best_batch
     assert best(4, 64, lambda batch: 1 / batch) == (1 / found, found)
     assert best(4, 2, lambda batch: 1 / batch) == (1 / 2, 2)

@@ -112,6 +112,22 @@ def step_unit(suite: SuiteConfig, method: str, agent: str) -> str:
     return f"{agent} step{bonus}{' against experts' if reward.block == 'amp' else ''}"
 
 
+def units_of(suite: SuiteConfig) -> Iterator[str]:
+    """Every unit that can be timed."""
+    if any(recipe.training_steps for recipe in suite.experts.values()):
+        yield "expert step"
+    if any(recipe.imagined for recipe in suite.experts.values()):
+        yield "step imagined"
+    yield from ("frame drawn", "image learned", "frame encoded")
+    for model in suite.video_models:
+        yield from (f"clip learned by {model}", f"frame scored by {model}")
+    for agent in suite.agents if suite.learned else ():
+        yield f"{agent} evaluated step"
+        yield from dict.fromkeys(step_unit(suite, method, agent) for method in suite.learned)
+        if "viper" in suite.learned:
+            yield f"{agent} frame rewarded by {suite.reward.model}"
+
+
 def _codes(suite: SuiteConfig) -> int:
     """Codes of a frame."""
     h, w = suite.tokenizer.grid(suite.frames.size)
@@ -140,7 +156,7 @@ def measure(params: Params, device: str, say: Any, known: Measured, keep: Callab
 
     keep: is called with all that is known, after every unit.
     """
-    from viper_pipeline.tools.cost_probes import probe, units_of
+    from viper_pipeline.tools.cost_probes import probe
 
     context, found = multiprocessing.get_context("spawn"), dict(known)
     for name, suite in params.suites.items():

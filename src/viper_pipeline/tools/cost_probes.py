@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -30,7 +30,6 @@ from viper_pipeline.rewards.amp import AMP
 from viper_pipeline.rewards.base import EXPLORATION
 from viper_pipeline.rewards.viper import ViperReward, ViperStream
 from viper_pipeline.tokenizers import trainable_tokenizer
-from viper_pipeline.tools.cost import step_unit
 from viper_pipeline.training.config import ComputeConfig, LoopConfig
 from viper_pipeline.training.loop import train
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -45,22 +44,6 @@ AFFORDABLE = 15.0
 """Seconds; a CPU gets whole batches, too, if timing them takes less."""
 SCORED = 64
 """Windows that are scored at once while rewards are evaluated."""
-
-
-def units_of(suite: SuiteConfig) -> Iterator[str]:
-    """Every unit that can be timed."""
-    if any(recipe.training_steps for recipe in suite.experts.values()):
-        yield "expert step"
-    if any(recipe.imagined for recipe in suite.experts.values()):
-        yield "step imagined"
-    yield from ("frame drawn", "image learned", "frame encoded")
-    for model in suite.video_models:
-        yield from (f"clip learned by {model}", f"frame scored by {model}")
-    for agent in suite.agents if suite.learned else ():
-        yield f"{agent} evaluated step"
-        yield from dict.fromkeys(step_unit(suite, method, agent) for method in suite.learned)
-        if "viper" in suite.learned:
-            yield f"{agent} frame rewarded by {suite.reward.model}"
 
 
 def probe(params: Params, suite: str, unit: str, device: str) -> dict[str, float]:
