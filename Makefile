@@ -89,7 +89,7 @@ test-slow: dev  ## run the tests that take minutes: paper-size models, a tiny ru
 
 newest:  ## test the library, installed as users do, with the newest versions that pyproject.toml allows
 	rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/pip install -q --disable-pip-version-check '.[dmc,agents]' pytest pytest-timeout packaging
+	.venv-newest/bin/pip install -q --disable-pip-version-check '.[dmc,agents]' pytest pytest-timeout packaging hypothesis
 	.venv-newest/bin/python -m pytest tests/rewards/test_published.py tests/rewards/test_wrappers.py tests/rewards/test_gym.py
 	rm -rf .venv-newest
 

@@ -112,7 +112,7 @@ def test_frames_made_otherwise_are_refused_and_unknown_ones_warned_of():
         ViperWrapper(Film(film), r, spec=spec(action_repeat=4))
     with pytest.warns(UserWarning, match="spec_of_frames"):
         ViperWrapper(Film(film), r)
-    with pytest.warns(UserWarning, match="library"):
+    with pytest.warns(UserWarning, match=f"library: toy 2 here, {r.spec.library} there"):
         ViperWrapper(Film(film), r, spec=spec(library="toy 2"))
 
 

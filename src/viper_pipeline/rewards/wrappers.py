@@ -47,8 +47,8 @@ def require_spec(reward: ViperReward, live: FrameSpec | None) -> None:
         )
         return
     reward.check(live)
-    if reward.spec.library != "unknown" and (lines := reward.spec.warnings(live)):
-        warnings.warn("pixels may differ slightly from those of the videos: " + "; ".join(lines), stacklevel=4)
+    if reward.spec.library != "unknown" and (lines := live.warnings(reward.spec)):  # here: live, there: the videos'
+        warnings.warn("pixels may differ slightly from those of the reward's videos: " + "; ".join(lines), stacklevel=4)
 
 
 def observes_frames(space: gymnasium.Space, render_mode: str | None, size: int) -> bool:
