@@ -104,6 +104,6 @@ def test_scores_are_printed_before_they_are_drawn(tmp_path, monkeypatch):
 
     np.savez(tmp_path / "a.npz", np.zeros((6, 64, 64, 3), "u1"))
     monkeypatch.setattr("viper_pipeline.reporting.score.draw_scores", fails)
-    words = ["score", str(tmp_path / "a.npz"), "--model", "dmc-laptop", "--task", "cartpole_balance", "--plot"]
+    words = ["score", str(tmp_path / "a.npz"), "--reward", "dmc-laptop", "--task", "cartpole_balance", "--plot"]
     done = CliRunner().invoke(cli, [*words, str(tmp_path / "a.png")])
     assert isinstance(done.exception, OSError) and "6 frames, cartpole_balance" in done.output

@@ -275,15 +275,16 @@ def test_frames_of_another_kind_are_not_curated(made):
 
 def test_somebodys_videos_take_the_experts_place(made, tmp_path):
     """A folder of npz files with the same frames gives the same frames to the models."""
-    group = made["recorded"].group("episodes")
+    folder, group = tmp_path / "videos", made["recorded"].group("episodes")
+    folder.mkdir()
     for i, episode in enumerate(group):
         if episode.kind == "expert":
-            np.savez_compressed(tmp_path / f"{i:03d}-rew{episode.ret:.3f}.npz", episode.frames)
-    swapped = curate_experts(tmp_path, {"kind": "npz"}, DMC["env"], DMC["frames"], DMC["curation"], **HERE)
+            np.savez_compressed(folder / f"{i:03d}-rew{episode.ret:.3f}.npz", episode.frames)
+    swapped = curate_experts(folder, {"kind": "npz"}, DMC["env"], DMC["frames"], DMC["curation"], **HERE)
     file = Disk(tmp_path)(datasets.EpisodesDataset, "out/experts.h5", swapped)
     ours, theirs = made["experts"].group("train"), file.group("train")
     assert [e.frames.tobytes() for e in ours] == [e.frames.tobytes() for e in theirs]
-    assert len(read_source("npz", tmp_path, 64)[0]) == DMC["record"]["expert"]
+    assert len(read_source("npz", folder, 64)[0]) == DMC["record"]["expert"]
 
 
 def amp(made, env=None):
