@@ -1,6 +1,6 @@
 """VIPER: videos of experts become a reward function, the reward function becomes agents."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["RewardModel", "VectorViperWrapper", "ViperWrapper", "load_reward", "train_reward"]
 
 
