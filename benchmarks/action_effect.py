@@ -38,7 +38,7 @@ from viper_pipeline.agents.dreamer.action_effect import (
 )
 from viper_pipeline.agents.dreamer.actor_critic import optimizer_step
 from viper_pipeline.agents.dreamer.agent import Dreamer
-from viper_pipeline.agents.replay import Replay
+from viper_pipeline.agents.replay import Replay, stacked
 from viper_pipeline.agents.vector_env import VectorEnv, evaluate
 from viper_pipeline.envs.dmc import DMC
 
@@ -126,8 +126,9 @@ class Judge:
     """What is asked of a world model, with the simulator's answers."""
 
     def __init__(self, agent: Dreamer, data: Recording, count: int) -> None:
-        """count: states that the two actions are held from."""
+        """agent: `prepare`d. count: states that the two actions are held from."""
         self.agent, self.data = agent, data
+        self.frames = np.stack([agent.preprocess(frames) for frames in data.frames])
         self.held_out = np.arange(EPISODES - HELD_OUT, EPISODES)
         self.trained = np.arange(EPISODES - HELD_OUT)
         rng = np.random.default_rng(7)
@@ -144,10 +145,9 @@ class Judge:
     def seen(self, episodes: np.ndarray, last: np.ndarray, rows: int) -> Seen:
         """`rows` rows of the episodes up to the moments `last`."""
         at = last + np.arange(1 - rows, 1)[:, None]
-        frames = self.data.frames[episodes, at]
-        small = torch.from_numpy(self.agent.preprocess(frames.reshape(-1, *frames.shape[2:])))
-        actions = torch.from_numpy(self.data.actions[episodes, at])
-        return Seen(small.unflatten(0, at.shape), actions, torch.from_numpy(at == 0))
+        stack = np.maximum(at[..., None] + np.arange(1 - self.agent.config.stack, 1), 0)
+        frames = torch.from_numpy(stacked(self.frames[episodes[:, None], stack]))
+        return Seen(frames, torch.from_numpy(self.data.actions[episodes, at]), torch.from_numpy(at == 0))
 
     def row(self) -> dict[str, Any]:
         """All measures."""

@@ -48,6 +48,25 @@ def test_windows_end_in_their_row_and_never_cross_episodes():
     assert (numbers(replay.frames_at(batch.places[:, 0])) == shown).all()
 
 
+@pytest.mark.parametrize("capacity", [1000, 24])
+def test_rows_show_the_frames_before_them_and_none_of_another_episode(capacity):
+    replay, first_of, _ = filled(envs=2, capacity=capacity, lengths=(5, 9, 4, 3))
+    batch = replay.sample_sequences(np.random.default_rng(0), 300, 6, stack=3)
+    shown = numbers(batch.frames.reshape(6, 300, 3, *replay.frames.shape[2:]))
+    alone = numbers(replay.sample_sequences(np.random.default_rng(0), 300, 6).frames)
+    assert (shown[..., -1] == alone).all()
+    held = {int(n) for env in range(2) for n in numbers(replay.frames[env, : replay.count[env]])}
+    whole = 0
+    for stack in shown.reshape(-1, 3):
+        wanted = [max(stack[-1] - k, first_of[stack[-1]]) for k in (2, 1, 0)]
+        if set(wanted) <= held:
+            assert list(stack) == wanted
+            whole += 1
+        else:
+            assert set(stack.tolist()) <= held and stack[-1] == wanted[-1], "what is overwritten is not shown"
+    assert whole > 1000
+
+
 def test_a_million_frames_cost_little_more_than_themselves():
     replay = Replay(1, 1000, (3, 64, 64), 18)
     arrays = (replay.frames, replay.actions, replay.rewards, replay.terminal, replay.begin)

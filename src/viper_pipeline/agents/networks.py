@@ -7,6 +7,7 @@ SAC: a convolutional encoder, whose features a trunk narrows for each head: an e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import cast
 
@@ -174,16 +175,34 @@ def downscaled_shape(frame_shape: tuple[int, int, int], pixels: int) -> tuple[in
     return colors, pixels, pixels
 
 
-def downscale(frames: np.ndarray, pixels: int) -> np.ndarray:
+def downscale(frames: np.ndarray, pixels: int, blur: int = 0) -> np.ndarray:
     """Frames (E, H, W, C) uint8 -> means over blocks of pixels, (E, C, pixels, pixels) uint8.
 
     Colors come first, so that frames can be stacked along the channels without a copy.
+    blur: how often the frames are first smoothed by a mean over as many pixels as a block is wide. What is thinner than
+    a block changes nothing while it moves within one; smoothed, it shows every move.
     """
     count, height, _, colors = frames.shape
+    if blur:
+        shrink = _shrinking(height, pixels, blur)
+        smooth = shrink @ frames.transpose(0, 3, 1, 2).astype(np.float32) @ shrink.T
+        return (smooth + 0.5).astype(np.uint8)
     factor = height // pixels
     blocks = frames.reshape(count, pixels, factor, pixels, factor, colors)
     total = blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2
     return (total // (factor * factor)).astype(np.uint8).transpose(0, 3, 1, 2)
+
+
+@cache
+def _shrinking(height: int, pixels: int, blur: int) -> np.ndarray:
+    """(pixels, height) float32: smooths and shrinks a column of an image. Edges are repeated; rows sum to 1."""
+    factor = height // pixels
+    blocks = np.kron(np.eye(pixels), np.full(factor, 1 / factor))
+    smooth = np.zeros((height, height))
+    for shift in range(-factor, factor + 1):  # a mean over `factor` pixels, centered for even factors as well
+        weight = (1.0 if abs(2 * shift) < factor else 0.5 if abs(2 * shift) == factor else 0.0) / factor
+        np.add.at(smooth, (np.arange(height), np.clip(np.arange(height) + shift, 0, height - 1)), weight)
+    return (blocks @ np.linalg.matrix_power(smooth, blur)).astype(np.float32)
 
 
 @torch.no_grad()

@@ -51,7 +51,7 @@ class Transitions:
 class Sequences:
     """B sequences of T rows, time first: a row is a frame and what led to it."""
 
-    frames: np.ndarray  # (T, B, *frame) uint8
+    frames: np.ndarray  # (T, B, stack C, h, w) uint8: the last frames up to each row, the oldest one's colors first
     actions: np.ndarray  # (T, B, A), 0 on episode-start rows
     reward: np.ndarray  # (T B,), 0 on episode-start rows
     is_terminal: np.ndarray  # (T, B) bool: the episode terminated here
@@ -70,6 +70,11 @@ class Sequences:
     def add_rewards(self, rewards: np.ndarray) -> Self:
         """Copy with these rewards (T B, 1) added; reward stays 0 on episode-start rows."""
         return self.with_reward(self.reward + rewards[:, 0])
+
+
+def stacked(frames: np.ndarray) -> np.ndarray:
+    """Stacks of images (..., stack, C, h, w) -> images (..., stack C, h, w)."""
+    return frames.reshape(*frames.shape[:-4], -1, *frames.shape[-2:])
 
 
 class Replay:
@@ -154,10 +159,13 @@ class Replay:
             places=self._places(env[:, None], ends),
         )
 
-    def sample_sequences(self, rng: np.random.Generator, size: int, length: int, window: int = 0) -> Sequences:
+    def sample_sequences(
+        self, rng: np.random.Generator, size: int, length: int, window: int = 0, *, stack: int = 1
+    ) -> Sequences:
         """Sample `size` sequences of `length` rows (of all rows, if there are fewer), uniformly over their first rows.
 
         A sequence may start in the middle of an episode; its first row is then not marked `is_first`.
+        stack: frames of a row, its own and those before; an episode's first frame is repeated.
         window: frames per window in `Sequences.windows`; 0: none are read.
         """
         held = np.minimum(self.count, self.rows)
@@ -170,7 +178,7 @@ class Replay:
         at = (env, row % self.rows)
         windows = self._last_frames(env, row, window)
         return Sequences(
-            frames=self.frames[at],
+            frames=stacked(self._last_frames(env, row, stack)) if stack > 1 else self.frames[at],
             actions=self.actions[at],
             reward=self.rewards[at].ravel(),
             is_terminal=self.terminal[at],

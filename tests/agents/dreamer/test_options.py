@@ -1,12 +1,15 @@
-"""Options of Dreamer for small machines: contrast to a background, imagination from fewer states."""
+"""Options of Dreamer for small machines: stacks, blur, contrast to a background, imagination from fewer states."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import torch
 
 from tests.agents.dreamer.small import SMALL
 from viper_pipeline.agents.dreamer.agent import Dreamer
+from viper_pipeline.agents.networks import downscale
 from viper_pipeline.agents.replay import Replay
 
 SHAPE = (16, 16, 3)
@@ -43,6 +46,44 @@ def test_contrast_takes_the_background_out_of_replay_and_play():
     again = agent(contrast=2.0)
     again.load_state_dict(learner.state_dict())
     assert (again.preprocess(frames(6, 0)) == wanted[:6]).all()
+
+
+def test_play_shows_the_same_stacks_as_replay():
+    learner, shown = agent(stack=3, batch_size=60, batch_length=2), []
+    encoder, episodes = learner.model.encoder, [learner.preprocess(frames(4, e)) for e in range(2)]
+    assert encoder.convs[0].in_channels == 9
+    encoder.register_forward_pre_hook(lambda module, given: shown.append(given[0].numpy().copy()))
+    policy, replay = learner.policy(1), Replay(1, 100, learner.frame_shape, 1)
+    for first, *rest in episodes:
+        policy.start(0, first)
+        replay.start(0, first)
+        policy.act()
+        for frame in rest:
+            policy.push(frame[None])
+            replay.add(0, np.zeros(1, np.float32), 0.0, frame, False)
+            policy.act()
+    batch = learner.sample(replay, np.random.default_rng(0)).frames
+    played = {image.tobytes() for images in shown for image in images}
+    assert len(played) == 8 and {image.tobytes() for image in batch.reshape(-1, 9, 16, 16)} == played
+    assert (shown[0][0, :3] == shown[0][0, 6:]).all(), "the first frame of an episode is repeated"
+    assert torch.isfinite(learner.update(learner.sample(replay, np.random.default_rng(0)))["model_loss"])
+
+
+def line(place, width=2, size=64):
+    """A frame with a line, white on black."""
+    picture = np.zeros((1, size, size, 3), np.uint8)
+    picture[:, :, place : place + width] = 255
+    return picture
+
+
+def test_a_move_within_a_pixel_shows_once_frames_are_blurred():
+    sharp, blurred = ([downscale(line(32 + k), 16, blur)[0, 0, 8] for k in range(5)] for blur in (0, 2))
+    assert (sharp[0] == sharp[1]).all() and (sharp[1] == sharp[2]).all(), "the line stays within a block of 4"
+    moves = [np.abs(np.subtract(b, a, dtype=int)).sum() for a, b in pairwise(blurred)]
+    assert min(moves) > 20
+    centers = [(row * np.arange(16.0)).sum() / row.sum() for row in blurred]
+    assert np.allclose(np.diff(centers), 0.25, atol=0.02), "evenly, a quarter of a pixel each time"
+    assert (downscale(np.full((1, 64, 64, 3), 77, np.uint8), 16, 2) == 77).all(), "edges are not darker"
 
 
 def test_without_the_options_nothing_is_kept_or_changed():

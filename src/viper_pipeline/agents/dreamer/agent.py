@@ -21,7 +21,7 @@ from viper_pipeline.agents.dreamer.actor_critic import (
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.agents.dreamer.world_model import Experience, RSSMState, WorldModel
 from viper_pipeline.agents.networks import contrasted, downscale, downscaled_shape, soft_update
-from viper_pipeline.agents.replay import Replay, Sequences
+from viper_pipeline.agents.replay import Replay, Sequences, stacked
 
 
 class Dreamer(nn.Module):
@@ -48,7 +48,8 @@ class Dreamer(nn.Module):
         self.frame_shape = downscaled_shape(frame_shape, config.pixels)
         if config.contrast:  # without it, there is no such key in saved states
             self.register_buffer("background", torch.full(self.frame_shape, -1.0))
-        self.model = WorldModel(config, self.frame_shape, actions)
+        colors, height, width = self.frame_shape
+        self.model = WorldModel(config, (config.stack * colors, height, width), actions)
         size = self.model.rssm.size
         # A reward that is always 0 has no critic: its advantage would only take a share from the bonus's.
         alone = curious and not rewarded and config.combine == "advantages"
@@ -71,14 +72,15 @@ class Dreamer(nn.Module):
 
     def preprocess(self, frames: np.ndarray) -> np.ndarray:
         """Frames (E, H, W, C) -> (E, C, pixels, pixels), with contrast to the background once there is one."""
-        small = downscale(frames, self.config.pixels)
+        small = downscale(frames, self.config.pixels, self.config.blur)
         if self.config.contrast and self.background[0, 0, 0] >= 0:
             return contrasted(small, self.background.cpu().numpy(), self.config.contrast)
         return small
 
     def policy(self, envs: int) -> DreamerPolicy:
         """A policy for `envs` environments."""
-        return DreamerPolicy(self.model, self.behaviour.actor, self.judged_actor, envs, self.frame_shape)
+        shape = (self.config.stack, *self.frame_shape)
+        return DreamerPolicy(self.model, self.behaviour.actor, self.judged_actor, envs, shape)
 
     @property
     def judged_actor(self) -> Actor:
@@ -100,7 +102,8 @@ class Dreamer(nn.Module):
 
     def sample(self, replay: Replay, rng: np.random.Generator, window: int = 0) -> Sequences:
         """Sample sequences."""
-        return replay.sample_sequences(rng, self.config.batch_size, self.config.batch_length, window)
+        c = self.config
+        return replay.sample_sequences(rng, c.batch_size, c.batch_length, window, stack=c.stack)
 
     def update(self, batch: Sequences) -> dict[str, Tensor]:
         """One step of the world model, of the disagreement ensemble, and of actor and critics from all states."""
@@ -177,12 +180,12 @@ class DreamerPolicy:
     """Acts on the RSSM's state; see `AgentPolicy`. The state takes in a frame when an action is asked for."""
 
     def __init__(
-        self, model: WorldModel, actor: Actor, judged: Actor, envs: int, frame_shape: tuple[int, int, int]
+        self, model: WorldModel, actor: Actor, judged: Actor, envs: int, stack_shape: tuple[int, int, int, int]
     ) -> None:
-        """actor: acts with noise; judged: acts without."""
+        """actor: acts with noise; judged: acts without. stack_shape: (stack, C, h, w) of the frames that are seen."""
         self.model, self.actor, self.judged = model, actor, judged
         self.generators = [torch.Generator() for _ in range(envs)]
-        self.frames = np.zeros((envs, *frame_shape), np.uint8)
+        self.frames = np.zeros((envs, *stack_shape), np.uint8)
         self.is_first = np.ones(envs, bool)
         self.state, self.action = model.rssm.initial(envs).detach(), torch.zeros(envs, actor.actions)
 
@@ -193,7 +196,8 @@ class DreamerPolicy:
 
     def push(self, frames: np.ndarray) -> None:
         """Every environment reached its next frame."""
-        self.frames[:] = frames
+        self.frames[:, :-1] = self.frames[:, 1:]
+        self.frames[:, -1] = frames
 
     @torch.no_grad()
     def act(self, noise: np.ndarray | None = None) -> np.ndarray:
@@ -204,7 +208,7 @@ class DreamerPolicy:
         """
         rssm = self.model.rssm
         device = rssm.first_deter.device
-        image = rssm.see_picture(self.model.encoder(torch.from_numpy(self.frames).to(device)))
+        image = rssm.see_picture(self.model.encoder(torch.from_numpy(stacked(self.frames)).to(device)))
         is_first = torch.from_numpy(self.is_first).to(device)
         initial = rssm.initial(len(is_first))
         drawn = None if noise is not None else self._exponential(*initial.stoch.shape[1:]).to(device)

@@ -28,10 +28,18 @@ class DreamerConfig(AgentConfig):
         "paper", description="defaults of this block: the paper's Table 3, or the reference code's values"
     )
     pixels: int = Field(64, ge=8, description="side of the image the agent sees; 4 times a power of 2")
+    blur: int = Field(
+        0,
+        ge=0,
+        description="passes of a mean as wide as a pixel of that image, so that motion within a pixel shows; 0: none",
+    )
     contrast: float = Field(
         0.0,
         ge=0,
         description="0: plain pixels; else pixels are this many times their difference from a background",
+    )
+    stack: int = Field(
+        1, gt=0, description="last frames that the encoder sees and the decoder draws; speeds show in more than one"
     )
     depth: int = Field(
         32, gt=0, description="channels of the first convolution; each one that follows has twice as many"
