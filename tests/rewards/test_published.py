@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import viper_pipeline
 from viper_pipeline.core.errors import BadData
@@ -119,4 +121,16 @@ def test_what_comes_with_the_package_is_small_and_says_what_it_is():
         card = (PRETRAINED / name / "README.md").read_text()
         model = viper_pipeline.load_reward(name)
         assert all(task in card for task in model.tasks)
-        assert {Path(p).parts[1] for p in model.lineage["steps"]} >= {"oracles", "experts", "tokenizers", "rewards"}
+        assert {Path(p).parts[1] for p in model.lineage["steps"]} >= {"expert_policies", "experts", "tokenizers", "rewards"}
+
+
+def test_it_is_the_reward_of_the_committed_results():
+    """What its models were made from has the hashes that the committed lock file has; a run of one's own may differ."""
+    root, lock = Path(__file__).parents[2], "pipelines/dmc/dvc.lock"
+    shown = subprocess.run(["git", "show", f"HEAD:{lock}"], cwd=root, capture_output=True, text=True)
+    stages = yaml.safe_load((root / lock).read_text() if shown.returncode else shown.stdout)["stages"]
+    made = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    steps = json.loads((PRETRAINED / NAME / "lineage.json").read_text())["steps"]
+    used = {path: md5 for step in steps.values() for path, md5 in step["parents"].items()}
+    assert {"data/tokenizers/dmc", "data/video_models/dmc/videogpt", f"data/experts/dmc/{TASK}.h5"} <= set(used)
+    assert used == {path: made[path] for path in used}
