@@ -121,7 +121,12 @@ def test_what_comes_with_the_package_is_small_and_says_what_it_is():
         card = (PRETRAINED / name / "README.md").read_text()
         model = viper_pipeline.load_reward(name)
         assert all(task in card for task in model.tasks)
-        assert {Path(p).parts[1] for p in model.lineage["steps"]} >= {"expert_policies", "experts", "tokenizers", "rewards"}
+        assert {Path(p).parts[1] for p in model.lineage["steps"]} >= {
+            "expert_policies",
+            "experts",
+            "tokenizers",
+            "rewards",
+        }
 
 
 def test_it_is_the_reward_of_the_committed_results():
