@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import gymnasium
@@ -72,8 +73,7 @@ def make_vec(
     model = load_reward(reward)
     _check_render_mode(render_mode)
     makers: list[Callable[[], gymnasium.Env]] = [
-        lambda i=i: model.environment(task, seed + i, pixels)  # type: ignore[misc]
-        for i in range(num_envs)
+        partial(model.environment, task, seed + i, pixels) for i in range(num_envs)
     ]
     return VectorViperWrapper(SyncVectorEnv(makers, autoreset_mode=AutoresetMode(autoreset_mode)), model.of(task))
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -151,7 +150,9 @@ def measured_machine(device: str) -> str:
     return f"one core of {name}"
 
 
-def measure(params: Params, device: str, say: Any, known: Measured, keep: Callable[[Measured], None]) -> Measured:
+def measure(
+    params: Params, device: str, say: Callable[[str], object], known: Measured, keep: Callable[[Measured], None]
+) -> Measured:
     """Time every unit that is not known, each in a process of its own, so that peaks of memory are its own.
 
     keep: is called with all that is known, after every unit.
@@ -241,7 +242,9 @@ def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iter
             yield f"{entry.name:8s}{entry.title:40s}{_readable(total_hours(taken, measured)):>11s}"
 
 
-def cost_command(root: Path, profile: str | None, on: str | None, keep: str | None, say: Any) -> None:
+def cost_command(
+    root: Path, profile: str | None, on: str | None, keep: str | None, say: Callable[[str], object]
+) -> None:
     """Measure this machine, or take what was measured on another; print the table."""
     path = root / "profiles" / f"{profile}.yaml" if profile else root / "params.yaml"
     params = validate(read_profile(path), str(path))

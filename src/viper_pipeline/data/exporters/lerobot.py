@@ -11,14 +11,14 @@ Groups become LeRobot's splits. Seeds and kinds of episodes are two more columns
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from viper_pipeline.core.files import Json
+from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.exporters import ExportConfig, Numbered, episodes_of
 from viper_pipeline.data.exporters.files import Film
@@ -225,7 +225,7 @@ def together(stats: Sequence[Stats]) -> Stats:
     }
 
 
-def _table(columns: Mapping[str, Any]) -> pa.Table:
+def _table(columns: JsonView) -> pa.Table:
     import pyarrow as pa
 
     return pa.table(dict(columns))

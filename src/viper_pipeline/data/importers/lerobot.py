@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
@@ -28,6 +28,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from viper_pipeline.core.errors import BadData, BadEnvironment
+from viper_pipeline.core.files import JsonView
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.data.episode import KINDS, Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
@@ -56,8 +57,8 @@ class Feature(BaseModel):
 
     dtype: str
     shape: tuple[int, ...] = ()
-    info: Mapping[str, Any] | None = None
-    video_info: Mapping[str, Any] | None = None
+    info: JsonView | None = None
+    video_info: JsonView | None = None
 
     @property
     def depth(self) -> bool:
@@ -200,9 +201,7 @@ def _episodes_3(path: Path, info: Info, camera: str) -> list[Stored]:
     return _counted(episodes, info, folder)
 
 
-def _files(
-    path: Path, info: Info, camera: str, data: Mapping[str, Any], video: Mapping[str, Any]
-) -> tuple[Path, Path | None]:
+def _files(path: Path, info: Info, camera: str, data: JsonView, video: JsonView) -> tuple[Path, Path | None]:
     """The files of an episode, by the patterns of meta/info.json."""
     found: list[Path | None] = []
     is_video = info.features[camera].dtype == "video"
