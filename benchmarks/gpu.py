@@ -330,12 +330,12 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def filled(agent: Agent, actions: int) -> Replay:
-    """A replay with 2 x 300 random frames."""
-    replay, rng = Replay(2, 1000, agent.frame_shape, actions), np.random.default_rng(0)
+def filled(agent: Agent, actions: int, rows: int = 300) -> Replay:
+    """A replay with 2 x `rows` random frames."""
+    replay, rng = Replay(2, 4 * rows, agent.frame_shape, actions), np.random.default_rng(0)
     for i in range(2):
         replay.start(i, np.zeros(agent.frame_shape, np.uint8))
-        for _ in range(300):
+        for _ in range(rows):
             frame = rng.integers(0, 256, agent.frame_shape, dtype=np.uint8)
             replay.add(i, np.zeros(actions, np.float32), 0.5, frame, False)
     return replay

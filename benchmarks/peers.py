@@ -40,10 +40,10 @@ import torch.nn.functional as F
 from ruamel.yaml import YAML
 from torch import Tensor, nn
 
+from gpu import filled  # benchmarks/gpu.py
 from viper_pipeline.agents.dreamer.agent import Dreamer
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.agents.drq import DrQ, DrQConfig
-from viper_pipeline.agents.replay import Replay
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[1]
@@ -59,24 +59,13 @@ def weights_of(*modules: nn.Module) -> int:
     return sum(found.values())
 
 
-def filled(agent: DrQ | Dreamer) -> Replay:
-    """A replay with 2 x 500 random frames."""
-    rng, replay = np.random.default_rng(0), Replay(2, 2000, agent.frame_shape, ACTIONS)
-    for i in range(2):
-        replay.start(i, np.zeros(agent.frame_shape, np.uint8))
-        for _ in range(500):
-            frame = rng.integers(0, 256, agent.frame_shape, dtype=np.uint8)
-            replay.add(i, np.zeros(ACTIONS, np.float32), 0.5, frame, False)
-    return replay
-
-
 # DrQ
 
 
 def our_drq(config: DrQConfig, path: Path | None) -> tuple[Work, int]:
     """This project's."""
     agent = DrQ(config, FRAME, ACTIONS)
-    replay, rng = filled(agent), np.random.default_rng(0)
+    replay, rng = filled(agent, ACTIONS, rows=500), np.random.default_rng(0)
     return lambda: agent.update(agent.sample(replay, rng)), weights_of(agent.encoder, agent.critic, agent.actor)
 
 
@@ -232,7 +221,7 @@ def plain_drq(config: DrQConfig, path: Path | None) -> tuple[Work, int]:
 def our_dreamer(config: DreamerConfig, path: Path | None) -> tuple[Work, int]:
     """This project's."""
     agent = Dreamer(config, FRAME, ACTIONS)
-    batch = agent.sample(filled(agent), np.random.default_rng(0))
+    batch = agent.sample(filled(agent, ACTIONS, rows=500), np.random.default_rng(0))
     return lambda: agent.update(batch), weights_of(agent)
 
 

@@ -15,6 +15,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,31 @@ def videos(data: Path, task: str, tokenizer: Any, kind: str, most: int) -> Tenso
     return torch.stack([tokenizer.encode(blacken(e.frames[:: spec.stride], spec.mask)) for e in chosen])
 
 
+def compared(
+    model: Any, task: int, kinds: dict[str, Tensor], scorings: Sequence[Scoring], first: int
+) -> dict[Scoring, dict[str, float]]:
+    """scoring -> correlation and largest difference to the scores of the first of `scorings`, AUROC, mean nats.
+
+    kinds: codes (N, T, h, w) of experts, and of others; frames before `first` are context alone.
+    """
+    found: dict[Scoring, dict[str, float]] = {}
+    reference = None
+    for scoring in scorings:
+        nats = [
+            score_videos(model, codes, torch.full((len(codes),), task), scoring=scoring)[:, first:].flatten().numpy()
+            for codes in kinds.values()
+        ]
+        flat = np.concatenate(nats)
+        reference = flat if reference is None else reference
+        found[scoring] = {
+            "correlation": float(np.corrcoef(flat, reference)[0, 1]),
+            "auroc": auroc(*nats),
+            "max_abs_diff": float(np.abs(flat - reference).max()),
+            "nats": float(nats[0].mean()),
+        }
+    return found
+
+
 def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
     """(model, scoring) -> correlation and largest difference to full-window scores, and AUROC: means over tasks."""
     tokenizer = load_tokenizer(load_artifact(data / "tokenizers/dmc"))
@@ -120,22 +146,8 @@ def qualities(data: Path, most: int) -> dict[tuple[str, str], dict[str, float]]:
         model = VIDEO_MODELS.get(name).from_artifact(load_artifact(folder))
         for number, task in enumerate(model.tasks):
             kinds = {kind: videos(data, task, tokenizer, kind, most) for kind in ("held_out", "random")}
-            exact = None
-            for scoring in scorings:
-                scores = [
-                    score_videos(model, codes, torch.full((len(codes),), number), scoring=scoring)[:, 1:]
-                    .flatten()
-                    .numpy()
-                    for codes in kinds.values()
-                ]
-                flat = np.concatenate(scores)
-                exact = flat if exact is None else exact
-                row = {
-                    "correlation": float(np.corrcoef(flat, exact)[0, 1]),
-                    "auroc": auroc(*scores),
-                    "max_abs_diff": float(np.abs(flat - exact).max()),
-                }
-                found.setdefault((name, scoring), []).append(row)
+            for scoring, row in compared(model, number, kinds, scorings, 1).items():
+                found.setdefault((name, scoring), []).append({key: row[key] for key in row if key != "nats"})
                 print(name, scoring, task, row, flush=True)
         trained_for[name] = model.config.training.steps
     return {

@@ -26,16 +26,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from scoring import SHARED, WAYS, frames_per_s, videos  # benchmarks/scoring.py
+from scoring import SHARED, WAYS, compared, frames_per_s, videos  # benchmarks/scoring.py
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.data.sampler import ClipSampler
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.reporting.statistics import auroc
 from viper_pipeline.tokenizers import load_tokenizer
 from viper_pipeline.training.artifacts import load_artifact, save_artifact
 from viper_pipeline.training.loop import train
 from viper_pipeline.video_models import VIDEO_MODELS
-from viper_pipeline.video_models.scoring import score_videos
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,22 +84,7 @@ def agreement(model: Any, scorings: Sequence[Any], data: Path, arguments: argpar
     found: dict[str, list[dict[str, float]]] = {}
     for number, task in enumerate(model.tasks):
         kinds = segments(data, task, tokenizer, arguments.videos, context + arguments.frames, arguments.first)
-        exact = None
-        for scoring in scorings:
-            scores = [
-                score_videos(model, codes, torch.full((len(codes),), number), scoring=scoring)[:, context:]
-                .flatten()
-                .numpy()
-                for codes in kinds.values()
-            ]
-            flat = np.concatenate(scores)
-            exact = flat if exact is None else exact
-            row = {
-                "correlation": float(np.corrcoef(flat, exact)[0, 1]),
-                "max_abs_diff": float(np.abs(flat - exact).max()),
-                "auroc": auroc(*scores),
-                "nats": float(scores[0].mean()),
-            }
+        for scoring, row in compared(model, number, kinds, scorings, context).items():
             found.setdefault(scoring, []).append(row)
             print(f"  {task} {scoring}: {row}", flush=True)
     return {

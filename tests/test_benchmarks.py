@@ -1,6 +1,8 @@
 """The benchmarks that take a device or a profile run at the tiny sizes, and measure what they say they measure."""
 
+import ast
 import importlib
+import importlib.util
 import json
 import math
 from pathlib import Path
@@ -90,3 +92,16 @@ def test_programs_of_equal_sizes_take_turns(monkeypatch: pytest.MonkeyPatch) -> 
     assert ours["times_viper"] == 1.0 and plain["times_viper"] > 0
     assert min(ours["ms"], plain["ms"]) > 0 and all(math.isfinite(row["highest"]) for row in rows)
     assert plain["weights"] == pytest.approx(ours["weights"], rel=0.02)
+
+
+SCRIPTS = [p for folder in ("benchmarks", "examples", "docs") for p in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_a_script_imports_of_the_project_is_there(path: Path) -> None:
+    """Most benchmarks take too long to be run as tests; a name that has moved is noticed all the same."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "viper_pipeline":
+            module = importlib.import_module(node.module or "")
+            missing = [a.name for a in node.names if not hasattr(module, a.name)]
+            assert not [name for name in missing if not importlib.util.find_spec(f"{node.module}.{name}")]
