@@ -7,7 +7,7 @@
     videos/...mp4                                 version 2: a file per episode; version 3: episodes lie end to end
 
 A frame of an episode is the picture at its row's time, which version 3 counts from the episode's `from_timestamp`. A
-row's `next.reward` was paid on the way to the next row's picture. The last row's has no such picture and is added to
+row's `next.reward` was given on the way to the next row's picture. The last row's has no such picture and is added to
 the last frame's. Without rewards, but with `next.success`, the frame at which success begins has reward 1. Actions and
 states stay behind: a reward from videos has no use for them, and no file of ours a place.
 """
@@ -33,6 +33,7 @@ from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.data.episode import KINDS, Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
 from viper_pipeline.data.importers.datasets import choose_camera
+from viper_pipeline.data.importers.video import open_film, unreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,6 @@ SEED, KIND = "viper.seed", "viper.kind"
 """Columns of the list of episodes that `viper export` adds."""
 NEAR = 0.25
 """Frames by which a picture's time may differ from its row's; LeRobot itself refuses what differs by 0.1 ms."""
-STRICT = {"err_detect": "explode"}
 """ffmpeg's option: errors end the decoding, where it would conceal them."""
 
 
@@ -67,7 +67,7 @@ class Feature(BaseModel):
         return bool(about.get("is_depth_map") or about.get("video.is_depth_map"))
 
 
-class Info(BaseModel):
+class DatasetInfo(BaseModel):
     """meta/info.json, as far as it is read here; both versions have more fields."""
 
     model_config = ConfigDict(frozen=True)
@@ -132,14 +132,14 @@ def _colored(feature: Feature) -> bool:
     return feature.dtype in ("video", "image") and not feature.depth
 
 
-def _info(path: Path) -> Info:
+def _info(path: Path) -> DatasetInfo:
     file = path / INFO
     if not file.is_file():
         inside = sorted(p.parent.parent.name for p in path.glob(f"*/{INFO}")) if path.is_dir() else []
         found = f" (datasets found in it: {', '.join(inside)})" if inside else ""
         raise BadData(f"{path}: holds no {INFO}; name the folder of one LeRobot dataset{found}")
     try:
-        info = Info.model_validate_json(file.read_bytes())
+        info = DatasetInfo.model_validate_json(file.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
@@ -151,7 +151,7 @@ def _info(path: Path) -> Info:
     return info
 
 
-def _episodes_2(path: Path, info: Info, camera: str) -> list[Stored]:
+def _episodes_2(path: Path, info: DatasetInfo, camera: str) -> list[Stored]:
     file = path / EPISODES[2]
     if not file.is_file():
         raise BadData(f"{file}: is missing; download the whole dataset")
@@ -167,7 +167,7 @@ def _episodes_2(path: Path, info: Info, camera: str) -> list[Stored]:
     return _counted(episodes, info, file)
 
 
-def _episodes_3(path: Path, info: Info, camera: str) -> list[Stored]:
+def _episodes_3(path: Path, info: DatasetInfo, camera: str) -> list[Stored]:
     folder = path / EPISODES[3]
     files = sorted(folder.glob("*/*.parquet"))
     if not files:
@@ -201,7 +201,7 @@ def _episodes_3(path: Path, info: Info, camera: str) -> list[Stored]:
     return _counted(episodes, info, folder)
 
 
-def _files(path: Path, info: Info, camera: str, data: JsonView, video: JsonView) -> tuple[Path, Path | None]:
+def _files(path: Path, info: DatasetInfo, camera: str, data: JsonView, video: JsonView) -> tuple[Path, Path | None]:
     """The files of an episode, by the patterns of meta/info.json."""
     found: list[Path | None] = []
     is_video = info.features[camera].dtype == "video"
@@ -220,7 +220,7 @@ def _files(path: Path, info: Info, camera: str, data: JsonView, video: JsonView)
     return found[0], found[1]
 
 
-def _counted(episodes: list[Stored], info: Info, place: Path) -> list[Stored]:
+def _counted(episodes: list[Stored], info: DatasetInfo, place: Path) -> list[Stored]:
     episodes = sorted(episodes, key=lambda episode: episode.number)
     if [episode.number for episode in episodes] != list(range(info.total_episodes)):
         raise BadData(
@@ -240,7 +240,7 @@ def _of_instruction(episodes: Sequence[Stored], instruction: str | None, path: P
     return kept
 
 
-def _read(episode: Stored, info: Info, camera: str, size: int, path: Path) -> Episode:
+def _read(episode: Stored, info: DatasetInfo, camera: str, size: int, path: Path) -> Episode:
     """One episode. Its rows are sorted by time; LeRobot writes them so."""
     pictures = [] if episode.video else [camera]
     table = _table(
@@ -267,20 +267,13 @@ def _read(episode: Stored, info: Info, camera: str, size: int, path: Path) -> Ep
 
 def _film(file: Path, times: np.ndarray, near: float, size: int) -> Iterator[np.ndarray]:
     """The pictures (size, size, 3) of a video at rising `times` (T,), seconds, each at most `near` seconds off."""
-    import av
-
     if not file.is_file():
         raise BadData(f"{file}: is missing; download the whole dataset")
     wanted = iter(times)
-    time = float(next(wanted))
+    following = next(wanted)
+    time = float(following)
     try:
-        av.logging.set_level(av.logging.ERROR)
-        with av.logging.Capture(local=True) as errors, av.open(str(file), options=STRICT) as container:
-            if not container.streams.video:
-                raise BadData(f"{file}: has no pictures in it")
-            stream = container.streams.video[0]
-            stream.codec_context.options = STRICT
-            stream.thread_type = "NONE"
+        with open_film(file) as (container, stream):
             unit = float(stream.time_base or 0)
             container.seek(max(int((time - near) / unit), 0), stream=stream)
             for frame in container.decode(stream):
@@ -293,16 +286,16 @@ def _film(file: Path, times: np.ndarray, near: float, size: int) -> Iterator[np.
                 yield resized(picture, size)[0]
                 following = next(wanted, None)
                 if following is None:
-                    if errors:
-                        raise BadData(f"{file}: not a readable video, damaged or cut short ({errors[0][2].strip()})")
-                    return
+                    break
                 time = float(following)
     except BadData:
         raise
     except Exception as error:  # decoders have many exceptions of their own
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise BadData(f"{file}: not a readable video, damaged or cut short ({reason})") from error
-    raise BadData(f"{file}: has no picture at {time:.3f} s, where a row of the dataset wants one; download it again")
+        raise unreadable(file, error) from error
+    if following is not None:
+        raise BadData(
+            f"{file}: has no picture at {time:.3f} s, where a row of the dataset wants one; download it again"
+        )
 
 
 def _picture(stored: Any, path: Path, place: str) -> np.ndarray:
@@ -323,17 +316,17 @@ def _picture(stored: Any, path: Path, place: str) -> np.ndarray:
 
 
 def _rewards(table: pa.Table, place: str) -> np.ndarray:
-    """float32 (T,): what was paid on arriving at each frame; NaN if the dataset does not say."""
+    """float32 (T,): the reward of arriving at each frame; NaN if the dataset does not say."""
     length = table.num_rows
     for name in REWARDS:
         if name in table.column_names:
-            paid = _column(table, name, place)
-            if np.isnan(paid).all():
+            given = _column(table, name, place)
+            if np.isnan(given).all():
                 return unknown_rewards(length)
-            if not np.isfinite(paid).all():
+            if not np.isfinite(given).all():
                 raise BadData(f"{place}: {name} is not finite")
-            rewards = np.concatenate([[0.0], paid[:-1]])
-            rewards[-1] += paid[-1]
+            rewards = np.concatenate([[0.0], given[:-1]])
+            rewards[-1] += given[-1]
             return rewards.astype(np.float32)
     for name in SUCCESS:
         if name in table.column_names:

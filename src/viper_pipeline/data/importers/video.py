@@ -13,7 +13,9 @@ one, so memory depends on their number, not on their size or the file's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageSequence
@@ -22,6 +24,10 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
 from viper_pipeline.data.importers.folders import files_of
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 STRICT = {"err_detect": "explode"}
 """ffmpeg's option: errors end the decoding, where it would conceal them."""
@@ -60,7 +66,7 @@ def _frames(file: Path, size: int) -> np.ndarray:
     except BadData:
         raise
     except Exception as error:  # decoders have many exceptions of their own
-        raise BadData(f"{file}: not a readable video, damaged or cut short ({_reason(error)})") from error
+        raise unreadable(file, error) from error
     if not frames:
         raise BadData(f"{file}: holds no frame")
     return checked_frames(np.stack(frames), file)
@@ -77,8 +83,12 @@ def _refuse_others(file: Path) -> None:
             raise BadData(f"{file}: no video but {what}")
 
 
-def _decode(file: Path) -> Iterator[np.ndarray]:
-    """Frames (H, W, 3) uint8, turned as the file says. One thread: equal frames on every machine."""
+@contextmanager
+def open_film(file: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """A film and its pictures, strictly decoded, in one thread: equal frames on every machine.
+
+    Raises BadData for a film without pictures, and where it is left if the decoder has reported an error.
+    """
     import av
 
     av.logging.set_level(av.logging.ERROR)
@@ -88,7 +98,16 @@ def _decode(file: Path) -> Iterator[np.ndarray]:
         stream = container.streams.video[0]
         stream.codec_context.options = STRICT
         stream.thread_type = "NONE"
+        yield container, stream
+        if errors:
+            raise unreadable(file, errors[0][2].strip())
+
+
+def _decode(file: Path) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) uint8, turned as the file says."""
+    with open_film(file) as (container, stream):
         stored = hidden = count = 0
+        frames_of_index = stream.frames
         halves = False  # interlaced films may store the two halves of a frame one by one
         for packet in container.demux(stream):
             if packet.size:
@@ -96,11 +115,9 @@ def _decode(file: Path) -> Iterator[np.ndarray]:
             for frame in packet.decode():
                 count, halves = count + 1, halves or bool(frame.interlaced_frame)
                 yield np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-        if errors:
-            raise BadData(f"{file}: not a readable video, damaged or cut short ({errors[0][2].strip()})")
-        promised = max(stream.frames, stored) - hidden
-        if count < promised and (not halves or stored < stream.frames):
-            raise BadData(f"{file}: cut short: {count} of {promised} frames can be read; copy it again")
+    promised = max(frames_of_index, stored) - hidden
+    if count < promised and (not halves or stored < frames_of_index):
+        raise BadData(f"{file}: cut short: {count} of {promised} frames can be read; copy it again")
 
 
 def _decode_gif(file: Path) -> Iterator[np.ndarray]:
@@ -137,7 +154,7 @@ def repeats_of(milliseconds: list[int], file: Path) -> list[int]:
     return repeats
 
 
-def _reason(error: object) -> str:
-    """What a decoder says, without the path, which stands before it."""
+def unreadable(file: Path, error: object) -> BadData:
+    """What is raised of a film for what a decoder says, without the path in it, which stands before."""
     words = getattr(error, "strerror", None) or str(error).strip() or repr(error)
-    return str(words).splitlines()[0]
+    return BadData(f"{file}: not a readable video, damaged or cut short ({str(words).splitlines()[0]})")
