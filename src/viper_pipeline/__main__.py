@@ -12,7 +12,7 @@ def main() -> None:
     os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from viper_pipeline.commands import cli
-    from viper_pipeline.dvc_bridge.process import settle
+    from viper_pipeline.core.process import settle
 
     settle()
     try:

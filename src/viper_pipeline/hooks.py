@@ -65,7 +65,7 @@ class ProjectHooks:
     """A node begins when its inputs are loaded, and ends when its last output is saved."""
 
     def __init__(self) -> None:
-        from viper_pipeline.dvc_bridge.process import settle
+        from viper_pipeline.core.process import settle
 
         settle()
         self.running: dict[str, Running] = {}  # by node; kedro's ThreadRunner has several at a time
@@ -93,7 +93,7 @@ class ProjectHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: Json) -> None:
         """Refuse what would write artifacts without lineage: Kedro's hooks do not reach other processes."""
-        from viper_pipeline.dvc_bridge.process import refuse_unguarded_script
+        from viper_pipeline.core.process import refuse_unguarded_script
 
         refuse_unguarded_script()
         if "ParallelRunner" in str(run_params.get("runner")):

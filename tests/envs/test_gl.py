@@ -42,7 +42,7 @@ def test_a_wish_is_honoured(bare):
 def test_dm_control_draws_whatever_pyopengls_platform_was(platform, tmp_path):
     """In a process of its own: it chooses for good when it is imported."""
     code = (
-        "from viper_pipeline.dvc_bridge.process import settle\n"
+        "from viper_pipeline.core.process import settle\n"
         "from viper_pipeline.envs import SUITES\n"
         "settle()\n"
         "suite = SUITES.get('dmc')()\n"

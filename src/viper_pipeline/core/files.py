@@ -99,6 +99,11 @@ def md5_of(path: Path) -> str:
     return md5_dir(path) if Path(path).is_dir() else md5_file(path)
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 EPISODES_FORMAT = "viper episodes 1"
 CHECKSUM_BYTES = 512
 """Bytes before the HDF5 part of a file; they hold the hash of everything after them."""

@@ -5,7 +5,6 @@ Nothing is trained, so an expert that took hours makes videos on another machine
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ import gymnasium
 from pydantic import Field
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import Json
+from viper_pipeline.core.files import Json, sha256_of
 from viper_pipeline.experts.base import EXPERT_FORMAT, Expert, ExpertConfig
 from viper_pipeline.experts.policies import Policy, categorical_policy, mlp_policy
 from viper_pipeline.training.artifacts import CONFIG, WEIGHTS, ModelArtifact, load_artifact
@@ -62,7 +61,7 @@ class FileExpert(Expert):
             raise BadData(f"{folder / CONFIG}: an expert of {'/'.join(theirs)}, not of {self.suite.name}/{self.task}")
         if "actor" not in about or not given.tensors:
             raise BadData(f"{folder / WEIGHTS}: missing; experts without a network need no file: name their algorithm")
-        found = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        found = sha256_of(folder / WEIGHTS)
         if self.config.sha256 not in (None, found):
             raise BadData(f"{folder / WEIGHTS}: sha256 is {found}, not {self.config.sha256}; correct one of them")
         kept: Json = {name: about[name] for name in ("actor", "steps", "steps_trained", "return") if name in about}

@@ -14,7 +14,7 @@ import jinja2
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import Json, JsonView, atomic_dir
+from viper_pipeline.core.files import Json, JsonView, atomic_dir, sha256_of
 from viper_pipeline.data.episode import png
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.envs import SUITES
@@ -296,7 +296,7 @@ def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
     out = Path(out)
     if out.exists():
         raise BadData(f"{out}: exists already; name a new folder")
-    from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package, sha256
+    from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, PARTS, open_package
 
     package = open_package(source)
     lineage = as_json(package.lineage)
@@ -314,7 +314,7 @@ def export_reward(source: Path, out: Path, commit: str | None = None) -> str:
         (folder / CARD).write_text(reward_card(facts, _bytes(folder)))
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         manifest = {"format": FORMAT, "suite": package.suite, "commit": commit}
-        hashes = {name: sha256(folder / name) for name in files if name != CARD}
+        hashes = {name: sha256_of(folder / name) for name in files if name != CARD}
         (folder / MANIFEST).write_text(as_json(manifest | {"files": hashes}))
         size = _bytes(folder)
     return f"{out}: the reward of {', '.join(facts['tasks'])}, {size / 1e6:.1f} MB"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.extras import extras_named
-from viper_pipeline.core.files import Json, JsonView, md5_of
+from viper_pipeline.core.files import Json, JsonView, md5_of, sha256_of
+from viper_pipeline.core.process import settle
 from viper_pipeline.core.registry import did_you_mean
-from viper_pipeline.dvc_bridge.process import settle
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.rewards.viper import ViperReward, assemble_reward
@@ -48,11 +47,6 @@ def open_package(folder: Path) -> Package:
     )
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _exported(folder: Path) -> Package:
     manifest = _json(folder / MANIFEST)
     if manifest.get("format") != FORMAT:
@@ -61,7 +55,7 @@ def _exported(folder: Path) -> Package:
         file = folder / name
         if not file.is_file():
             raise BadData(f"{file}: missing; export or copy the folder again")
-        if sha256(file) != expected:
+        if sha256_of(file) != expected:
             raise BadData(f"{file}: damaged: {MANIFEST} has another SHA-256; export or copy the folder again")
     return Package(manifest["suite"], {part: folder / part for part in PARTS}, _json(folder / LINEAGE))
 

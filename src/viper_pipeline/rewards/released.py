@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.core.files import Json, JsonView, atomic_dir
+from viper_pipeline.core.files import Json, JsonView, atomic_dir, sha256_of
 from viper_pipeline.data.importers.safe_pickle import SETTINGS, as_values, read_safely
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec, Rect
-from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST, sha256
+from viper_pipeline.rewards.pretrained import CARD, FORMAT, MANIFEST
 from viper_pipeline.rewards.released_weights import (
     Parameters,
     latest_checkpoint,
@@ -251,7 +251,7 @@ def _write_reward(
         (folder / LINEAGE).write_text(as_json(_lineage(source)))
         (folder / CARD).write_text(_card(out.name, source.name, list(specs)))
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-        hashes = {file: sha256(folder / file) for file in files if file != CARD}
+        hashes = {file: sha256_of(folder / file) for file in files if file != CARD}
         (folder / MANIFEST).write_text(as_json({"format": FORMAT, "suite": name, "commit": None, "files": hashes}))
 
 

@@ -146,7 +146,7 @@ SUITE_PROBE = """
 import os, sys
 import importlib.metadata
 from viper_pipeline.core.errors import ViperError
-from viper_pipeline.dvc_bridge.process import settle
+from viper_pipeline.core.process import settle
 from viper_pipeline.envs import SUITES
 settle()
 try:

@@ -6,7 +6,6 @@ A folder is what `train_expert` made, with the returns of fresh episodes beside 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import Json
+from viper_pipeline.core.files import Json, sha256_of
 from viper_pipeline.dvc_bridge.lineage import stale_outputs
 from viper_pipeline.dvc_bridge.project import read_params
 from viper_pipeline.dvc_bridge.provenance import machine
@@ -110,7 +109,7 @@ def export(root: Path, params: ParamsBlock, suite: str, task: str, path: str, ep
     folder = root / FOLDER / suite / task
     folder.parent.mkdir(parents=True, exist_ok=True)
     save_artifact(folder, replace(artifact, files=files), lineage)
-    return Exported(folder, record, hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
+    return Exported(folder, record, sha256_of(folder / WEIGHTS))
 
 
 def fresh_returns(artifact: ModelArtifact, suite: Suite, task: str, env: ParamsBlock, seeds: list[int]) -> list[float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from viper_pipeline.__main__ import _message
-from viper_pipeline.dvc_bridge.process import settle
+from viper_pipeline.core.process import settle
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_pyopengl_follows_mujoco_and_files_are_read_without_locks(before: dict[s
 @pytest.mark.parametrize("guarded", [False, True])
 def test_a_script_without_a_main_guard_is_told_so_before_any_process(tmp_path: Path, guarded: bool) -> None:
     script = tmp_path / "script.py"
-    body = "from viper_pipeline.dvc_bridge.process import refuse_unguarded_script as check\n"
+    body = "from viper_pipeline.core.process import refuse_unguarded_script as check\n"
     script.write_text(body + ("if __name__ == '__main__':\n    check()\n" if guarded else "check()\n"))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
     assert (done.returncode == 0) is guarded
