@@ -171,6 +171,11 @@ WRONG = {
     "no seeds": ("seeds", [], ["seeds"]),
     "a seed twice": ("seeds", [0, 1, 0], ["seeds: 0 is listed twice"]),
     "a seed beyond 32 bits": ("seeds", [2**32], ["seeds: 4294967296", "2^32 - 1"]),
+    "a seed of a method beyond 32 bits": (
+        "suites.dmc.method_seeds",
+        {"viper": [2**32]},
+        ["method_seeds.viper: 4294967296"],
+    ),
     "a negative seed": ("seeds", [-1], ["seeds: -1"]),
     "the seed beyond 32 bits": ("seed", 2**40, ["seed: 1099511627776"]),
     "a model twice": ("suites.dmc.video_models", ["videogpt"] * 2, ["suites.dmc.video_models", "twice"]),

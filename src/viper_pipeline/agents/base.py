@@ -128,7 +128,7 @@ class AgentClass(Protocol):
 
         config: an instance of its `Config`. frame_shape: (H, W, C) of the environment's frames.
         actions: dimensions of an action, or the number of discrete actions.
-        A class that is `curious` is told `rewarded=False`, too, if its own reward is all there is.
+        A class that is `curious` gets `rewarded=False` as well if its intrinsic reward is all there is.
 
         Raises BadParams for settings that do not fit the frames, and for an ability that the class does not declare.
         """

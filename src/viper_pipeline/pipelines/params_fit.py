@@ -1,18 +1,16 @@
 """Values of params.yaml that are each possible, and do not fit together: sizes, lists with an entry twice, types.
 
-`params` reads the blocks and calls these; every line is `field: what is wrong; remedy`.
+`params_check` calls these; every line is `field: what is wrong; remedy`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from viper_pipeline.core.config import Config, ParamsBlock
-
-if TYPE_CHECKING:
-    from viper_pipeline.pipelines.params import Params, SuiteConfig
+from viper_pipeline.pipelines.params import Params, SuiteConfig
 
 LARGEST_SEED = 2**32 - 1
 """NumPy and the simulators take seeds of 32 bits; of larger ones two could be the same."""
@@ -20,7 +18,10 @@ LARGEST_SEED = 2**32 - 1
 
 def wrong_seeds(params: Params) -> Iterator[str]:
     """Seeds beyond 32 bits, of which two might play the same episodes."""
-    for field, seeds in (("seed", [params.seed]), ("seeds", params.seeds)):
+    lists = {"seed": [params.seed], "seeds": params.seeds}
+    for name, suite in params.suites.items():
+        lists |= {f"suites.{name}.method_seeds.{method}": seeds for method, seeds in suite.method_seeds.items()}
+    for field, seeds in lists.items():
         for seed in seeds:
             if not 0 <= seed <= LARGEST_SEED:
                 yield f"{field}: {seed} is not from 0 to 2^32 - 1, the seeds that simulators take; write another"

@@ -200,7 +200,7 @@ class DreamerPolicy:
         """-> actions (E, A), sampled by means of `noise` (E, A), latents by torch's generator.
 
         Without noise: the mode of the averaged actor, if there is one, given latents that are drawn from the seeds of
-        the episodes. The likeliest latents would make states that training never showed.
+        the episodes. The most likely latents would give states that training never saw.
         """
         rssm = self.model.rssm
         device = rssm.first_deter.device
