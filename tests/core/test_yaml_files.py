@@ -43,6 +43,8 @@ WORDS = st.one_of(
 @example("2e-3")
 @example("1_000")
 @example("._")
+@example("|#")
+@example("0_:0.")
 def test_a_value_is_the_one_that_dvc_and_kedro_read_or_refused(word):
     text = f"x: {word}\n"
     try:

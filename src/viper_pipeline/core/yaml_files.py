@@ -39,18 +39,20 @@ DVC_READS = {
 KEDRO_READS = {
     "bool": r"(yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)",
     "float": r"[-+]?[0-9]+(_[0-9]+)*\.[0-9_]*([eE][-+]?[0-9]+)?|[-+]?[0-9]+(_[0-9]+)*[eE][-+]?[0-9]+"
-    r"|\.[0-9]+(_[0-9]+)*([eE][-+][0-9]+)?|[-+]?[0-9]+(_[0-9]+)*(:[0-5]?[0-9])+\.[0-9_]*"
-    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    r"|[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+][0-9]+)?|\.[0-9][0-9_]*([eE][-+][0-9]+)?"
+    r"|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
     "int": r"[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+"
     r"|[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+",
     "null": r"~|null|Null|NULL|",
     "merge": r"<<",
     "value": r"=",
 }
-"""The same to Kedro: YAML 1.1 as PyYAML has it, with OmegaConf's floats and without dates."""
+"""The same to Kedro: YAML 1.1 as PyYAML has it, with OmegaConf's floats beside its own, and without dates."""
 PLAIN_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 PLAIN_FLOAT = re.compile(r"[-+]?[0-9]*\.?[0-9]*([eE][-+]?[0-9]+)?")
 BARE_TAG = re.compile(r"(&\S+\s+)?!")
+BLOCK_TEXT = re.compile(r"(^|\s)[|>]([-+]?[1-9]?|[1-9][-+])(\s+#.*|\s*)$")
+"""How a text of several lines begins, `|` or `>`."""
 MERGE = "<<"
 INTERPOLATED = "${"
 """Kedro puts another value in its place, DVC does not."""
@@ -194,6 +196,8 @@ class _Reader:
         if node.tag != TEXT or BARE_TAG.match(begins):
             raise self.wrong(node, f"the tag {node.tag.replace(TAG, '!!')}; write plain values")
         text = node.value
+        if node.style in ("|", ">") and not BLOCK_TEXT.search(begins):  # libyaml takes what PyYAML refuses
+            raise self.wrong(node, f"{begins!r} does not begin a text of several lines; write {node.style} alone")
         if node.style:
             return self._text(node, text)
         mine, theirs = (_kind_of(text, table) for table in (DVC_READS, KEDRO_READS))
