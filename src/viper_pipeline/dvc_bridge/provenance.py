@@ -183,9 +183,14 @@ def name_in(root: Path, path: Path) -> str:
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
 
 
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine() -> str:
     """`2 cores, AMD EPYC 9B14; NVIDIA L4`: the cores that this process may use, and a GPU if torch sees one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     torch = sys.modules.get("torch")  # a stage that did not load it used no GPU
     gpu = f"; {torch.cuda.get_device_name()}" if torch is not None and torch.cuda.is_available() else ""
     return f"{cores} core{'s' if cores > 1 else ''}, {processor()}{gpu}"

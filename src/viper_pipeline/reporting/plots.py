@@ -33,8 +33,6 @@ class MethodStyle(NamedTuple):
     text: str  # where its reward comes from
 
 
-TRUE_REWARD = "task_reward"
-"""The method that learns from the true reward."""
 BASELINE_TEXTS = {"random": "random actions", "idle": "zero action", "expert": "the expert videos"}
 COLORS = {
     "random": "#D55E00",

@@ -23,6 +23,7 @@ from typing import Literal
 
 from viper_pipeline.core.errors import BadParams, ViperError
 from viper_pipeline.core.files import Json
+from viper_pipeline.dvc_bridge.provenance import available_cores
 
 GIB = 2**30
 LEAST_DISK, LEAST_MEMORY = 5 * GIB, 4 * GIB
@@ -57,7 +58,7 @@ def python_version(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
 def machine(cores: int | None = None, memory: int | None = None) -> Iterator[Finding]:
     """System, cores and memory that this process may use. memory: bytes."""
     yield Finding("system", "ok", f"{platform.system()} {platform.release()}, {platform.machine()}")
-    cores = cores or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cores = cores or available_cores()
     few = "" if cores > 1 else "stages will run one at a time: `viper run -j 1`"
     yield Finding("cores", "note" if few else "ok", str(cores), few)
     memory = memory or memory_limit()
