@@ -21,23 +21,12 @@ help:  ## list the targets
 
 setup: .venv/ready gl  ## create .venv with the locked packages, and check for OpenGL
 
-# DVC's stages call `viper`, which .venv/bin/dvc finds only in an activated environment. This hook puts .venv/bin
-# on the PATH of every Python process of .venv, as activation would.
-define PATH_HOOK
-import pathlib, sysconfig
-line = """import os, sys; os.environ['PATH'] = (lambda own, path: path if path.split(os.pathsep)[0] == own else \
-own + os.pathsep + path)(os.path.join(sys.prefix, 'bin'), os.environ.get('PATH', os.defpath))"""
-pathlib.Path(sysconfig.get_path("purelib"), "own_scripts.pth").write_text(line + "\n")
-endef
-export PATH_HOOK
-
 .venv/ready: requirements.lock pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] < (3, 13); sys.exit(0 if ok else "viper needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --no-compile --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
 	$(BIN)/pip install -q --no-compile --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
-	@$(BIN)/python -c "$$PATH_HOOK"
 	@touch $@
 
 .venv/dev: .venv/ready requirements-dev.lock
@@ -56,8 +45,7 @@ gl: .venv/ready
 
 repro: setup  ## run DeepMind Control from experts to agents; page: reports/dmc/index.html
 	$(BIN)/viper params check
-	$(BIN)/viper run -j $(JOBS) pipelines/dmc/dvc.yaml
-	@$(BIN)/viper overview >/dev/null
+	$(BIN)/viper run -j $(JOBS)
 	@echo "Now open reports/dmc/index.html; reports/index.html is the overview over all suites"
 
 repro-all: repro  ## run every suite; pages: reports/SUITE/index.html, overview: reports/index.html

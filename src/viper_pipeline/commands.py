@@ -176,21 +176,35 @@ def from_root(target: str, root: Path) -> str:
     type=click.IntRange(1),
     help="Stages side by side. Default: cores, here or of the Ray cluster; 100 jobs of SLURM.",
 )
+@click.option("--all", "everything", is_flag=True, help="Every suite and the ablations.")
+@click.option("--dry", is_flag=True, help="Say what would run and for about how long, and start nothing.")
 @click.option("--executor", type=click.Choice(["local", "ray", "slurm"]), default="local", help="Where stages run.")
 @click.option("--address", help="Ray: the cluster. SLURM: submitit's executor; `local` does without SLURM.")
-def run_command(targets: tuple[str, ...], jobs: int | None, executor: str, address: str | None) -> None:
+def run_command(
+    targets: tuple[str, ...], jobs: int | None, everything: bool, dry: bool, executor: str, address: str | None
+) -> None:
     """Run stale stages side by side, with the same result as `dvc repro`.
 
     TARGETS are DVC's: a dvc.yaml, or a stage such as pipelines/dmc/dvc.yaml:train_tokenizer; with * many of them, such
-    as 'pipelines/dmc/dvc.yaml:train_agent_viper@*-0'. Default: all stages.
+    as 'pipelines/dmc/dvc.yaml:train_agent_viper@*-0'. Default: DeepMind Control and the overview, as `make repro`.
     """
-    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.core.errors import BadParams
+    from viper_pipeline.dvc_bridge.project import project_of, project_root, read_params
     from viper_pipeline.dvc_bridge.scheduler import make_executor, run
 
-    targets = tuple(from_root(target, project_root()) for target in targets)
-    os.chdir(project_root())
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    sys.exit(run(Path.cwd(), make_executor(executor, Path.cwd(), jobs, address), targets))
+    if everything and targets:
+        raise BadParams("--all and targets: give one of them")
+    root = project_root()
+    targets = tuple(from_root(target, root) for target in targets)
+    os.chdir(root)
+    chosen, project = bool(targets or everything), project_of(root)
+    if not chosen:
+        targets = tuple(project.default(read_params(root / "params.yaml")))
+    code = run(root, make_executor(executor, root, jobs, address), targets, dry)
+    if code == 0 and targets and not chosen and not dry:
+        for line in project.after_default(root):
+            click.echo(line)
+    sys.exit(code)
 
 
 @cli.command()

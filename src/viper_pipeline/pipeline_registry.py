@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.dvc_bridge.estimates import Cost
 from viper_pipeline.dvc_bridge.project import Lookup, Part, Project
 
 if TYPE_CHECKING:
@@ -91,6 +93,31 @@ def episodes_lineage(path: Path) -> str:
     return read_lineage(path)
 
 
+def first_targets(params: JsonView) -> list[str]:
+    """What `viper run` alone brings up to date: DeepMind Control, or all if params.yaml has no such suite."""
+    return ["pipelines/dmc/dvc.yaml"] if "dmc" in params["suites"] else []
+
+
+def renew_overview(root: Path) -> Iterator[str]:
+    """Write reports/index.html anew, if a suite's metrics are newer; says where to look."""
+    page = root / "reports/index.html"
+    metrics = [path.stat().st_mtime for path in root.glob("reports/*/metrics.json")]
+    if metrics and (not page.exists() or max(metrics) > page.stat().st_mtime):
+        from viper_pipeline.pipelines.report.commands import overview_command
+
+        overview_command(root)
+        yield f"see reports/dmc/index.html, and {page.relative_to(root)} over all suites"
+
+
+def committed_costs(root: Path) -> dict[str, Cost]:
+    """What stages took for the reports that are there: node -> cost."""
+    found = {}
+    for path in sorted(root.glob("reports/*/metrics.json")):
+        costs = json.loads(path.read_text()).get("costs") or {}
+        found |= {node: Cost(float(cost["seconds"]), str(cost.get("machine", ""))) for node, cost in costs.items()}
+    return found
+
+
 PROJECT = Project(
     build=build,
     symbolic=symbolic,
@@ -113,6 +140,9 @@ PROJECT = Project(
     every={"everytask": "task", "everylearned": "learned"},
     lookups={"source": Lookup("task", "suites.{block}.datasets", "path")},
     at_root=("report",),
+    default=first_targets,
+    after_default=renew_overview,
+    committed_costs=committed_costs,
     parts=(
         Part("viper_pipeline.envs:SUITES", value="{suite}"),
         Part("viper_pipeline.video_models:VIDEO_MODELS", value="{model}"),

@@ -10,6 +10,7 @@ import yaml
 from tests.dvc_bridge.toy import Toy
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.dvc_bridge import dvc_yaml
+from viper_pipeline.dvc_bridge.dvc_yaml import COMMAND
 from viper_pipeline.dvc_bridge.project import project_of, read_params
 from viper_pipeline.dvc_bridge.run_stage import guard
 from viper_pipeline.dvc_bridge.templates import Wiring
@@ -42,8 +43,14 @@ def test_dvc_sees_exactly_the_nodes(toy: Toy) -> None:
     dvc_yaml.write_files(toy.root)
     params = read_params(toy.root / "params.yaml")
     nodes = [(group, node.name) for group, p in project_of(toy.root).build(params).items() for node in p.nodes]
-    assert commands(toy) == ["viper dvc code", *sorted(f"viper stage {group} {name}" for group, name in nodes)]
+    assert commands(toy) == [f"{COMMAND} dvc code", *sorted(f"{COMMAND} stage {group} {name}" for group, name in nodes)]
     assert len(nodes) == (2 + 2 + 4 + 1) + (3 + 3 + 12 + 2) + 1
+
+
+def test_what_is_committed_to_git_is_not_removed_before_its_successor_is_there(toy: Toy) -> None:
+    dvc_yaml.write_files(toy.root)
+    said = yaml.safe_load((toy.root / "dvc.yaml").read_text())["stages"]["collect"]
+    assert said["metrics"] == [{"reports/scores.json": {"cache": False, "persist": True}}]
 
 
 def test_a_stage_reads_and_writes_in_dvc_what_its_node_does(toy: Toy) -> None:

@@ -83,7 +83,7 @@ def test_a_worker_gives_back_the_exit_code_and_the_log(tmp_path: Path, monkeypat
 def test_a_stage_ends_with_its_worker(ready: Toy) -> None:
     """Whoever runs stages for an executor may be killed: nobody would commit what they made."""
     ready.set("suites.one.drq.sleep", 100)
-    command = "viper stage one one.train_agent.red-drq-0"
+    command = "python -m viper_pipeline stage one one.train_agent.red-drq-0"
     code = f"from viper_pipeline.dvc_bridge.executors import work; work({command!r}, {str(ready.root)!r}, 'log')"
     worker = subprocess.Popen([sys.executable, "-c", code], cwd=ready.root, env=ready.env({}))
     wait_until(lambda: list((ready.root / ".viper/scratch").glob("*.lock")))

@@ -107,8 +107,8 @@ def test_changed_values_give_changed_outputs_and_old_values_give_the_old_ones_ba
     # and back
     ready.set("suites.one.datasets.red.path", "data/raw/red.txt")
     done = ready.run("viper", "run")
-    assert "0 ran, 5 restored, 4 up to date" in done.stdout
-    assert ready.ran() == []
+    assert "1 ran, 4 restored, 4 up to date" in done.stdout
+    assert ready.ran() == ["report.collect.all"]  # what is committed to Git is not in the cache of runs
     assert ready.hashes() == before
     assert ready.stale() == set()
     assert (ready.root / "pipelines/one/dvc.yaml").read_text() == said
@@ -133,7 +133,7 @@ def test_a_crash_holds_back_only_what_needs_it_and_the_next_run_resumes(ready: T
 
 def test_a_target_with_a_star_is_all_stages_of_this_pattern_and_one_that_matches_none_is_refused(ready: Toy) -> None:
     ready.set("suites.one.drq.rate", 5)
-    ready.run("viper", "run", "pipelines/one/dvc.yaml:train_agent@red-*")
+    ready.run("viper", "run", "pipelines/one/dvc.yaml:train_agent@red-*", PATH="/usr/bin:/bin")  # nothing is activated
     assert [node for node in ready.ran() if "train_agent" in node] == ["one.train_agent.red-drq-0"]
     done = ready.run("viper", "run", "pipelines/one/dvc.yaml:train_agent@green-*", check=False)
     assert done.returncode == 1 and "train_agent@green-*: no stage is called like this" in done.stderr
@@ -174,6 +174,50 @@ def test_stopped_at_any_time_it_leaves_no_process_and_a_consistent_lock(ready: T
     ready.run("viper", "run", "-j", "2")
     assert len(ready.ran()) == 2 + 1
     assert ready.stale() == set()
+
+
+@pytest.mark.parametrize("command", [("viper", "run"), ("dvc", "repro")])
+def test_a_committed_report_stays_until_its_successor_is_whole(ready: Toy, command: tuple[str, ...]) -> None:
+    report = ready.root / "reports/scores.json"
+    before = report.read_bytes()
+    ready.set("report", {"digits": 3, "sleep": 100})
+    run = ready.start(*command)
+    wait_until(lambda: list((ready.root / ".viper/scratch").glob("*.lock")))
+    assert report.read_bytes() == before
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate(timeout=30)
+    assert report.read_bytes() == before
+    assert ready.stale() == {"collect"}
+
+
+def test_a_run_says_first_what_it_will_do_and_a_dry_one_does_no_more(ready: Toy) -> None:
+    ready.set("suites.one.gpt.width", 3)
+    said = ready.run("viper", "run", "--dry", "-j", "2").stdout.splitlines()
+    assert said[0].startswith("4 of 9 stages to run, 2 at a time; about ") and "as long as they took here" in said[0]
+    assert [line.split()[:2] for line in said[1:]] == [
+        ["1", "one.train_model"],
+        ["2", "one.train_agent"],
+        ["1", "report.collect"],
+    ]
+    assert ready.ran() == []
+    for noted in (ready.root / ".viper/costs").iterdir():
+        noted.unlink()
+    assert ready.run("viper", "run", "--dry").stdout.splitlines()[0].endswith("never timed yet:")  # with these settings
+    ready.set("suites.one.gpt.width", 2)
+    ready.set("suites.one.oracles.red.skill", 5)
+    shutil.rmtree(ready.root / "data/models")
+    (first, *_) = ready.run("viper", "run", "--dry").stdout.splitlines()
+    assert "about 1.7 h" in first and "committed results, on an abacus" in first
+
+
+def test_a_run_without_targets_does_what_the_project_puts_first(ready: Toy) -> None:
+    ready.set("suites.one.drq.rate", 4)
+    ready.set("first", ["pipelines/one/dvc.yaml:train_agent@red-drq-0"])
+    done = ready.run("viper", "run")
+    assert ready.ran() == ["one.train_agent.red-drq-0"] and done.stdout.endswith("and then\n")
+    done = ready.run("viper", "run", "--all")
+    assert ready.ran() == ["one.train_agent.blue-drq-0", "report.collect.all"] and "and then" not in done.stdout
+    assert "give one of them" in ready.run("viper", "run", "--all", "code", check=False).stderr
 
 
 def test_code_that_changes_while_its_stage_runs_is_not_taken_for_what_ran(ready: Toy) -> None:

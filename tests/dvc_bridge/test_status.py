@@ -21,7 +21,7 @@ def project(tmp_path: Path) -> Path:
         file.truncate(SMALL + 5)
     stages = {
         "first": {
-            "cmd": "viper stage one one.first.all",
+            "cmd": "python -m viper_pipeline stage one one.first.all",
             "deps": [
                 {"path": "code.py", "md5": md5_of(tmp_path / "code.py"), "size": 6},
                 {"path": "raw.mp4", "md5": "of a large file", "size": SMALL + 5},
@@ -30,7 +30,7 @@ def project(tmp_path: Path) -> Path:
             "outs": [{"path": "data/a", "md5": "aaa"}],
         },
         "second": {
-            "cmd": "viper stage one one.second.all",
+            "cmd": "python -m viper_pipeline stage one one.second.all",
             "deps": [{"path": "data/a", "md5": "aaa", "size": 1}],
             "params": {"params.yaml": {"other.deep": [1, 2]}},
             "outs": [{"path": "data/b", "md5": "bbb"}],

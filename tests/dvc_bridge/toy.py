@@ -231,9 +231,11 @@ FILES = {
     "src/PACKAGE/plugged/dreamer.py": "def act(rate):\n    return -rate\n",
     "src/PACKAGE/reporting.py": """\
         import json
+        import time
 
 
         def collect(report, **runs):
+            time.sleep(report.get("sleep", 0))
             return json.dumps({name: round(run["score"], report["digits"]) for name, run in sorted(runs.items())})
         """,
     "src/PACKAGE/pipeline_registry.py": """\
@@ -242,6 +244,7 @@ FILES = {
 
         from kedro.pipeline import Node, Pipeline
 
+        from viper_pipeline.dvc_bridge.estimates import Cost
         from viper_pipeline.dvc_bridge.project import Lookup, Part, Project
 
         from PACKAGE.acting import train_agent
@@ -333,6 +336,9 @@ FILES = {
             },
             lookups={"source": Lookup("task", "suites.{block}.datasets", "path")},
             at_root=("report",),
+            default=lambda params: params.get("first", []),
+            after_default=lambda root: ["and then"],
+            committed_costs=lambda root: {"one.train_model.gpt": Cost(6000.0, "an abacus")},
             parts=(Part("PACKAGE.plugged:MODELS", value="{model}"), Part("PACKAGE.plugged:AGENTS", value="{agent}")),
             libraries=("h5py",),
             readers={".h5": read},
@@ -401,7 +407,7 @@ class Toy:
         return [sys.executable, "-m", modules[command[0]], *command[1:]]
 
     def env(self, more: dict[str, str]) -> dict[str, str]:
-        """The process' own, so that the commands in dvc.yaml find `viper`."""
+        """The process' own, with our Python first, as in an activated environment: dvc.yaml calls `python`."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         quiet = {
             "DVC_NO_ANALYTICS": "1",

@@ -18,6 +18,8 @@ HEADER = (
     "# Written by `viper dvc sync` from src/viper_pipeline/pipelines and conf/base/catalog.yml.\n"
     "# Do not edit: `viper dvc check` fails when this file and the pipelines differ.\n"
 )
+COMMAND = "python -m viper_pipeline"
+"""What a stage's command begins with: the Python that is first on PATH, which an activated environment sets."""
 FLAGS = ("cache", "persist", "push", "desc", "remote")
 PLOT = ("x", "y", "title", "template", "x_label", "y_label")
 
@@ -50,7 +52,7 @@ def generate(root: Path, params: JsonView) -> dict[Path, str]:
         if plots := list(_plots(stage, grid)):
             documents[file_of(stage.group, wiring.project)].setdefault("plots", []).extend(plots)
     outs = [{code_yaml.FILE: OneLineBlock(cache=False)}]
-    first = {"cmd": "viper dvc code", "always_changed": True, "outs": outs}
+    first = {"cmd": f"{COMMAND} dvc code", "always_changed": True, "outs": outs}
     at_root = documents.setdefault(ROOT_FILE, {"stages": {}})
     at_root["stages"] = {code_yaml.STAGE: first, **at_root["stages"]}
     code.save()
@@ -105,7 +107,7 @@ def body(stage: Stage, grid: Grid, entry: StageEntry) -> Json:
     def fan_in(texts: Iterable[str]) -> list[str]:
         return [one for text in texts for one in grid.spread(template(text))]
 
-    said: Json = {"cmd": template(f"viper stage {stage.group} {stage.node}")}
+    said: Json = {"cmd": template(f"{COMMAND} stage {stage.group} {stage.node}")}
     if file_of(stage.group, grid.project) != ROOT_FILE:
         said["wdir"] = "../.."
     if deps := fan_in(stage.deps):
@@ -120,6 +122,8 @@ def body(stage: Stage, grid: Grid, entry: StageEntry) -> Json:
     digest = f"{stage.group}.{stage.name}{entry.key(words)}"
     said["params"] = [{code_yaml.FILE: OneLine([digest])}, *sorted({*fan_in(stage.params), *lists})]
     for path, meta in sorted(stage.outs.items()):
+        if meta.get("cache") is False:  # committed to Git: DVC is not to remove it before its successor is whole
+            meta = {"persist": True, **meta}
         flags = {name: template(meta[name]) if name == "desc" else meta[name] for name in FLAGS if name in meta}
         section = "metrics" if meta.get("kind") == "metric" else "outs"
         said.setdefault(section, []).append({template(path): OneLineBlock(flags)} if flags else template(path))

@@ -77,8 +77,9 @@ class Local:
     """Processes of this machine, whatever they ask for. They end with this process, even if it is killed."""
 
     def __init__(self, jobs: int, env: Mapping[str, str] | None = None) -> None:
-        """env: of the processes; None: that of this one."""
-        self.jobs, self.env = jobs, os.environ if env is None else env
+        """env: of the processes; None: that of this one. `python` is ours there, whether its environment is active or not."""
+        self.jobs, self.env = jobs, dict(os.environ if env is None else env)
+        self.env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.env.get('PATH', os.defpath)}"
         self.running: dict[str, subprocess.Popen] = {}
         self.lifeline, self._held = os.pipe()  # the held end is closed when this process is gone
 
@@ -140,7 +141,6 @@ def work(command: str, folder: str, log: str, driver: Mapping[str, str] | None =
     if driver is not None:
         env = {name: value for name, value in driver.items() if name not in OWN_VARIABLES}
         env |= {name: os.environ[name] for name in OWN_VARIABLES if name in os.environ}
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}"
     here = Local(1, env)
     here.submit("it", command, Path(folder), Path(log), Resources())
     try:

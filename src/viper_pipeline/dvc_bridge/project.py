@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.dvc_bridge.estimates import Cost
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
@@ -67,6 +68,12 @@ class Project:
     """Raises BadParams before any work."""
     lacks: Callable[[JsonView], Sequence[str]] = lambda params: ()
     """What this machine lacks for these parameters, a line each: asked before stages run on it."""
+    default: Callable[[JsonView], Sequence[str]] = lambda params: ()
+    """Targets of `viper run` without any; none: every stage."""
+    after_default: Callable[[Path], Iterable[str]] = lambda root: ()
+    """What `viper run` does when these targets are up to date; the lines that it prints."""
+    committed_costs: Callable[[Path], Mapping[str, Cost]] = lambda root: {}
+    """What the nodes of committed results took, for the estimates of a first run."""
     parts: Sequence[Part] = ()
     neutral: Collection[str] = ()
     """Dotted names of parameters that change no result: they stand neither in dvc.yaml nor in the provenance."""

@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 from viper_pipeline.core.errors import BadEnvironment, BadParams, ViperError, os_message
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
+from viper_pipeline.dvc_bridge.estimates import Cost
 from viper_pipeline.dvc_bridge.project import param_at
 
 DvcStage: TypeAlias = Any
@@ -285,6 +286,40 @@ class Repository:
             return Status.STALE
         self._record(stage, run_cache=False)  # restore has filled the workspace and left `stage` as it was
         return Status.RESTORED
+
+    def is_up_to_date(self, stage: DvcStage) -> bool:
+        """Whether nothing is to be done for a stage; no output is touched. False may also mean: ask `status`."""
+        from dvc.exceptions import DvcException
+        from dvc.lock import LockError
+
+        try:
+            with self.locked():
+                if stage.always_changed and stage.name == code_yaml.STAGE:
+                    return self._status(stage) is Status.UP_TO_DATE
+                return bool(not stage.cmd or self.cache.up_to_date(stage) or not stage.changed())
+        except (DvcException, LockError, OSError):
+            return False
+
+    def of_these_settings(self, stages: Iterable[DvcStage], costs: Mapping[str, Cost]) -> dict[str, Cost]:
+        """Of what nodes took, that of stages whose lock file names today's parameters; code may be another."""
+        from dvc.utils.serialize import load_yaml
+
+        found, today = {}, {}
+        for stage in stages:
+            node = str(stage.cmd).rpartition(" ")[2]
+            read = [dep for dep in stage.deps if hasattr(dep, "params") and Path(dep.fs_path).name != code_yaml.FILE]
+            if node not in costs or not all(dep.hash_info for dep in read):
+                continue
+            for dep in read:
+                if dep.fs_path not in today:
+                    today[dep.fs_path] = load_yaml(dep.fs_path) if os.path.exists(dep.fs_path) else {}
+            if all(
+                param_at(today[dep.fs_path], name) == value
+                for dep in read
+                for name, value in dep.hash_info.value.items()
+            ):
+                found[node] = costs[node]
+        return found
 
     def commit(self, stage: DvcStage) -> list[str]:
         """Record what a stage has made. Returns the inputs that changed while it ran: then nothing is recorded.

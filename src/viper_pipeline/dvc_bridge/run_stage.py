@@ -1,4 +1,4 @@
-"""`viper stage PIPELINE NODE`: run one node in a Kedro session. This is the command that DVC runs."""
+"""`python -m viper_pipeline stage PIPELINE NODE`: run one node in a Kedro session. DVC runs this command."""
 
 from __future__ import annotations
 

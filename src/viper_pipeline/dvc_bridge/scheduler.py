@@ -3,168 +3,37 @@
 DVC runs one stage at a time and holds one lock. Here only this process talks to DVC: it asks which stages have
 changed, hands their plain commands to an executor as soon as what they read is there, and commits each result when it
 ends. Stop it at any time, even with SIGKILL: what was committed is skipped the next time, by this command or by
-`dvc repro`. A terminal shows a table that stays below what stages print; elsewhere each event is one line.
+`dvc repro`. Before the first stage starts it says which will, and for about how long.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
-from statistics import fmean
-from types import TracebackType
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from viper_pipeline.core.errors import BadData, BadEnvironment
 from viper_pipeline.dvc_bridge.code_yaml import write_code
+from viper_pipeline.dvc_bridge.estimates import SHORT, Costs, Left, Told, heights, minutes, plan_text, simulated
 from viper_pipeline.dvc_bridge.executors import LOST, Executor, Local, of_stages
-from viper_pipeline.dvc_bridge.project import read_params
+from viper_pipeline.dvc_bridge.project import project_of, read_params
 from viper_pipeline.dvc_bridge.repo import DvcStage, NoopCache, Repository, StageProblem, Status
 from viper_pipeline.dvc_bridge.run_stage import check_first
-
-
-class Costs:
-    """Seconds by node, on this machine."""
-
-    def __init__(self, root: Path) -> None:
-        self.seconds = {
-            path.stem: float(json.loads(path.read_text())["seconds"])
-            for path in sorted((root / ".viper" / "costs").glob("*.json"))
-        }
-
-    def expected(self, node: str) -> float | None:
-        """What `node` took last time, or what others of its stage took; None if there is neither."""
-        if node in self.seconds:
-            return self.seconds[node]
-        stage = node.rpartition(".")[0]
-        alike = [seconds for name, seconds in self.seconds.items() if name.rpartition(".")[0] == stage]
-        return fmean(alike) if alike else None
-
-    def left(self, waiting: Iterable[str], running: Mapping[str, float], jobs: int) -> float | None:
-        """Seconds until all is done. running: node -> seconds so far. None while a stage was never timed."""
-        so_far = {node: 0.0 for node in waiting} | dict(running)
-        rest = []
-        for node, seconds in so_far.items():
-            cost = self.expected(node)
-            if cost is None:
-                return None
-            rest.append(max(cost - seconds, 0.0))
-        return max([sum(rest) / jobs, *rest]) if rest else 0.0
-
-
-@dataclass
-class State:
-    """Where a run is."""
-
-    total: int
-    done: int = 0
-    waiting: int = 0
-    elapsed: float = 0.0  # seconds
-    left: float | None = None  # seconds; None: unknown
-    running: dict[str, tuple[float, float | None]] = field(default_factory=dict)  # name -> seconds so far, expected
-
-    def summary(self) -> str:
-        """One line."""
-        left = "" if self.left is None else f", about {minutes(self.left)} left"
-        return f"{self.done} of {self.total} done, {len(self.running)} running, {self.waiting} waiting{left}"
-
-
-class Screen:
-    """Events and the table. A context manager, so that the terminal is left as it was."""
-
-    def __init__(self) -> None:
-        self.live: Any = None
-
-    def __enter__(self) -> Screen:
-        if sys.stdout.isatty():
-            from rich.live import Live
-
-            self.live = Live(refresh_per_second=4, transient=True)
-            self.live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self.live:
-            self.live.__exit__(kind, error, traceback)
-            self.live = None
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        if self.live:
-            self.live.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, flush=True)
-
-    def show(self, state: State) -> None:
-        """Draw the table anew."""
-        if not self.live:
-            return
-        from rich.console import Group
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False)
-        for title in ("stage", "so far", "last time"):
-            table.add_column(title)
-        for name, (so_far, expected) in state.running.items():
-            table.add_row(name, minutes(so_far), "" if expected is None else minutes(expected))
-        self.live.update(Group(table, f"{state.summary()}, {minutes(state.elapsed)} so far"))
-
-
-class Tail:
-    """The lines that a log gains."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.rest = path, b""
-        self.offset = path.stat().st_size if path.exists() else 0
-
-    def lines(self, last: bool = False) -> list[str]:
-        """Whole lines since the last call; of a line that a progress bar rewrote, what stood there at its end."""
-        if self.path.exists():
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                new = file.read()
-            self.offset += len(new)
-            self.rest += new
-        *whole, self.rest = self.rest.split(b"\n")
-        if last and self.rest:
-            whole, self.rest = [*whole, self.rest], b""
-        return [line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace") for line in whole]
-
-
-def last_words(log: Path) -> str:
-    """The last line that a failed stage printed: an error of ours is one line, an exception ends in its message."""
-    if not log.is_file():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(log.stat().st_size - 10_000, 0))
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:LONGEST] if lines else ""
-
-
-def minutes(seconds: float) -> str:
-    """For people: 42 s, 3.5 min, 2.1 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
+from viper_pipeline.dvc_bridge.screen import Running, Screen, State, Tail, last_words
 
 PAUSE = 0.1
 """Seconds between two looks at the executor."""
 BUSY_PAUSE = 2.0
 """Seconds between two looks at a stage that another process works on."""
-LONGEST = 300
-"""Letters of a log's last line in the reason of a failure."""
+REFRESH = 0.5
+"""Seconds between two estimates of how long it still takes."""
 TRIES = 4
 """How often a stage is started whose workers die; each time it goes on from its last checkpoint."""
 
@@ -184,8 +53,11 @@ def make_executor(name: str, root: Path, jobs: int | None, address: str | None) 
     return Local(jobs or os.cpu_count() or 1)
 
 
-def run(root: Path, executor: Executor, targets: Sequence[str] = ()) -> int:
-    """Bring `targets` (all stages, if there are none) up to date. 0: they are; 1: stages failed; 130: stopped."""
+def run(root: Path, executor: Executor, targets: Sequence[str] = (), dry: bool = False) -> int:
+    """Bring `targets` (all stages, if there are none) up to date. 0: they are; 1: stages failed; 130: stopped.
+
+    dry: say what would run and for about how long, and start nothing.
+    """
     folder = root / ".viper"
     folder.mkdir(exist_ok=True)
     lock = FileLock(folder / "run.lock")
@@ -193,28 +65,26 @@ def run(root: Path, executor: Executor, targets: Sequence[str] = ()) -> int:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise BadEnvironment("another `viper run` is at work in this project; wait for it, or stop it") from error
-    with lock, Screen() as screen:
+    with lock:
         write_code(root)
         noop = NoopCache(root, targets)
         if (count := noop.holds()) is not None:
-            screen.say(f"0 ran, 0 restored, {count} up to date: no file has changed since they were")
+            print(f"0 ran, 0 restored, {count} up to date: no file has changed since they were", flush=True)
             return 0
         check_first(root, here=isinstance(executor, Local))
         begun = time.time_ns()
+        screen = Screen()
         work = Run(root, executor, Repository(root), screen, targets)
-        code = work()
+        for line in work.plan():
+            screen.say(line)
+        if dry:
+            executor.cancel()
+            return 0
+        with screen:
+            code = work()
         if code == 0:
             noop.write(list(work.done), begun)
         return code
-
-
-def heights(needs: Mapping[DvcStage, set[DvcStage]]) -> dict[DvcStage, int]:
-    """How many stages the longest chain above each stage has: the higher first, and no core waits at the end."""
-    height = dict.fromkeys(needs, 0)
-    for stage in reversed(list(TopologicalSorter(needs).static_order())):
-        for need in needs[stage]:
-            height[need] = max(height[need], height[stage] + 1)
-    return height
 
 
 @dataclass
@@ -226,6 +96,7 @@ class Task:
     begun: float  # seconds of the monotonic clock: handed over, or begun if it has
     queued: bool = True
     tries: int = 1
+    told: Told | None = None  # how far it is, by its own words
 
 
 class Run:
@@ -237,11 +108,12 @@ class Run:
         if missing := repository.missing_sources(self.todo):
             raise BadData("\n".join(missing))
         self.height = heights(self.todo)
-        self.costs = Costs(root)
+        self.costs = Costs(root, repository.of_these_settings(self.todo, project_of(root).committed_costs(root)))
         names = {stage: _name(stage) for stage in self.todo if stage.cmd}
         asked = of_stages(read_params(root / "params.yaml"), {_name(stage) for stage in repository.stages()})
         self.resources = {stage: asked[name] for stage, name in names.items()}
         self.total = len(self.todo)
+        self.work: set[DvcStage] = set()  # what is not up to date when the run begins
         self.running: dict[str, Task] = {}  # by address
         self.done: set[DvcStage] = set()
         self.failed: dict[DvcStage, str] = {}  # and why
@@ -250,6 +122,27 @@ class Run:
         self.ran = self.restored = 0
         self.begun = time.monotonic()
         self.stopping = False
+        self.left: Left | None = None
+        self.looked = 0.0  # at what is left, seconds of the monotonic clock
+
+    def plan(self) -> list[str]:
+        """Look which stages are up to date; what will be done about the others, in lines.
+
+        What reads something that is made anew may turn out to be up to date, or to have been computed before.
+        """
+        for stage in TopologicalSorter(self.todo).static_order():
+            if self.todo[stage] <= self.done and self.repository.is_up_to_date(stage):
+                self.done.add(stage)
+        for stage in self.done:
+            del self.todo[stage]
+        self.work = set(self.todo)
+        if not (rest := [stage for stage in self.todo if not stage.always_changed]):
+            return []
+        rest.sort(key=lambda stage: (-self.height[stage], stage.addressing))
+        nodes = {stage: _node(stage) for stage in rest}
+        costs = [(nodes[stage].rpartition(".")[0], self.costs.expected(nodes[stage])) for stage in rest]
+        source = self.costs.sources(nodes.values())
+        return plan_text(costs, self.total, self.executor.jobs, self._left({}), source)
 
     def __call__(self) -> int:
         """Run to the end."""
@@ -316,7 +209,10 @@ class Run:
             if task.queued and task.tail.path.exists():
                 task.queued, task.begun = False, time.monotonic()
             for line in task.tail.lines(last=name in ended):
-                self.screen.say(f"  {name.rpartition(':')[2]} | {line}")
+                if told := Told.read(line):
+                    task.told = told
+                if not (told and self.screen.bars):  # its bar says it
+                    self.screen.say(f"  {name.rpartition(':')[2]} | {line}")
         for name, code in ended.items():
             task = self.running[name]
             if code == LOST and task.tries < TRIES:
@@ -326,7 +222,8 @@ class Run:
                 continue
             del self.running[name]
             self._finish(task.stage, code, time.monotonic() - task.begun)
-        self.screen.show(self._state())
+        if time.monotonic() - self.looked > REFRESH or ended:
+            self.screen.show(self._state())
         if (self.running or self.again) and not ended:
             time.sleep(PAUSE)
 
@@ -365,18 +262,38 @@ class Run:
             yield "stopped; the same command goes on from here"
 
     def _state(self) -> State:
-        now = time.monotonic()
-        so_far = {name: 0.0 if task.queued else now - task.begun for name, task in self.running.items()}
-        nodes = {name: _node(task.stage) for name, task in self.running.items()}
-        left = self.costs.left(
-            [_node(stage) for stage in self.todo if stage.cmd],
-            {nodes[name]: seconds for name, seconds in so_far.items()},
+        self.looked = now = time.monotonic()
+        running: dict[str, Running] = {}
+        left: dict[DvcStage, float] = {}
+        for name, task in self.running.items():
+            so_far, node = (0.0 if task.queued else now - task.begun), _node(task.stage)
+            rest = task.told.seconds_left(now) if task.told else None
+            if rest is not None:
+                self.costs.told[node] = so_far + rest
+            elif (expected := self.costs.expected(node)) is not None:
+                rest = max(expected - so_far, 0.0)
+            left[task.stage] = rest or 0.0
+            if not task.queued:
+                running[name] = Running(so_far, rest, f"{task.told.done}/{task.told.total}" if task.told else "")
+        waiting = len(self.todo) + len(self.running) - len(running)
+        share = self._share({self.running[name].stage: one.share or 0.0 for name, one in running.items()})
+        return State(self.total, len(self.done), waiting, now - self.begun, self._left(left), share, running)
+
+    def _left(self, running: dict[DvcStage, float]) -> Left:
+        """running: stage -> seconds that it still takes."""
+        return simulated(
+            self.todo,
+            lambda stage: 0.0 if stage.always_changed else self.costs.expected(_node(stage)),
+            running,
             self.executor.jobs,
         )
-        begun = {name: seconds for name, seconds in so_far.items() if not self.running[name].queued}
-        running = {name: (seconds, self.costs.expected(nodes[name])) for name, seconds in begun.items()}
-        waiting = len(self.todo) + len(so_far) - len(begun)
-        return State(self.total, len(self.done), waiting, now - self.begun, left, running)
+
+    def _share(self, running: dict[DvcStage, float]) -> float:
+        """How much of what this run has to do is done. running: the same of each stage at work."""
+        weight = {stage: self.costs.expected(_node(stage)) or SHORT for stage in {*self.work, *self.todo, *running}}
+        ended = sum(seconds for stage, seconds in weight.items() if stage not in self.todo and stage not in running)
+        whole = sum(weight.values())
+        return (ended + sum(weight[stage] * share for stage, share in running.items())) / whole if whole else 1.0
 
     def _event(self, what: str, stage: DvcStage, more: str = "") -> None:
         self.screen.say(f"{what} {stage.addressing}{more}  [{self._state().summary()}]")
