@@ -237,7 +237,7 @@ def doctor(suites: tuple[str, ...], as_json: bool) -> None:
 @click.option("--mermaid", "form", flag_value="mermaid", help="A flow chart.")
 @click.option("--json", "form", flag_value="json", help="For programs.")
 def lineage(artifact: str, form: str | None) -> None:
-    """Print the chain from ARTIFACT back to its sources."""
+    """Print the chain from ARTIFACT back to its sources; of data that are elsewhere, from the lock files."""
     from viper_pipeline.core.errors import BadParams
     from viper_pipeline.dvc_bridge.lineage import as_mermaid, as_text, trace
     from viper_pipeline.dvc_bridge.project import project_root

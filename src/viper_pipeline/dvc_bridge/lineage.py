@@ -8,12 +8,14 @@ Outputs that somebody changed by hand are not found, and of sources that no stag
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.files import Json, JsonView, md5_of
+from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.project import param_at, project_root, read_params
 from viper_pipeline.dvc_bridge.provenance import Readers, Steps, read_steps
@@ -61,24 +63,38 @@ def chain(artifact: str, steps: Steps) -> list[str]:
     return order
 
 
+HINT = 300
+"""Letters of a list of known artifacts in an error."""
+SHOWN = 200
+"""Letters of a parameter's value that the text shows."""
+NODES = 12
+"""Nodes up to which a chart shows every artifact by itself."""
+
+
 def trace(artifact: Path, root: Path, readers: Readers) -> Json:
     """Everything `viper lineage` shows: {"artifact": path, "steps": [nearest first]}.
 
     A stray file is known by its last own step, wherever it lies now. Each step is compared with the working tree:
     whether the file is still the one that was read, which parameters have another value today, and whether the code
-    of its stage is another.
+    of its stage is another. An artifact that is not on this disk is known by the lock files, and a file in a folder
+    that a stage makes by its folder.
     """
-    if not Path(artifact).exists():
-        raise BadData(f"{artifact}: there is no such file or folder")
     full, root = Path(artifact).resolve(), root.resolve()
     name = full.relative_to(root).as_posix() if full.is_relative_to(root) else str(artifact)
+    locked = locked_steps(root)
+    if name not in locked and (folder := next((up for up in map(str, Path(name).parents) if up in locked), None)):
+        name, full = folder, root / folder
+    if not full.exists() and name not in locked:
+        known = [path for path in locked if path.startswith(f"{name.partition('/')[0]}/")]
+        hint = did_you_mean(name, known) if known else ""
+        raise BadData(f"{artifact}: there is no such file or folder, and no lock file knows it{hint[:HINT]}")
     carried, hashes = read_steps(full, readers), locked_hashes(root)
     recorded_as = name
     if carried and name not in carried:
         parents = {parent for step in carried.values() for parent in step["parents"]}
         recorded_as = next(path for path in carried if path not in parents)
         carried = {**carried, name: carried[recorded_as] | {"recorded_as": recorded_as}}
-    steps = {**locked_steps(root), **carried}
+    steps = {**locked, **carried}
     for path in chain(name, steps):  # what the lock file says of a folder, the folder itself may say in more detail
         if path not in carried and (root / path).exists():
             steps |= {key: step for key, step in read_steps(root / path, readers).items() if key not in carried}
@@ -159,20 +175,55 @@ def _lines(row: JsonView) -> Iterator[str]:
         yield f"  with {', '.join(f'{name} {version}' for name, version in row['versions'].items())}"
     for name, value in row["params"].items():
         now = "  [has another value now]" if name in row["changed_params"] else ""
-        yield f"  {name}: {json.dumps(value)}{now}"
+        text = json.dumps(value)
+        yield f"  {name}: {text if len(text) <= SHOWN else f'{text[:SHOWN]}... (--json shows all)'}{now}"
     for path in row["parents"]:
         yield f"  from {path}"
 
 
 def as_mermaid(traced: JsonView) -> str:
-    """A flow chart; https://mermaid.js.org draws it, and so do many Git hosts."""
-    number = {row["artifact"]: f"n{i}" for i, row in enumerate(traced["steps"])}
+    """A flow chart; https://mermaid.js.org draws it, and so do many Git hosts.
+
+    It fits a screen: of a long chain, artifacts that one kind of stage made are one node, which says how many.
+    """
+    rows = traced["steps"]
+    group = {row["artifact"]: row["artifact"] if len(rows) <= NODES else _kind(row) for row in rows}
+    members: dict[str, list[JsonView]] = {}
+    for row in rows:
+        members.setdefault(group[row["artifact"]], []).append(row)
+    number = {name: f"n{i}" for i, name in enumerate(members)}
     lines = ["flowchart TD"]
-    lines += [f'  {number[row["artifact"]]}["{row["artifact"]}<br/>{row["stage"]}"]' for row in traced["steps"]]
-    lines += [
-        f"  {number[parent]} --> {number[row['artifact']]}" for row in traced["steps"] for parent in row["parents"]
-    ]
+    for name, of_it in members.items():
+        paths = [row["artifact"] for row in of_it]
+        stage = of_it[0]["stage"] if len(of_it) == 1 else f"{len(of_it)} x {name}"
+        lines.append(f'  {number[name]}["{_pattern(paths)}<br/>{stage}"]')
+    arrows = [(group[parent], group[row["artifact"]]) for row in rows for parent in row["parents"]]
+    lines += [f"  {number[parent]} --> {number[child]}" for parent, child in dict.fromkeys(arrows) if parent != child]
     return "\n".join(lines) + "\n"
+
+
+def _kind(row: JsonView) -> str:
+    """The stage without its item; what no stage made by its folder."""
+    parts = str(row["stage"]).split(".")
+    return ".".join(parts[:2]) if len(parts) > 1 else f"{row['stage']} in {Path(row['artifact']).parent.as_posix()}"
+
+
+def _pattern(paths: list[str]) -> str:
+    """Some paths as one, with * where they differ."""
+    parts = [path.split("/") for path in paths]
+    if len(paths) == 1 or len({len(one) for one in parts}) > 1:
+        return paths[0] if len(paths) == 1 else f"{os.path.commonpath(paths)}/..."
+
+    def one(names: tuple[str, ...]) -> str:
+        return names[0] if len(set(names)) == 1 else f"*{_common_end(names)}"
+
+    return "/".join(one(names) for names in zip(*parts, strict=True))
+
+
+def _common_end(names: tuple[str, ...]) -> str:
+    """The suffix that all names share."""
+    suffixes = {Path(name).suffix for name in names}
+    return suffixes.pop() if len(suffixes) == 1 else ""
 
 
 SMALL = 2**20

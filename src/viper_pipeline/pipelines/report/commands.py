@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
 from viper_pipeline.pipelines.datasets import READERS
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.pipeline import model_datasets, result_datasets
-from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
+from viper_pipeline.reporting.cards import as_markdown, card_name, dataset_card, model_card
 from viper_pipeline.reporting.page import read_metrics, render_overview
 from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_files
 from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, run_digest, run_result
@@ -39,9 +40,14 @@ REASONS = 4  # that are printed of a figure
 
 
 def card_command(artifact: Path, root: Path) -> str:
-    """The card of an artifact as Markdown. Raises BadData if there is none, or this pipeline did not write it."""
+    """The card of an artifact as Markdown; where its data are not on this disk, the one that was committed.
+
+    Raises BadData if there is neither, or this pipeline did not write it.
+    """
     if not artifact.exists():
-        raise BadData(f"{artifact}: there is no such file or folder")
+        if (committed := committed_card(artifact, root)) is not None:
+            return committed.read_text()
+        raise BadData(f"{artifact}: there is no such file or folder, and no card of it in reports/")
     steps, full = read_steps(artifact, READERS), artifact.resolve()
     name = full.relative_to(root.resolve()).as_posix() if full.is_relative_to(root.resolve()) else str(artifact)
     if steps and name not in steps:  # a copy elsewhere: its own step is the one that feeds no other
@@ -50,6 +56,14 @@ def card_command(artifact: Path, root: Path) -> str:
     if artifact.is_dir():
         return as_markdown(model_card(name, load_artifact(artifact), steps))
     return as_markdown(dataset_card(name, EpisodeFile(artifact), steps))
+
+
+def committed_card(artifact: Path, root: Path) -> Path | None:
+    """Its card in reports/<suite>/cards, if there is one."""
+    full, root = artifact.resolve(), root.resolve()
+    if not full.is_relative_to(root):
+        return None
+    return next(iter(root.glob(f"reports/*/cards/{card_name(full.relative_to(root).as_posix())}.md")), None)
 
 
 def overview_command(root: Path) -> Path:
@@ -212,23 +226,63 @@ def current_commit(root: Path) -> str:
         return "unknown"
 
 
+class Committed(NamedTuple):
+    """What a report that lies in reports/ shows of a figure."""
+
+    state: str
+    suite: str
+    missing: Sequence[str]
+
+
+STATES = ("complete", "partial", "stale", "missing")
+"""Of a figure, the best first."""
+
+
+def committed_figures(root: Path, suite: str | None = None) -> dict[str, Committed]:
+    """Name -> the best that a suite's report shows of it; the data that it was drawn from may lie elsewhere."""
+    found: dict[str, Committed] = {}
+    for path in sorted(root.glob(f"reports/*/figures/{INDEX}")):
+        shown_by = path.parent.parent.name
+        if suite in (None, shown_by):
+            for figure in json.loads(path.read_text()):
+                one = Committed(figure["state"], shown_by, figure["missing"])
+                best = found.setdefault(figure["name"], one)
+                if STATES.index(one.state) < STATES.index(best.state):
+                    found[figure["name"]] = one
+    return found
+
+
 def figures_command(root: Path, suite: str | None, draw: Path | None) -> None:
-    """Print each figure's state and what is missing; with `draw`, write all figures into that folder."""
+    """Print each figure's state and what is missing; with `draw`, write all figures into that folder.
+
+    What lies in reports/ counts, too, and is told from what can be drawn from the data on this disk.
+    """
     chosen = entries(suite)
     evidence, stale = evidence_on_disk(root, suite)
-    counts: dict[str, int] = {}
+    committed = committed_figures(root, suite)
+    here: dict[str, int] = {}
+    there: dict[str, int] = {}
     for entry in chosen:
-        state = entry.state(evidence, stale)
-        counts[state] = counts.get(state, 0) + 1
-        print(f"{entry.name:7} {state:9} {entry.title}: {entry.plots}")
-        reasons = entry.missing(evidence)
+        state, known = entry.state(evidence, stale), committed.get(entry.name, Committed("missing", "", ()))
+        here[state], there[known.state] = here.get(state, 0) + 1, there.get(known.state, 0) + 1
+        better = STATES.index(known.state) < STATES.index(state)
+        best = known.state if better else state
+        where = f"in reports/{known.suite}; from data here: {state}" if better else "from data here"
+        print(f"{entry.name:7} {best:9} {entry.title}: {entry.plots}" + (f"  [{where}]" if best != "missing" else ""))
+        reasons = known.missing if better else entry.missing(evidence)
         for reason in reasons[:REASONS]:
             print(f"{'':18}{reason}")
         if len(reasons) > REASONS:
             print(f"{'':18}and {len(reasons) - REASONS} more reasons")
-    print(", ".join(f"{number} {state}" for state, number in sorted(counts.items())))
+    print(f"reports/: {counted(there)}")
+    print(f"from data here: {counted(here)}; `viper run` makes the data of params.yaml")
     if draw is not None:
         files = paper_files(evidence, chosen)
         for name, content in files.items():
             atomic_write(draw / name, content)
         print(f"{draw}: {len(files) - 1} files, and {INDEX} with their captions")
+
+
+def counted(states: Mapping[str, int]) -> str:
+    """3 complete, 4 missing."""
+    return ", ".join(f"{states[state]} {state}" for state in STATES if state in states)
