@@ -227,10 +227,10 @@ def current_commit(root: Path) -> str:
 
 
 class Committed(NamedTuple):
-    """What a report that lies in reports/ shows of a figure."""
+    """What reports that lie in reports/ show of a figure."""
 
     state: str
-    suite: str
+    suites: tuple[str, ...]
     missing: Sequence[str]
 
 
@@ -245,10 +245,12 @@ def committed_figures(root: Path, suite: str | None = None) -> dict[str, Committ
         shown_by = path.parent.parent.name
         if suite in (None, shown_by):
             for figure in json.loads(path.read_text()):
-                one = Committed(figure["state"], shown_by, figure["missing"])
+                one = Committed(figure["state"], (shown_by,), figure["missing"])
                 best = found.setdefault(figure["name"], one)
                 if STATES.index(one.state) < STATES.index(best.state):
                     found[figure["name"]] = one
+                elif one.state == best.state and one is not best:
+                    found[figure["name"]] = best._replace(suites=(*best.suites, shown_by))
     return found
 
 
@@ -263,11 +265,11 @@ def figures_command(root: Path, suite: str | None, draw: Path | None) -> None:
     here: dict[str, int] = {}
     there: dict[str, int] = {}
     for entry in chosen:
-        state, known = entry.state(evidence, stale), committed.get(entry.name, Committed("missing", "", ()))
+        state, known = entry.state(evidence, stale), committed.get(entry.name, Committed("missing", (), ()))
         here[state], there[known.state] = here.get(state, 0) + 1, there.get(known.state, 0) + 1
         better = STATES.index(known.state) < STATES.index(state)
         best = known.state if better else state
-        where = f"in reports/{known.suite}; from data here: {state}" if better else "from data here"
+        where = f"in reports/ of {', '.join(known.suites)}; from data here: {state}" if better else "from data here"
         print(f"{entry.name:7} {best:9} {entry.title}: {entry.plots}" + (f"  [{where}]" if best != "missing" else ""))
         reasons = known.missing if better else entry.missing(evidence)
         for reason in reasons[:REASONS]:
