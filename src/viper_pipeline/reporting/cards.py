@@ -269,16 +269,11 @@ def cards_of(table: RunTable, steps: LineageSteps) -> list[Card]:
     return cards
 
 
-def card_name(artifact: str) -> str:
-    """The name of an artifact's card in a report, without suffix."""
-    return artifact.removeprefix("data/").removesuffix(".h5").replace("/", "-").replace(" ", "-")
-
-
 def card_files(cards: Sequence[Card]) -> dict[str, bytes]:
     """Every card as Markdown, named after its artifact's path, its sample picture, and a README.md that lists them."""
     files, rows = {}, []
     for card in cards:
-        name = card_name(card.name)
+        name = card.name.removeprefix("data/").removesuffix(".h5").replace("/", "-").replace(" ", "-")
         pictures = {}
         if card.picture is not None:
             files[f"{name}.png"] = png(card.picture)

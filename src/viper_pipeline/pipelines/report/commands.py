@@ -24,7 +24,7 @@ from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
 from viper_pipeline.pipelines.datasets import READERS
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.pipeline import model_datasets, result_datasets
-from viper_pipeline.reporting.cards import as_markdown, card_name, dataset_card, model_card
+from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.reporting.page import read_metrics, render_overview
 from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_files
 from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, run_digest, run_result
@@ -63,7 +63,8 @@ def committed_card(artifact: Path, root: Path) -> Path | None:
     full, root = artifact.resolve(), root.resolve()
     if not full.is_relative_to(root):
         return None
-    return next(iter(root.glob(f"reports/*/cards/{card_name(full.relative_to(root).as_posix())}.md")), None)
+    title = f"# {full.relative_to(root).as_posix()}"
+    return next((p for p in sorted(root.glob("reports/*/cards/*.md")) if p.open().readline().strip() == title), None)
 
 
 def overview_command(root: Path) -> Path:
