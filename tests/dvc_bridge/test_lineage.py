@@ -104,6 +104,46 @@ def test_the_forms_say_the_same(built: Toy, monkeypatch: pytest.MonkeyPatch) -> 
     assert arrows == {(parent, row["artifact"]) for row in traced["steps"] for parent in row["parents"]}
 
 
+def test_without_data_the_lock_files_say_it(built: Toy, tmp_path: Path) -> None:
+    """As in a fresh clone."""
+    clone = built.copy(tmp_path / "clone")
+    shutil.rmtree(clone.root / "data")
+    shutil.rmtree(clone.root / ".dvc/cache")
+    rows, whole = by_path(clone), by_path(built)
+    assert {path: row["state"] for path, row in rows.items()} == dict.fromkeys(CHAIN, "absent")
+    for path, row in rows.items():
+        assert {name: row[name] for name in ("stage", "parents", "md5", "code")} == {
+            name: whole[path][name] for name in ("stage", "parents", "md5", "code")
+        }
+        assert row["params"].items() >= whole[path]["params"].items()  # and the lists that it runs over
+    with pytest.raises(BadData, match=r"no lock file knows it \(did you mean 'data/clean/one/red.h5'"):
+        trace(clone.root / "data/clean/one/rad.h5", clone.root, READERS)
+
+
+def test_a_file_in_a_folder_that_a_stage_makes_is_known_by_the_folder(built: Toy) -> None:
+    assert by_path(built, f"{RUN}/value.json") == by_path(built)
+
+
+def test_the_chart_of_many_artifacts_fits_a_screen() -> None:
+    """Fifteen tasks: one node for each kind of stage."""
+
+    def row(path: str, stage: str, *parents: str) -> dict[str, object]:
+        return {"artifact": path, "stage": stage, "parents": dict.fromkeys(parents, "")}
+
+    tasks = [f"t{i}" for i in range(15)]
+    steps = [row("data/model", "dmc.train_model.gpt", *(f"data/codes/{task}.h5" for task in tasks))]
+    steps += [row(f"data/codes/{task}.h5", f"dmc.encode.{task}", f"films/{task}") for task in tasks]
+    steps += [row(f"films/{task}", "source") for task in tasks]
+    assert as_mermaid({"steps": steps}).splitlines() == [
+        "flowchart TD",
+        '  n0["data/model<br/>dmc.train_model.gpt"]',
+        '  n1["data/codes/*.h5<br/>15 x dmc.encode"]',
+        '  n2["films/*<br/>15 x source in films"]',
+        "  n1 --> n0",
+        "  n2 --> n1",
+    ]
+
+
 def test_no_such_file(built: Toy) -> None:
     with pytest.raises(BadData, match="no_such"):
         trace(built.root / "no_such", built.root, READERS)

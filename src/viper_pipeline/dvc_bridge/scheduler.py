@@ -282,7 +282,7 @@ class Run:
     def _left(self, running: dict[DvcStage, float]) -> Left:
         """running: stage -> seconds that it still takes."""
         return simulated(
-            self.todo,
+            {stage: self.todo[stage] for stage in sorted(self.todo, key=lambda stage: stage.addressing)},
             lambda stage: 0.0 if stage.always_changed else self.costs.expected(_node(stage)),
             running,
             self.executor.jobs,
