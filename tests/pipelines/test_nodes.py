@@ -348,8 +348,11 @@ def test_the_report_is_made_of_runs(made):
     assert set(table) == {"viper", "task_reward", "exploration"}
     returns = runs[run_argument("viper")].config["final_returns"]
     assert table["viper"]["final_return"] == pytest.approx(np.mean(returns))
-    assert set(headline) == {TASK, "videogpt"} and set(headline[TASK]) == {"expert", "random", "idle", "drq"}
-    assert headline[TASK]["drq"]["viper"] == pytest.approx(np.mean(returns), abs=0.06)
+    levels, auroc = metrics["baselines"]["dmc"][TASK], metrics["rewards"]["dmc"]["videogpt"]["auroc_frame"]
+    share = (np.mean(returns) - levels["random_return"]) / (levels["expert_return"] - levels["random_return"])
+    assert set(headline) == {"score", "auroc_frame"} and set(headline["score"]["drq"]) == set(table)
+    assert headline["score"]["drq"]["viper"] == pytest.approx(share, abs=0.001)
+    assert headline["auroc_frame"]["videogpt"] == pytest.approx(auroc, abs=1e-4)
     assert len(curves) == 3 * 2 and {row["method"] for row in curves} == set(table)
     shown = {
         **runs,

@@ -189,25 +189,25 @@ def build_metrics(
 
 
 def headline(metrics: Metrics) -> Json:
-    """What `dvc metrics` shows of them: {task: {baseline: return, agent: {method: return}}, model: {auroc_frame}}.
+    """What `dvc metrics` shows of them, few numbers: {score: {agent: {method: mean over tasks}}, AUROC: {model: mean}}.
 
-    AUROCs are against the hardest of random, idle and noisy play, means over tasks.
+    A score is 0 where play is random and 1 at the expert's return; in suites that say otherwise, in their own unit.
+    AUROCs are against the hardest of random, idle and noisy play. metrics.json has every task.
     """
-    found: Json = {}
-    for suite, tasks in metrics["baselines"].items():
-        for task, levels in tasks.items():
-            ends = {name: value for name, value in levels.items() if name.endswith("_return") and value is not None}
-            known = {name.removesuffix("_return"): value for name, value in ends.items()}
-            agents = metrics["agents"].get(suite, {}).get(task, {})
-            digits = 3 if suite in SUCCESS_SUITES else 1
-            found[task] = {name: round(value, digits) for name, value in known.items()} | {
-                agent: {method: round(row["final_return"], digits) for method, row in methods.items()}
-                for agent, methods in agents.items()
-            }
+    score = {
+        agent: {
+            method: round(row["mean"]["value"], 3)
+            for method, row in (whole.get("expert_normalized") or whole["methods"]).items()
+        }
+        for agents in metrics["aggregates"].values()
+        for agent, whole in agents.items()
+    }
+    found: Json = {"score": score} if score else {}
     for models in metrics["rewards"].values():
         for model, numbers in models.items():
-            known = {name: numbers[name] for name in AVERAGED if numbers[name] is not None}
-            found[model] = {name: round(value, 4) for name, value in known.items()}
+            for name in AVERAGED:
+                if numbers[name] is not None:
+                    found.setdefault(name, {})[model] = round(numbers[name], 4)
     return found
 
 
