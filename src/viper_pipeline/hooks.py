@@ -86,6 +86,10 @@ class ProjectHooks:
         self.params: Json = parameters["parameters"]
         if not guarded() or self.params != read_params(self.root / "params.yaml"):
             self._check_params()
+        if self._tracking != "none":
+            from viper_pipeline.training.tracking import check_tracking
+
+            check_tracking(self._tracking)
         for name, path in self.project.sources(self.params).items():
             entry = catalog.config_resolver.resolve_pattern(name)
             catalog[name] = AbstractDataset.from_config(name, {**entry, "filepath": str(self.root / path)})
@@ -140,9 +144,11 @@ class ProjectHooks:
             entry.provenance = self.running[node.name].provenance
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
-        """The last output of a node: end."""
+    def after_dataset_saved(self, dataset_name: str, data: object, node: Node) -> None:
+        """The last output of a node: end. What `tracking` of params.yaml names is told of what was saved."""
         running = self.running[node.name]
+        if self._tracking != "none":
+            self._track(running.provenance, data)
         running.unsaved.discard(dataset_name)
         if not running.unsaved:
             self._end(self.running.pop(node.name))
@@ -153,6 +159,21 @@ class ProjectHooks:
         if running := self.running.pop(node.name, None):
             running.lock.release()
             running.monitor.stop()
+
+    @property
+    def _tracking(self) -> str:
+        return str(self.params.get("tracking") or "none")
+
+    def _track(self, provenance: Provenance, data: object) -> None:
+        """What was saved is safe, and hours of work are not lost for a diary: its troubles are said, not raised."""
+        from viper_pipeline.training.artifacts import ModelArtifact
+        from viper_pipeline.training.tracking import track
+
+        if isinstance(data, ModelArtifact):
+            try:
+                track(self._tracking, provenance.node, provenance.key, provenance.params, data, self.root)
+            except Exception as error:
+                click.echo(f"tracking: {self._tracking}: {type(error).__name__}: {error}", err=True)
 
     def _end(self, running: Running) -> None:
         from viper_pipeline.core.files import atomic_write

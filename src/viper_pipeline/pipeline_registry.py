@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from viper_pipeline.core.errors import BadEnvironment
 from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.dvc_bridge.estimates import Cost
 from viper_pipeline.dvc_bridge.project import Lookup, Part, Project
@@ -60,7 +61,15 @@ def lacks(params: JsonView) -> list[str]:
     """What this machine lacks for these parameters, a line each."""
     from viper_pipeline.pipelines.params_fit import missing_devices
 
-    return list(missing_devices((params.get("runtime") or {}).get("compute") or {}))
+    lines = list(missing_devices((params.get("runtime") or {}).get("compute") or {}))
+    if (word := params.get("tracking") or "none") != "none":
+        from viper_pipeline.training.tracking import check_tracking
+
+        try:
+            check_tracking(word)
+        except BadEnvironment as error:
+            lines.append(str(error))
+    return lines
 
 
 def symbolic(params: JsonView, symbol: Callable[[str, str], str]) -> Json:

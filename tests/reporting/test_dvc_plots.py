@@ -21,7 +21,7 @@ def drawn(template: str, rows: list[dict[str, str]]) -> dict:
     renderer = VegaRenderer(
         rows, "curves", template=template, template_dir=str(ROOT / ".dvc/plots"), x="step", y="return_mean"
     )
-    return json.loads(renderer.get_filled_template(as_string=True))
+    return dict(renderer.get_filled_template())
 
 
 @pytest.mark.parametrize("template", FACETS)

@@ -18,6 +18,7 @@ EXTRA_OF = {
     "ale_py": "atari",
     "dm_control": "dmc",
     "dvc": "pipeline",
+    "dvclive": "tracking",
     "filelock": "pipeline",
     "h5py": "pipeline",
     "hdf5plugin": "pipeline",
@@ -26,6 +27,7 @@ EXTRA_OF = {
     "kedro": "pipeline",
     "lightning_fabric": "pipeline",
     "matplotlib": "pipeline",
+    "mlflow": "tracking",
     "msgpack": "pipeline",
     "mujoco": "dmc",
     "networkx": "pipeline",
@@ -41,6 +43,8 @@ EXTRA_OF = {
     "scipy": "pipeline",
     "stable_baselines3": "agents",
     "submitit": "slurm",
+    "tensorboard": "tracking",
+    "wandb": "tracking",
     "yaml": "pipeline",
 }
 """Module -> the extra that brings it."""

@@ -154,7 +154,7 @@ def heights(needs: Mapping[T, set[T]]) -> dict[T, int]:
 
 
 def plan_text(names: Sequence[tuple[str, float | None]], total: int, jobs: int, left: Left, source: str) -> list[str]:
-    """What a run is about to do, a line per kind of stage. names: `dmc.train_expert` and its seconds, once per stage."""
+    """What a run is about to do, a line per kind of stage. names: `dmc.train_expert` and seconds, once per stage."""
     kinds: dict[str, list[float | None]] = {}
     for name, seconds in names:
         kinds.setdefault(name, []).append(seconds)

@@ -77,7 +77,7 @@ class Local:
     """Processes of this machine, whatever they ask for. They end with this process, even if it is killed."""
 
     def __init__(self, jobs: int, env: Mapping[str, str] | None = None) -> None:
-        """env: of the processes; None: that of this one. `python` is ours there, whether its environment is active or not."""
+        """env: of the processes; None: that of this one. `python` is ours there, activated or not."""
         self.jobs, self.env = jobs, dict(os.environ if env is None else env)
         self.env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.env.get('PATH', os.defpath)}"
         self.running: dict[str, subprocess.Popen] = {}

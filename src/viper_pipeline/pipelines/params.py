@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
@@ -269,6 +269,9 @@ class Params(Config):
     seed: int = Field(ge=0, description="seed of experts, recordings and models")
     seeds: list[int] = Field(min_length=1, description="seeds of agent runs")
     runtime: RuntimeConfig
+    tracking: Literal["none", "csv", "dvclive", "tensorboard", "wandb", "mlflow"] = Field(
+        "none", description="what is told of trainings besides, in tracking/; changes no result and makes nothing stale"
+    )
     suites: dict[str, SuiteConfig] = Field(min_length=1)
     ablations: AblationsConfig | None = Field(None, description="Fig 9; null: none")
 

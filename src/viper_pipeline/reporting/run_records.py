@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,9 +60,13 @@ class RunRecord(Config):
 
     @property
     def file(self) -> str:
-        """The name of its file."""
+        """The name of its file: its place in the grid, and a digest of what made it, so that no two builds meet.
+
+        Files are read by any name; those of older records have no digest in theirs.
+        """
         changed = [f"{self.axis}_{self.value}"] if self.axis else []
-        return "-".join([*map(str, self.key), *changed]) + ".json"
+        build = hashlib.sha256(f"{self.digest} {self.machine}".encode()).hexdigest()[:8]
+        return "-".join([*map(str, self.key), *changed, build]) + ".json"
 
     def ablation(self) -> AblationRun:
         """The curve that Fig 9 draws."""
@@ -80,18 +85,6 @@ class RunRecord(Config):
             origin=f"commit {self.commit}, {self.machine}",
             build=self.build,
         )
-
-    def refuse_to_replace(self, older: RunRecord, place: str) -> None:
-        """Raise BadData if `older`, which stands at `place`, was made otherwise than this run."""
-        for name in ("digest", "machine"):
-            then, now = getattr(older, name), getattr(self, name)
-            if then != now:
-                raise BadData(
-                    f"{place}: {name}: {then or 'not recorded'} there, {now or 'not recorded'} in this run: other "
-                    "code, parameters or machine made it, so it is no earlier copy. Rename that file, for example to "
-                    f"{self.file.removesuffix('.json')}-{older.commit}.json, and both are shown, each in a column of "
-                    "its own; or delete it"
-                )
 
 
 def read_run_records(files: Mapping[str, bytes]) -> Iterator[RunRecord]:
