@@ -1,4 +1,4 @@
-"""Trackers are told what a stage made: every number at its step, and the films. Libraries that are missing are named."""
+"""Trackers are told what a stage made: numbers at their steps, and films. Libraries that are missing are named."""
 
 import csv
 import importlib.util
