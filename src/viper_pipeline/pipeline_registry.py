@@ -120,7 +120,7 @@ def renew_overview(root: Path) -> Iterator[str]:
 
 def committed_costs(root: Path) -> dict[str, Cost]:
     """What stages took for the reports that are there: node -> cost."""
-    found = {}
+    found: dict[str, Cost] = {}
     for path in sorted(root.glob("reports/*/metrics.json")):
         costs = json.loads(path.read_text()).get("costs") or {}
         found |= {node: Cost(float(cost["seconds"]), str(cost.get("machine", ""))) for node, cost in costs.items()}

@@ -265,6 +265,7 @@ class Run:
         self.looked = now = time.monotonic()
         running: dict[str, Running] = {}
         left: dict[DvcStage, float] = {}
+        silent = 0  # stages at work of which nobody knows anything
         for name, task in self.running.items():
             so_far, node = (0.0 if task.queued else now - task.begun), _node(task.stage)
             rest = task.told.seconds_left(now) if task.told else None
@@ -273,11 +274,14 @@ class Run:
             elif (expected := self.costs.expected(node)) is not None:
                 rest = max(expected - so_far, 0.0)
             left[task.stage] = rest or 0.0
+            silent += rest is None
             if not task.queued:
                 running[name] = Running(so_far, rest, f"{task.told.done}/{task.told.total}" if task.told else "")
         waiting = len(self.todo) + len(self.running) - len(running)
         share = self._share({self.running[name].stage: one.share or 0.0 for name, one in running.items()})
-        return State(self.total, len(self.done), waiting, now - self.begun, self._left(left), share, running)
+        ends = self._left(left)
+        ends = ends._replace(unknown=ends.unknown + silent)
+        return State(self.total, len(self.done), waiting, now - self.begun, ends, share, running)
 
     def _left(self, running: dict[DvcStage, float]) -> Left:
         """running: stage -> seconds that it still takes."""
