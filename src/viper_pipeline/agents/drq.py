@@ -82,6 +82,7 @@ class DrQ(nn.Module):
     """The agent; see `Agent` for its methods. It has continuous actions and no intrinsic reward."""
 
     Config = DrQConfig
+    continuous = True
     discrete = False
     curious = False
 

@@ -29,6 +29,7 @@ class Dreamer(nn.Module):
 
     Config = DreamerConfig
     background: Tensor  # of the frames, once `prepare` has seen some
+    continuous = True
     discrete = True
     curious = True
 
