@@ -247,11 +247,20 @@ def cost(profile: str | None, on: str | None, keep: str | None) -> None:
 @click.option("--suite", "suites", multiple=True, help="Try the simulator of this suite alone. Default: all suites.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def doctor(suites: tuple[str, ...], as_json: bool) -> None:
-    """Say what this machine has and lacks for each suite, each lack with the line that mends it."""
+    """Say what this machine has and lacks for each suite, each lack with the line that mends it.
+
+    Outside of a project: what this installation has, and which extras it lacks.
+    """
+    from viper_pipeline.core.errors import BadParams
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.tools.doctor import doctor_command
 
-    sys.exit(doctor_command(project_root(), suites, as_json, click.echo))
+    root: Path | None
+    try:
+        root = project_root()
+    except BadParams:
+        root = None
+    sys.exit(doctor_command(root, suites, as_json, click.echo))
 
 
 @cli.command()

@@ -106,7 +106,9 @@ def test_what_was_begun_is_not_taken_for_something_else(videos, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_at(patch, "pipelines.reward_stages.choose_episodes", 2)
         train(videos, videos / "push")
-    with pytest.raises(BadData, match=r"push.unfinished: was begun with other held_out \(2 there\), tokenizer, video_model; "):
+    with pytest.raises(
+        BadData, match=r"push.unfinished: was begun with other held_out \(2 there\), tokenizer, video_model; "
+    ):
         train(videos, videos / "push", held_out=1, steps=4)
     np.savez(videos / "experts" / "another.npz", arr_0=np.zeros((8, 16, 16, 3), np.uint8))
     with pytest.raises(BadData, match=r"other experts \(other videos\); repeat that call, delete the folder"):
