@@ -122,7 +122,7 @@ def load_reward(source: str | Path) -> RewardModel:
             f"data/rewards/{source}/MODEL of a project that has run is one; `viper train-reward` makes one from videos"
         )
     meant = did_you_mean(str(source), pretrained())
-    raise BadData(f"{source}: neither a folder nor one of the package's rewards ({shipped}){meant}")
+    raise BadData(f"{source}: neither a folder nor one of the package's rewards{meant}")
 
 
 class RewardModel:

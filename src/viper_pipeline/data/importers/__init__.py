@@ -36,7 +36,7 @@ IMPORTERS = Registry(
 )
 """Each target is an Importer."""
 OWN_KINDS = ("expert", "oracle")
-"""Kinds of datasets that no importer reads, since the project records them itself; `oracle` in lineage of old versions."""
+"""Kinds of datasets that no importer reads: the project records them itself. `oracle` is in lineage of old versions."""
 
 
 class Importer(Protocol):
