@@ -1,11 +1,14 @@
 """What the cards of the shipped rewards and the page for their users tell people to type, works."""
 
+import shlex
+
 import numpy as np
 import pytest
 
 import viper_pipeline
 from tests.reporting.test_export import project  # noqa: F401 (a fixture)
 from tests.snippets import ROOT, blocks, run_blocks
+from viper_pipeline.commands import cli
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
 
 PAGE = ROOT / "docs" / "how_to" / "use_a_reward.md"
@@ -38,6 +41,16 @@ def test_the_page_for_a_reward_s_users(project, monkeypatch):  # noqa: F811
     assert names["nats"].shape == (21,) and names["surprise"].shape == (21, 8, 8)
     for file in ("scores.csv", "scores.json", "scores.png", "surprise.mp4", "my-reward/README.md"):
         assert (project / file).stat().st_size > 100
+
+
+@pytest.mark.parametrize("page", ["own_videos", "formats"])
+def test_the_commands_of_a_page_are_commands_with_these_options(page):
+    text = (ROOT / "docs" / "how_to" / f"{page}.md").read_text()
+    lines = [line for language, block in blocks(text) if language == "shell" for line in block.splitlines()]
+    found = [shlex.split(part) for line in lines for part in line.split("&&") if part.strip().startswith("viper ")]
+    assert found
+    for _, name, *words in found:
+        cli.commands[name].make_context(name, words)  # raises click.UsageError for what it does not know
 
 
 def test_an_unknown_kind_of_block_is_not_passed_over():

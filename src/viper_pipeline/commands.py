@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -130,6 +131,41 @@ def train_video_model_command(suite: str, model: str, out: Path | None, override
     click.echo(run_single(project_root(), suite, "train_video_model", model, overrides, out))
 
 
+@cli.command(name="train-reward")
+@click.argument("experts", type=PATH)
+@click.argument("baselines", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--task", default="task", show_default=True, help="Name of the task in the result.")
+@click.option("--size", type=click.IntRange(1), default=64, show_default=True, help="Pixels of the models' frames.")
+@click.option("--held-out", type=int, default=2, show_default=True, help="Expert videos kept for the evaluation.")
+@click.option("--steps", type=int, help="Of both trainings together. Default: 2600.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--threads", type=int, default=1, show_default=True, help="Of the CPU; more than one helps on idle cores alone."
+)
+@click.option("--camera", help="Datasets of LeRobot and Minari: which of several cameras.")
+@click.option("--instruction", help="Datasets of LeRobot: only episodes of this task, in its own words.")
+@OVERRIDES
+def train_reward_command(experts: Path, baselines: Path, out: Path, overrides: tuple[str, ...], **options: Any) -> None:
+    """Train a reward on videos of EXPERTS and of BASELINES, such as random actions; it goes to the new folder OUT.
+
+    EXPERTS and BASELINES are folders of videos (.mp4, .gif, .npz) or datasets of LeRobot or Minari. No project is
+    needed. After a kill, the same command goes on where it stopped. KEY=VALUE changes the models, such as
+    video_model.window=8 or tokenizer.training.batch_size=32; the blocks are those of params.yaml.
+    """
+    from viper_pipeline.core.errors import BadParams
+    from viper_pipeline.pipelines.train_reward import TOKENIZER, VIDEO_MODEL, train_reward
+    from viper_pipeline.tools.single_run import overridden
+
+    blocks = {"tokenizer": TOKENIZER, "video_model": VIDEO_MODEL}
+    for text in overrides:
+        if text.partition("=")[0].partition(".")[0] not in blocks:
+            raise BadParams(f"{text}: can only change tokenizer. or video_model., such as video_model.window=8")
+    model = train_reward(experts, baselines, out, **options, **overridden(blocks, "own", overrides))
+    click.echo(f"{out}: a reward of {', '.join(model.tasks)}; how good it is stands in {out / 'README.md'}")
+
+
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--force", is_flag=True, help="Also if params.yaml has edits, which are lost.")
@@ -225,11 +261,20 @@ def cost(profile: str | None, on: str | None, keep: str | None) -> None:
 @click.option("--suite", "suites", multiple=True, help="Try the simulator of this suite alone. Default: all suites.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def doctor(suites: tuple[str, ...], as_json: bool) -> None:
-    """Say what this machine has and lacks for each suite, each lack with the line that mends it."""
+    """Say what this machine has and lacks for each suite, each lack with the line that mends it.
+
+    Outside of a project: what this installation has, and which extras it lacks.
+    """
+    from viper_pipeline.core.errors import BadParams
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.tools.doctor import doctor_command
 
-    sys.exit(doctor_command(project_root(), suites, as_json, click.echo))
+    root: Path | None
+    try:
+        root = project_root()
+    except BadParams:
+        root = None
+    sys.exit(doctor_command(root, suites, as_json, click.echo))
 
 
 @cli.command()

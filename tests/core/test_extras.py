@@ -134,6 +134,23 @@ def test_the_command_scores_films_in_the_light_installation(light, film):
     assert (film / "light.gif").stat().st_size > 1000
 
 
+def test_rewards_are_shared_with_the_extra_hub_alone(light, film):
+    done = run(
+        light | distributions(EXTRAS["hub"]),
+        """
+        from viper_pipeline.reporting.hub_cards import shared
+        from viper_pipeline.rewards.pretrained import PRETRAINED
+        from viper_pipeline.tools.hub import hub
+
+        sent = shared(PRETRAINED / "dmc-laptop")
+        print(sent.kind, len(sent.files), sent.card.splitlines()[1], hub().endpoint)
+        """,
+        film,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("model 7 license: mit http")
+
+
 @pytest.mark.parametrize(
     "words, extra",
     [
@@ -144,6 +161,7 @@ def test_the_command_scores_films_in_the_light_installation(light, film):
         (["score", "film.h5", "--reward", "dmc-laptop", "--task", "cartpole_balance"], "pipeline"),
         (["lineage", str(SOURCE / "pretrained" / "dmc-laptop")], "pipeline"),
         (["params", "check", str(ROOT / "params.yaml")], "pipeline"),
+        (["train-reward", "experts", "baselines", "out"], "pipeline"),
     ],
 )
 def test_a_command_that_needs_an_extra_ends_in_one_line(light, film, words, extra):

@@ -87,6 +87,16 @@ def test_ppo_in_one_file():
     assert all(0 < true <= 1000 and -250 <= viper <= 1.2 * 250 for viper, true in finished)
 
 
+def test_torchrl(mirror):
+    pytest.importorskip("torchrl")
+    ppo = example("torchrl_ppo")
+    ((viper, true),) = ppo.train(steps=260, rollout=260, epochs=1, minibatches=2)
+    assert 0 < true <= 1000 and -250 <= viper <= 1.2 * 250
+    finished = np.array(ppo.train(steps=1280, env_id=mirror, rollout=256, gamma=0.5, learning_rate=3e-3))
+    np.testing.assert_allclose(finished[:, 0], finished[:, 1], rtol=1e-5)  # this environment's reward is its true one
+    assert finished[:30, 0].mean() < -4 and finished[-30:, 0].mean() > -2
+
+
 class Mirror(gymnasium.Env):
     """Shows a number; the best action is that number, and pays 0. Episodes of 8 steps."""
 
@@ -99,7 +109,7 @@ class Mirror(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.steps = 0
-        return self._show(), {"true_reward": 0.0}
+        return self._show(), {"true_reward": np.float64(0)}
 
     def _show(self):
         self.shown = self.np_random.uniform(-1, 1, 1).astype(np.float32)
@@ -107,17 +117,21 @@ class Mirror(gymnasium.Env):
 
     def step(self, action):
         paid, self.steps = -float(np.square(action - self.shown).sum()), self.steps + 1
-        return self._show(), paid, False, self.steps == 8, {"true_reward": paid}
+        return self._show(), paid, False, self.steps == 8, {"true_reward": np.float64(paid)}
 
 
-def test_ppo_learns_a_problem_with_a_known_answer():
-    ppo = example("cleanrl_ppo")
+@pytest.fixture
+def mirror():
+    """An id."""
     gymnasium.register("Mirror-v0", entry_point=Mirror)
-    try:
-        args = ppo.Args("Mirror-v0", steps=3000, rollout=64, gamma=0.5, learning_rate=3e-3)
-        finished = np.array(ppo.train(args))[:, 0]
-    finally:
-        del gymnasium.registry["Mirror-v0"]
+    yield "Mirror-v0"
+    del gymnasium.registry["Mirror-v0"]
+
+
+def test_ppo_learns_a_problem_with_a_known_answer(mirror):
+    ppo = example("cleanrl_ppo")
+    args = ppo.Args(mirror, steps=3000, rollout=64, gamma=0.5, learning_rate=3e-3)
+    finished = np.array(ppo.train(args))[:, 0]
     first, last = finished[:50].mean(), finished[-50:].mean()
     assert first < -4 and last > -1  # of 8 steps: a random action's loss is 0.67 or more, the answer's is 0
 

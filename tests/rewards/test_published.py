@@ -113,10 +113,25 @@ def test_names_and_folders(copy):
         viper_pipeline.load_reward("dmc-laptob")
 
 
+@pytest.mark.parametrize("suite", ["dmc", "atari", "tabletop"])
+def test_a_suite_whose_reward_is_not_there_is_told_what_is(suite, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        BadData, match=rf"no reward for all tasks of suite {suite}, only dmc-laptop; data/rewards/{suite}/"
+    ):
+        viper_pipeline.load_reward(suite)
+
+
+def test_a_reward_is_moved_to_a_device(model, episodes):
+    moved = viper_pipeline.load_reward(NAME).to("meta")  # a device that any machine has
+    assert moved.of(TASK).device.type == "meta" and model.of(TASK).device.type == "cpu"
+    assert next(moved.of(TASK).model.parameters()).device.type == "meta"
+
+
 def test_what_comes_with_the_package_is_small_and_says_what_it_is():
+    assert sum(p.stat().st_size for p in PRETRAINED.rglob("*") if p.is_file()) < 8e6  # of all rewards together
     for name in pretrained():
         files = [p for p in (PRETRAINED / name).rglob("*") if p.is_file()]
-        assert sum(p.stat().st_size for p in files) < 5e6
         assert {p.suffix for p in files} == {".json", ".md", ".safetensors"}
         card = (PRETRAINED / name / "README.md").read_text()
         model = viper_pipeline.load_reward(name)

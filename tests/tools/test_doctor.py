@@ -75,6 +75,24 @@ def test_gpus(accelerator, driver, devices, state, remedy):
     assert finding.state == state and remedy in finding.remedy and bool(remedy) == bool(finding.remedy)
 
 
+def test_extras_that_are_not_whole_are_named_with_the_line_that_brings_them():
+    found = {f.about: f for f in doctor.extras(lambda module: module not in ("mujoco", "rlbench"))}
+    assert found["extra pipeline"].state == found["extra hub"].state == "ok"
+    assert found["extra dmc"].found == "not installed (mujoco)"
+    assert found["extra dmc"].remedy == "pip install 'viper-pipeline[dmc]'"
+    assert "docs/rlbench.md" in found["extra rlbench"].remedy
+
+
+def test_outside_of_a_project_the_installation_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "suite", lambda name, task, needed: doctor.Finding(f"suite {name}", "ok", str(needed)))
+    monkeypatch.setattr(doctor, "find_spec", lambda module: None)
+    done = CliRunner().invoke(cli, ["doctor", "--suite", "dmc", "--json"], catch_exceptions=False)
+    found = {row["about"]: row["found"] for row in json.loads(done.output)}
+    assert "no project here; rewards: dmc-laptop" in found["viper-pipeline"] and found["suite dmc"] == "None"
+    assert not [about for about in found if "OpenGL" in about or "DVC" in about]
+
+
 def test_one_way_to_draw_is_enough():
     assert set(states(doctor.gl({"egl": None, "osmesa": "no library"})).values()) == {"ok", "note"}
     none = list(doctor.gl({"egl": "no driver", "osmesa": "no library"}))

@@ -32,7 +32,6 @@ EXTRA_OF = {
     "mujoco": "dmc",
     "networkx": "pipeline",
     "pandas": "pipeline",
-    "psutil": "pipeline",
     "pyarrow": "lerobot",
     "pynvml": "pipeline",
     "pyrep": "rlbench",

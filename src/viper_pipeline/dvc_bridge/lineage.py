@@ -132,7 +132,7 @@ def _row(path: str, steps: Steps, recorded: str | None, here: Path, root: Path, 
         "parents": step.get("parents", {}),
         "state": _state(present, recorded),
     }
-    return row | {key: step[key] for key in ("recorded_as",) if key in step}
+    return row | {key: step[key] for key in ("recorded_as", "files") if key in step}
 
 
 def _state(present: str | None, recorded: str | None) -> str:
@@ -179,6 +179,8 @@ def _lines(row: JsonView) -> Iterator[str]:
         yield f"  {name}: {text if len(text) <= SHOWN else f'{text[:SHOWN]}... (--json shows all)'}{now}"
     for path in row["parents"]:
         yield f"  from {path}"
+    if "files" in row:
+        yield f"  of {len(row['files'])} files; --json has the md5 of each"
 
 
 def as_mermaid(traced: JsonView) -> str:

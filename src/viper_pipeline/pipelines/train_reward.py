@@ -1,43 +1,36 @@
-"""`viper_pipeline.train_reward`: two folders of videos -> a reward, without a project, a suite or a simulator.
+"""`viper_pipeline.train_reward`, and `viper train-reward`: two folders of videos -> a reward.
 
-It runs the stages of the pipeline one by one, for one task. In a project the lineage of a reward begins with the
-expert; here it begins with the folders of videos.
+No project, no suite and no simulator is needed. The stages of the pipeline run one by one, for one task. In a project
+the lineage of a reward begins with the expert; here it begins with the hashes of the videos.
+
+Until the result is whole, everything that has been made lies in a folder beside it, `<out>.unfinished`: each stage's
+result, and the checkpoints of the training that is under way. The same call goes on from there after a kill.
 """
 
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
-import numpy as np
+import torch
 from pydantic import ValidationError
 
+from viper_pipeline import __version__
 from viper_pipeline.core.config import ParamsBlock, component
-from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.core.files import Json, check_writable, md5_of
-from viper_pipeline.data.curation import CurationConfig, choose_episodes
-from viper_pipeline.data.episode import Episode
-from viper_pipeline.data.hdf5 import EpisodeFile, write_groups
-from viper_pipeline.data.importers import kind_of, read_videos
-from viper_pipeline.envs.base import FrameSpec
-from viper_pipeline.pipelines.models.nodes import (
-    encode_experts,
-    evaluate_reward,
-    train_tokenizer,
-    train_video_model,
-)
+from viper_pipeline.core.errors import BadEnvironment, BadParams
+from viper_pipeline.core.files import check_writable
+from viper_pipeline.data.importers.film_sizes import FilmSize
 from viper_pipeline.pipelines.params_fit import LARGEST_SEED
+from viper_pipeline.pipelines.reward_stages import MODEL, Sources, Stages, held
 from viper_pipeline.reporting.cards import export_reward
 from viper_pipeline.rewards.pretrained import RewardModel, load_reward
 from viper_pipeline.tokenizers import trainable_tokenizer
-from viper_pipeline.training.artifacts import save_artifact
-from viper_pipeline.training.config import ONE_CPU
+from viper_pipeline.training.config import ComputeConfig
 from viper_pipeline.video_models import VIDEO_MODELS
 
-SUITE = "own"
-COMPUTE = ONE_CPU.model_dump()
 TOKENIZER = {
     "kind": "vqgan", "architecture": "light", "channels": 16, "multipliers": [1, 2, 4], "blocks": 1,
     "foreground_weight": 20.0, "baseline_share": 0.125, "discriminator": {"weight": 0.0},
@@ -56,75 +49,94 @@ VIDEO_MODEL = {
     },
 }  # fmt: skip
 """The laptop profile's VideoGPT."""
+Device = Literal["auto", "cpu", "cuda"]
+MODELS_ROOM = 2**27
+"""Bytes of disk for models and their checkpoints, roughly, at the sizes above."""
 
 
 def train_reward(
     experts: Path | str,
-    others: Path | str,
+    baselines: Path | str,
     out: Path | str,
     *,
     task: str = "task",
     size: int = 64,
     held_out: int = 2,
+    steps: int | None = None,
     tokenizer: ParamsBlock = TOKENIZER,
     video_model: ParamsBlock = VIDEO_MODEL,
     seed: int = 0,
+    device: Device = "auto",
+    threads: int = 1,
+    camera: str | None = None,
+    instruction: str | None = None,
 ) -> RewardModel:
     """Train a tokenizer and a video model on the videos in `experts`, and write a folder that `load_reward` reads.
 
-    experts, others: files or folders of .mp4, .gif or .npz. others: videos of behavior that is not an expert's, such as
-    random actions; they decide what a reward of 0 is, and measure how well the reward separates the two (see the
-    card, README.md). out: a folder that does not exist yet. task: the name of the task in the result, a plain word.
-    size: of the square frames that the models see; videos are resized. held_out: number of expert videos that are only
-    used for evaluation. tokenizer, video_model: blocks as in params.yaml. Raises, before anything is trained, BadData
-    for unreadable, too short or too few videos and for an `out` that cannot be written, and BadParams for settings.
+    experts, baselines: files or folders of videos (.mp4, .gif, .npz and others), or datasets of LeRobot or Minari.
+    baselines: behavior that is not an expert's, such as random actions; it decides what a reward of 0 is, and measures
+    how well the reward separates the two (see the card, README.md). out: a folder that does not exist yet. Killed and
+    called again with the same arguments, the training goes on from its last checkpoint; on the CPU the result is the
+    same, bit for bit.
+
+    task: the name of the task in the result, a plain word. size: of the square frames that the models see; videos are
+    resized. held_out: number of expert videos that are only used for evaluation. steps: of both trainings together, in
+    the proportion of the blocks; None: what they say. tokenizer, video_model: blocks as in params.yaml. device: auto is
+    cuda where torch finds a GPU. threads: of the CPU; more than one helps on idle cores alone. camera, instruction:
+    which of several in a dataset of LeRobot or Minari.
+
+    Raises, before anything is trained, BadData for unreadable, too short or too few videos, for videos of different
+    shapes and for an `out` that cannot be written or is being made from something else; BadParams for settings;
+    BadEnvironment for a device that is not there and a disk that is too full.
     """
-    check_writable(Path(out), folder=True)
-    _check(task, size, held_out, tokenizer, video_model, seed)
-    with tempfile.TemporaryDirectory() as place:
-        root = Path(place)
-        least = int(video_model.get("window", 2))
-        files, steps = _videos(Path(experts), Path(others), root, task, size, held_out, least)
-        scratch = root / "scratch"
-        for name in ("tokenizer", "model"):
-            (scratch / name).mkdir(parents=True)
-        sources: Json = {f"experts__{task}": files["experts"], f"baselines__{task}": files["baselines"]}
-
-        frozen = train_tokenizer(tokenizer, seed, COMPUTE, scratch / "tokenizer", suite=SUITE, **sources)
-        at = f"data/tokenizers/{SUITE}"
-        save_artifact(root / at, frozen)
-        read = {path: md5_of(root / name) for path, name in _stored(task).items()}
-        steps[at] = _step("train_tokenizer", "all", {f"suites.{SUITE}.tokenizer": dict(tokenizer), "seed": seed}, read)
-
-        coded = encode_experts(COMPUTE, frozen, files["experts"], suite=SUITE, task=task)
-        write_groups(root / "codes.h5", coded.groups, suite=SUITE, task=task, spec=coded.spec, payload="codes")
-        codes: Json = {f"codes__{task}": EpisodeFile(root / "codes.h5")}
-
-        settings = dict(video_model)
-        model = train_video_model(
-            settings, seed, COMPUTE, frozen, scratch / "model", suite=SUITE, model="videogpt", **codes
-        )
-        behind = f"data/video_models/{SUITE}/videogpt"
-        save_artifact(root / behind, model)
-        learned = {f"suites.{SUITE}.videogpt": settings, "seed": seed}
-        experts_file = f"data/experts/{SUITE}/{task}.h5"
-        parents = {at: md5_of(root / at), experts_file: read[experts_file]}
-        steps[behind] = _step("train_video_model", "videogpt", learned, parents)
-
-        reward = evaluate_reward(
-            {}, {}, seed, COMPUTE, frozen, model, suite=SUITE, model="videogpt", **sources, **codes
-        )
-        end = f"data/rewards/{SUITE}/videogpt"
-        hashes = {place: md5_of(root / place) for place in (at, behind)} | read
-        steps[end] = _step("evaluate_reward", "videogpt", {"seed": seed}, hashes)
-        save_artifact(root / end, reward, {"steps": steps})
-        for file in (*files.values(), *codes.values()):
-            file.close()
-        export_reward(root / end, Path(out))
-    return load_reward(Path(out))
+    out, sources = Path(out), Sources(Path(experts), Path(baselines), {"camera": camera, "instruction": instruction})
+    tokenizer, video_model = _with_steps(tokenizer, video_model, steps)
+    _check(task, size, held_out, tokenizer, video_model, seed, threads)
+    compute = ComputeConfig(threads=threads, accelerator=_device(device))
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    if not unfinished.exists():
+        check_writable(out, folder=True)
+    films = sources.check(size, held_out, int(video_model.get("window", 2)))
+    recipe = {
+        "version": __version__, "task": task, "size": size, "held_out": held_out, "tokenizer": dict(tokenizer),
+        "video_model": dict(video_model), "seed": seed, "camera": camera, "instruction": instruction,
+        **{name: sources.hashes(name) for name in sources.paths},
+    }  # fmt: skip
+    _check_room(out, films, size)
+    before = torch.get_num_threads()
+    with held(unfinished, recipe):
+        try:
+            if not out.exists():  # else killed after the last step
+                made = Stages(unfinished, task, size, seed, compute, out.name).make(sources, recipe)
+                export_reward(made, out)
+        finally:
+            torch.set_num_threads(before)
+        shutil.rmtree(unfinished)
+    return load_reward(out)
 
 
-def _check(task: str, size: int, held_out: int, tokenizer: ParamsBlock, video_model: ParamsBlock, seed: int) -> None:
+def _with_steps(tokenizer: ParamsBlock, video_model: ParamsBlock, steps: int | None) -> tuple[ParamsBlock, ParamsBlock]:
+    """The blocks, trained for `steps` steps together."""
+    if steps is None:
+        return tokenizer, video_model
+    if steps < 2:
+        raise BadParams(f"steps: {steps}; two models are trained, each for at least a step")
+    said = [block.get("training", {}).get("steps", 1) for block in (tokenizer, video_model)]
+    first = min(max(round(steps * said[0] / sum(said)), 1), steps - 1)
+    blocks = zip((tokenizer, video_model), (first, steps - first), strict=True)
+    one, other = (dict(block) | {"training": dict(block["training"]) | {"steps": n}} for block, n in blocks)
+    return one, other
+
+
+def _check(
+    task: str,
+    size: int,
+    held_out: int,
+    tokenizer: ParamsBlock,
+    video_model: ParamsBlock,
+    seed: int,
+    threads: int,
+) -> None:
     """Raise BadParams for what would end the training after minutes."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*(_[A-Za-z0-9.-]+)*", task):
         raise BadParams(f"task: {task!r} is not a plain word of letters, digits, '-', '.' and single '_'")
@@ -132,10 +144,12 @@ def _check(task: str, size: int, held_out: int, tokenizer: ParamsBlock, video_mo
         raise BadParams(f"held_out: {held_out}; at least 1 video must be held out, to see what a reward of 1 is")
     if not 0 <= seed <= LARGEST_SEED:
         raise BadParams(f"seed: {seed} is not from 0 to 2^32 - 1")
+    if threads < 1:
+        raise BadParams(f"threads: {threads}; at least 1 is needed")
     kind = tokenizer.get("kind", "vqgan")
     try:
         checked = component(trainable_tokenizer(kind).Config, "tokenizer", dict(tokenizer))
-        component(VIDEO_MODELS.get("videogpt").Config, "video_model", dict(video_model))
+        component(VIDEO_MODELS.get(MODEL).Config, "video_model", dict(video_model))
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise BadParams("train_reward: " + "\n".join(lines)) from error
@@ -144,45 +158,26 @@ def _check(task: str, size: int, held_out: int, tokenizer: ParamsBlock, video_mo
         raise BadParams(f"size: frames of {size} pixels do not divide into codes of {factor} pixels; take a multiple")
 
 
-def _stored(task: str) -> dict[str, str]:
-    """The names that lineage has for the stored videos -> the files that hold them here."""
-    return {f"data/{name}/{SUITE}/{task}.h5": f"{name}.h5" for name in ("experts", "baselines")}
+def _device(wanted: str) -> Literal["cpu", "cuda"]:
+    """Where to train. Raises BadEnvironment for a GPU that torch does not find, BadParams for another word."""
+    if wanted not in get_args(Device):
+        raise BadParams(f"device: {wanted!r} is none of {', '.join(get_args(Device))}")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise BadEnvironment(
+            f"device cuda: torch {torch.__version__} finds no GPU; take device cpu, or install a CUDA build of torch"
+        )
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def _videos(
-    experts: Path, others: Path, root: Path, task: str, size: int, held_out: int, least: int
-) -> tuple[dict[str, EpisodeFile], Json]:
-    """The stored expert set and baselines, and the first steps of their lineage. least: frames a video must have."""
-    spec = FrameSpec(size=size)
-    good = list(read_videos(kind_of(experts), experts, size))
-    for episode in good:
-        if len(episode) < least:
-            raise BadData(
-                f"{experts}: a video of {len(episode)} frames is shorter than the video model's window of {least}; "
-                "give longer videos, or a smaller video_model window"
-            )
-    config = CurationConfig(top_k=len(good), held_out=held_out)
-    split = choose_episodes([e.ret for e in good], config, str(experts))
-    groups: dict[str, Json] = {
-        "experts": {"train": [good[i] for i in split.train], "held_out": [good[i] for i in split.held_out]},
-        "baselines": {"episodes": _baselines(others, size)},
-    }
-    files, steps = {}, {}
-    for name, source in (("experts", experts), ("baselines", others)):
-        write_groups(root / f"{name}.h5", groups[name], suite=SUITE, task=task, spec=spec)
-        files[name] = EpisodeFile(root / f"{name}.h5")
-        chosen = {f"suites.{SUITE}.datasets.{task}": {"kind": kind_of(source), "path": source.name}}
-        came = {source.as_posix(): md5_of(source)}
-        steps[f"data/{name}/{SUITE}/{task}.h5"] = _step(f"import_{name}", task, chosen, came)
-    return files, steps
-
-
-def _baselines(others: Path, size: int) -> Iterator[Episode]:
-    """The other videos as random behavior; their first frames, repeated, as idle behavior."""
-    for episode in read_videos(kind_of(others), others, size):
-        yield Episode(episode.frames, episode.rewards, kind="random")
-        yield Episode(np.repeat(episode.frames[:1], len(episode), 0), episode.rewards, kind="idle")
-
-
-def _step(stage: str, item: str, params: ParamsBlock, parents: Mapping[str, str] | None = None) -> Json:
-    return {"stage": f"{SUITE}.{stage}.{item}", "params": dict(params), "parents": dict(parents or {})}
+def _check_room(out: Path, films: Mapping[str, Iterable[FilmSize]], size: int) -> None:
+    """Raise BadEnvironment if the disk cannot take what the training writes. Films of unknown length do not count."""
+    frames = sum(film.frames for name in films for film in films[name])
+    need = (
+        2 * frames * size * size * 3 + MODELS_ROOM
+    )  # experts before and after the split; baselines and their idle twins
+    above = next(p for p in out.absolute().parents if p.exists())
+    if (free := shutil.disk_usage(above).free) < need:
+        raise BadEnvironment(
+            f"{above}: {free / 1e6:,.0f} MB free, and {frames:,} frames of {size}x{size} pixels with their models may "
+            f"take {need / 1e6:,.0f} MB; free some room, or name a place on another disk"
+        )

@@ -17,6 +17,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView, atomic_dir, sha256_of
 from viper_pipeline.data.episode import png
 from viper_pipeline.data.hdf5 import EpisodeFile
+from viper_pipeline.data.importers import OWN_KINDS
 from viper_pipeline.envs import SUITES
 from viper_pipeline.reporting.results import LineageSteps, RunTable, StageName
 from viper_pipeline.reporting.reward_metrics import reward_metrics
@@ -56,8 +57,6 @@ SIMULATOR_LICENSES = {
 }
 PICTURE = "frames of one episode"
 """Caption of a dataset's sample picture."""
-OWN_KINDS = ("expert", "oracle")
-"""Kinds of datasets that this project recorded itself; `oracle` in artifacts of earlier versions."""
 OWN = "Made by this project; its license (MIT)."
 IMPORTED = "Imported videos: their owner's license applies; it is to be filled in before this is passed on."
 UNKNOWN = "Unknown: nothing says where this comes from; it is to be found out before this is passed on."

@@ -3,6 +3,8 @@
 The block is what the Hub filters by: license, tags, and for models the library that loads them. What follows is the
 card that the artifact has anyway. A license is only stated for what this project made itself; for the rest it must be
 given.
+
+Rewards and LeRobot datasets are shared without the libraries of a project; files of episodes need them.
 """
 
 from __future__ import annotations
@@ -11,18 +13,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.files import Json
 from viper_pipeline.data.episode import png
-from viper_pipeline.data.hdf5 import EpisodeFile, verify
+from viper_pipeline.data.importers import OWN_KINDS
 from viper_pipeline.data.importers.lerobot import INFO
-from viper_pipeline.reporting.cards import OWN_KINDS, PICTURE, as_markdown, dataset_card
-from viper_pipeline.reporting.results import LineageSteps
 from viper_pipeline.rewards.pretrained import CARD, MANIFEST, open_package
 from viper_pipeline.training.artifacts import CONFIG
+
+if TYPE_CHECKING:
+    from viper_pipeline.reporting.results import LineageSteps
 
 LIBRARY = "viper-pipeline"
 TAGS = ("viper", LIBRARY, "reinforcement-learning", "video")
@@ -93,6 +97,9 @@ def own_path(path: Path, steps: LineageSteps) -> str:
 
 
 def _dataset(path: Path, license: str | None) -> Shared:
+    from viper_pipeline.data.hdf5 import EpisodeFile, verify
+    from viper_pipeline.reporting.cards import PICTURE, as_markdown, dataset_card
+
     verify(path)
     file = EpisodeFile(path, verify_checksum=False)
     steps = file.lineage.get("steps", {})

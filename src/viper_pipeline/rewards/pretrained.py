@@ -108,25 +108,36 @@ def load_reward(source: str | Path) -> RewardModel:
     """A trained reward: one of the package's, by name, or one from a folder.
 
     source: a name in `pretrained()`, a folder that `viper export-reward` wrote, or `data/rewards/<suite>/<model>` of a
-    project. Raises BadData if there is none, or if a file is missing, damaged, or not the one it was made with.
+    project. Raises BadData, naming the rewards that there are, for another name; and if a file is missing, damaged,
+    or not the one it was made with.
     """
     if str(source) in pretrained():
         return RewardModel(open_package(PRETRAINED / str(source)))
-    if not Path(source).is_dir():
+    if Path(source).is_dir():
+        return RewardModel(open_package(Path(source)))
+    shipped = ", ".join(pretrained())
+    if str(source) in SUITES.names():
         raise BadData(
-            f"{source}: neither a folder nor one of the package's rewards{did_you_mean(str(source), pretrained())}"
+            f"{source}: this version of the package has no reward for all tasks of suite {source}, only {shipped}; "
+            f"data/rewards/{source}/MODEL of a project that has run is one; `viper train-reward` makes one from videos"
         )
-    return RewardModel(open_package(Path(source)))
+    meant = did_you_mean(str(source), pretrained())
+    raise BadData(f"{source}: neither a folder nor one of the package's rewards{meant}")
 
 
 class RewardModel:
     """A tokenizer, a video model and a scale per task: p(next frame | earlier frames) as a reward."""
 
     def __init__(self, package: Package) -> None:
-        self.suite, self.lineage = package.suite, package.lineage
+        self.suite, self.lineage, self.device = package.suite, package.lineage, "cpu"
         self._tokenizer, self._video_model, self._reward = (
             load_artifact(package.folders[part]) for part in ("tokenizer", "video_model", "reward")
         )
+
+    def to(self, device: str) -> RewardModel:
+        """This reward, which from now on computes on `device`, such as `cuda`. Scores always are NumPy arrays."""
+        self.device = device
+        return self
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -149,7 +160,8 @@ class RewardModel:
 
     def of(self, task: str | None = None) -> ViperReward:
         """The reward of one task, as agents and wrappers use it."""
-        return assemble_reward(self._tokenizer, self._video_model, self._reward, self.known(task))
+        reward = assemble_reward(self._tokenizer, self._video_model, self._reward, self.known(task))
+        return reward.to(self.device)
 
     def score(self, frames: np.ndarray, task: str | None = None) -> np.ndarray:
         """A whole video, uint8 (T, H, W, 3) -> ln p of each frame given the earlier ones, in nats (T,) float32.

@@ -92,7 +92,8 @@ class ViperWrapper(gymnasium.Wrapper):
         """The reward is that of the frame that the action led to."""
         observation, true, terminated, truncated, info = self.env.step(action)
         reward = float(self._stream.step(self._frame(observation))[0])
-        info = {**info, "true_reward": float(true), "log_prob": float(self._stream.log_prob[0])}
+        said = {"true_reward": true, "log_prob": self._stream.log_prob[0]}
+        info = {**info, **{name: np.float64(value) for name, value in said.items()}}  # torchrl reads no plain floats
         return observation, reward, terminated, truncated, info
 
     def _frame(self, observation: Any) -> np.ndarray:

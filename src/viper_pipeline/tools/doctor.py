@@ -18,10 +18,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from viper_pipeline.core.errors import BadParams, ViperError
+from viper_pipeline.core.extras import ALSO, EXTRA_OF
 from viper_pipeline.core.files import Json
 from viper_pipeline.dvc_bridge.provenance import available_cores
 
@@ -68,9 +70,7 @@ def machine(cores: int | None = None, memory: int | None = None) -> Iterator[Fin
 
 def memory_limit(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
     """Bytes of memory: the machine's, or a container's limit if that is less."""
-    import psutil
-
-    total = int(psutil.virtual_memory().total)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         return min(total, int(cgroup.read_text()))
     except (OSError, ValueError):  # no container, or `max`
@@ -118,6 +118,20 @@ def _some(words: list[str]) -> str:
     return ", ".join(words[:4]) + (" ..." if len(words) > 4 else "")
 
 
+def extras(installed: Callable[[str], object] = find_spec) -> Iterator[Finding]:
+    """Which extras of the package are whole here."""
+    modules: dict[str, list[str]] = {}
+    for module, extra in EXTRA_OF.items():
+        modules.setdefault(extra, []).append(module)
+    for extra, needed in modules.items():
+        missing = [module for module in needed if not installed(module)]
+        if not missing:
+            yield Finding(f"extra {extra}", "ok", "installed")
+        else:
+            remedy = f"pip install 'viper-pipeline[{extra}]'{ALSO.get(extra, '')}"
+            yield Finding(f"extra {extra}", "note", f"not installed ({_some(missing)})", remedy)
+
+
 def gpu(accelerator: str, driver: bool, devices: int, torch_version: str) -> Finding:
     """Whether torch sees the GPUs that the machine has and the parameters ask for."""
     found = f"{devices} GPU(s), torch {torch_version}"
@@ -147,14 +161,16 @@ SUITE_PROBE = """
 import os, sys
 import importlib.metadata
 from viper_pipeline.core.errors import ViperError
+from viper_pipeline.core.extras import extras_named
 from viper_pipeline.core.process import settle
 from viper_pipeline.envs import SUITES
 settle()
 try:
-    suite = SUITES.get(sys.argv[1])()
-    task = sys.argv[2] or suite.tasks()[0]
-    spec = suite.frame_spec(task, {}, {})
-    frame = suite.make(task, 0, {}, spec).reset(seed=0)[0]
+    with extras_named():
+        suite = SUITES.get(sys.argv[1])()
+        task = sys.argv[2] or suite.tasks()[0]
+        spec = suite.frame_spec(task, {}, {})
+        frame = suite.make(task, 0, {}, spec).reset(seed=0)[0]
     drawn = f"draws {task}: {'x'.join(map(str, frame.shape))}, {spec.library}, OpenGL by {spec.gl_backend}"
 except ViperError as error:
     print(*str(error).split(), file=sys.stderr)
@@ -167,11 +183,14 @@ os._exit(0)
 """
 
 
-def suite(name: str, task: str, needed: bool) -> Finding:
-    """Whether a suite's simulator starts and draws a frame, in a process of its own."""
+def suite(name: str, task: str, needed: bool | None) -> Finding:
+    """Whether a suite's simulator starts and draws a frame, in a process of its own.
+
+    needed: whether params.yaml has it; None: there is no project.
+    """
     words = [sys.executable, "-c", SUITE_PROBE, name, task]
     state: Literal["note", "lacks"] = "lacks" if needed else "note"
-    about = f"suite {name}{'' if needed else ' (not in params.yaml)'}"
+    about = f"suite {name}{' (not in params.yaml)' if needed is False else ''}"
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, env=_environment())
     except subprocess.TimeoutExpired:
@@ -304,6 +323,27 @@ def examine(root: Path, only: tuple[str, ...] = ()) -> Iterator[Finding]:
         yield from (future.result() for future in starting)
 
 
+def examine_installation(only: tuple[str, ...] = ()) -> Iterator[Finding]:
+    """What there is outside of a project: an installation that loads rewards, and what its extras add."""
+    from viper_pipeline import __version__
+    from viper_pipeline.envs import SUITES
+    from viper_pipeline.envs.gl import CANDIDATES, why_not
+    from viper_pipeline.rewards.pretrained import pretrained
+
+    with ThreadPoolExecutor(2) as pool:
+        drawing = {name: pool.submit(why_not, name) for name in CANDIDATES if find_spec("mujoco")}
+        starting = [pool.submit(suite, name, "", None) for name in only or SUITES.names()]
+        yield Finding("viper-pipeline", "ok", f"{__version__}, no project here; rewards: {', '.join(pretrained())}")
+        yield python_version()
+        yield from machine()
+        yield from disk({"disk, here": Path.cwd(), "disk, temporary": Path(tempfile.gettempdir())})
+        yield _gpu({})
+        yield from extras()
+        yield from gl({name: future.result() for name, future in drawing.items()})
+        yield from surroundings()
+        yield from (future.result() for future in starting)
+
+
 def _gpu(raw: Json) -> Finding:
     import torch
 
@@ -327,10 +367,10 @@ def _commit(root: Path) -> str:
     return f", commit {done.stdout.strip()}" if done.returncode == 0 else ""
 
 
-def doctor_command(root: Path, only: tuple[str, ...], as_json: bool, say: Callable[[str], None]) -> int:
-    """Print the findings; 1 if something is lacking, else 0."""
+def doctor_command(root: Path | None, only: tuple[str, ...], as_json: bool, say: Callable[[str], None]) -> int:
+    """Print the findings; 1 if something is lacking, else 0. root: of the project; None: there is none."""
     lacking, found = 0, []
-    for finding in examine(root, only):
+    for finding in examine_installation(only) if root is None else examine(root, only):
         lacking += finding.state == "lacks"
         found.append(asdict(finding))
         if not as_json:

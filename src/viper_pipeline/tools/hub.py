@@ -1,7 +1,8 @@
 """`viper push` and `viper pull`: datasets, rewards and their cards to and from the Hugging Face Hub.
 
 `huggingface_hub` does the transfer and knows who is logged in. HF_ENDPOINT names another Hub. What is pulled is checked
-as if it came from a stranger: hashes, fields and formats, before it appears at its place.
+as if it came from a stranger: hashes, fields and formats, before it appears at its place. Rewards need nothing
+beyond the extra `hub`; files of episodes need HDF5.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING
 from viper_pipeline import __version__
 from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams, ViperError
 from viper_pipeline.core.files import atomic_dir
-from viper_pipeline.data.hdf5 import verify
 from viper_pipeline.data.importers.lerobot import INFO
 from viper_pipeline.reporting.hub_cards import LIBRARY, shared
 from viper_pipeline.rewards.pretrained import CARD, MANIFEST, open_package
@@ -110,6 +110,8 @@ def _checked(folder: Path, out: Path) -> Iterator[str]:
     """One line for each thing that a folder holds and that is whole. Raises BadData for the rest."""
     known = False
     for file in sorted(folder.glob("*.h5")):
+        from viper_pipeline.data.hdf5 import verify
+
         verify(file)
         known = True
         yield f"{out / file.name}: whole; `kind: episodes` reads it"

@@ -35,6 +35,8 @@ IMPORTERS = Registry(
     },
 )
 """Each target is an Importer."""
+OWN_KINDS = ("expert", "oracle")
+"""Kinds of datasets that no importer reads: the project records them itself. `oracle` is in lineage of old versions."""
 
 
 class Importer(Protocol):

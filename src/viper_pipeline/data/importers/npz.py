@@ -10,6 +10,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -40,8 +41,22 @@ def read_npz(path: Path, size: int, **_: object) -> Iterator[Episode]:
         yield Episode(frames, rewards)
 
 
+def stored_size(file: Path) -> tuple[int, int, int]:
+    """(T, H, W) of an archive, by its header. Raises BadData as reading it does."""
+    with _opened(file) as stored:
+        shape, _ = _header(stored, file)
+    return shape[0], shape[1], shape[2]
+
+
 def _frames(file: Path, size: int) -> np.ndarray:
     """The frames of an archive, (T, size, size, 3)."""
+    with _opened(file) as stored:
+        return _read(stored, file, size)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    """The stored array. What is wrong with the file, here or inside, is raised as BadData."""
     _refuse_others(file)
     try:
         with zipfile.ZipFile(file) as archive:
@@ -52,7 +67,7 @@ def _frames(file: Path, size: int) -> np.ndarray:
                     "np.savez(file, frames), frames uint8 (T, H, W, 3)"
                 )
             with archive.open(f"{ARRAY}.npy") as stored:
-                return _read(stored, file, size)
+                yield stored
     except BadData:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
@@ -70,7 +85,8 @@ def _refuse_others(file: Path) -> None:
         raise BadData(f"{file}: is a .npy, a single array, and not a .npz; write it with np.savez(file, frames)")
 
 
-def _read(stored: IO[bytes], file: Path, size: int) -> np.ndarray:
+def _header(stored: IO[bytes], file: Path) -> tuple[tuple[int, ...], bool]:
+    """Shape (T, H, W, 3), and whether it is stored column by column."""
     version = np.lib.format.read_magic(stored)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in read_header:
@@ -79,6 +95,11 @@ def _read(stored: IO[bytes], file: Path, size: int) -> np.ndarray:
     if dtype.hasobject:
         raise BadData(f"{file}: not a readable .npz of plain arrays: {ARRAY} holds Python objects")
     _check(shape, dtype, file)
+    return shape, fortran
+
+
+def _read(stored: IO[bytes], file: Path, size: int) -> np.ndarray:
+    shape, fortran = _header(stored, file)
     if fortran:
         return resized(checked_frames(_whole(stored, shape, file), file), size)
     bytes_each = math.prod(shape[1:])

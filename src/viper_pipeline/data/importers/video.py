@@ -57,6 +57,27 @@ def read_video_files(path: Path, size: int, **_: object) -> Iterator[Episode]:
         yield Episode(frames, unknown_rewards(len(frames)))
 
 
+def stored_size(file: Path) -> tuple[int, int, int]:
+    """(frames, height, width) by a film's index and its first picture; 0 frames where the index does not say.
+
+    Raises BadData if it cannot be opened, or its first picture not be read.
+    """
+    _refuse_others(file)
+    try:
+        if file.suffix.lower() == ".gif":
+            with Image.open(file, formats=["GIF"]) as image:
+                return getattr(image, "n_frames", 1), image.height, image.width
+        with open_film(file) as (_, stream):
+            count = stream.frames
+        if (first := next(_decode(file), None)) is None:
+            raise BadData(f"{file}: holds no frame")
+    except BadData:
+        raise
+    except Exception as error:  # decoders have many exceptions of their own
+        raise unreadable(file, error) from error
+    return count, first.shape[0], first.shape[1]
+
+
 def _frames(file: Path, size: int) -> np.ndarray:
     """All frames (T, size, size, 3), each resized as it is decoded: a video of full size would not fit into memory."""
     _refuse_others(file)
