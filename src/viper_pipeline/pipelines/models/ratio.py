@@ -136,9 +136,7 @@ def kept_episodes(baselines: EpisodeFile, suite: str, task: str, *, learns: bool
     return rows[KEPT - 1 :: KEPT] or rows[-1:]
 
 
-def random_play(
-    tokenizer: Tokenizer, codes: EpisodeFile, baselines: EpisodeFile
-) -> Iterator[tuple[int, np.ndarray]]:
+def random_play(tokenizer: Tokenizer, codes: EpisodeFile, baselines: EpisodeFile) -> Iterator[tuple[int, np.ndarray]]:
     """Number of each random episode, and codes int16 (T, h, w) of its videos at the expert set's stride and mask."""
     episodes, spec = baselines.group("episodes"), codes.spec
     for i, kind in enumerate(episodes.kinds):

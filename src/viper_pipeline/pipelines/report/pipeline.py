@@ -68,7 +68,6 @@ def result_datasets(suite: str, suite_config: ParamsBlock, seeds: Sequence[int])
 def model_datasets(suite: str, suite_config: ParamsBlock) -> dict[Row, str]:
     """What is shown besides: row -> dataset, of the tokenizer and every video model."""
     models = {
-        Row("video_models", ModelKey(suite, model)): f"{suite}/{model}/video_model"
-        for model in models_of(suite_config)
+        Row("video_models", ModelKey(suite, model)): f"{suite}/{model}/video_model" for model in models_of(suite_config)
     }
     return {Row("tokenizers", suite): f"{suite}/tokenizer"} | models
