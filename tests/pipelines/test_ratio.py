@@ -175,7 +175,7 @@ def test_a_reward_that_is_not_usable_is_refused(made, model, reward):
     refused["gates"]["sawyer_lift"] |= {"usable": False, "reasons": ["a reason"]}
     names = {"tokenizer": made.tokenizer, "video_model": model}
     names["fitted_reward"] = type(reward)(refused, reward.tensors, reward.files)
-    with pytest.raises(BadData, match="data/rewards/tabletop/videogpt_ratio/config.json.*a reason"):
+    with pytest.raises(BadData, match=r"data/rewards/tabletop/videogpt_ratio/config\.json.*a reason"):
         REWARDS.get("viper_ratio")().build(context, RatioConfig(), names)
 
 

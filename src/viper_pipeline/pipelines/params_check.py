@@ -107,13 +107,13 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
 def _ratio(here: str, suite_config: SuiteConfig) -> Iterator[str]:
     if RATIO_MODEL in suite_config.video_models:
         yield (
-            f"{here}.video_models: '{RATIO_MODEL}' learns random play as well, in a stage of its own; list viper_ratio in "
-            f"{here}.methods instead"
+            f"{here}.video_models: '{RATIO_MODEL}' learns random play as well, in a stage of its own; list viper_ratio "
+            f"in {here}.methods instead"
         )
     if "viper_ratio" not in suite_config.learned:
         return
     if RATIO_MODEL not in suite_config.components:
-        yield f"{here}.{RATIO_MODEL}: method viper_ratio needs this block: videogpt's settings, as in the block videogpt"
+        yield f"{here}.{RATIO_MODEL}: method viper_ratio needs this block, with settings as in `videogpt`"
     if suite_config.baselines.random < 2:
         yield f"{here}.baselines.random: method viper_ratio learns from some and is judged by others; record 2 or more"
     if TOKENIZERS.get(suite_config.tokenizer.kind).continuous:

@@ -9,11 +9,13 @@ ln p - ln q of Eq 5, where q are the agent's own videos.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.data.sampler import ClipSampler, GroupInMemory, interleaved
 from viper_pipeline.rewards.base import RatioConfig
 from viper_pipeline.rewards.viper import ViperReward, ViperStream
@@ -58,9 +60,8 @@ class FollowingStream(ViperStream):
 
         The seed of its batches is drawn from torch's generator.
         """
-        assert isinstance(reward.model, RatioVideoGPT)
         super().__init__(RememberingReward(reward))
-        self.config, self.model = config, reward.model
+        self.config, self.model = config, cast(RatioVideoGPT, reward.model)
         self.experts = GroupInMemory(experts, f"expert videos of {reward.task}")
         self.seed = int(torch.randint(2**31, ()))
         loop = self.model.config.training.model_copy(update={"learning_rate": config.learning_rate})
@@ -139,7 +140,7 @@ class FollowingStream(ViperStream):
             "played": [torch.as_tensor(codes) for codes in self._played],
         }
 
-    def load_state_dict(self, state: StateDict) -> None:
+    def load_state_dict(self, state: ParamsBlock) -> None:
         """Undo `state_dict`."""
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])

@@ -22,7 +22,8 @@ from viper_pipeline.tokenizers import TRAINABLE_TOKENIZERS
 def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
     """One tokenizer per suite, one set of codes per task, one reward per video model.
 
-    Where agents may be paid by the likelihood ratio (method `viper_ratio`), its model and reward beside them. Suites whose tasks share labels may hold tasks out of the training.
+    Where agents may be paid by the likelihood ratio (method `viper_ratio`), its model and reward stand beside them.
+    Suites whose tasks share labels may hold tasks out of the training.
     """
     p = f"params:suites.{suite}"
     tasks = learned_tasks(suite_config)

@@ -15,7 +15,7 @@ import torch
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.data.episode import Episode
-from viper_pipeline.data.hdf5 import ConcatEpisodes, EpisodeFile, EpisodeGroup
+from viper_pipeline.data.hdf5 import ConcatEpisodes, ConcatGroup, EpisodeFile, EpisodeGroup
 from viper_pipeline.data.sampler import ClipSampler, GroupInMemory, interleaved
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import blacken
@@ -76,12 +76,12 @@ def train_ratio_model(
     shown, unseen = (
         [
             GroupInMemory(
-                [v for t in learned if classes[t] == name for i, v in play[t] if (i in kept[t]) is measured],
+                [v for t in learned if classes[t] == name for i, v in play[t] if (i in kept[t]) is keep],
                 f"random play of {name}",
             )
             for name in names
         ]
-        for measured in (False, True)
+        for keep in (False, True)
     )
     experts = [ConcatEpisodes([codes[task] for task in learned if classes[task] == name]) for name in names]
 
@@ -105,7 +105,8 @@ def train_ratio_model(
     history = train(network, batch, settings.training, seed=seed, scratch=scratch, progress=report, compute=place)
 
     held_out: dict[str, dict[str, dict[str, float]]] = {name: {} for name in names}
-    for i, group in enumerate([*(videos.group("held_out") for videos in experts), *unseen]):
+    measured: list[EpisodeGroup | ConcatGroup] = [*(videos.group("held_out") for videos in experts), *unseen]
+    for i, group in enumerate(measured):
         sample, _ = ClipSampler([group], settings.window, MEASURED, derive(seed, "held_out"))(0)
         condition = torch.as_tensor(conditions[[i] * len(sample)])
         with torch.no_grad():
@@ -130,8 +131,8 @@ def kept_episodes(baselines: EpisodeFile, suite: str, task: str, *, learns: bool
         return rows
     if len(rows) < 2:
         raise BadParams(
-            f"suites.{suite}.baselines.random: {task} has {len(rows)} random episode; the likelihood ratio needs one to "
-            "learn from and another to be judged by: record more, the paper's games need dozens"
+            f"suites.{suite}.baselines.random: {task} has {len(rows)} random episode; the likelihood ratio needs one "
+            "to learn from and another to be judged by: record more, at best dozens"
         )
     return rows[KEPT - 1 :: KEPT] or rows[-1:]
 
