@@ -192,8 +192,8 @@ def test_baselines_reach_the_ratio_alone():
         for has, methods in ((True, ["viper_ratio"]), (False, []))
     }
     new = set(inputs[True]) - set(inputs[False])
-    assert new == {"atari.train_ratio_model.all", "atari.evaluate_ratio.all"}
-    assert "atari/freeway/baseline_episodes" in inputs[True]["atari.train_ratio_model.all"]
+    assert new == {"atari.train_video_model_ratio.all", "atari.evaluate_reward_ratio.all"}
+    assert "atari/freeway/baseline_episodes" in inputs[True]["atari.train_video_model_ratio.all"]
     for name, before in inputs[False].items():
         more = inputs[True][name] - before
         assert not more or name.split(".")[1] in ("aggregate", "draw_figures", "write_cards", "write_report")

@@ -79,7 +79,7 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
         nodes += [
             stage(
                 suite,
-                "train_ratio_model",
+                "train_video_model_ratio",
                 "all",
                 bind(train_ratio_model, **bound),
                 trained | common | tokenizer,
@@ -87,7 +87,7 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
             ),
             stage(
                 suite,
-                "evaluate_ratio",
+                "evaluate_reward_ratio",
                 "all",
                 bind(evaluate_ratio, **bound),
                 judged | common | tokenizer,

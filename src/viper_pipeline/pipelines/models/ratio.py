@@ -1,4 +1,4 @@
-"""The two stages of the likelihood ratio: train_ratio_model and evaluate_ratio (see docs/likelihood-ratio.md).
+"""The two stages of the likelihood ratio: train_video_model_ratio and evaluate_reward_ratio (docs/likelihood-ratio.md).
 
 The model's class agent is trained on random play. Of each task's random episodes every fourth is kept from it, and
 these alone are scored when the reward is evaluated. `files` of a node are named `<prefix>__<task>`.
