@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.agents.test_train import DRQ, RUN, Killed, Mortal, same
 from tests.rewards.test_viper import Quadrants, spec
+from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.rewards.base import RatioConfig
 from viper_pipeline.rewards.viper import ViperConfig, ViperReward
 from viper_pipeline.rewards.viper_ratio import FollowingStream
@@ -141,17 +143,44 @@ def test_what_is_kept_of_the_agent_is_what_it_played(weights):
     assert sum(map(len, source.state_dict()["played"])) < 30 + FRAMES + 9
 
 
-def test_it_keeps_the_contract_of_rewards(weights):
-    class Small(Quadrants):
-        """Of frames of 16 x 16."""
+class Small(Quadrants):
+    """Of frames of 16 x 16: every fourth pixel."""
 
-        def encode(self, frames):
-            return super().encode(frames[:, ::4, ::4])
+    def encode(self, frames):
+        return super().encode(frames[:, ::4, ::4])
+
+
+def of_agent(weights: dict, made: list, every=24):
+    """What `build` returns, for frames of 16 x 16; every stream is appended to `made`."""
 
     def make(shape):
         model = empty()
         model.load_state_dict(weights)
         reward = ViperReward(Small(), model.eval(), "catch", ViperConfig(), spec())
-        return FollowingStream(reward, RatioConfig(negatives="replay"), codes(COUNTING))
+        config = RatioConfig(negatives="replay", every=every, updates=2)
+        made.append(FollowingStream(reward, config, codes(COUNTING)))
+        return made[-1]
 
-    check_reward_source(make)
+    return make
+
+
+def test_it_keeps_the_contract_of_rewards(weights):
+    check_reward_source(of_agent(weights, [], every=1000))
+
+
+def test_an_agent_that_was_killed_ends_as_one_that_was_not(weights, tmp_path, monkeypatch):
+    made = []
+
+    def run(scratch=None):
+        reward = of_agent(weights, made)
+        return train_in_environment("drq", DRQ, RUN, Mortal, seed=3, reward=reward, scratch=scratch)
+
+    whole = run()
+    assert made[0].updates == 2 * 3, "24 of 96 steps apart, never after the last round"
+    monkeypatch.setattr(Mortal, "lives", 100)
+    with pytest.raises(Killed):
+        run(tmp_path)
+    monkeypatch.setattr(Mortal, "lives", 10**9)
+    assert (tmp_path / "agent.pt").exists() and same(run(tmp_path), whole)
+    ends = (one.model.parameters() for one in (made[0], made[2]))
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))

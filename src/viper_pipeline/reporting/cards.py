@@ -39,8 +39,8 @@ WHAT = {
     "encode_experts": "An expert set as codes.",
     "train_video_model_ratio": "A video model of two classes: expert videos are one, random play the other.",
     "train_video_model": "A video model: p(frame given earlier frames), over codes.",
-    "evaluate_reward_ratio": "A reward: the scale of the log ratio of experts' and agent's likelihood, and its scores of "
-    "many kinds of video.",
+    "evaluate_reward_ratio": "A reward: the scale of the log ratio of experts' and agent's likelihood, and its "
+    "scores of many kinds of video.",
     "evaluate_reward": "A reward: the scale of a video model's log-likelihoods, and its scores of many kinds of video.",
     "train_agent": "An agent: its last weights, its learning curve, and a video of an episode.",
 }
