@@ -268,7 +268,8 @@ def lead_sentences(suite: str, metrics: Metrics, settings: ParamsBlock) -> Itera
         yield "The reward of method viper is the sum of ln p over the frames of a window, under a video model."
     elif modes:
         yield "The reward of method viper is ln p(next frame given the frames before it), under a video model."
-    if RATIO_MODEL in metrics["rewards"].get(suite, {}):
+    of_two = RATIO_MODEL in metrics["rewards"].get(suite, {})
+    if of_two:
         yield (
             "That of method viper_ratio is ln p(expert) - ln p(agent), of a model of two classes that was also trained "
             "on random play."
@@ -278,7 +279,7 @@ def lead_sentences(suite: str, metrics: Metrics, settings: ParamsBlock) -> Itera
         zero = value_at(settings, "reward.scale.kind", "range") == "range"
         seen = [f"{100 * share:g} % of the frames that the tokenizer was trained on"] if share else []
         seen += ["the zero of the reward's scale"] if zero else []
-        yield "The video model was trained on expert videos alone" + (
+        yield f"The video model {'of viper ' if of_two else ''}was trained on expert videos alone" + (
             f"; random and idle play are {' and '.join(seen)}." if seen else "."
         )
     if not metrics["agents"].get(suite):
