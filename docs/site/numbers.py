@@ -33,6 +33,7 @@ BLOCKS = {
     "reward_evaluation": "viper_pipeline.rewards.scores.EvaluationConfig",
     "exploration": "viper_pipeline.rewards.base.RNDConfig",
     "amp": "viper_pipeline.rewards.base.AMPConfig",
+    "viper_ratio": "viper_pipeline.rewards.base.RatioConfig",
     "drq": "viper_pipeline.agents.drq.DrQConfig",
     "runs": "viper_pipeline.agents.base.RunConfig",
 }

@@ -259,3 +259,22 @@ def test_the_papers_curves_are_found_by_our_names():
         "reference": True,
         "random": True,
     }
+
+
+def test_likelihood_and_likelihood_ratio_stand_side_by_side(scores):
+    """With the numbers of each against every kind of play; and not at all where a suite has one of them alone."""
+    made, returns = scores
+    ratio = {kind: [-video / 9 for video in videos] for kind, videos in made.items()}
+    rewards = {"videogpt": summary(scores), "videogpt_ratio": summary((ratio, returns))}
+    for models in ([*rewards], ["videogpt"], ["videogpt_ratio"]):
+        metrics = build_metrics([], [BASELINES], {"dmc": {name: rewards[name] for name in models}}, {}, METHODS)
+        page = render_page("dmc", "laptop", metrics, {}, {}, {}, {}, {})
+        assert ("likelihood and likelihood ratio" in page) == (len(models) == 2)
+        assert ("ln p(expert) - ln p(agent), of a model" in page) == ("videogpt_ratio" in models)
+        if len(models) == 2:
+            rows = re.findall(
+                r'<td class="what">cartpole_balance</td><td>([a-z ]+)</td><td>(.*?)</td><td>(.*?)</td>', page
+            )
+            found = {kind: (plain, ratio) for kind, plain, ratio in rows[:3]}
+            assert list(found) == ["random play", "idle play", "noisy play"]
+            assert all(float(plain[:5]) > 0.9 and float(ratio[:5]) < 0.1 for plain, ratio in found.values())

@@ -128,7 +128,7 @@ def test_an_agent_that_is_curious_by_itself_is_not_where_there_is_no_bonus(toys,
 
 @pytest.mark.parametrize("name", [*REWARDS.names(), "brightness"])
 def test_every_reward_says_what_it_is_and_what_it_reads(toys, name):
-    block = params(amp={"channels": [4]})["suites"]["dmc"]
+    block = params(amp={"channels": [4]}, viper_ratio={})["suites"]["dmc"]
     check_reward(REWARDS.get(name), block)
     for keyword, part in REWARDS.get(name)().parts(block).items():
         declared = next(one for one in pipeline_registry.PROJECT.parts if one.value == f"{{{keyword}}}")
@@ -145,7 +145,7 @@ def test_seeds_of_runs_stay_what_they_were():
 
 def test_every_method_gets_the_bonus_unless_its_name_says_otherwise():
     assert [name for name in REWARDS.names() if not REWARDS.get(name).bonus] == ["task_reward_plain"]
-    block = params(amp={"channels": [4]})["suites"]["dmc"]
+    block = params(amp={"channels": [4]}, viper_ratio={})["suites"]["dmc"]
     for name in REWARDS.names():
         bound, read = reward_inputs("dmc", block, name, TASK)
         assert ("exploration" in bound) == ("bonus" in read) == (name != "task_reward_plain")
@@ -194,4 +194,4 @@ def test_labels_and_colors_are_known_without_torch():
         "print(json.dumps([names, 'torch' in sys.modules]))"
     )
     names, torch = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-    assert not torch and names["task_reward"] == ["oracle", "#555555"] and len(names) == 6
+    assert not torch and names["task_reward"] == ["oracle", "#555555"] and len(names) == 7

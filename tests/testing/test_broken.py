@@ -174,7 +174,11 @@ SOURCES = {
     "frames are left as they are": changed(
         Brightness, **after(Brightness, "step", lambda paid, self, frames, true: (frames.fill(0), paid)[1])
     ),
-    "a source with window 0 learns nothing": changed(Brightness, state_dict=lambda self: {"scale": self.scale}),
+    "a restored source pays as before": changed(
+        Brightness,
+        state_dict=lambda self: {"scale": self.scale},
+        load_state_dict=lambda self, state: setattr(self, "scale", 2 * state["scale"]),
+    ),
 }
 
 

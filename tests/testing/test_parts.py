@@ -60,6 +60,7 @@ SMALLEST = {
     "tokenizer": {"vqgan": VQGAN, "mosaic": BLOCK["tokenizer"]},
     "video model": {
         "videogpt": GPT,
+        "videogpt_ratio": GPT,
         "videogpt_streaming": GPT | {"window": 6, "context": 2},
         "maskgit": GPT | {"passes": 3},
         "byol": {"window": 4, "width": 8, "horizon": 2, "training": LOOP},
@@ -118,7 +119,7 @@ def test_a_video_model(name):
 
 @pytest.mark.parametrize("name", [*REWARDS.names(), "brightness"])
 def test_a_reward(name):
-    check_reward(name, BLOCK | {"amp": {}})
+    check_reward(name, BLOCK | {"amp": {}, "viper_ratio": {"negatives": "replay"}})
 
 
 def test_a_reward_source():

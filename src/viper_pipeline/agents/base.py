@@ -143,8 +143,9 @@ class AgentClass(Protocol):
 class RewardSource(Protocol):
     """Where an agent's rewards come from; r_t belongs to (x_t, a_t, x_{t+1}).
 
-    With `window` 0, rewards are those of `step`, stored in the replay as the frames arrive. Otherwise the source learns
-    beside the agent: each sampled batch is relabeled by `rewards`, and then given to `update`.
+    With `window` 0, rewards are those of `step`, stored in the replay as the frames arrive; such a source may learn by
+    itself in `start`, from frames that it was given. Otherwise the source learns beside the agent: each sampled batch
+    is relabeled by `rewards`, and then given to `update`.
     """
 
     window: int

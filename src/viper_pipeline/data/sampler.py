@@ -53,3 +53,31 @@ def _starts(group: EpisodeGroup | ConcatGroup, length: int) -> np.ndarray:
         longest = int(group.lengths.max()) if len(group) else 0
         raise BadData(f"{group.place}: no episode has the {length} frames of a clip (longest: {longest})")
     return starts
+
+
+class GroupInMemory(EpisodeGroup):
+    """Videos that no file holds, such as the codes of baselines, or of what an agent has just played."""
+
+    def __init__(self, videos: Sequence[np.ndarray], place: str) -> None:
+        """videos: (T, ...) each, at least one; place: what a message calls them."""
+        self.place, self._frames = place, np.concatenate(videos)
+        self.starts = np.cumsum([0, *map(len, videos)])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a frame."""
+        return self._frames.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of frames."""
+        return self._frames.dtype
+
+    def read(self, begin: int, end: int) -> np.ndarray:
+        """Frames begin..end-1 of all frames laid end to end."""
+        return self._frames[begin:end]
+
+
+def interleaved(video: np.ndarray, stride: int) -> list[np.ndarray]:
+    """A video (T, ...) of every frame -> the videos of every `stride`-th frame: one for each frame to begin with."""
+    return [video[first::stride] for first in range(min(stride, len(video)))]

@@ -164,7 +164,8 @@ class SuiteConfig(Config):
     reward_evaluation: EvaluationConfig
     exploration: ExplorationConfig = Field(description="`kind` chooses the bonus, which reads the rest of the block")
     methods: list[str] = Field(
-        description="rewards that agents are trained on, all tasks each. viper; task_reward: the environment's own; "
+        description="rewards that agents are trained on, all tasks each. viper; viper_ratio: the likelihood "
+        "ratio of expert and agent, by a model of its own (block videogpt_ratio); task_reward: the environment's own; "
         "task_reward_plain: that without the exploration bonus, which all others get; "
         "exploration: the bonus alone; amp: a discriminator shown expert videos of the task; amp_multi: of every task"
     )

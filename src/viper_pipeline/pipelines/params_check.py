@@ -20,6 +20,7 @@ from viper_pipeline.experts.base import DEFAULT_ALGORITHM, EXPERTS, Expert
 from viper_pipeline.pipelines import params_fit
 from viper_pipeline.pipelines.params import STREAMED, AblationsConfig, Params, SuiteConfig, seeds_of
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig
+from viper_pipeline.rewards.methods import RATIO_MODEL
 from viper_pipeline.tokenizers import TOKENIZERS, trainable_tokenizer
 from viper_pipeline.tokenizers.base import TokenizerConfig
 from viper_pipeline.video_models import VIDEO_MODELS
@@ -92,6 +93,7 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
             f"{here}.reward.scoring: '{suite_config.reward.model}' cannot be scored by {suite_config.reward.scoring}; "
             f"take model {STREAMED}, or one of {', '.join(sorted(offered))}"
         )
+    yield from _ratio(here, suite_config)
     yield from _kinds_of_actions(here, suite_config, simulator)
     yield from _experts(here, suite_config, simulator)
     yield from _processes(here, suite_config, simulator)
@@ -100,6 +102,22 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
     yield from params_fit.unreachable(suite, suite_config.datasets)
     if not unknown:
         yield from _lengths(here, suite_config, simulator)
+
+
+def _ratio(here: str, suite_config: SuiteConfig) -> Iterator[str]:
+    if RATIO_MODEL in suite_config.video_models:
+        yield (
+            f"{here}.video_models: '{RATIO_MODEL}' learns random play as well, in a stage of its own; list viper_ratio "
+            f"in {here}.methods instead"
+        )
+    if "viper_ratio" not in suite_config.learned:
+        return
+    if RATIO_MODEL not in suite_config.components:
+        yield f"{here}.{RATIO_MODEL}: method viper_ratio needs this block, with settings as in `videogpt`"
+    if suite_config.baselines.random < 2:
+        yield f"{here}.baselines.random: method viper_ratio learns from some and is judged by others; record 2 or more"
+    if TOKENIZERS.get(suite_config.tokenizer.kind).continuous:
+        yield f"{here}.methods: viper_ratio needs a discrete tokenizer ({here}.tokenizer.kind)"
 
 
 def _kinds_of_actions(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
@@ -199,8 +217,9 @@ def _lengths(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator
     for task in suite_config.tasks:
         frames = simulator.episode_steps(task, suite_config.env) + 1
         strided = -(-(frames - curation.starts("train")[-1]) // curation.stride)
-        for name in suite_config.video_models:
-            window = getattr(suite_config.components[name], "window", 1)
+        ratio = [RATIO_MODEL] if "viper_ratio" in suite_config.learned else []
+        for name in [*suite_config.video_models, *ratio]:
+            window = getattr(suite_config.components.get(name), "window", 1)
             if strided < window:
                 yield (
                     f"{here}.{name}.window: {window} frames, but an episode of {task} has {frames} frames, "
@@ -221,6 +240,8 @@ def ablation_contradictions(config: AblationsConfig, suites: Mapping[str, SuiteC
         yield f"ablations.agent: '{config.agent}' is not in suites.{config.suite}.agents"
     if "viper" not in suite.methods:
         yield f"ablations.suite: suites.{config.suite}.methods has no viper, with whose runs ablations are compared"
+    if RATIO_MODEL in config.models:
+        yield f"ablations.models: '{RATIO_MODEL}' is no model of ablations; list viper_ratio in the suite's methods"
     own = suite.reward.model
     if own in config.models:
         yield f"ablations.models: '{own}' is the suite's own model, with which the others are compared; remove it"

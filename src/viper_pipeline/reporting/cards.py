@@ -22,6 +22,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.reporting.results import LineageSteps, RunTable, StageName
 from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.reporting.summary import auroc_text
+from viper_pipeline.rewards.methods import RATIO_MODEL
 from viper_pipeline.rewards.scores import unpack, unpack_frames
 from viper_pipeline.training.artifacts import CONFIG, LINEAGE, WEIGHTS, ModelArtifact, as_json, load_artifact
 
@@ -37,7 +38,10 @@ WHAT = {
     "curate_experts": "An expert set: the videos that the models read, some of them held out.",
     "train_tokenizer": "A tokenizer: a frame becomes a grid of discrete codes, and back.",
     "encode_experts": "An expert set as codes.",
+    "train_video_model_ratio": "A video model of two classes: expert videos are one, random play the other.",
     "train_video_model": "A video model: p(frame given earlier frames), over codes.",
+    "evaluate_reward_ratio": "A reward: the scale of the log ratio of experts' and agent's likelihood, and its "
+    "scores of many kinds of video.",
     "evaluate_reward": "A reward: the scale of a video model's log-likelihoods, and its scores of many kinds of video.",
     "train_agent": "An agent: its last weights, its learning curve, and a video of an episode.",
 }
@@ -46,6 +50,8 @@ LIMITS = {
     "curate_experts": "Few tasks, one camera, one behavior per task, too few videos to show every way to solve it.",
     "train_tokenizer": "For frames of its own suite, size, camera and shadows. Unfamiliar frames are reconstructed as "
     "familiar ones.",
+    "train_video_model_ratio": "Scores videos of its own frame specification only. Of what neither class has "
+    "seen, its scores say nothing.",
     "train_video_model": "Scores videos of its own frame specification only. Likelihood is not progress: a still "
     "picture of an expert can score higher than an expert.",
     "evaluate_reward": "Refuses frames of another specification. A high value means `looks like an expert`, no more.",
@@ -242,6 +248,11 @@ def as_markdown(card: Card, pictures: Mapping[str, str] | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def node_of(suite: str, stage: str, model: str) -> str:
+    """The node that made a video model or its reward; the likelihood ratio has stages of its own."""
+    return f"{suite}.{stage}_ratio.all" if model == RATIO_MODEL else f"{suite}.{stage}.{model}"
+
+
 def cards_of(table: RunTable, steps: LineageSteps) -> list[Card]:
     """Cards of expert sets, baselines, tokenizers, video models and rewards, and of one agent per task and method.
 
@@ -256,10 +267,11 @@ def cards_of(table: RunTable, steps: LineageSteps) -> list[Card]:
     for suite, artifact in table.tokenizers.items():
         cards.append(model_card(path_of.get(f"{suite}.train_tokenizer.all", f"tokenizer {suite}"), artifact, steps))
     for (suite, model), artifact in table.video_models.items():
-        node = f"{suite}.train_video_model.{model}"
+        node = node_of(suite, "train_video_model", model)
         cards.append(model_card(path_of.get(node, f"video_model {model}"), artifact, steps))
     for (suite, model), artifact in table.rewards.items():
-        cards.append(model_card(path_of.get(f"{suite}.evaluate_reward.{model}", f"reward {model}"), artifact, steps))
+        node = node_of(suite, "evaluate_reward", model)
+        cards.append(model_card(path_of.get(node, f"reward {model}"), artifact, steps))
     for key, artifact in table.agents.items():
         suite, task, method, agent, seed = key
         if seed == min(other.seed for other in table.agents if other[:4] == key[:4]):

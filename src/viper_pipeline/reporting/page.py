@@ -29,6 +29,7 @@ from viper_pipeline.reporting.paper_figures.index import INDEX
 from viper_pipeline.reporting.paper_figures.tables import Difference, differing_settings
 from viper_pipeline.reporting.plots import BASELINE_TEXTS, embed, method_of, method_style
 from viper_pipeline.reporting.results import LineageSteps, Metrics, RunKey, StageName, TaskKey
+from viper_pipeline.reporting.reward_metrics import RIVALS
 from viper_pipeline.reporting.summary import (
     RIVAL_NAMES,
     HeldOut,
@@ -42,6 +43,7 @@ from viper_pipeline.reporting.summary import (
     transfers,
     whether_it_works,
 )
+from viper_pipeline.rewards.methods import RATIO_MODEL
 
 WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 178, 40, 226, 58, 8
 """Of a box, and from one to the next, in pixels."""
@@ -223,6 +225,8 @@ def render_page(
             quality=quality,
             held_out=held_out or {},
             measured=measured,
+            compared=list(compared_rewards(metrics)),
+            ratio_model=RATIO_MODEL,
             transfers=list(transfers(metrics["rewards"], held_out or {})),
             lead=" ".join(lead_sentences(suite, metrics, origins.settings.get(suite, {}))),
             tasks=list(task_tables(metrics)),
@@ -264,18 +268,45 @@ def lead_sentences(suite: str, metrics: Metrics, settings: ParamsBlock) -> Itera
         yield "The reward of method viper is the sum of ln p over the frames of a window, under a video model."
     elif modes:
         yield "The reward of method viper is ln p(next frame given the frames before it), under a video model."
+    of_two = RATIO_MODEL in metrics["rewards"].get(suite, {})
+    if of_two:
+        yield (
+            "That of method viper_ratio is ln p(expert) - ln p(agent), of a model of two classes that was also trained "
+            "on random play."
+        )
     if settings:
         share = float(value_at(settings, "tokenizer.baseline_share", 0.0) or 0.0)
         zero = value_at(settings, "reward.scale.kind", "range") == "range"
         seen = [f"{100 * share:g} % of the frames that the tokenizer was trained on"] if share else []
         seen += ["the zero of the reward's scale"] if zero else []
-        yield "The video model was trained on expert videos alone" + (
+        yield f"The video model {'of viper ' if of_two else ''}was trained on expert videos alone" + (
             f"; random and idle play are {' and '.join(seen)}." if seen else "."
         )
     if not metrics["agents"].get(suite):
         yield "No agents were trained on this suite: what follows is about the reward."
     else:
         yield "Results below are true ones, which no agent but those of the true reward was shown."
+
+
+def compared_rewards(metrics: Metrics) -> Iterator[Json]:
+    """Where a suite has the likelihood ratio: its AUROCs beside those of the other models, by task and kind of play."""
+    for suite, models in metrics["rewards"].items():
+        if RATIO_MODEL not in models or len(models) < 2:
+            continue
+        measured = [
+            (model, name, what)
+            for name, what in (("auroc_frame", "frames"), ("auroc_window", "windows"))
+            for model, numbers in models.items()
+            if any(name in kind for task in numbers["tasks"].values() for kind in task["kinds"].values())
+        ]
+        rows = []
+        for task in models[RATIO_MODEL]["tasks"]:
+            for rival in RIVALS:
+                found = [models[m]["tasks"].get(task, {}).get("kinds", {}).get(rival, {}) for m, _, _ in measured]
+                if any(found):
+                    cells = [kind.get(name) for kind, (_, name, _) in zip(found, measured, strict=True)]
+                    rows.append({"task": task, "rival": rival, "cells": cells})
+        yield {"suite": suite, "columns": [f"{model}, {what}" for model, _, what in measured], "rows": rows}
 
 
 def wanted_methods(suite: str, metrics: Metrics, found: Iterable[str]) -> list[str]:

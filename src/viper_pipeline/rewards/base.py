@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -92,10 +92,26 @@ class AMPConfig(Config):
     batch_size: int = Field(64, gt=0, description="expert windows, and agent windows, per update of the discriminator")
 
 
+class RatioConfig(Config):
+    """Where the second class of the likelihood ratio comes from; the model's own block is `videogpt_ratio`."""
+
+    negatives: Literal["random", "replay"] = Field(
+        "random",
+        description="what the class agent knows. random: the random baselines, for good; replay: these at first, then "
+        "the agent's own recent episodes",
+    )
+    every: int = Field(2000, gt=0, description="replay: agent steps between two groups of updates")
+    updates: int = Field(50, gt=0, description="replay: updates in a group")
+    batch_size: int = Field(16, gt=1, description="replay: clips per update, half of them expert videos")
+    learning_rate: float = Field(3e-4, gt=0, description="replay: of these updates")
+    recent: int = Field(20_000, gt=0, description="replay: newest frames of the agent that the class learns from")
+
+
 REWARDS = Registry(
     "reward",
     {
         "viper": "viper_pipeline.rewards.methods:ViperMethod",
+        "viper_ratio": "viper_pipeline.rewards.methods:ViperRatioMethod",
         "task_reward": "viper_pipeline.rewards.methods:TaskRewardMethod",
         "task_reward_plain": "viper_pipeline.rewards.methods:PlainTaskRewardMethod",
         "exploration": "viper_pipeline.rewards.methods:ExplorationMethod",

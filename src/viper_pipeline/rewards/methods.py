@@ -9,7 +9,15 @@ import numpy as np
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.rewards.base import AMPConfig, FrameShape, MethodConfig, RewardContext, RewardMethod, StoredReward
+from viper_pipeline.rewards.base import (
+    AMPConfig,
+    FrameShape,
+    MethodConfig,
+    RatioConfig,
+    RewardContext,
+    RewardMethod,
+    StoredReward,
+)
 
 
 class ViperMethod(RewardMethod):
@@ -46,6 +54,54 @@ class ViperMethod(RewardMethod):
         reward.check(context.frame_spec(context.task))
         stream = reward.stream()
         return lambda shape: stream
+
+
+RATIO_MODEL = "videogpt_ratio"
+"""The video model of `viper_ratio`, with a block of this name and stages of its own."""
+
+
+class ViperRatioMethod(RewardMethod):
+    """Reads what `viper` reads, of a model with the classes expert and agent; with `negatives: replay` also codes."""
+
+    label = "viper, ratio"
+    color = "#6A3D9A"
+    description = "rewarded by the video model's likelihood ratio of expert and agent"
+    seed_label = "viper_ratio"
+    Config = RatioConfig
+    block = "viper_ratio"
+
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+        """The three models, and the expert videos that are rehearsed."""
+        models = {
+            "tokenizer": f"{suite}/tokenizer",
+            "video_model": f"{suite}/{RATIO_MODEL}/video_model",
+            "fitted_reward": f"{suite}/{RATIO_MODEL}/reward",
+        }
+        follows = (block.get(self.block) or {}).get("negatives") == "replay"
+        return models | ({"expert_codes": f"{suite}/{task}/codes"} if follows else {})
+
+    def parts(self, block: ParamsBlock) -> dict[str, str]:
+        """The tokenizer and the video model."""
+        return {"tokenizer_kind": block["tokenizer"]["kind"], "model": RATIO_MODEL}
+
+    def build(
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
+    ) -> Callable[[FrameShape], Any]:
+        """Raises BadData for a reward that is not usable, or whose model was trained on other frames than these."""
+        from viper_pipeline.rewards.gate import require_usable
+        from viper_pipeline.rewards.viper import assemble_reward
+        from viper_pipeline.rewards.viper_ratio import FollowingStream
+
+        tokenizer, video_model, fitted = (inputs[name] for name in ("tokenizer", "video_model", "fitted_reward"))
+        require_usable(fitted.config, context.suite, context.task)
+        reward = assemble_reward(tokenizer, video_model, fitted, context.task).to(context.device)
+        reward.check(context.frame_spec(context.task))
+        config = settings if isinstance(settings, RatioConfig) else RatioConfig()
+        if config.negatives == "random":
+            stream = reward.stream()
+            return lambda shape: stream
+        experts = [episode.frames for episode in inputs["expert_codes"].group("train")]
+        return lambda shape: FollowingStream(reward, config, experts)
 
 
 class ScaledTaskReward(StoredReward):

@@ -83,8 +83,8 @@ def _in_project(folder: Path) -> Package:
 
 
 def _stage(step: JsonView) -> str:
-    """`train_tokenizer` of `dmc.train_tokenizer.all`."""
-    return step["stage"].split(".")[1]
+    """`train_tokenizer` of `dmc.train_tokenizer.all`; stages of the likelihood ratio count as those of any model."""
+    return step["stage"].split(".")[1].removesuffix("_ratio")
 
 
 def _json(path: Path) -> Json:

@@ -94,8 +94,8 @@ def check_reward_source(make: Callable[[FrameShape], RewardSource], size: int = 
 
     Rules: `step` gives finite float32 (E,); a reward belongs to the frame that its step was given; environments do not
     depend on each other; `restart` begins one episode anew and no other; the same video is rewarded the same twice;
-    frames are left as they are. With a window, `rewards` gives finite float32 (B,), row by row, `update` learns, and a
-    restored source continues exactly.
+    frames are left as they are; a restored source pays as before. With a window, `rewards` gives finite float32 (B,),
+    row by row, `update` learns, and a restored source continues exactly.
     """
     contract = Contract(f"reward source {getattr(make, '__name__', type(make).__name__)}")
     with contract.isolated():
@@ -112,9 +112,7 @@ def check_reward_source(make: Callable[[FrameShape], RewardSource], size: int = 
         if window:
             _check_learning(contract, make, source, size)
         else:
-            remedy = "write window = the frames that `rewards` needs"
-            state = contract.call("state_dict", source.state_dict)
-            contract.require(not state, "a source with window 0 learns nothing", "its state_dict holds more", remedy)
+            _check_restored(contract, make, source, size)
 
 
 def _channels_first(frames: np.ndarray) -> np.ndarray:
@@ -175,6 +173,19 @@ def _play(
         if restart and t in restart:
             contract.call("restart", source.restart, *restart[t])
     return np.stack(rewards)
+
+
+def _check_restored(contract: Contract, make: Callable[[FrameShape], RewardSource], source: Any, size: int) -> None:
+    """Sources whose rewards are stored; one that learns does so by itself, between episodes."""
+    state = contract.checkpointed(contract.call("state_dict", source.state_dict))
+    torch.manual_seed(1)
+    again = contract.call("the factory that build returns", make, (3, size, size))
+    contract.call("load_state_dict", again.load_state_dict, state)
+    contract.call("begin", again.begin, _channels_first)
+    rng = np.random.default_rng(4)
+    video, true = rng.integers(0, 256, (STEPS + 1, ENVS, size, size, 3), dtype=np.uint8), rng.random((STEPS + 1, ENVS))
+    rule, remedy = "a restored source pays as before", "keep in state_dict all that was learned"
+    contract.same(rule, _play(contract, source, video, true), _play(contract, again, video, true), remedy, CLOSE)
 
 
 def _check_learning(contract: Contract, make: Callable[[FrameShape], RewardSource], source: Any, size: int) -> None:

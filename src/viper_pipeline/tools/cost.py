@@ -20,6 +20,7 @@ from viper_pipeline.pipelines.params import Params, SuiteConfig, seeds_of
 from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.base import REWARDS
+from viper_pipeline.rewards.methods import RATIO_MODEL
 from viper_pipeline.rewards.scores import perturbed
 
 
@@ -69,11 +70,14 @@ def _suite(name: str, suite: SuiteConfig, seeds: list[int]) -> Iterator[Work]:
     training = suite.tokenizer.training
     yield Work(name, "train_tokenizer", 1, {"image learned": training.steps * training.batch_size})
     yield Work(name, "encode_experts", len(frames), {"frame encoded": kept}, disk=kept * 2 * _codes(suite))
-    for model in suite.video_models:
+    stages = {model: (f"train_video_model {model}", f"evaluate_reward {model}") for model in suite.video_models}
+    if "viper_ratio" in suite.learned:
+        stages[RATIO_MODEL] = ("train_video_model_ratio", "evaluate_reward_ratio")
+    for model, (trained, judged) in stages.items():
         config = suite.components[model]
         training = config.training  # type: ignore[attr-defined]
         clips = training.steps * training.batch_size
-        yield Work(name, f"train_video_model {model}", 1, {f"clip learned by {model}": clips})
+        yield Work(name, trained, 1, {f"clip learned by {model}": clips})
         settings = suite.reward_evaluation
         scored = {}
         for task, length in frames.items():
@@ -84,7 +88,7 @@ def _suite(name: str, suite: SuiteConfig, seeds: list[int]) -> Iterator[Work]:
             videos += suite.baselines.random + suite.baselines.idle
             ways = 2 if suite.reward.mode == "joint" else 1  # single frames are scored beside windows
             scored[task] = ways * videos * length / curation.stride
-        yield Work(name, f"evaluate_reward {model}", 1, {f"frame scored by {model}": sum(scored.values())})
+        yield Work(name, judged, 1, {f"frame scored by {model}": sum(scored.values())})
     for method, learned in suite.learned.items():
         for agent in suite.agents:
             yield _agents(name, suite, method, agent, frames, len(learned) * len(seeds_of(vars(suite), method, seeds)))
@@ -118,13 +122,16 @@ def units_of(suite: SuiteConfig) -> Iterator[str]:
     if any(recipe.imagined for recipe in suite.experts.values()):
         yield "step imagined"
     yield from ("frame drawn", "image learned", "frame encoded")
-    for model in suite.video_models:
+    ratio = [RATIO_MODEL] if "viper_ratio" in suite.learned else []
+    for model in [*suite.video_models, *ratio]:
         yield from (f"clip learned by {model}", f"frame scored by {model}")
     for agent in suite.agents if suite.learned else ():
         yield f"{agent} evaluated step"
         yield from dict.fromkeys(step_unit(suite, method, agent) for method in suite.learned)
         if "viper" in suite.learned:
             yield f"{agent} frame rewarded by {suite.reward.model}"
+        for model in ratio:
+            yield f"{agent} frame rewarded by {model}"
 
 
 def _codes(suite: SuiteConfig) -> int:

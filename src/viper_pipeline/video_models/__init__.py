@@ -7,6 +7,7 @@ VIDEO_MODELS = Registry(
     {
         "videogpt": "viper_pipeline.video_models.videogpt:VideoGPT",
         "videogpt_streaming": "viper_pipeline.video_models.videogpt_streaming:StreamingVideoGPT",
+        "videogpt_ratio": "viper_pipeline.video_models.videogpt_ratio:RatioVideoGPT",
         "maskgit": "viper_pipeline.video_models.maskgit:MaskGIT",
         "byol": "viper_pipeline.video_models.byol:BYOL",
     },

@@ -12,14 +12,17 @@ from viper_pipeline.pipelines.models.nodes import (
     train_tokenizer,
     train_video_model,
 )
-from viper_pipeline.pipelines.params import learned_tasks
+from viper_pipeline.pipelines.models.ratio import evaluate_ratio, train_ratio_model
+from viper_pipeline.pipelines.params import learned, learned_tasks
 from viper_pipeline.pipelines.wiring import bind, stage
+from viper_pipeline.rewards.methods import RATIO_MODEL
 from viper_pipeline.tokenizers import TRAINABLE_TOKENIZERS
 
 
 def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
     """One tokenizer per suite, one set of codes per task, one reward per video model.
 
+    Where agents may be paid by the likelihood ratio (method `viper_ratio`), its model and reward stand beside them.
     Suites whose tasks share labels may hold tasks out of the training.
     """
     p = f"params:suites.{suite}"
@@ -62,6 +65,35 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
                 f"{suite}/{task}/codes",
             )
         )
+    if "viper_ratio" in learned(suite_config):
+        bound = {"suite": suite, "model": RATIO_MODEL, **kind}
+        trained = {"config": f"{p}.{RATIO_MODEL}", "scratch": "scratch", **codes, **baselines, **held_out}
+        judged = {
+            "reward": f"{p}.reward",
+            "evaluation": f"{p}.reward_evaluation",
+            "video_model": f"{suite}/{RATIO_MODEL}/video_model",
+            **experts,
+            **codes,
+            **baselines,
+        }
+        nodes += [
+            stage(
+                suite,
+                "train_video_model_ratio",
+                "all",
+                bind(train_ratio_model, **bound),
+                trained | common | tokenizer,
+                f"{suite}/{RATIO_MODEL}/video_model",
+            ),
+            stage(
+                suite,
+                "evaluate_reward_ratio",
+                "all",
+                bind(evaluate_ratio, **bound),
+                judged | common | tokenizer,
+                f"{suite}/{RATIO_MODEL}/reward",
+            ),
+        ]
     for model in suite_config["video_models"]:
         nodes += [
             stage(

@@ -11,6 +11,7 @@ from viper_pipeline.pipelines.params import learned, seeds_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_overview, write_report
 from viper_pipeline.pipelines.wiring import argument, arguments, stage
 from viper_pipeline.reporting.results import ModelKey, Row, RunKey, TaskKey
+from viper_pipeline.rewards.methods import RATIO_MODEL
 
 
 def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int]) -> Pipeline:
@@ -42,6 +43,11 @@ def create_overview(suites: Iterable[str]) -> Pipeline:
     return Pipeline([stage("report", "write_overview", "all", write_overview, metrics, "overview")])
 
 
+def models_of(suite_config: ParamsBlock) -> list[str]:
+    """The video models of a suite's block: those that it lists, and that of the likelihood ratio if it is a method."""
+    return [*suite_config["video_models"], *([RATIO_MODEL] if "viper_ratio" in learned(suite_config) else [])]
+
+
 def result_datasets(suite: str, suite_config: ParamsBlock, seeds: Sequence[int]) -> dict[Row, str]:
     """What is measured: row -> dataset, of every run, expert set, baseline and reward. suite_config: of the suite."""
     found: dict[Row, str] = {}
@@ -54,7 +60,7 @@ def result_datasets(suite: str, suite_config: ParamsBlock, seeds: Sequence[int])
     for task in suite_config["tasks"]:
         found[Row("experts", TaskKey(suite, task))] = f"{suite}/{task}/experts"
         found[Row("baseline_episodes", TaskKey(suite, task))] = f"{suite}/{task}/baseline_episodes"
-    for model in suite_config["video_models"]:
+    for model in models_of(suite_config):
         found[Row("rewards", ModelKey(suite, model))] = f"{suite}/{model}/reward"
     return found
 
@@ -62,7 +68,6 @@ def result_datasets(suite: str, suite_config: ParamsBlock, seeds: Sequence[int])
 def model_datasets(suite: str, suite_config: ParamsBlock) -> dict[Row, str]:
     """What is shown besides: row -> dataset, of the tokenizer and every video model."""
     models = {
-        Row("video_models", ModelKey(suite, model)): f"{suite}/{model}/video_model"
-        for model in suite_config["video_models"]
+        Row("video_models", ModelKey(suite, model)): f"{suite}/{model}/video_model" for model in models_of(suite_config)
     }
     return {Row("tokenizers", suite): f"{suite}/tokenizer"} | models
