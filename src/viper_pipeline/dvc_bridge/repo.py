@@ -163,11 +163,9 @@ def in_one_line(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def _remedy(root: Path) -> str:
-    """What to do about a folder that is no repository of DVC: a download without Git has none."""
-    if (root / ".dvc").is_dir() and not (root / ".git").exists():
-        return "; run `git init && git add . && git commit -m start` there, or `dvc config core.no_scm true`"
-    return "; run `git init` and `dvc init` there" if not (root / ".dvc").is_dir() else ""
+def without_git(root: Path) -> bool:
+    """Whether no folder from `root` upwards is a repository of Git: so it is after a download as an archive."""
+    return not any((folder / ".git").exists() for folder in (root, *root.parents))
 
 
 def _within(path: str, folder: str) -> bool:
@@ -183,9 +181,11 @@ class Repository:
 
         logging.getLogger("dvc").setLevel(logging.WARNING)
         try:
-            self.repo = Repo(str(root))
+            # DVC refuses a folder without Git unless it is told so; here it needs Git for nothing
+            self.repo = Repo(str(root), config={"core": {"no_scm": True}} if without_git(root) else None)
         except DvcException as error:
-            raise BadEnvironment(f"{root}: {in_one_line(error)}{_remedy(root)}") from error
+            remedy = "" if (root / ".dvc").is_dir() else "; run `git init` and `dvc init` there"
+            raise BadEnvironment(f"{root}: {in_one_line(error)}{remedy}") from error
         self.root, self.code_state = root, ""
         self.busy: dict[str, str] = {}  # address of a stage that another process works on -> which process
         self.inputs: dict[str, Json] = {}  # of the stages that run: what they read, by hash

@@ -196,16 +196,19 @@ def _environment() -> dict[str, str]:
 
 
 def version_control(root: Path) -> Iterator[Finding]:
-    """Git, which DVC needs, and whether the project is a repository."""
+    """Git, which DVC's own commands need, and whether the project is a repository."""
+    from viper_pipeline.dvc_bridge.repo import without_git
+
+    remedy = "`viper run` does without; for `dvc repro` and `dvc exp`: "
     if shutil.which("git") is None:
-        yield Finding("Git", "lacks", "not installed", "apt-get install git")
+        yield Finding("Git", "note", "not installed", f"{remedy}apt-get install git")
         return
     version = subprocess.run(["git", "--version"], capture_output=True, text=True).stdout.strip()
-    if (root / ".git").exists():
+    if not without_git(root):
         yield Finding("Git", "ok", version)
         return
-    remedy = "git init && git add . && git commit -m start (or: dvc config core.no_scm true)"
-    yield Finding("Git", "lacks", f"{version}, but the project is no repository", remedy)
+    remedy += "git init && git add . && git commit -m start (or: dvc config --local core.no_scm true)"
+    yield Finding("Git", "note", f"{version}, but the project is no repository", remedy)
 
 
 def dvc(root: Path, config: Mapping[str, str], missing: Iterable[str]) -> Iterator[Finding]:
