@@ -1,4 +1,4 @@
-"""Known vulnerabilities of locked versions, by pip-audit: one line for each, or one that says why none can be looked for.
+"""Known vulnerabilities of locked versions, by pip-audit: a line for each, or one that says why none were looked for.
 
 Run: python .ci/audit.py LOCK ... (with pip-audit installed; `make audit` does). Ends with 1 if something is found. The
 service is the JSON interface of the package index; an index that mirrors PyPI may lack it.

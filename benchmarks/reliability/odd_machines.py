@@ -163,15 +163,22 @@ CONDITIONS: dict[str, Callable[[Path], Place]] = {
 """Name -> what makes the place, in an empty folder."""
 
 
-def failures(place: Place) -> Iterator[tuple[str, str]]:
-    """The checks that fail, each with its last words. What `before` names is run when DVC is called the first time."""
+def failures(place: Place) -> Iterator[str]:
+    """The checks that fail, each with its last words, and what `viper doctor` finds lacking.
+
+    What `before` names is run when DVC is called.
+    """
     for name, words in CHECKS.items():
         for first in place.before if words[:2] == DVC else ():
             place.run(first)
         done = place.run(words)
         printed = (done.stderr + done.stdout).strip().splitlines()
-        if done.returncode or any(line.startswith("Traceback") for line in printed):
-            yield name, f"exit {done.returncode}: {printed[-1] if printed else 'no word'}"
+        lacks = [said.split(":")[0].removeprefix("lacks").strip() for said in printed if said.startswith("lacks ")]
+        traced = any(said.startswith("Traceback") for said in printed)
+        if name == "viper doctor" and lacks and not traced:
+            yield f"{name} says what is lacking: {', '.join(lacks)}"
+        elif done.returncode or traced:
+            yield f"{name} fails, {printed[-1] if printed else f'exit {done.returncode}'}"
 
 
 def line(name: str) -> str:
@@ -181,9 +188,9 @@ def line(name: str) -> str:
             place = CONDITIONS[name](Path(folder))
         except NotHere as why:
             return f"machine, {name}: not tried, {why}"
-        failed = dict(failures(place))
-    said = "".join(f"; {check}: {words}" for check, words in failed.items())
-    return f"machine, {name}: {len(CHECKS)} tried, {len(CHECKS) - len(failed)} right{said}"
+        failed = list(failures(place))
+    right = len(CHECKS) - sum(" fails, " in one for one in failed)
+    return f"machine, {name}: {'; '.join([f'{len(CHECKS)} tried, {right} right', *failed])}"
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from viper_pipeline.core.errors import BadEnvironment, BadParams, ViperError, os
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.project import param_at
+from viper_pipeline.dvc_bridge.room import shortage
 
 DvcStage: TypeAlias = Any
 """A stage of DVC, which gives its stages no types."""
@@ -123,14 +124,14 @@ class StatusCache:
 
 
 NEEDED = {
-    "dvc.repo:Repo": ("index", "_reset", "lock", "stage", "stage_cache", "status"),
+    "dvc.repo:Repo": ("cache", "index", "_reset", "lock", "stage", "stage_cache", "status"),
     "dvc.repo.stage:StageLoad": ("collect", "load_one"),
     "dvc.stage:PipelineStage": (
         "addressing", "changed", "changed_stage", "cmd", "commit", "dump", "remove_outs", "save", "save_deps", "wdir",
     ),
     "dvc.stage.cache:StageCache": ("restore",),
     "dvc.stage.cache:RunCacheNotFoundError": (),
-    "dvc.output:Output": ("cache_path", "fs_path", "status"),
+    "dvc.output:Output": ("cache_path", "fs_path", "meta", "status", "use_cache"),
     "dvc.dependency.param:ParamsDependency": ("get_hash", "status"),
     "dvc.lock:LockError": (),
     "dvc.utils.serialize:load_yaml": (),
@@ -237,6 +238,10 @@ class Repository:
             for dep in stage.deps
             if not os.path.exists(dep.fs_path) and not any(_within(dep.fs_path, path) for path in made)
         ]
+
+    def shortage(self, stages: Iterable[DvcStage]) -> str | None:
+        """What to say if the disk cannot hold what stages will make."""
+        return shortage(self.root, Path(self.repo.cache.local.path), list(stages), self.stages())
 
     def status(self, stage: DvcStage) -> Status:
         """Whether a stage must run; if its result was computed before, it is put back instead.

@@ -236,6 +236,8 @@ class Run:
         self.todo = repository.needs(targets)
         if missing := repository.missing_sources(self.todo):
             raise BadData("\n".join(missing))
+        if full := repository.shortage(self.todo):
+            raise BadEnvironment(full)
         self.height = heights(self.todo)
         self.costs = Costs(root)
         names = {stage: _name(stage) for stage in self.todo if stage.cmd}

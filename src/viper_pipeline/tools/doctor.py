@@ -28,6 +28,8 @@ from viper_pipeline.dvc_bridge.provenance import available_cores
 GIB = 2**30
 LEAST_DISK, LEAST_MEMORY = 5 * GIB, 4 * GIB
 """What the laptop profile takes, roughly: results with DVC's copies of them, and two stages side by side."""
+COMPRESSED = 10
+"""Videos of simulators take a tenth of their pixels' bytes, or less: 450 MB of 9.2 GB in the laptop profile."""
 PATIENCE = 180
 """Seconds until a process that is tried is given up."""
 
@@ -92,6 +94,22 @@ def disk(
         room = free(here)
         small = "" if room >= LEAST_DISK else "free some room; `dvc gc --workspace` removes copies of old results"
         yield Finding(about, "lacks" if small else "ok", f"{room / GIB:.1f} GiB free", small)
+
+
+def results_fit(raw: Json, room: int) -> Finding:
+    """Whether `room` bytes hold everything that params.yaml can make. Sizes are of pixels, before compression."""
+    from viper_pipeline.pipelines.params_check import validate
+    from viper_pipeline.tools.cost import work_of
+
+    about = "disk, all of params.yaml"
+    try:
+        most = sum(work.disk for work in work_of(validate(raw)))
+    except ViperError:
+        return Finding(about, "note", "not known, since params.yaml is wrong")
+    said = f"at most {most / GIB:,.1f} GiB, and as much again for DVC's copies; compressed, about a tenth of it"
+    if 2 * most / COMPRESSED > room:
+        return Finding(about, "lacks", said, f"{room / GIB:,.1f} GiB are free: free some room, or take fewer suites")
+    return Finding(about, "ok", said)
 
 
 def packages(lock: str, installed: Callable[[str], str] = importlib.metadata.version) -> Finding:
@@ -294,6 +312,7 @@ def examine(root: Path, only: tuple[str, ...] = ()) -> Iterator[Finding]:
         yield from disk(
             {"disk, results": root, "disk, DVC's cache": cache, "disk, temporary": Path(tempfile.gettempdir())}
         )
+        yield results_fit(raw, shutil.disk_usage(root).free)
         lock = root / "requirements.lock"
         if lock.is_file():
             yield packages(lock.read_text())
