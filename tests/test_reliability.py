@@ -44,3 +44,24 @@ def test_a_full_disk_loses_nothing():
     if "nothing can be mounted" in done.stdout:
         pytest.skip(done.stdout)
     assert "8 earlier file whole" in done.stdout and "0 left behind" in done.stdout and "raised" not in done.stdout
+
+
+def test_odd_machines_are_tried_and_failures_are_named(monkeypatch, tmp_path):
+    odd = program("odd_machines")
+    checks = {"viper --version": (*odd.VIPER, "--version"), "viper typo": (*odd.VIPER, "typo")}
+    monkeypatch.setattr(odd, "CHECKS", checks)
+    said = odd.line("blanks and umlauts in the path")
+    assert said.startswith("machine, blanks and umlauts in the path: 2 tried, 1 right; viper typo fails, ")
+    assert "No such command 'typo'" in said
+    assert not (odd.project(tmp_path / "a", git=False) / ".git").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_an_odd_user_is_another_one(tmp_path):
+    odd = program("odd_machines")
+    tmp_path.chmod(0o755)
+    (tmp_path / "src").mkdir()
+    done = odd.Place(tmp_path, user=odd.NOBODY).run(("-c", "import os; print(os.getuid(), os.access('.', os.W_OK))"))
+    if done.returncode:
+        pytest.skip(done.stderr)
+    assert done.stdout.split() == [str(odd.NOBODY), "False"]

@@ -1,6 +1,6 @@
 """The project on machines that are not like ours: other users, homes, locales, paths, no Git, another Python.
 
-Run: python benchmarks/reliability/odd_machines.py [CONDITION ...]. Under each condition a copy of the tracked files is
+Run: python benchmarks/reliability/odd_machines.py [CONDITION ...]. Under each condition a copy of the project is
 looked at and worked with: version, doctor, parameters, dvc.yaml, a score of a film by the shipped reward, and one stage
 of the tiny profile by `viper run`, again, and by `dvc repro`. Prints one line for each condition. Those that need
 another user run as root only; Python 3.12 is tried where `make python312` has made an environment of it.
@@ -57,7 +57,8 @@ class Place:
 
     def run(self, words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         """One command of Python's."""
-        passed = {name: value for name, value in os.environ.items() if name not in self.without}
+        without = (*self.without, "PYTHONDONTWRITEBYTECODE", "VIPER_ROOT")
+        passed = {name: value for name, value in os.environ.items() if name not in without}
         own = {"PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
         path = f"{Path(self.python).parent}{os.pathsep}{passed.get('PATH', os.defpath)}"
         return subprocess.run(
@@ -97,8 +98,9 @@ def as_user(user: int | None, python: str) -> list[str]:
 
 
 def project(folder: Path, git: bool = True, owner: int | None = None) -> Path:
-    """A copy of the tracked files, as they are now, in the new folder; its own repository of Git, or none."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    """A copy of what Git has or would take, as it is now, in the new folder; its own repository of Git, or none."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name in filter(None, os.fsdecode(listed).split("\0")):
