@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks" / "reliability"
 def program(name):
     spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
 
@@ -46,14 +47,13 @@ def test_a_full_disk_loses_nothing():
     assert "8 earlier file whole" in done.stdout and "0 left behind" in done.stdout and "raised" not in done.stdout
 
 
-def test_odd_machines_are_tried_and_failures_are_named(monkeypatch, tmp_path):
+def test_odd_machines_are_tried_and_failures_are_named(monkeypatch):
     odd = program("odd_machines")
-    checks = {"viper --version": (*odd.VIPER, "--version"), "viper typo": (*odd.VIPER, "typo")}
-    monkeypatch.setattr(odd, "CHECKS", checks)
-    said = odd.line("blanks and umlauts in the path")
-    assert said.startswith("machine, blanks and umlauts in the path: 2 tried, 1 right; viper typo fails, ")
+    no_git = ("-c", "import pathlib; assert not pathlib.Path('.git').exists() and pathlib.Path('dvc.yaml').exists()")
+    monkeypatch.setattr(odd, "CHECKS", {"no Git": no_git, "viper typo": (*odd.VIPER, "typo")})
+    said = odd.line("a download without Git")
+    assert said.startswith("machine, a download without Git: 2 tried, 1 right; viper typo fails, ")
     assert "No such command 'typo'" in said
-    assert not (odd.project(tmp_path / "a", git=False) / ".git").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
