@@ -12,12 +12,12 @@ COPY requirements.lock ./
 
 # torch first, for CPU or CUDA; either satisfies the lock
 FROM base AS cpu-packages
-RUN .venv/bin/pip install -q --index-url https://download.pytorch.org/whl/cpu "$(grep '^torch==' requirements.lock)"
-RUN .venv/bin/pip install -q -r requirements.lock
+RUN .venv/bin/pip install -q --index-url https://download.pytorch.org/whl/cpu "$(grep -o '^torch==[^ ;]*' requirements.lock)"
+RUN .venv/bin/pip install -q --no-deps --require-hashes -r requirements.lock
 
 FROM base AS cuda-packages
-RUN .venv/bin/pip install -q "$(grep '^torch==' requirements.lock)"
-RUN .venv/bin/pip install -q -r requirements.lock
+RUN .venv/bin/pip install -q "$(grep -o '^torch==[^ ;]*' requirements.lock)"
+RUN .venv/bin/pip install -q --no-deps --require-hashes -r requirements.lock
 
 FROM cpu-packages AS cpu
 COPY . .

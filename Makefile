@@ -14,23 +14,29 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup dev gl repro repro-all ablations desk test test-slow newest lint docs bench reliability lock clean
+.PHONY: help setup dev gl repro repro-all ablations desk test test-slow newest python312 lint docs bench reliability \
+	lock audit sbom clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/ready gl  ## create .venv with the locked packages, and check for OpenGL
 
+# Which build of torch it is (CPU, CUDA) is the index' choice, so it is installed first, with what it needs. The locks hold
+# everything else that is installed, with the SHA-256 of every archive that may be taken.
+TORCH := "$$(grep -o '^torch==[^ ;]*' requirements.lock)"
+LOCKED := --no-deps --require-hashes
+
 .venv/ready: requirements.lock pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] < (3, 13); sys.exit(0 if ok else "viper needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --no-compile --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
-	$(BIN)/pip install -q --no-compile --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install -q --no-compile --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install -q --no-compile --disable-pip-version-check $(LOCKED) -r requirements.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 .venv/dev: .venv/ready requirements-dev.lock
-	$(BIN)/pip install -q --no-compile --disable-pip-version-check -c requirements.lock -r requirements-dev.lock
+	$(BIN)/pip install -q --no-compile --disable-pip-version-check $(LOCKED) -r requirements-dev.lock
 	@touch $@
 
 dev: setup .venv/dev  ## as setup, with what tests, checks, Ray and SLURM need
@@ -81,15 +87,23 @@ newest:  ## test the library, installed as users do, with the newest versions th
 	.venv-newest/bin/python -m pytest tests/rewards/test_published.py tests/rewards/test_wrappers.py tests/rewards/test_gym.py
 	rm -rf .venv-newest
 
+.venv-3.12/ready: requirements.lock pyproject.toml Makefile
+	python3.12 -m venv .venv-3.12
+	.venv-3.12/bin/pip install -q --disable-pip-version-check $(TORCH)
+	.venv-3.12/bin/pip install -q --disable-pip-version-check $(LOCKED) -r requirements.lock
+	.venv-3.12/bin/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+python312: .venv-3.12/ready .venv/ready  ## try the commands and a stage with Python 3.12, in .venv-3.12
+	$(BIN)/python benchmarks/reliability/odd_machines.py "Python 3.12"
+
 lint: .venv/dev  ## check style, types, and which package imports which
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: .venv/ready  ## build the docs site, site/index.html; a broken link or reference is an error
-	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock $$($(BIN)/python -c \
-	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+docs: .venv/dev  ## build the docs site, site/index.html; a broken link or reference is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # benchmarks/gpu.py needs a GPU, benchmarks/scoring_trained.py an hour and a finished run, peers.py checkouts for more
@@ -99,15 +113,33 @@ bench: setup  ## run the benchmarks; each prints medians
 reliability: setup  ## try broken files, flipped bits, a full disk, wrong parameters; page: docs/reliability.md
 	$(BIN)/python benchmarks/reliability/table.py
 
+HASHED := .venv-lock/bin/uv pip compile -q --no-deps --generate-hashes --no-header --no-annotate
+FREEZE := .venv-lock/bin/pip freeze --all --exclude pip | sed 's/+cpu$$//'
+
 lock:  ## resolve requirements.in and requirements-dev.in into requirements.lock and requirements-dev.lock
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install -q "$$(grep '^torch==' requirements.in)" && .venv-lock/bin/pip install -q -r requirements.in
+	$(FREEZE) > .venv-lock/base.txt
+	.venv-lock/bin/pip install -q -c .venv-lock/base.txt -r requirements-dev.in
+	$(FREEZE) | grep -vxFf .venv-lock/base.txt > .venv-lock/dev.txt
+	.venv-lock/bin/pip install -q 'uv~=0.13'
 	{ echo "# Every version that the pipeline runs with. Written by \`make lock\` from requirements.in."; \
-	  .venv-lock/bin/pip freeze | sed 's/+cpu$$//'; } > requirements.lock
-	.venv-lock/bin/pip install -q -r requirements-dev.in
+	  $(HASHED) .venv-lock/base.txt; } > requirements.lock
 	{ echo "# What tests and checks need beyond requirements.lock. Written by \`make lock\` from requirements-dev.in."; \
-	  .venv-lock/bin/pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements.lock; } > requirements-dev.lock
+	  $(HASHED) .venv-lock/dev.txt; } > requirements-dev.lock
 	rm -rf .venv-lock
+
+.venv-tools/ready: Makefile
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/pip install -q --disable-pip-version-check 'pip-audit~=2.10' 'cyclonedx-bom~=7.5'
+	@touch $@
+
+audit: .venv-tools/ready  ## look for known vulnerabilities of the locked versions; says so if the service can't be reached
+	@.venv-tools/bin/python .ci/audit.py requirements.lock requirements-dev.lock
+
+sbom: .venv-tools/ready .venv/ready  ## write build/sbom.json, the bill of materials of .venv, in CycloneDX's format
+	@mkdir -p build
+	.venv-tools/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml -o build/sbom.json $(BIN)/python
 
 clean:  ## delete what runs and tests leave behind; data, DVC's cache and .venv stay
 	rm -rf .viper .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage* htmlcov build dist site

@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks" / "reliability"
 def program(name):
     spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
 
@@ -44,3 +45,23 @@ def test_a_full_disk_loses_nothing():
     if "nothing can be mounted" in done.stdout:
         pytest.skip(done.stdout)
     assert "8 earlier file whole" in done.stdout and "0 left behind" in done.stdout and "raised" not in done.stdout
+
+
+def test_odd_machines_are_tried_and_failures_are_named(monkeypatch):
+    odd = program("odd_machines")
+    no_git = ("-c", "import pathlib; assert not pathlib.Path('.git').exists() and pathlib.Path('dvc.yaml').exists()")
+    monkeypatch.setattr(odd, "CHECKS", {"no Git": no_git, "viper typo": (*odd.VIPER, "typo")})
+    said = odd.line("a download without Git")
+    assert said.startswith("machine, a download without Git: 2 tried, 1 right; viper typo fails, ")
+    assert "No such command 'typo'" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_an_odd_user_is_another_one(tmp_path):
+    odd = program("odd_machines")
+    tmp_path.chmod(0o755)
+    (tmp_path / "src").mkdir()
+    done = odd.Place(tmp_path, user=odd.NOBODY).run(("-c", "import os; print(os.getuid(), os.access('.', os.W_OK))"))
+    if done.returncode:
+        pytest.skip(done.stderr)
+    assert done.stdout.split() == [str(odd.NOBODY), "False"]

@@ -5,6 +5,7 @@ Libraries are hidden by a finder that refuses everything but those that `pip ins
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import viper_pipeline
 from viper_pipeline.core.errors import BadEnvironment
@@ -236,13 +238,21 @@ def test_each_extra_brings_the_libraries_that_name_it():
 def test_the_locked_versions_are_within_the_bounds():
     texts = [(ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock")]
     assert "\nray==" not in texts[0] and "\nmoto==" not in texts[0]  # `make repro` does not run them
-    lines = [line.split("==") for text in texts for line in text.splitlines() if "==" in line]
-    locked = {name.lower().replace("_", "-"): version for name, version in lines}
+    lines = re.findall(r"^([\w.-]+)==([^\s;]+)", "".join(texts), re.MULTILINE)
+    locked = {canonicalize_name(name): version for name, version in lines}
     asked = [Requirement(r) for r in PROJECT["dependencies"]]
-    asked += [r for extra in EXTRAS if extra != "docs" for r in requirements(extra)]
+    asked += [r for extra in EXTRAS for r in requirements(extra)]
     for requirement in asked:
-        version = locked[requirement.name.lower().replace("_", "-")]
+        version = locked[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement} is locked at {version}"
+
+
+def test_every_locked_version_has_the_hash_of_its_archives():
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        pins = re.split(r"\n(?=\S)", (ROOT / name).read_text().partition("\n")[2])
+        assert len(pins) > 50
+        for pin in pins:
+            assert re.fullmatch(r"[\w.-]+==[^\s;]+( ;[^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\s*", pin), pin[:80]
 
 
 def test_other_errors_pass_through():

@@ -1,6 +1,7 @@
 """Importers: good videos come in whole; every kind of bad one is refused with its path and the reason."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -139,6 +140,46 @@ def test_each_stored_frame_comes_in_once_whatever_its_time(tmp_path):
     even, uneven = (next(iter(read_videos("video", tmp_path / name, 16))).frames for name in ("even.mp4", "uneven.mp4"))
     assert even.shape == uneven.shape
     assert np.abs(even.astype(int) - uneven).mean() < 3  # the encoder has other rates for other times
+
+
+def traced_peak(act):
+    """Bytes that NumPy and Python held at most while `act` ran."""
+    tracemalloc.start()
+    try:
+        found = act()
+        return found, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_memory_does_not_depend_on_the_size_of_an_archive(tmp_path, order):
+    frames = np.zeros((3000, 64, 64, 3), np.uint8, order=order)  # 37 MB
+    frames[:, 1, 2, 0] = np.arange(3000)
+    np.savez_compressed(tmp_path / "long.npz", frames)
+    ((read,), peak) = traced_peak(lambda: list(read_videos("npz", tmp_path, 64)))
+    assert peak < 16e6 < frames.nbytes
+    assert np.array_equal(read.frames, frames)
+    read.frames[0] = 1  # as any array
+
+
+def test_memory_does_not_depend_on_the_length_of_a_film(tmp_path):
+    pictures = [Image.fromarray(np.full((64, 64, 3), 40 * i, np.uint8)) for i in range(4)]
+    lasting = [10, 10, 10, 30_000]  # milliseconds: 3,003 frames
+    pictures[0].save(tmp_path / "long.gif", save_all=True, append_images=pictures[1:], duration=lasting)
+    ((read,), peak) = traced_peak(lambda: list(read_videos("video", tmp_path, 64)))
+    assert len(read) == 3003 and read.frames.nbytes > 36e6 > 16e6 > peak
+    assert [int(read.frames[t].mean().round(-1)) for t in (0, 1, 2, -1)] == [0, 40, 80, 120]
+
+
+def test_a_long_import_is_written_as_a_short_one(released, tmp_path, monkeypatch):
+    def written(name):
+        import_videos("npz", released, "dmc", "toy", tmp_path / name, FrameSpec(size=16))
+        return (tmp_path / name).read_bytes()
+
+    short = written("a.h5")
+    monkeypatch.setattr("viper_pipeline.data.importers.spool.IN_MEMORY", 1)
+    assert written("b.h5") == short
 
 
 def test_a_film_without_pictures_is_named(tmp_path):

@@ -12,7 +12,11 @@ import pytest
 
 from tests.dvc_bridge.toy import Toy
 from viper_pipeline.__main__ import _message
-from viper_pipeline.core.errors import BadData, os_message
+from viper_pipeline.core.errors import BadData, BadEnvironment, os_message
+from viper_pipeline.dvc_bridge.executors import Local
+from viper_pipeline.dvc_bridge.repo import Repository
+from viper_pipeline.dvc_bridge.room import MARGIN, _size, shortage, to_be_written
+from viper_pipeline.dvc_bridge.scheduler import Run, Screen
 
 CLEAN = "pipelines/one/dvc.yaml:clean@red"
 
@@ -44,12 +48,55 @@ def test_a_cache_that_cannot_be_written_fails_the_stage_and_no_other(ready: Toy)
     assert ready.stale() == set()
 
 
-def test_without_git_the_remedy_is_named(ready: Toy) -> None:
+def test_a_download_without_git_runs(ready: Toy) -> None:
     ready.edit("acting.py", "AGENTS.get(agent)", "2 * AGENTS.get(agent)")
     (ready.root / ".dvc/config").write_text("")
-    done = ready.run("viper", "run", check=False)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "git init" in done.stderr and "core.no_scm true" in done.stderr
+    assert not any((folder / ".git").exists() for folder in (ready.root, *ready.root.parents))
+    agent = "pipelines/one/dvc.yaml:train_agent@red-drq-0"
+    ready.run("viper", "run", agent)
+    assert ready.ran() == ["one.train_agent.red-drq-0"]
+    ready.run("viper", "run", agent)
+    assert ready.ran() == []
+    said = ready.run("dvc", "repro", agent, check=False)
+    assert said.returncode != 0 and "is not a git repository" in said.stderr
+
+
+def remove_results(stages) -> None:
+    for path in (Path(out.fs_path) for stage in stages for out in stage.outs):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def test_results_that_cannot_fit_are_refused_before_anything_runs(ready: Toy, monkeypatch) -> None:
+    repository = Repository(ready.root)
+    stages = repository.stages()
+    cache = ready.root / ".dvc" / "cache"
+    assert to_be_written(stages, stages) == (0, 0)  # everything is there
+    remove_results(stages)
+    shutil.rmtree(cache)
+    workspace, copies = to_be_written(stages, stages)
+    made = sum(size for size in map(_size, stages) if size)
+    assert 0 < copies <= workspace <= made
+    needed = workspace + copies + MARGIN
+    assert shortage(ready.root, cache, stages, stages, lambda place: needed) is None
+    said = shortage(ready.root, cache, stages, stages, lambda place: needed - 1)
+    assert said is not None and said.startswith(f"{ready.root}: ") and "free some room" in said
+    monkeypatch.setattr("viper_pipeline.dvc_bridge.scheduler.Repository.shortage", lambda self, stages: said)
+    monkeypatch.chdir(ready.root)
+    with pytest.raises(BadEnvironment, match="are free"), Screen() as screen:
+        Run(ready.root, Local(1), repository, screen, [])
+
+
+def test_a_stage_that_was_never_made_is_taken_to_be_as_large_as_its_like(ready: Toy) -> None:
+    stages = Repository(ready.root).stages()
+    alike = [s for s in stages if "train_agent" in s.addressing]
+    remove_results(stages)
+    for out in alike[0].outs:
+        out.meta = None
+    others = [size for size in map(_size, alike[1:]) if size is not None]
+    assert to_be_written(alike[:1], stages)[0] == round(sum(others) / len(others)) > 0
 
 
 def test_a_run_waits_for_the_stages_of_dvc_repro(ready: Toy) -> None:

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from viper_pipeline.commands import cli
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.tools import doctor
 from viper_pipeline.tools.doctor import GIB
 
@@ -44,6 +45,14 @@ def test_room_and_rights_on_the_disk(tmp_path):
     assert large.state == "ok"
     (sealed,) = doctor.disk({"cache": Path("/proc/none")}, room.get)
     assert sealed.state == "lacks" and "cannot be written" in sealed.found
+
+
+def test_all_results_of_the_parameters_must_fit():
+    paper, tiny = (read_profile(ROOT / f"profiles/{name}.yaml") for name in ("paper", "tiny"))
+    (small, large) = (doctor.results_fit(paper, room * GIB) for room in (50, 10**5))
+    assert small.state == "lacks" and "50.0 GiB are free" in small.remedy and large.state == "ok"
+    assert doctor.results_fit(tiny, GIB).state == "ok"
+    assert doctor.results_fit({}, GIB).state == "note"
 
 
 def test_versions_are_compared_with_the_lock():
@@ -114,7 +123,7 @@ def test_suites_are_tried_in_processes_of_their_own(monkeypatch):
 def test_git_dvc_and_telemetry(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_NO_ANALYTICS", raising=False)
     (git,) = doctor.version_control(tmp_path)
-    assert git.state == "lacks" and "git init" in git.remedy
+    assert git.state == "note" and "git init" in git.remedy
     (tmp_path / ".git").mkdir()
     (git,) = doctor.version_control(tmp_path)
     assert git.state == "ok"

@@ -28,6 +28,7 @@ from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.estimates import Cost
 from viper_pipeline.dvc_bridge.project import param_at
+from viper_pipeline.dvc_bridge.room import shortage
 
 DvcStage: TypeAlias = Any
 """A stage of DVC, which gives its stages no types."""
@@ -124,14 +125,14 @@ class StatusCache:
 
 
 NEEDED = {
-    "dvc.repo:Repo": ("index", "_reset", "lock", "stage", "stage_cache", "status"),
+    "dvc.repo:Repo": ("cache", "index", "_reset", "lock", "stage", "stage_cache", "status"),
     "dvc.repo.stage:StageLoad": ("collect", "load_one"),
     "dvc.stage:PipelineStage": (
         "addressing", "changed", "changed_stage", "cmd", "commit", "dump", "remove_outs", "save", "save_deps", "wdir",
     ),
     "dvc.stage.cache:StageCache": ("restore",),
     "dvc.stage.cache:RunCacheNotFoundError": (),
-    "dvc.output:Output": ("cache_path", "fs_path", "status"),
+    "dvc.output:Output": ("cache_path", "fs_path", "meta", "status", "use_cache"),
     "dvc.dependency.param:ParamsDependency": ("get_hash", "status"),
     "dvc.lock:LockError": (),
     "dvc.utils.serialize:load_yaml": (),
@@ -164,11 +165,9 @@ def in_one_line(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def _remedy(root: Path) -> str:
-    """What to do about a folder that is no repository of DVC: a download without Git has none."""
-    if (root / ".dvc").is_dir() and not (root / ".git").exists():
-        return "; run `git init && git add . && git commit -m start` there, or `dvc config core.no_scm true`"
-    return "; run `git init` and `dvc init` there" if not (root / ".dvc").is_dir() else ""
+def without_git(root: Path) -> bool:
+    """Whether no folder from `root` upwards is a repository of Git: so it is after a download as an archive."""
+    return not any((folder / ".git").exists() for folder in (root, *root.parents))
 
 
 def _within(path: str, folder: str) -> bool:
@@ -184,9 +183,11 @@ class Repository:
 
         logging.getLogger("dvc").setLevel(logging.WARNING)
         try:
-            self.repo = Repo(str(root))
+            # DVC refuses a folder without Git unless it is told so; here it needs Git for nothing
+            self.repo = Repo(str(root), config={"core": {"no_scm": True}} if without_git(root) else None)
         except DvcException as error:
-            raise BadEnvironment(f"{root}: {in_one_line(error)}{_remedy(root)}") from error
+            remedy = "" if (root / ".dvc").is_dir() else "; run `git init` and `dvc init` there"
+            raise BadEnvironment(f"{root}: {in_one_line(error)}{remedy}") from error
         self.root, self.code_state = root, ""
         self.busy: dict[str, str] = {}  # address of a stage that another process works on -> which process
         self.inputs: dict[str, Json] = {}  # of the stages that run: what they read, by hash
@@ -238,6 +239,10 @@ class Repository:
             for dep in stage.deps
             if not os.path.exists(dep.fs_path) and not any(_within(dep.fs_path, path) for path in made)
         ]
+
+    def shortage(self, stages: Iterable[DvcStage]) -> str | None:
+        """What to say if the disk cannot hold what stages will make."""
+        return shortage(self.root, Path(self.repo.cache.local.path), list(stages), self.stages())
 
     def status(self, stage: DvcStage) -> Status:
         """Whether a stage must run; if its result was computed before, it is put back instead.

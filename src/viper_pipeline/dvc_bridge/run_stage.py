@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import pickle
 import shutil
@@ -45,6 +46,9 @@ def run_stage(root: Path, pipeline: str, nodes: list[str]) -> None:
             _ready.setdefault(pipeline, {})[node] = pickled
     bootstrap(root)
     from kedro.framework.session import KedroSession
+
+    for name in ("kedro.pipeline.node", "kedro.runner"):  # DVC names the stage; a failed node raises as well
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
     _spare_pandas()
     session = KedroSession.create(root, save_on_close=False)

@@ -107,6 +107,8 @@ class Run:
         self.todo = repository.needs(targets)
         if missing := repository.missing_sources(self.todo):
             raise BadData("\n".join(missing))
+        if full := repository.shortage(self.todo):
+            raise BadEnvironment(full)
         self.height = heights(self.todo)
         self.costs = Costs(root, repository.of_these_settings(self.todo, project_of(root).committed_costs(root)))
         names = {stage: _name(stage) for stage in self.todo if stage.cmd}

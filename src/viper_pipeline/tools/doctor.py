@@ -30,6 +30,8 @@ from viper_pipeline.dvc_bridge.provenance import available_cores
 GIB = 2**30
 LEAST_DISK, LEAST_MEMORY = 5 * GIB, 4 * GIB
 """What the laptop profile takes, roughly: results with DVC's copies of them, and two stages side by side."""
+COMPRESSED = 10
+"""Videos of simulators take a tenth of their pixels' bytes, or less: 450 MB of 9.2 GB in the laptop profile."""
 PATIENCE = 180
 """Seconds until a process that is tried is given up."""
 
@@ -92,6 +94,22 @@ def disk(
         room = free(here)
         small = "" if room >= LEAST_DISK else "free some room; `dvc gc --workspace` removes copies of old results"
         yield Finding(about, "lacks" if small else "ok", f"{room / GIB:.1f} GiB free", small)
+
+
+def results_fit(raw: Json, room: int) -> Finding:
+    """Whether `room` bytes hold everything that params.yaml can make. Sizes are of pixels, before compression."""
+    from viper_pipeline.pipelines.params_check import validate
+    from viper_pipeline.tools.cost import work_of
+
+    about = "disk, all of params.yaml"
+    try:
+        most = sum(work.disk for work in work_of(validate(raw)))
+    except ViperError:
+        return Finding(about, "note", "not known, since params.yaml is wrong")
+    said = f"at most {most / GIB:,.1f} GiB, and as much again for DVC's copies; compressed, about a tenth of it"
+    if 2 * most / COMPRESSED > room:
+        return Finding(about, "lacks", said, f"{room / GIB:,.1f} GiB are free: free some room, or take fewer suites")
+    return Finding(about, "ok", said)
 
 
 def packages(lock: str, installed: Callable[[str], str] = importlib.metadata.version) -> Finding:
@@ -215,16 +233,19 @@ def _environment() -> dict[str, str]:
 
 
 def version_control(root: Path) -> Iterator[Finding]:
-    """Git, which DVC needs, and whether the project is a repository."""
+    """Git, which DVC's own commands need, and whether the project is a repository."""
+    from viper_pipeline.dvc_bridge.repo import without_git
+
+    remedy = "`viper run` does without; for `dvc repro` and `dvc exp`: "
     if shutil.which("git") is None:
-        yield Finding("Git", "lacks", "not installed", "apt-get install git")
+        yield Finding("Git", "note", "not installed", f"{remedy}apt-get install git")
         return
     version = subprocess.run(["git", "--version"], capture_output=True, text=True).stdout.strip()
-    if (root / ".git").exists():
+    if not without_git(root):
         yield Finding("Git", "ok", version)
         return
-    remedy = "git init && git add . && git commit -m start (or: dvc config core.no_scm true)"
-    yield Finding("Git", "lacks", f"{version}, but the project is no repository", remedy)
+    remedy += "git init && git add . && git commit -m start (or: dvc config --local core.no_scm true)"
+    yield Finding("Git", "note", f"{version}, but the project is no repository", remedy)
 
 
 def dvc(root: Path, config: Mapping[str, str], missing: Iterable[str]) -> Iterator[Finding]:
@@ -310,6 +331,7 @@ def examine(root: Path, only: tuple[str, ...] = ()) -> Iterator[Finding]:
         yield from disk(
             {"disk, results": root, "disk, DVC's cache": cache, "disk, temporary": Path(tempfile.gettempdir())}
         )
+        yield results_fit(raw, shutil.disk_usage(root).free)
         lock = root / "requirements.lock"
         if lock.is_file():
             yield packages(lock.read_text())

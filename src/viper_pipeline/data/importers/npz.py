@@ -1,10 +1,12 @@
 """Folders as the paper's authors released them: `<task>/{train,test}/*.npz`, one uint8 array `arr_0` per file.
 
-Frames are read and resized one by one: memory depends on the number of frames, not on their size.
+Frames are read and resized one by one, and those of a long video lie in a temporary file: memory depends neither on
+their number nor on their size.
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import re
 import zipfile
@@ -20,6 +22,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
 from viper_pipeline.data.importers.folders import files_of
+from viper_pipeline.data.importers.spool import collected, spooled
 
 RETURN = re.compile(r"-rew(?P<minus>m?)(?P<number>\d+(\.\d+)?)$")
 """Their file names end in the episode's return, a minus sign written m. Other endings say nothing."""
@@ -70,7 +73,11 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
                 yield stored
     except BadData:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise BadData(f"{file}: not a readable .npz of plain arrays, or damaged ({error})") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise BadData(f"{file}: not a readable .npz of plain arrays, or damaged ({error})") from error
     except Exception as error:  # archives are damaged in every way there is
         raise BadData(f"{file}: damaged ({error})") from error
@@ -100,25 +107,27 @@ def _header(stored: IO[bytes], file: Path) -> tuple[tuple[int, ...], bool]:
 
 def _read(stored: IO[bytes], file: Path, size: int) -> np.ndarray:
     shape, fortran = _header(stored, file)
-    if fortran:
-        return resized(checked_frames(_whole(stored, shape, file), file), size)
+    one_by_one = _scattered(stored, shape, file) if fortran else _in_order(stored, shape, file)
+    frames = collected(resized(frame[None], size)[0] for frame in one_by_one)
+    stored.read(1)  # at its end, the archive's checksum is compared
+    return checked_frames(frames, file)
+
+
+def _in_order(stored: IO[bytes], shape: tuple[int, ...], file: Path) -> Iterator[np.ndarray]:
     bytes_each = math.prod(shape[1:])
-    frames: list[np.ndarray] = []
-    for _ in range(shape[0]):
+    for number in range(shape[0]):
         content = stored.read(bytes_each)
         if len(content) != bytes_each:
-            raise BadData(f"{file}: damaged: {len(frames)} of {shape[0]} frames can be read; copy it again")
-        frames.append(resized(np.frombuffer(content, np.uint8).reshape(1, *shape[1:]), size)[0])
-    stored.read(1)  # at its end, the archive's checksum is compared
-    return checked_frames(np.stack(frames), file)
+            raise BadData(f"{file}: damaged: {number} of {shape[0]} frames can be read; copy it again")
+        yield np.frombuffer(content, np.uint8).reshape(shape[1:])
 
 
-def _whole(stored: IO[bytes], shape: tuple[int, ...], file: Path) -> np.ndarray:
-    """An array that is stored column by column: its frames lie scattered."""
-    content = stored.read()
-    if len(content) != math.prod(shape):
-        raise BadData(f"{file}: damaged: {len(content)} bytes for shape {shape}; copy it again")
-    return np.frombuffer(content, np.uint8).reshape(shape, order="F")
+def _scattered(stored: IO[bytes], shape: tuple[int, ...], file: Path) -> Iterator[np.ndarray]:
+    """Of an array that is stored column by column."""
+    whole = spooled(stored, shape, "F")
+    if whole is None:
+        raise BadData(f"{file}: damaged: its bytes do not fill shape {shape}; copy it again")
+    yield from map(np.ascontiguousarray, whole)
 
 
 def _check(shape: tuple[int, ...], dtype: np.dtype, file: Path) -> None:

@@ -7,11 +7,12 @@ all last as long as the shortest one. GIFs whose durations are no multiples of t
 
 Lossy videos carry no checksums. Every video of which the decoder reports an error, or that has fewer frames than its
 index promises, is refused; of single flipped bits a decoder notices about half. Frames are decoded and resized one by
-one, so memory depends on their number, not on their size or the file's.
+one, and those of a long video lie in a temporary file, so memory depends neither on their number nor on their size.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
 from viper_pipeline.data.importers.folders import files_of
+from viper_pipeline.data.importers.spool import collected
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -83,14 +85,16 @@ def _frames(file: Path, size: int) -> np.ndarray:
     _refuse_others(file)
     decode = _decode_gif if file.suffix.lower() == ".gif" else _decode
     try:
-        frames = [resized(checked_frames(frame[None], file, least=1), size)[0] for frame in decode(file)]
+        frames = collected(resized(checked_frames(frame[None], file, least=1), size)[0] for frame in decode(file))
     except BadData:
         raise
     except Exception as error:  # decoders have many exceptions of their own
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         raise unreadable(file, error) from error
-    if not frames:
+    if not len(frames):
         raise BadData(f"{file}: holds no frame")
-    return checked_frames(np.stack(frames), file)
+    return checked_frames(frames, file)
 
 
 def _refuse_others(file: Path) -> None:
