@@ -2,20 +2,43 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
+import gymnasium
+import numpy as np
 import pytest
+
+from tests.agents.toy import Brightness, Toy
+from viper_pipeline.rewards.pretrained import load_reward
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "reliability"
 
 
 def program(name):
     spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+class Drawn(gymnasium.Env):
+    """Frames of noise, made as a reward's."""
+
+    def __init__(self, spec, seed):
+        self.spec_of_frames, self.rng = spec, np.random.default_rng(seed)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (spec.size, spec.size, 3), np.uint8)
+        self.action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        return self.rng.integers(0, 256, self.observation_space.shape, dtype=np.uint8), {}
+
+    def step(self, action):
+        return self.reset()[0], 0.0, False, False, {}
 
 
 def test_mutated_parameters_are_refused_or_sound():
@@ -28,14 +51,14 @@ def test_flipped_bits_are_noticed_wherever_there_is_a_checksum(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10 and not any("raised" in line for line in lines)
     for line in lines:
-        if not any(kind in line for kind in ("GIF", "checkpoint of a run", "params.yaml")):
+        if not any(kind in line for kind in ("GIF", "params.yaml")):
             assert line.endswith("4 tried, 4 noticed")
 
 
 def test_broken_files_are_refused_in_one_message_and_leave_nothing(capsys):
-    program("hostile_inputs").main(5)
+    program("hostile_inputs").main(3)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6 and all("5 tried, 0 half written" in line and "raised" not in line for line in lines)
+    assert len(lines) == 13 and all("3 tried, 0 half written" in line and "raised" not in line for line in lines)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
@@ -44,3 +67,26 @@ def test_a_full_disk_loses_nothing():
     if "nothing can be mounted" in done.stdout:
         pytest.skip(done.stdout)
     assert "8 earlier file whole" in done.stdout and "0 left behind" in done.stdout and "raised" not in done.stdout
+
+
+def test_memory_and_handles_are_measured_while_an_agent_trains_and_frames_are_scored(monkeypatch):
+    steady = program("steady_memory")
+    line = steady.agent_run(steady.Watch(0.5, 0.01), Toy, Brightness())
+    assert re.search(r"agent's run: \d+ steps, 0|1 s, .* handles", line) and "nan" not in line
+    reward = load_reward("dmc-laptop").of(steady.TASK)
+    line = steady.vector_scoring(steady.Watch(0.5, 0.01), partial(Drawn, reward.spec), reward, envs=2)
+    assert re.search(r"vector scoring: \d+ steps of 2 environments, .* \+0 handles", line) and "nan" not in line
+
+
+def test_memory_that_grows_and_handles_that_stay_open_are_told():
+    steady = program("steady_memory")
+    watch, kept = steady.Watch(0.4, 0.01), []
+    with pytest.raises(steady.TimeIsUp):
+        while True:
+            kept.append((np.ones(2**17), open(__file__)))  # 1 MB, and a handle
+            time.sleep(0.01)
+            watch.look()
+    grown, handles = (int(n) for n in re.findall(r"\+(\d+)\.\d MB in .* \+(\d+) handles", str(watch))[0])
+    for _, file in kept:
+        file.close()
+    assert grown >= 5 and handles >= 5

@@ -21,16 +21,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams, ViperError, os_message
-from viper_pipeline.core.files import Json, atomic_write
+from viper_pipeline.core.files import Json, atomic_path, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.project import param_at
 
 DvcStage: TypeAlias = Any
 """A stage of DVC, which gives its stages no types."""
 FileState = tuple[int, int, int]
+PIPELINES = ("dvc.yaml", "*/dvc.yaml")
+"""Files of stages, from a folder on."""
 
 
 class NoopCache:
@@ -54,20 +56,23 @@ class NoopCache:
         """Note that `stages` are up to date, unless something they read was touched since `begun` (ns of the clock)."""
         made = {out.fs_path for stage in stages for out in stage.outs}
         read = {dep.fs_path for stage in stages for dep in stage.deps} - made
-        files = {path for stage in stages for path in (stage.path, *self._around(Path(stage.path)))}
-        sources = [*files, *(self.root / ".dvc" / name for name in ("config", "config.local")), *everything(read)]
-        if any(os.stat(path).st_ctime_ns >= begun for path in sources if os.path.exists(path)):
+        folders = {folder for stage in stages for folder in self._around(Path(stage.path))}
+        pipelines = {path for folder in folders for kind in PIPELINES for path in folder.glob(kind)}
+        config = [self.root / ".dvc" / name for name in ("config", "config.local")]
+        # not the folders: each lock file that was written has changed them
+        sources = [*(stage.path for stage in stages), *config, *everything(read)]
+        if any(os.stat(path).st_ctime_ns >= begun for path in [*sources, *pipelines] if os.path.exists(path)):
             return
         locks = {str(Path(stage.path).parent / "dvc.lock") for stage in stages}
         cached = {str(out.cache_path) for stage in stages for out in stage.outs if out.use_cache and out.hash_info}
-        watched = {str(path) for path in [*sources, *everything(made), *locks, *cached]}
+        watched = {str(path) for path in [*sources, *folders, *everything(made), *locks, *cached]}
         states = {path: state_of(path) for path in sorted(watched)}
         kept = {"targets": self.targets, "stages": len(stages), "files": states}
         atomic_write(self.path, json.dumps(kept).encode())
 
-    def _around(self, pipeline: Path) -> Iterator[str]:
+    def _around(self, pipeline: Path) -> Iterator[Path]:
         """The folders in which another dvc.yaml would appear."""
-        yield from (str(folder) for folder in list(pipeline.parents)[:2] if folder.is_relative_to(self.root))
+        yield from (folder for folder in list(pipeline.parents)[:2] if folder.is_relative_to(self.root))
 
 
 def everything(paths: Iterable[str]) -> Iterator[str]:
@@ -123,7 +128,7 @@ class StatusCache:
 
 
 NEEDED = {
-    "dvc.repo:Repo": ("index", "_reset", "lock", "stage", "stage_cache", "status"),
+    "dvc.repo:Repo": ("fs", "index", "_reset", "lock", "stage", "stage_cache", "status", "tmp_dir"),
     "dvc.repo.stage:StageLoad": ("collect", "load_one"),
     "dvc.stage:PipelineStage": (
         "addressing", "changed", "changed_stage", "cmd", "commit", "dump", "remove_outs", "save", "save_deps", "wdir",
@@ -132,7 +137,11 @@ NEEDED = {
     "dvc.stage.cache:RunCacheNotFoundError": (),
     "dvc.output:Output": ("cache_path", "fs_path", "status"),
     "dvc.dependency.param:ParamsDependency": ("get_hash", "status"),
+    "dvc.fs:LocalFileSystem": ("open",),
     "dvc.lock:LockError": (),
+    "dvc.lock:make_lock": (),
+    "dvc.rwlock:RWLOCK_FILE": (),
+    "dvc.rwlock:RWLOCK_LOCK": (),
     "dvc.utils.serialize:load_yaml": (),
 }  # fmt: skip
 """What this file uses of DVC beyond its documentation: object -> attributes of it."""
@@ -174,6 +183,50 @@ def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
+def written_whole() -> Any:
+    """A file system for DVC's lock files: what is opened to be written anew takes its place when it is closed.
+
+    DVC empties the file first and then writes for a second. Killed meanwhile, it leaves a lock file that it cannot read.
+    """
+    from dvc.fs import LocalFileSystem
+
+    class WholeFiles(LocalFileSystem):  # type: ignore[misc]
+        def open(self, path: Any, mode: str = "r", **kwargs: Any) -> Any:
+            return (
+                _whole(Path(path), kwargs.get("encoding"))
+                if mode in ("w", "w+")
+                else super().open(path, mode, **kwargs)
+            )
+
+    return WholeFiles()
+
+
+@contextmanager
+def _whole(path: Path, encoding: str | None) -> Iterator[IO[str]]:
+    with atomic_path(path) as temporary, temporary.open("w+", encoding=encoding) as file:
+        yield file
+
+
+def drop_broken_rwlock(folder: Path) -> None:
+    """Remove the file in which DVC notes who reads and writes what, if a killed DVC has left half of it.
+
+    DVC refuses every command until somebody removes it. folder: .dvc/tmp.
+    """
+    from dvc.lock import LockError, make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    if not (folder / RWLOCK_FILE).is_file():
+        return
+    try:
+        with make_lock(str(folder / RWLOCK_LOCK), tmp_dir=str(folder)):  # nobody is writing it
+            try:
+                json.loads((folder / RWLOCK_FILE).read_text())
+            except ValueError:
+                (folder / RWLOCK_FILE).unlink()
+    except LockError:
+        return  # somebody is at work with it
+
+
 class Repository:
     """The DVC repository of a project."""
 
@@ -186,6 +239,8 @@ class Repository:
             self.repo = Repo(str(root))
         except DvcException as error:
             raise BadEnvironment(f"{root}: {in_one_line(error)}{_remedy(root)}") from error
+        self.repo.fs = written_whole()
+        drop_broken_rwlock(Path(self.repo.tmp_dir))
         self.root, self.code_state = root, ""
         self.busy: dict[str, str] = {}  # address of a stage that another process works on -> which process
         self.inputs: dict[str, Json] = {}  # of the stages that run: what they read, by hash
