@@ -143,7 +143,7 @@ def spoiled(content: bytes, rng: random.Random) -> bytes:
 
 
 def tried(good: Good, folder: Path, count: int) -> tuple[Counter[str], float]:
-    """What became of `count` spoiled variants, and by how many MB the peak of memory rose. folder: where sources lie."""
+    """What became of `count` spoiled variants, and by how many MB the peak of memory rose. folder: of the sources."""
     content, out = good.file.read_bytes(), folder / "out"
     found: Counter[str] = Counter({"half written": 0})
     right = _what(good.read(out), out)

@@ -1,10 +1,10 @@
 """SIGKILL at random moments over every kind of stage and of `viper run`: the same command goes on, with equal bytes.
 
 Run: python benchmarks/reliability/killed.py [COUNT]. In a copy of a finished project at profile tiny, the stages are
-forgotten: their outputs, what the lock file says of them, and the cache of runs. Then `viper run` makes them anew, and is
-started again after each of COUNT kills. A kill hits, in turn, the stage's processes or `viper run` itself; `viper run`
-is also killed before its first stage, and when a stage has ended and its outputs are recorded. Prints one line for
-each kind, and compares all outputs and the lock file with those of the run that nothing disturbed.
+forgotten: their outputs, what the lock file says of them, and the cache of runs. Then `viper run` makes them anew,
+and is started again after each of COUNT kills. A kill hits, in turn, the stage's processes or `viper run` itself;
+`viper run` is also killed before its first stage, and when a stage has ended and its outputs are recorded. Prints one
+line for each kind, and compares all outputs and the lock file with those of the run that nothing disturbed.
 """
 
 from __future__ import annotations

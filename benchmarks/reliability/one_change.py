@@ -1,9 +1,9 @@
 """After one change of a parameter, an input or an expression, exactly the stages are stale that this table predicts.
 
 Run: python benchmarks/reliability/one_change.py [COUNT]. A clone of this checkout at profile tiny gets a stand-in, a
-file or folder of one line, for everything that a stage makes, and DVC records that as made: nothing is trained. Each change
-of the table is made alone, and undone. What DVC then names are the stages whose own parameters, inputs or code are
-others; what reads from them would follow. Only the table says what is expected. Prints one line for each kind of
+file or folder of one line, for everything that a stage makes, and DVC records that as made: nothing is trained. Each
+change of the table is made alone, and undone. What DVC then names are the stages whose own parameters, inputs or code
+are others; what reads from them would follow. Only the table says what is expected. Prints one line for each kind of
 change; COUNT of each kind are tried.
 """
 

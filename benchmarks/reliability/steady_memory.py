@@ -1,13 +1,14 @@
-"""An agent's run, and scoring of many environments at once, for a given time: memory stays flat, no handle is left open.
+"""An agent's run, and scoring of many environments at once, for a given time: memory stays flat, handles are closed.
 
 Run: python benchmarks/reliability/steady_memory.py [SECONDS]. Each of the two has a process of its own, plays a task of
-DeepMind Control with the shipped reward, and goes on for SECONDS; the agent is trained, evaluated and saved all the while, and its
-replay is soon full. The first third is left out: libraries are loaded, buffers fill. Prints one line for each: the
-memory of the process (RSS) at the end of it, the slope of a line through it, and the handles that came up.
+DeepMind Control with the shipped reward, and goes on for SECONDS; the agent is trained, evaluated and saved all the
+while, and its replay is soon full. The first third is left out: libraries are loaded, buffers fill. Prints one line for
+each: the memory of the process (RSS) at the end, the slope of a line through it, and the handles that were added.
 """
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -87,12 +88,9 @@ def agent_run(watch: Watch, make_env: MAKE, reward: RewardSource) -> str:
         watch.look()
 
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            train_in_environment(
-                "drq", DRQ, RUN, make_env, seed=0, reward=lambda shape: reward, scratch=Path(folder), progress=progress
-            )
-        except TimeIsUp:
-            pass
+        how = {"seed": 0, "scratch": Path(folder), "progress": progress}
+        with contextlib.suppress(TimeIsUp):
+            train_in_environment("drq", DRQ, RUN, make_env, reward=lambda shape: reward, **how)
     return f"steady memory, an agent's run: {steps} steps, {watch}"
 
 

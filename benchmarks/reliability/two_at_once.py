@@ -1,9 +1,9 @@
 """Two commands at once on one project: one does the work, the other waits for it or says so, and nothing is lost.
 
-Run: python benchmarks/reliability/two_at_once.py [COUNT]. A stage of a finished project at profile tiny is forgotten, and
-two of `viper run` and `dvc repro` are started for it, the second at a random moment of the first. Of COUNT tries of each
-pair it is counted what became of the later and the earlier command, in how many lines the one that gave up said so,
-and whether then the output and the lock file are those of the run that nothing disturbed. Prints one line for each
+Run: python benchmarks/reliability/two_at_once.py [COUNT]. A stage of a finished project at profile tiny is forgotten,
+and two of `viper run` and `dvc repro` are started for it, the second at a random moment of the first. Of COUNT tries of
+each pair it is counted what became of the later and the earlier command, in how many lines the one that gave up said
+so, and whether then the output and the lock file are those of the run that nothing disturbed. Prints one line for each
 pair. What DVC says is DVC's own.
 """
 

@@ -76,7 +76,7 @@ def test_one_change_makes_stale_what_is_predicted_and_the_difference_is_told(pro
 
 
 def test_dvcs_own_files_are_whole_or_mended(ready: Toy) -> None:
-    """DVC empties its lock files before it writes them; a kill then leaves half of one, and DVC refuses all commands."""
+    """DVC empties its lock files before it writes them; a kill then leaves half of one, which no command can read."""
     folder = ready.root / ".dvc" / "tmp"
     (folder / "rwlock").write_text('{"read": {"a"')
     drop_broken_rwlock(folder)

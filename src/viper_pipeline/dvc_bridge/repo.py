@@ -186,7 +186,7 @@ def _within(path: str, folder: str) -> bool:
 def written_whole() -> Any:
     """A file system for DVC's lock files: what is opened to be written anew takes its place when it is closed.
 
-    DVC empties the file first and then writes for a second. Killed meanwhile, it leaves a lock file that it cannot read.
+    DVC empties the file first and then writes for a second. Killed meanwhile, it leaves a file that it cannot read.
     """
     from dvc.fs import LocalFileSystem
 
