@@ -27,7 +27,14 @@ from viper_pipeline.dvc_bridge.code_yaml import write_code
 
 SRC = "src/viper_pipeline"
 AGENTS = ("dmc.train_agent_*", "ablations.train_agent_*")
-VIPER_AGENTS = ("dmc.train_agent_viper", "ablations.train_agent_*")
+
+
+def reports(suite: str) -> tuple[str, ...]:
+    """The stages that show, and so read, all parameters of a suite."""
+    return tuple(f"{suite}.{stage}" for stage in ("aggregate", "draw_figures", "write_report"))
+
+
+DMC, ATARI, TABLETOP = reports("dmc"), reports("atari"), reports("tabletop")
 
 
 @dataclass(frozen=True)
@@ -40,25 +47,29 @@ class Change:
 
 
 PARAMETERS = [
-    Change("suites.dmc.experts.cartpole_balance.steps", ("dmc.train_expert",), 301),
-    Change("suites.dmc.record.noisy", ("dmc.record_episodes",), 3),
-    Change("suites.dmc.baselines.idle", ("dmc.record_baselines",), 3),
-    Change("suites.dmc.curation.top_k", ("dmc.curate_experts",), 4),
-    Change("suites.dmc.tokenizer.training.steps", ("dmc.train_tokenizer",), 21),
-    Change("suites.dmc.videogpt.layers", ("dmc.train_video_model", "ablations.train_video_model_context"), 2),
-    Change("suites.dmc.reward_evaluation.episodes", ("dmc.evaluate_reward", "ablations.evaluate_reward_*"), 2),
-    Change("suites.dmc.runs.eval_episodes", AGENTS, 3),
-    Change("suites.dmc.drq.pixels", AGENTS, 48),
-    Change("suites.dmc.amp.batch_size", ("dmc.train_agent_amp*",), 17),
-    Change("suites.atari.maskgit.width", ("atari.train_video_model",), 32),
-    Change("suites.tabletop.curation.stride", ("tabletop.curate_experts",), 3),
-    Change("ablations.byol.horizon", ("ablations.train_video_model",), 1),
+    Change("suites.dmc.experts.cartpole_balance.steps", ("dmc.train_expert", *DMC), 301),
+    Change("suites.dmc.record.noisy", ("dmc.record_episodes", *DMC), 3),
+    Change("suites.dmc.baselines.idle", ("dmc.record_baselines", *DMC), 3),
+    Change("suites.dmc.curation.top_k", ("dmc.curate_experts", *DMC), 4),
+    Change("suites.dmc.tokenizer.training.steps", ("dmc.train_tokenizer", *DMC), 21),
+    Change(
+        "suites.dmc.videogpt.layers",
+        ("dmc.train_video_model", "ablations.train_video_model_context", "ablations.report", *DMC),
+        2,
+    ),
+    Change("suites.dmc.reward_evaluation.episodes", ("dmc.evaluate_reward", "ablations.evaluate_reward_*", *DMC), 2),
+    Change("suites.dmc.runs.eval_episodes", (*AGENTS, *DMC), 3),
+    Change("suites.dmc.drq.pixels", (*AGENTS, *DMC), 48),
+    Change("suites.dmc.amp.batch_size", ("dmc.train_agent_amp*", *DMC), 17),
+    Change("suites.atari.maskgit.width", ("atari.train_video_model", *ATARI), 32),
+    Change("suites.tabletop.curation.stride", ("tabletop.curate_experts", *TABLETOP), 3),
+    Change("ablations.byol.horizon", ("ablations.train_video_model_model",), 1),
     Change("runtime.workers", (), 2),
 ]
 INPUTS = [
     Change("data/expert_policies/dmc/cartpole_balance", ("dmc.train_expert", "dmc.record_episodes")),
     Change("data/episodes/dmc/expert/cartpole_balance.h5", ("dmc.record_episodes", "dmc.curate_experts")),
-    Change("data/codes/atari/freeway.h5", ("atari.encode_experts", "atari.train_video_model")),
+    Change("data/codes/atari/freeway.h5", ("atari.encode_experts", "atari.train_video_model", "atari.evaluate_reward")),
 ]
 CODE = [
     Change("experts/sb3.py:RLExpert.train", ("dmc.train_expert", "dmc.record_episodes")),

@@ -97,3 +97,13 @@ def test_dvcs_own_files_are_whole_or_mended(ready: Toy) -> None:
     with fs.open(str(lock), "w", encoding="utf-8") as file:
         file.write("whole")
     assert fs.open(lock).read() == "whole"
+
+
+def test_half_a_lock_file_has_a_remedy_that_costs_no_work(ready: Toy) -> None:
+    lock = ready.root / ONE.replace("dvc.yaml", "dvc.lock")
+    lock.write_text(lock.read_text()[:700])
+    done = ready.run("viper", "run", check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "pipelines/one/dvc.lock' validation failed: half written" in done.stderr and "delete it" in done.stderr
+    lock.unlink()
+    assert "0 ran, " in ready.run("viper", "run", "-j", "1").stdout and ready.ran() == []

@@ -45,7 +45,7 @@ class NoopCache:
         """The number of stages, if nothing has changed since all of them were up to date; else None."""
         try:
             kept = json.loads(self.path.read_text())
-            same = kept["targets"] == self.targets and all(
+            same = (kept["root"], kept["targets"]) == (str(self.root), self.targets) and all(
                 state_of(path) == (tuple(state) if state else None) for path, state in kept["files"].items()
             )
             return int(kept["stages"]) if same else None
@@ -67,7 +67,8 @@ class NoopCache:
         cached = {str(out.cache_path) for stage in stages for out in stage.outs if out.use_cache and out.hash_info}
         watched = {str(path) for path in [*sources, *folders, *everything(made), *locks, *cached]}
         states = {path: state_of(path) for path in sorted(watched)}
-        kept = {"targets": self.targets, "stages": len(stages), "files": states}
+        # a copy of the project brings this file along, and the paths in it are those of the original
+        kept = {"root": str(self.root), "targets": self.targets, "stages": len(stages), "files": states}
         atomic_write(self.path, json.dumps(kept).encode())
 
     def _around(self, pipeline: Path) -> Iterator[Path]:
@@ -179,6 +180,16 @@ def _remedy(root: Path) -> str:
     return "; run `git init` and `dvc init` there" if not (root / ".dvc").is_dir() else ""
 
 
+def _remedy_for_lock(said: str) -> str:
+    """What to do about a lock file that DVC cannot read; empty if it complains of something else."""
+    if "dvc.lock" not in said:
+        return ""
+    return (
+        ": half written by a `dvc repro` that was killed, or badly merged; delete it, and `viper run` puts back from "
+        "DVC's cache what was made before"
+    )
+
+
 def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
@@ -256,7 +267,7 @@ class Repository:
                 graph = self.repo.index.graph
                 picked = [stage for target in targets for stage in self._called(target)] or list(graph)
             except DvcException as error:
-                raise BadParams(f"{error}") from error
+                raise BadParams(f"{error}{_remedy_for_lock(str(error))}") from error
             wanted = set(picked).union(*(networkx.descendants(graph, stage) for stage in picked))
             return {stage: set(graph.successors(stage)) for stage in wanted}
 
