@@ -74,15 +74,18 @@ INPUTS = [
 CODE = [
     Change("experts/sb3.py:RLExpert.train", ("dmc.train_expert", "dmc.record_episodes")),
     Change("data/curation.py:choose_episodes", ("*.curate_experts",)),
-    Change("agents/drq.py:DrQ.update", AGENTS),
-    Change("agents/replay.py:Replay.add", AGENTS),
-    Change("rewards/amp.py:AMP.begin", ("dmc.train_agent_amp*",)),
-    Change("video_models/maskgit.py:MaskGIT.loss", ("atari.train_video_model", "atari.evaluate_reward")),
-    Change(
+    Change(  # the model knows tasks by their labels; one script expert holds the scripts of all suites
         "envs/tabletop/suite.py:Tabletop.tasks",
-        ("tabletop.record_*", "tabletop.train_expert", "tabletop.curate_experts"),
+        (
+            *(f"tabletop.{stage}" for stage in ("record_*", "train_expert", "curate_experts", "train_video_model")),
+            *("atari.train_expert", "atari.record_episodes"),
+        ),
     ),
+    Change("agents/drq.py:DrQ.update", AGENTS),
     Change("agents/dreamer/agent.py:Dreamer.update", ()),
+    Change("video_models/maskgit.py:MaskGIT.loss", ("atari.train_video_model", "atari.evaluate_reward")),
+    Change("rewards/amp.py:AMP.begin", ("dmc.train_agent_amp*",)),
+    Change("agents/replay.py:Replay.add", AGENTS),
     Change("data/importers/lerobot.py:_film", ()),
     Change("tools/cost.py:work_of", ()),
 ]
