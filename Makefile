@@ -110,7 +110,7 @@ docs: .venv/dev  ## build the docs site, site/index.html; a broken link or refer
 bench: setup  ## run the benchmarks; each prints medians
 	for file in $(filter-out benchmarks/gpu.py benchmarks/scoring_trained.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-reliability: setup  ## try broken files, flipped bits, a full disk, wrong parameters; page: docs/reliability.md
+reliability: setup  ## kill stages, flip bits, fill a disk, feed broken files, watch memory: hours; page: docs/reliability.md
 	$(BIN)/python benchmarks/reliability/table.py
 
 HASHED := .venv-lock/bin/uv pip compile -q --no-deps --generate-hashes --no-header --no-annotate

@@ -2,21 +2,43 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import gymnasium
+import numpy as np
 import pytest
+
+from viper_pipeline.rewards.methods import ScaledTaskReward
+from viper_pipeline.rewards.pretrained import load_reward
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "reliability"
 
 
 def program(name):
     spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses look for it
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+class Drawn(gymnasium.Env):
+    """Frames of noise, made as a reward's."""
+
+    def __init__(self, spec, seed):
+        self.spec_of_frames, self.rng, self.steps = spec, np.random.default_rng(seed), 0
+        self.observation_space = gymnasium.spaces.Box(0, 255, (spec.size, spec.size, 3), np.uint8)
+        self.action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        return self.rng.integers(0, 256, self.observation_space.shape, dtype=np.uint8), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self.reset()[0], 0.0, False, self.steps % 20 == 0, {}
 
 
 def test_mutated_parameters_are_refused_or_sound():
@@ -29,14 +51,14 @@ def test_flipped_bits_are_noticed_wherever_there_is_a_checksum(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10 and not any("raised" in line for line in lines)
     for line in lines:
-        if not any(kind in line for kind in ("GIF", "checkpoint of a run", "params.yaml")):
+        if not any(kind in line for kind in ("GIF", "params.yaml")):
             assert line.endswith("4 tried, 4 noticed")
 
 
 def test_broken_files_are_refused_in_one_message_and_leave_nothing(capsys):
-    program("hostile_inputs").main(5)
+    program("hostile_inputs").main(3)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6 and all("5 tried, 0 half written" in line and "raised" not in line for line in lines)
+    assert len(lines) == 13 and all("3 tried, 0 half written" in line and "raised" not in line for line in lines)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
@@ -65,3 +87,27 @@ def test_an_odd_user_is_another_one(tmp_path):
     if done.returncode:
         pytest.skip(done.stderr)
     assert done.stdout.split() == [str(odd.NOBODY), "False"]
+
+
+def test_memory_and_handles_are_measured_while_an_agent_trains_and_frames_are_scored(monkeypatch):
+    steady = program("steady_memory")
+    reward = load_reward("dmc-laptop").of(steady.TASK)
+    make_env = partial(Drawn, reward.spec)
+    line = steady.agent_run(steady.Watch(0.5, 0.01), make_env, ScaledTaskReward(1.0))
+    assert re.search(r"agent's run: \d+ steps, \d+ s, .* handles", line)
+    line = steady.vector_scoring(steady.Watch(0.5, 0.01), make_env, reward, envs=2)
+    assert re.search(r"vector scoring: \d+ steps of 2 environments, .* \+0 handles", line) and "nan" not in line
+
+
+def test_memory_that_grows_and_handles_that_stay_open_are_told():
+    steady = program("steady_memory")
+    watch, kept = steady.Watch(60.0, 0.0), []
+    for _ in range(3):
+        watch.look()
+        kept.append((np.ones(2**20), os.open(__file__, os.O_RDONLY)))  # 8 MB, and a handle
+    for _, handle in kept:
+        os.close(handle)
+    looks = watch.looks
+    assert looks[-1][1] - looks[0][1] > 10 and looks[-1][2] - looks[0][2] == 2
+    watch.looks = [(float(t), 100.0 + t, 10 + t) for t in range(61)]
+    assert str(watch) == "60 s, 160 MB at the end, +40.0 MB in the last two thirds (+3600 MB an hour), +40 handles"

@@ -276,3 +276,20 @@ def test_arrays_that_flax_would_not_write_are_refused(tmp_path, case):
     (tmp_path / "x").write_bytes(msgpack.packb({"a": value}))
     with pytest.raises(BadData, match=message):
         read_flax(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "value"),
+    [
+        ("dmc_videogpt_l4_s2", "n_classes", None),
+        ("dmc_videogpt_l4_s2", "frame_skip", "2"),
+        ("dmc_vqgan", "image_size", 0),
+    ],
+)
+def test_a_setting_that_is_no_whole_number_is_named(released, folder, name, value):
+    file = released / folder / "args"
+    about = as_values(read_safely(file, SETTINGS, "settings")) | {name: value}
+    file.write_bytes(pickle.dumps(argparse.Namespace(**about)))
+    with pytest.raises(BadData, match=rf"args: {name} is {value!r}, not a whole number"):
+        import_checkpoint("reward", released / "dmc_videogpt_l4_s2", released / "reward")
+    assert not (released / "reward").exists()

@@ -143,9 +143,15 @@ def test_a_checkpoint_is_whole_or_refused(tmp_path):
     assert load_checkpoint(path) is None
     save_checkpoint(path, {"x": torch.arange(3), "n": 2})
     assert torch.equal(load_checkpoint(path)["x"], torch.arange(3))
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(BadData, match=r"c\.pt"):
-        load_checkpoint(path)
+    content = path.read_bytes()
+    for damaged in (
+        content[:-20],
+        content[:10],
+        content[: len(content) // 2] + bytes([content[len(content) // 2] ^ 1]) + content[len(content) // 2 + 1 :],
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(BadData, match=r"c\.pt: .*delete it, and the same command starts this stage anew"):
+            load_checkpoint(path)
     assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
 
 

@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams, ViperError, os_message
-from viper_pipeline.core.files import Json, atomic_write
+from viper_pipeline.core.files import Json, atomic_path, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.estimates import Cost
 from viper_pipeline.dvc_bridge.project import param_at
@@ -33,6 +33,8 @@ from viper_pipeline.dvc_bridge.room import shortage
 DvcStage: TypeAlias = Any
 """A stage of DVC, which gives its stages no types."""
 FileState = tuple[int, int, int]
+PIPELINES = ("dvc.yaml", "*/dvc.yaml")
+"""Files of stages, from a folder on."""
 
 
 class NoopCache:
@@ -45,7 +47,7 @@ class NoopCache:
         """The number of stages, if nothing has changed since all of them were up to date; else None."""
         try:
             kept = json.loads(self.path.read_text())
-            same = kept["targets"] == self.targets and all(
+            same = (kept["root"], kept["targets"]) == (str(self.root), self.targets) and all(
                 state_of(path) == (tuple(state) if state else None) for path, state in kept["files"].items()
             )
             return int(kept["stages"]) if same else None
@@ -56,20 +58,24 @@ class NoopCache:
         """Note that `stages` are up to date, unless something they read was touched since `begun` (ns of the clock)."""
         made = {out.fs_path for stage in stages for out in stage.outs}
         read = {dep.fs_path for stage in stages for dep in stage.deps} - made
-        files = {path for stage in stages for path in (stage.path, *self._around(Path(stage.path)))}
-        sources = [*files, *(self.root / ".dvc" / name for name in ("config", "config.local")), *everything(read)]
-        if any(os.stat(path).st_ctime_ns >= begun for path in sources if os.path.exists(path)):
+        folders = {folder for stage in stages for folder in self._around(Path(stage.path))}
+        pipelines = {path for folder in folders for kind in PIPELINES for path in folder.glob(kind)}
+        config = [self.root / ".dvc" / name for name in ("config", "config.local")]
+        # not the folders: each lock file that was written has changed them
+        sources = [*(stage.path for stage in stages), *config, *everything(read)]
+        if any(os.stat(path).st_ctime_ns >= begun for path in [*sources, *pipelines] if os.path.exists(path)):
             return
         locks = {str(Path(stage.path).parent / "dvc.lock") for stage in stages}
         cached = {str(out.cache_path) for stage in stages for out in stage.outs if out.use_cache and out.hash_info}
-        watched = {str(path) for path in [*sources, *everything(made), *locks, *cached]}
+        watched = {str(path) for path in [*sources, *folders, *everything(made), *locks, *cached]}
         states = {path: state_of(path) for path in sorted(watched)}
-        kept = {"targets": self.targets, "stages": len(stages), "files": states}
+        # a copy of the project brings this file along, and the paths in it are those of the original
+        kept = {"root": str(self.root), "targets": self.targets, "stages": len(stages), "files": states}
         atomic_write(self.path, json.dumps(kept).encode())
 
-    def _around(self, pipeline: Path) -> Iterator[str]:
+    def _around(self, pipeline: Path) -> Iterator[Path]:
         """The folders in which another dvc.yaml would appear."""
-        yield from (str(folder) for folder in list(pipeline.parents)[:2] if folder.is_relative_to(self.root))
+        yield from (folder for folder in list(pipeline.parents)[:2] if folder.is_relative_to(self.root))
 
 
 def everything(paths: Iterable[str]) -> Iterator[str]:
@@ -125,7 +131,7 @@ class StatusCache:
 
 
 NEEDED = {
-    "dvc.repo:Repo": ("cache", "index", "_reset", "lock", "stage", "stage_cache", "status"),
+    "dvc.repo:Repo": ("cache", "fs", "index", "_reset", "lock", "stage", "stage_cache", "status", "tmp_dir"),
     "dvc.repo.stage:StageLoad": ("collect", "load_one"),
     "dvc.stage:PipelineStage": (
         "addressing", "changed", "changed_stage", "cmd", "commit", "dump", "remove_outs", "save", "save_deps", "wdir",
@@ -134,7 +140,11 @@ NEEDED = {
     "dvc.stage.cache:RunCacheNotFoundError": (),
     "dvc.output:Output": ("cache_path", "fs_path", "meta", "status", "use_cache"),
     "dvc.dependency.param:ParamsDependency": ("get_hash", "status"),
+    "dvc.fs:LocalFileSystem": ("open",),
     "dvc.lock:LockError": (),
+    "dvc.lock:make_lock": (),
+    "dvc.rwlock:RWLOCK_FILE": (),
+    "dvc.rwlock:RWLOCK_LOCK": (),
     "dvc.utils.serialize:load_yaml": (),
 }  # fmt: skip
 """What this file uses of DVC beyond its documentation: object -> attributes of it."""
@@ -170,8 +180,62 @@ def without_git(root: Path) -> bool:
     return not any((folder / ".git").exists() for folder in (root, *root.parents))
 
 
+def _remedy_for_lock(said: str) -> str:
+    """What to do about a lock file that DVC cannot read; empty if it complains of something else."""
+    if "dvc.lock" not in said:
+        return ""
+    return (
+        ": half written by a `dvc repro` that was killed, or badly merged; delete it, and `viper run` puts back from "
+        "DVC's cache what was made before"
+    )
+
+
 def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def written_whole() -> Any:
+    """A file system for DVC's lock files: what is opened to be written anew takes its place when it is closed.
+
+    DVC empties the file first and then writes for a second. Killed meanwhile, it leaves a file that it cannot read.
+    """
+    from dvc.fs import LocalFileSystem
+
+    class WholeFiles(LocalFileSystem):  # type: ignore[misc]
+        def open(self, path: Any, mode: str = "r", **kwargs: Any) -> Any:
+            return (
+                _whole(Path(path), kwargs.get("encoding"))
+                if mode in ("w", "w+")
+                else super().open(path, mode, **kwargs)
+            )
+
+    return WholeFiles()
+
+
+@contextmanager
+def _whole(path: Path, encoding: str | None) -> Iterator[IO[str]]:
+    with atomic_path(path) as temporary, temporary.open("w+", encoding=encoding) as file:
+        yield file
+
+
+def drop_broken_rwlock(folder: Path) -> None:
+    """Remove the file in which DVC notes who reads and writes what, if a killed DVC has left half of it.
+
+    DVC refuses every command until somebody removes it. folder: .dvc/tmp.
+    """
+    from dvc.lock import LockError, make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    if not (folder / RWLOCK_FILE).is_file():
+        return
+    try:
+        with make_lock(str(folder / RWLOCK_LOCK), tmp_dir=str(folder)):  # nobody is writing it
+            try:
+                json.loads((folder / RWLOCK_FILE).read_text())
+            except ValueError:
+                (folder / RWLOCK_FILE).unlink()
+    except LockError:
+        return  # somebody is at work with it
 
 
 class Repository:
@@ -188,6 +252,8 @@ class Repository:
         except DvcException as error:
             remedy = "" if (root / ".dvc").is_dir() else "; run `git init` and `dvc init` there"
             raise BadEnvironment(f"{root}: {in_one_line(error)}{remedy}") from error
+        self.repo.fs = written_whole()
+        drop_broken_rwlock(Path(self.repo.tmp_dir))
         self.root, self.code_state = root, ""
         self.busy: dict[str, str] = {}  # address of a stage that another process works on -> which process
         self.inputs: dict[str, Json] = {}  # of the stages that run: what they read, by hash
@@ -203,7 +269,7 @@ class Repository:
                 graph = self.repo.index.graph
                 picked = [stage for target in targets for stage in self._called(target)] or list(graph)
             except DvcException as error:
-                raise BadParams(f"{error}") from error
+                raise BadParams(f"{error}{_remedy_for_lock(str(error))}") from error
             wanted = set(picked).union(*(networkx.descendants(graph, stage) for stage in picked))
             return {stage: set(graph.successors(stage)) for stage in wanted}
 

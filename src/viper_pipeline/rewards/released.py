@@ -93,7 +93,7 @@ def read_vqgan(folder: Path) -> ReleasedTokenizer:
     about = released_settings(folder)
     if "ae" not in about:
         raise BadData(f"{folder / 'args'}: these settings are of no VQ-GAN, for they have no block `ae`")
-    size = about.get("image_size", 64)
+    size = _whole(folder, about, "image_size", 64)
     file = latest_checkpoint(folder)
     found = Parameters(_part(read_flax(file), file, "vqgan_params"), f"{file}: vqgan_params")
     masks = {}
@@ -109,7 +109,7 @@ def _videogpt(folder: Path, about: JsonView, tokenizer: VQGAN, classes: Mapping[
     part = "ema_params" if tree.get("ema_params") else "params"  # as the authors' own reward does
     found = Parameters(_part(tree, file, part), f"{file}: {part}")
     config = _fitting(folder, lambda: videogpt_config(about, _training(about)))
-    known = int(about["n_classes"]) if about.get("class_cond") else 0
+    known = _whole(folder, about, "n_classes", None) if about.get("class_cond") else 0
     return videogpt(config, found, tokenizer.codebook, tokenizer.grid, classes, known)
 
 
@@ -121,6 +121,14 @@ def _fitting(folder: Path, make: Any) -> Any:
         raise BadData(f"{folder / 'args'}: {str(error).removeprefix('args: ')}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise BadData(f"{folder / 'args'}: these settings are of no such model ({error!r})") from error
+
+
+def _whole(folder: Path, about: JsonView, name: str, default: int | None) -> int:
+    """A whole number of the settings, from 1 on. Raises BadData for anything else."""
+    value = about.get(name, default)
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise BadData(f"{folder / 'args'}: {name} is {value!r}, not a whole number from 1 on")
+    return int(value)
 
 
 def _part(tree: JsonView, file: Path, name: str) -> JsonView:
@@ -223,7 +231,7 @@ def _write_reward(
     name = _suite(source, choices)
     suite = SUITES.get(name)()
     # of the machine that drew their videos nothing is known
-    said: Json = {"gl_backend": "unknown", "library": "unknown", "stride": int(about.get("frame_skip", 1))}
+    said: Json = {"gl_backend": "unknown", "library": "unknown", "stride": _whole(source, about, "frame_skip", 1)}
     if choices.action_repeat is not None:
         said["action_repeat"] = choices.action_repeat
     specs: dict[str, FrameSpec] = {}

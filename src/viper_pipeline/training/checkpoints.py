@@ -5,6 +5,7 @@ torch is imported inside functions: recording processes need seeds, and start in
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
@@ -14,10 +15,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import atomic_write
+from viper_pipeline.core.files import atomic_path
 
 StateDict: TypeAlias = dict[str, Any]
 """What a checkpoint can hold: tensors, numbers, strings, lists and dictionaries of them, by name."""
+ANEW = "delete it, and the same command starts this stage anew"
+
+MAGIC = b"viper checkpoint 1\nsha256 "
+HEADER_BYTES = len(MAGIC) + 64 + 1
+"""Bytes before what torch wrote; they hold the hash of everything after them."""
 
 
 def save_checkpoint(path: Path, state: StateDict) -> None:
@@ -26,19 +32,35 @@ def save_checkpoint(path: Path, state: StateDict) -> None:
 
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    atomic_write(Path(path), buffer.getvalue())
+    content = buffer.getbuffer()
+    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+        file.write(MAGIC + hashlib.sha256(content).hexdigest().encode() + b"\n")
+        file.write(content)
 
 
 def load_checkpoint(path: Path) -> StateDict | None:
-    """The state at `path`, or None if there is none. Raises BadData for a file that is no checkpoint."""
+    """The state at `path`, or None if there is none.
+
+    Raises BadData for a file that is no checkpoint, or of which a bit has changed since it was written: what is
+    trained on from such a state looks sound and is not.
+    """
     if not Path(path).exists():
         return None
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            said = file.read(HEADER_BYTES)
+            if not said.startswith(MAGIC):
+                raise BadData(f"{path}: no checkpoint of this version; {ANEW}")
+            if said[len(MAGIC) :].strip().decode(errors="replace") != hashlib.file_digest(file, "sha256").hexdigest():
+                raise BadData(f"{path}: damaged: its sha256 is not what it was when the file was written; {ANEW}")
+            file.seek(HEADER_BYTES)
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except BadData:
+        raise
     except Exception as error:
-        raise BadData(f"{path}: not a readable checkpoint ({error}); delete it to start this stage anew") from error
+        raise BadData(f"{path}: not a readable checkpoint ({error}); {ANEW}") from error
 
 
 def seed_everything(seed: int) -> None:
