@@ -12,7 +12,7 @@ from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.reporting.paper_figures import ablations, curves, frames, reward, tables
 from viper_pipeline.reporting.paper_figures.base import Drawn, Entry, Feeds, FigurePart
-from viper_pipeline.reporting.plots import figure_svg, figure_webp
+from viper_pipeline.reporting.plots import figure_files
 from viper_pipeline.reporting.results import Evidence
 
 ALL_SUITES = ("dmc", "atari", "rlbench")
@@ -183,6 +183,4 @@ def drawn_files(name: str, drawn: Drawn) -> dict[str, bytes]:
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\n").writerows(drawn.rows)
         return {f"{name}.csv": buffer.getvalue().encode()}
-    svg = {f"{name}.svg": figure_svg(drawn.figure)} if drawn.vector else {}
-    picture = figure_webp(drawn.figure) if drawn.vector else figure_webp(drawn.figure, 75, lossless=False)
-    return svg | {f"{name}.webp": picture}
+    return figure_files(name, drawn.figure)
