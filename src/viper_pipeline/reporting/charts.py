@@ -46,7 +46,7 @@ EVERYTHING = "everything"
 MEANS = "means over tasks"
 FEW_GROUPS = 4
 """Up to so many tasks, a page shows all of them at first."""
-STEP = 15
+STEP = 17
 """Pixels from one row of a chart to the next."""
 LEVEL_COLORS = {"chance": "#888888"}
 CURVES_HEIGHT = 300
@@ -106,7 +106,9 @@ def result_dots(metrics: Mapping[str, Metrics]) -> Dots | None:
     if not means:
         return None
     tasks = {row["choice"] for row in means} - {MEANS}
-    names = {str(row["name"]): str(row["ink"]) for row in means}
+    groups = {row["group"] for row in means}
+    singles = [row for row in singles if row["group"] in groups]
+    names = {str(row["name"]): str(row["ink"]) for row in sorted(means, key=lambda row: row["name"] == "idle")}
     return Dots(
         means,
         singles,

@@ -8,7 +8,7 @@ function look(narrow) {
   return {
     background: "transparent", font: css.getPropertyValue("font-family") || "sans-serif", view: {stroke: null},
     axis: {labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 12, titleFontSize: 12,
-           titleFontWeight: "normal", titlePadding: 8, labelLimit: narrow ? 120 : 260, tickCount: narrow ? 4 : 8},
+           titleFontWeight: "normal", titlePadding: 8, labelLimit: narrow ? 150 : 260, tickCount: narrow ? 4 : 8},
     legend: {orient: "top", labelColor: ink, labelFontSize: 12.5, labelLimit: 260, columns: narrow ? 3 : 8, symbolSize: 110, offset: 22},
     text: {fontSize: 12},
   };
