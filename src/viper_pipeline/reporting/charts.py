@@ -127,7 +127,7 @@ def _in_order(suite: str, metrics: Metrics, columns: Metrics) -> list[tuple[str,
 
 
 def _means_over_tasks(suite: str, metrics: Metrics, name: str) -> Iterator[Json]:
-    for agent, block in metrics["aggregates"].get(suite, {}).items():
+    for agent, block in metrics.get("aggregates", {}).get(suite, {}).items():
         columns = block.get("expert_normalized", {})
         levels = [
             metrics["baselines"][suite][task]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -270,7 +271,7 @@ FORMATS: dict[str, dict[str, None]] = {
 }
 """Format -> what is not said of when and by which program a file was made."""
 VECTOR = ("svg", "pdf")
-"""The formats of figures that no paper has."""
+"""The formats of what is committed: `viper figures --draw` writes pictures as well."""
 NIGHT = (
     "@media (prefers-color-scheme: dark) {"
     ' text, [style*="fill: #000000"] { fill: #e6e9ee !important }'
@@ -282,8 +283,8 @@ NIGHT = (
 """Colors of an SVG on a dark page."""
 
 
-def figure_files(stem: str, figure: Figure, formats: Sequence[str] = tuple(FORMATS)) -> dict[str, bytes]:
-    """The figure as `stem`.png, .svg and .pdf; equal figures give equal bytes. It is closed."""
+def figure_files(stem: str, figure: Figure, formats: Sequence[str] = VECTOR) -> dict[str, bytes]:
+    """The figure as `stem` in each of `FORMATS` that is asked for; equal figures give equal bytes. It is closed."""
     import matplotlib
     import matplotlib.pyplot as plt
 
@@ -306,8 +307,8 @@ def small_png(picture: bytes) -> bytes:
 
 
 def with_night(drawing: bytes) -> bytes:
-    """An SVG of matplotlib that is dark on a dark page."""
-    return drawing.replace(b"</style>", f"{NIGHT}</style>".encode(), 1)
+    """An SVG of matplotlib that is dark on a dark page; places to a hundredth of a point, which halves its size."""
+    return re.sub(rb"(\.\d\d)\d+", rb"\1", drawing).replace(b"</style>", f"{NIGHT}</style>".encode(), 1)
 
 
 REFINED: dict[str, Callable[[bytes], bytes]] = {"png": small_png, "svg": with_night}

@@ -27,6 +27,7 @@ from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.reporting.charts import LIBRARY, chart_library
 from viper_pipeline.reporting.overview import read_metrics, render_overview
 from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_files
+from viper_pipeline.reporting.plots import FORMATS
 from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, run_digest, run_result
 from viper_pipeline.reporting.run_records import RunRecord, evidence_of, read_run_records
 from viper_pipeline.training.artifacts import CONFIG, ModelArtifact, load_artifact
@@ -220,7 +221,7 @@ def current_commit(root: Path) -> str:
 
 
 def figures_command(root: Path, suite: str | None, draw: Path | None) -> None:
-    """Print each figure's state and what is missing; with `draw`, write all figures into that folder."""
+    """Print each figure's state and what is missing; with `draw`, write all into that folder, also as PNG."""
     chosen = entries(suite)
     evidence, stale = evidence_on_disk(root, suite)
     counts: dict[str, int] = {}
@@ -235,7 +236,7 @@ def figures_command(root: Path, suite: str | None, draw: Path | None) -> None:
             print(f"{'':18}and {len(reasons) - REASONS} more reasons")
     print(", ".join(f"{number} {state}" for state, number in sorted(counts.items())))
     if draw is not None:
-        files = paper_files(evidence, chosen)
+        files = paper_files(evidence, chosen, tuple(FORMATS))
         for name, content in files.items():
             atomic_write(draw / name, content)
         print(f"{draw}: {len(files) - 1} files, and {INDEX} with their captions")

@@ -19,7 +19,6 @@ from viper_pipeline.reporting.paper_figures.curves import draw_profiles
 from viper_pipeline.reporting.paper_figures.frames import strips_of
 from viper_pipeline.reporting.paper_figures.index import entries_of_suites, paper_files
 from viper_pipeline.reporting.plots import (
-    VECTOR,
     draw_learning_curves,
     draw_mask_examples,
     draw_reward_figure,
@@ -65,7 +64,7 @@ def draw_figures(
     provenance: Provenance | None = None,
     **inputs: object,
 ) -> dict[str, bytes]:
-    """All artifacts -> files by name: the paper's figures as PNG, SVG and PDF, others as SVG and PDF, films as MP4.
+    """All artifacts -> files by name: figures as SVG and PDF, frames as PNG, films as MP4.
 
     base_profile, paper_profile: profiles/base.yaml and the overlay paper.yaml; run_records: the files of reports/runs,
     by name; costs: what stages took, by node.
@@ -83,7 +82,7 @@ def suite_figures(evidence: Evidence) -> dict[str, bytes]:
     }
     made: dict[str, bytes] = {}
     for suite, figure in figures.items():
-        made |= figure_files(f"scores-{suite}", figure, VECTOR) if figure is not None else {}
+        made |= figure_files(f"scores-{suite}", figure) if figure is not None else {}
     return made
 
 
@@ -95,7 +94,7 @@ def task_figures(evidence: Evidence) -> dict[str, bytes]:
             scores, returns = unpack(task, artifact.tensors)
             mode = artifact.config["reward"]["mode"]
             drawn = draw_reward_figure(task, scores, returns, mode)
-            figures |= figure_files(f"reward-{suite}-{model}-{task}", drawn, VECTOR)
+            figures |= figure_files(f"reward-{suite}-{model}-{task}", drawn)
             if maps := artifact.files.get(f"maps_{task}.png"):
                 figures[f"maps-{suite}-{model}-{task}.png"] = maps
                 figures[f"maps-{suite}-{model}-{task}.mp4"] = film_of_gif(artifact.files[f"maps_{task}.gif"])
@@ -109,7 +108,7 @@ def task_figures(evidence: Evidence) -> dict[str, bytes]:
         mine = [r for r in evidence.runs if (r.suite, r.task) == (levels.suite, levels.task)]
         if mine:
             drawn = draw_learning_curves(levels.task, mine, levels)
-            figures |= figure_files(f"curves-{levels.suite}-{levels.task}", drawn, VECTOR)
+            figures |= figure_files(f"curves-{levels.suite}-{levels.task}", drawn)
     return figures
 
 
