@@ -16,6 +16,7 @@ LIGHT = ("av", "click", "gymnasium", "numpy", "PIL", "pydantic", "pydantic_core"
 """Modules that every installation has."""
 EXTRA_OF = {
     "ale_py": "atari",
+    "altair": "pipeline",
     "dm_control": "dmc",
     "dvc": "pipeline",
     "filelock": "pipeline",
@@ -41,6 +42,7 @@ EXTRA_OF = {
     "scipy": "pipeline",
     "stable_baselines3": "agents",
     "submitit": "slurm",
+    "vl_convert": "pipeline",
     "yaml": "pipeline",
 }
 """Module -> the extra that brings it."""
