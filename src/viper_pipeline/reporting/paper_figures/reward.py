@@ -90,7 +90,7 @@ def show_moments(panel: Axes, evidence: Evidence, key: TaskKey) -> None:
         at = [min(t * stride, length - 1) for t in MOMENTS]
         frames = np.concatenate([group.read(begin + t, begin + t + 1) for t in at])
         rows.append(np.concatenate(list(blacken(frames, experts.spec.mask)), 1))
-    show_frames(panel, np.concatenate(rows), f"T = {', '.join(map(str, MOMENTS))}: expert above, random below")
+    show_frames(panel, np.concatenate(rows), f"T = {', '.join(map(str, MOMENTS))}: expert, random")
 
 
 def paper_along(panel: Axes) -> None:
