@@ -18,7 +18,7 @@ from viper_pipeline.pipelines.experts.export import FOLDER, read_expert_records
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.reporting.claims import claim_rows
 from viper_pipeline.reporting.comparisons import score_text, verdicts
-from viper_pipeline.reporting.page import read_metrics
+from viper_pipeline.reporting.overview import read_metrics
 from viper_pipeline.reporting.paper_data import DATA, paper_score
 from viper_pipeline.reporting.statistics import t_interval
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained

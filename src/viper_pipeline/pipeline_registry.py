@@ -29,16 +29,17 @@ def build(params: JsonView) -> dict[str, Pipeline]:
     from viper_pipeline.pipelines.report import pipeline as report
 
     suites, seeds = params["suites"], params["seeds"]
+    pages = report.pages_of(params)
     built = {
         name: experts.create(name, suite_config)
         + models.create(name, suite_config)
         + agents.create(name, suite_config, seeds)
-        + report.create(name, suite_config, seeds)
+        + report.create(name, suite_config, seeds, pages)
         for name, suite_config in suites.items()
     }
     if block := params.get("ablations"):
-        built["ablations"] = ablations.create(block, suites[block["suite"]], seeds)
-    return built | {"report": report.create_overview(suites)}
+        built["ablations"] = ablations.create(block, suites[block["suite"]], seeds, pages)
+    return built | {"report": report.create_overview(suites, pages)}
 
 
 def sources(params: JsonView) -> dict[str, str]:

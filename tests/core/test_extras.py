@@ -87,14 +87,14 @@ def run(light, code, folder):
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
     """A folder with an .npz and an .mp4 of the same grey square that wanders."""
-    from viper_pipeline.reporting.overlay import write_mp4
+    from viper_pipeline.reporting.films import write_mp4
 
     folder = tmp_path_factory.mktemp("film")
     frames = np.zeros((6, 64, 64, 3), np.uint8)
     for t in range(6):
         frames[t, 20:40, 8 * t : 8 * t + 16] = 200
     np.savez(folder / "film.npz", arr_0=frames)
-    write_mp4(frames, folder / "film.mp4")
+    write_mp4(frames, folder / "film.mp4", 20)
     return folder
 
 

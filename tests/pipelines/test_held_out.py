@@ -161,7 +161,7 @@ def test_the_page_says_what_was_held_out(made, reward):
     assert page.count("of a task that it was not trained on") == len(HELD_OUT)
     continued = {task for task in TASKS if f'alt="rollouts of {task}"' in page}
     assert continued == {*list(TASKS)[:FILMED_TASKS], *HELD_OUT}
-    assert all(f'alt="reward of {task}"' in page for task in TASKS)
+    assert all(f'alt="reward along videos of {task}, ' in page for task in TASKS)
 
 
 def test_files_together_read_like_one(made):

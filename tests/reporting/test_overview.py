@@ -8,7 +8,7 @@ import pytest
 from tests.reporting.test_page import BASELINES, METHODS, run, scores, summary  # noqa: F401 (fixture)
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.reporting.metrics import build_metrics
-from viper_pipeline.reporting.page import read_metrics, render_overview, suite_overview
+from viper_pipeline.reporting.overview import read_metrics, render_overview, reward_lines, suite_overview
 
 RUNS = [run("viper", 900, s) for s in range(5)] + [run("a_new_method", 500)]
 DMC = build_metrics(RUNS, [BASELINES], {}, {}, METHODS)
@@ -16,9 +16,12 @@ BARE = build_metrics([], [], {}, {})
 
 
 def test_a_suite_is_told_by_its_tasks_every_method_and_its_reward(scores):  # noqa: F811
-    found = suite_overview("dmc", {**DMC, "rewards": {"dmc": {"videogpt": summary(scores)}}})
+    numbers = {**DMC, "rewards": {"dmc": {"videogpt": summary(scores)}}}
+    found = suite_overview("dmc", numbers)
     assert found.tasks == ["cartpole_balance"] and found.paper_tasks == 15
-    assert "hardest of random, idle and noisy play with an AUROC of 1.000" in found.rewards[0]
+    (reward,) = reward_lines({"dmc": numbers})
+    assert (reward.what, reward.tasks, reward.lowest_on) == ("single frames", 1, "cartpole_balance")
+    assert reward.lowest["value"] == pytest.approx(1) and reward.unusable == []
     assert found.missing == ["task_reward", "exploration", "amp", "amp_multi"]
     viper, other = found.methods
     assert (viper.method, viper.seeds) == ("viper", 5) and viper.low < viper.mean < viper.high
@@ -31,6 +34,7 @@ def test_the_page_links_to_every_suite_and_the_order_of_suites_makes_no_differen
     assert page == render_overview({"atari": BARE, "dmc": DMC})
     links = set(re.findall(r'href="([^"#]*)', page))
     assert {"dmc/index.html", "atari/index.html", "ablations/index.html", "dmc/metrics.json"} <= links
+    assert 'class="chart"' in page and 'class="chart"' not in render_overview({"atari": BARE})
     assert "a_new_method" in page and "no run" in page and "No agents were trained" in page
 
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viper_pipeline.data.episode import gif, png
+from viper_pipeline.data.episode import png
 from viper_pipeline.reporting.comparisons import verdicts
+from viper_pipeline.reporting.films import Film, episode_film
 from viper_pipeline.reporting.metrics import build_metrics, reward_summary
 from viper_pipeline.reporting.page import render_page
 from viper_pipeline.reporting.paper_data import paper_lines, paper_score, paper_trajectories
 from viper_pipeline.reporting.paper_figures.frames import StripKey
-from viper_pipeline.reporting.plots import draw_learning_curves, draw_reward_figure, on_common_steps, short_film
-from viper_pipeline.reporting.results import Baselines, Build, RunKey, RunResult, TaskKey, in_columns
+from viper_pipeline.reporting.plots import draw_learning_curves, draw_reward_figure, figure_files, on_common_steps
+from viper_pipeline.reporting.results import Baselines, Build, RunResult, TaskKey, in_columns
 from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.rewards.evaluation import pack
 from viper_pipeline.training.artifacts import ModelArtifact
@@ -54,7 +55,16 @@ BASELINES = Baselines(
     expert=995.0,
     episodes={"random": episodes_of(280.0), "idle": episodes_of(765.0)},
 )
+TASK = BASELINES.task
 METHODS = {"dmc": ["viper", "task_reward", "exploration", "amp", "amp_multi"]}
+
+
+POINTS = [
+    {"task": TASK, "agent": "drq", "method": "viper", "seed": str(s), "step": str(t), "return_mean": "1"}
+    for s in range(3)
+    for t in (1, 2)
+]
+"""Rows of a curves.csv."""
 
 
 @pytest.fixture(scope="module")
@@ -169,15 +179,18 @@ def test_seeds_meet_on_common_steps_and_nothing_is_carried_forward():
 def test_a_new_method_and_a_second_agent_need_no_change_here():
     runs = [run("viper", 900), replace(run("viper", 100), agent="dreamer"), run("a_new_method", 400, 3)]
     numbers = build_metrics(runs, [BASELINES], {}, {})
-    picture = draw_learning_curves("cartpole_balance", runs, BASELINES)
-    assert picture != draw_learning_curves("cartpole_balance", [runs[0], runs[2]], BASELINES)
-    page = render_page("dmc", "laptop", numbers, {}, {}, {}, {}, {})
+    both, one = (
+        figure_files("x", draw_learning_curves("cartpole_balance", some, BASELINES), ["svg"])
+        for some in (runs, [runs[0], runs[2]])
+    )
+    assert both != one
+    page = render_page("dmc", "laptop", numbers, {}, [], {}, {}, {})
     assert "a_new_method" in page and "dreamer" in page
 
 
 def test_every_method_of_the_suite_stands_in_every_table_run_or_not(metrics):
-    page = render_page("dmc", "laptop", metrics, {}, {}, {}, {}, {})
-    in_short, of_task = (page.index(mark) for mark in ("<h2>In short", "<h3>cartpole_balance"))
+    page = render_page("dmc", "laptop", metrics, {}, [], {}, {}, {})
+    in_short, of_task = (page.index(mark) for mark in ('<table class="short">', "<summary>cartpole_balance"))
     for label in ("viper", "oracle", "exploration", "amp", "amp_multi"):
         assert f"<th>{label}</th>" in page[in_short:of_task]
         assert f'<td class="what">{label}' in page[of_task:]
@@ -191,7 +204,7 @@ def test_runs_of_other_code_stand_in_a_row_of_their_own():
     rows = build_metrics(runs, [BASELINES], {}, {})["agents"]["dmc"]["cartpole_balance"]["drq"]
     assert list(rows) == ["viper", "viper [commit abc, here]"]
     assert rows["viper"]["seeds"] == 3 and rows["viper"]["final_return"] == pytest.approx(900, abs=10)
-    page = render_page("dmc", "laptop", build_metrics(runs, [BASELINES], {}, {}), {}, {}, {}, {}, {})
+    page = render_page("dmc", "laptop", build_metrics(runs, [BASELINES], {}, {}), {}, [], {}, {}, {})
     assert "viper [commit abc, here]" in page
 
 
@@ -201,15 +214,19 @@ def test_unknown_baselines_are_null_and_too_few_seeds_are_named():
     json.dumps(numbers, allow_nan=False)
     assert numbers["baselines"]["dmc"]["cartpole_balance"]["random_return"] is None
     assert draw_learning_curves("cartpole_balance", [run("viper", 900)], unknown)
-    assert "1 of the paper&#39;s 3 seeds of viper, drq" in render_page("dmc", "laptop", numbers, {}, {}, {}, {}, {})
+    assert "1 of the paper&#39;s 3 seeds of viper, drq" in render_page("dmc", "laptop", numbers, {}, [], {}, {}, {})
 
 
-def test_the_page_holds_everything_and_loads_nothing(metrics, scores):
+def test_the_page_holds_everything_and_asks_the_network_for_nothing(metrics, scores):
     runs = [run("viper", 900, s) for s in range(3)]
     figures = {
-        "curves-dmc-cartpole_balance.webp": draw_learning_curves("cartpole_balance", runs, BASELINES),
-        "reward-dmc-videogpt-cartpole_balance.webp": draw_reward_figure("cartpole_balance", *scores),
-        "scores-dmc.webp": draw_reward_figure("cartpole_balance", *scores),
+        **figure_files(
+            "curves-dmc-cartpole_balance", draw_learning_curves("cartpole_balance", runs, BASELINES), ["svg"]
+        ),
+        **figure_files(
+            "reward-dmc-videogpt-cartpole_balance", draw_reward_figure("cartpole_balance", *scores), ["svg"]
+        ),
+        "scores-dmc.svg": b"",
     }
     frames = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
     quality = {"dmc": {"cartpole_balance": {"held_out": {"psnr": 30.0, "foreground_l1": 7.0}}}}
@@ -218,29 +235,41 @@ def test_the_page_holds_everything_and_loads_nothing(metrics, scores):
         "laptop",
         metrics,
         figures,
-        {RunKey("dmc", "cartpole_balance", "viper", "drq", 0): short_film(gif(frames))},
+        [Film("cartpole_balance", "viper", episode_film(frames), "drq")],
         {TaskKey("dmc", "cartpole_balance"): png(frames[0])},
         {StripKey("dmc", "videogpt", "cartpole_balance"): png(frames[1])},
         quality,
+        points=POINTS,
     )
-    # without the pictures, whose letters may spell anything
-    words_only = re.sub(r"data:image/(?:webp|gif);base64,[A-Za-z0-9+/=]+", "", page)
-    assert not re.search(r"(src|href)=[\"'](?!data:|#|\.\./index\.html)", page)
+    assert "Much of what moves is lost" not in page
+    # without charts and pictures, whose letters may spell anything
+    words_only = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    links = set(re.findall(r"(?:src|href)=[\"'](?!data:|#)([^\"']*)", words_only))
+    shown = {name.removeprefix("figures/") for name in links if name.startswith("figures/")}
+    assert shown == set(figures) - {"scores-dmc.svg"} | {"curves-dmc-cartpole_balance.pdf"}  # one task is no suite
+    assert all(name.startswith(("figures/", "../")) for name in links)
+    words_only = re.sub(r"data:(?:image|video)/\w+;base64,[A-Za-z0-9+/=]+", "", words_only)
     assert not re.search(r"https?:|url\(|@import", words_only)
-    pictures = re.findall(r"data:image/(?:webp|gif);base64,([A-Za-z0-9+/=]+)", page)
-    assert len(pictures) == 5  # one task is no suite: no picture of scores
+    pictures = re.findall(r"data:image/webp;base64,([A-Za-z0-9+/=]+)", page)
+    assert len(pictures) == 2 and page.count("data:video/mp4;base64,") == 1
     assert "beats" not in words_only  # three seeds
     for picture in pictures:
         Image.open(io.BytesIO(base64.b64decode(picture))).load()
-    for words in ("idle", "random", "too few seeds for a test", "dmc.train_tokenizer.all", "852"):
+    for words in ("idle", "random", "not tested: fewer than 5 seeds", "dmc.train_tokenizer.all", "852"):
         assert words in page
     assert "no run of method amp" in page
 
 
-def test_equal_figures_have_equal_bytes():
-    runs = [run("viper", 900)]
-    first, second = (draw_learning_curves("cartpole_balance", runs, BASELINES) for _ in range(2))
-    assert first == second
+def test_a_tokenizer_that_loses_what_moves_is_said_to_do_so(metrics):
+    frame = np.zeros((16, 16, 3), np.uint8)
+    quality = {"dmc": {"cartpole_balance": {"held_out": {"psnr": 26.0, "foreground_l1": 27.0}}}}
+    strips = {TaskKey("dmc", "cartpole_balance"): png(frame)}
+    assert "Much of what moves is lost" in render_page("dmc", "laptop", metrics, {}, [], strips, {}, quality)
+
+
+def test_equal_pages_have_equal_bytes(metrics):
+    one, two = (render_page("dmc", "laptop", metrics, {}, [], {}, {}, {}, points=POINTS) for _ in range(2))
+    assert one == two and one.count('class="chart"') == 3
 
 
 def score_of(game):

@@ -10,7 +10,8 @@ import pytest
 
 from tests.reporting.test_page import summary
 from viper_pipeline.reporting.metrics import build_metrics
-from viper_pipeline.reporting.page import Origins, render_ablations, render_overview, render_page
+from viper_pipeline.reporting.overview import render_overview
+from viper_pipeline.reporting.page import Origins, render_ablations, render_page
 from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.paper_figures.ablations import Variant, ablation_metrics
 from viper_pipeline.reporting.results import Baselines, RunResult
@@ -66,12 +67,12 @@ def metrics_of(suite, seeds, methods=("viper", "task_reward", "amp")):
 def page_of(suite, seeds, **changed):
     paper = {name: BLOCK for name in PAPER_TASKS}
     origins = Origins(settings={suite: BLOCK | {"tasks": TASKS[suite]}}, paper=paper)
-    return render_page(suite, "laptop", metrics_of(suite, seeds, **changed), {}, {}, {}, {}, {}, origins)
+    return render_page(suite, "laptop", metrics_of(suite, seeds, **changed), {}, [], {}, {}, {}, origins)
 
 
 def text_of(page):
-    """The words of a page, without its style."""
-    words = re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>", "", page, flags=re.S))
+    """The words of a page, without its style, its script and its charts."""
+    words = re.sub(r"<[^>]+>", " ", re.sub(r"<(style|script).*?</\1>", "", page, flags=re.S))
     return re.sub(r"\s+", " ", html.unescape(words))
 
 
@@ -100,7 +101,7 @@ def test_no_page_says_what_its_numbers_do_not(suite, seeds):
     for pattern in NEVER:
         assert not re.search(pattern, text), pattern
     if seeds < 5 or not AGENTS_ON[suite]:
-        assert not re.search(r"\bbeats\b|does worse than|is above that of random", text)
+        assert not re.search(r"\bbeats\b|viper is (higher|lower)|is above that of random", text)
     if seeds < 3 or not AGENTS_ON[suite]:
         assert not re.search(r"t-interval -?\d", text) and "IQM (95 %)" not in text
 
@@ -113,24 +114,23 @@ def test_every_method_stands_on_every_page(suite, seeds):
         assert re.search(rf"\b{label}\b", text)
     if AGENTS_ON[suite]:
         assert "no run" in text and "Not run on this task: exploration, amp_multi." in text
-        if seeds == 5:
-            assert re.search(r"(No difference from|beats|does worse than) method amp ", text)
-        else:
-            assert re.search(r"Method amp: \S+( %)? of 3 seeds", text)
+        row = re.search(r"amp [+-]\d+( points)? \d of \d \d against \d seeds (.*?)(oracle|Run records|\*|[A-Z])", text)[
+            2
+        ]
+        verdict = r"not tested: fewer than 5 seeds" if seeds == 3 else r"permutation test (no difference|viper is)"
+        assert re.search(verdict, row)
 
 
 def test_titles_name_their_suite():
     for suite in TASKS:
         page = page_of(suite, 1)
         for tag in ("title", "h1"):
-            assert suite in re.search(rf"<{tag}>(.*?)</{tag}>", page)[1]
+            assert suite in re.search(rf"<{tag}\b[^>]*>(.*?)</{tag}>", page)[1]
 
 
 def test_a_suite_that_the_paper_does_not_have_is_not_compared_with_it():
     text = text_of(page_of("tabletop", 3))
-    assert (
-        "The paper has no suite tabletop; it stands in for RLBench" in text and "settings" not in text.split("Cost")[0]
-    )
+    assert "The paper has no suite tabletop; it stands in for RLBench" in text and "settings of tabletop" not in text
     assert "paper's viper" not in text and "The paper reports means" not in text
     assert "No agents were trained on this suite" in text
 
@@ -149,19 +149,17 @@ def test_agents_are_counted_by_the_tasks_that_they_were_trained_on():
 
 def test_atari_has_raw_scores_throughout_and_success_is_in_percent():
     atari = text_of(page_of("atari", 3))
-    assert "Its mean is below random behavior (-1.0); the expert videos have 59." in atari
     assert "True score at the end of training" in atari
     theirs = re.search(r"<td>boxing|boxing</td>.*?</tr>", page_of("atari", 3), re.S)[0]
     assert float(re.findall(r"<td>(-?[\d.]+)</td>", theirs)[-1]) > 50  # the paper's, in points as ours
     rlbench = text_of(page_of("rlbench", 3))
-    assert "True success rate" in rlbench and re.search(r"of the way from random behavior \(0 %\)", rlbench)
+    assert "True success rate" in rlbench and re.search(r"random [+]\d+ points", rlbench)
 
 
 def test_a_reward_of_windows_is_told_by_both_aurocs_and_named():
     text = text_of(page_of("atari", 1))
     assert "AUROC of single frames, hardest play" in text and "AUROC of windows, hardest play" in text
-    assert "tells windows of experts" in text and "tells single frames of experts" in text
-    assert "against noisy play" in text
+    assert "AUROC of experts' windows against these videos" in page_of("atari", 1)
     assert "AUROC of windows" not in text_of(page_of("dmc", 1))
 
 
@@ -169,9 +167,11 @@ def test_an_unusable_reward_is_said_to_be_so():
     metrics = metrics_of("dmc", 1)
     of_task = metrics["rewards"]["dmc"]["videogpt"]["tasks"]["ball_in_cup_catch"]
     of_task["gate"] = {"usable": False, "reasons": ["held-out experts score below idle play"]}
-    text = text_of(render_page("dmc", "laptop", metrics, {}, {}, {}, {}, {}))
-    assert "Not usable as a reward : held-out experts score below idle play" in text
-    assert "It is not usable on ball_in_cup_catch" in text
+    text = text_of(render_page("dmc", "laptop", metrics, {}, [], {}, {}, {}))
+    assert "ball_in_cup_catch: not usable as a reward : held-out experts score below idle play" in text
+    assert (
+        "ball_in_cup_catch" in text_of(render_overview({"dmc": metrics})).split("not usable on")[1].split("AUROC:")[0]
+    )
 
 
 def test_the_root_page_names_every_method_and_claims_nothing_of_few_seeds():
@@ -194,11 +194,7 @@ def variants(seeds):
 def test_ablations_rank_nothing_with_few_seeds_and_say_what_a_test_shows():
     levels = Baselines("dmc", "cartpole_balance", *LEVELS["dmc"][:3])
     few, many = (
-        text_of(
-            render_ablations(
-                "laptop", ablation_metrics("cartpole_balance", variants(n), levels), {"ablations.webp": b"RIFF"}
-            )
-        )
+        text_of(render_ablations("laptop", ablation_metrics("cartpole_balance", variants(n), levels), {}))
         for n in (1, 5)
     )
     assert "nothing can be said of which value is better: beta 0.5, beta 0.0" in few and "to 9" not in few

@@ -6,10 +6,9 @@ import io
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 from PIL import Image
 
-from viper_pipeline.reporting.plots import color_of, figure_svg, figure_webp, method_of, method_style
+from viper_pipeline.reporting.plots import FORMATS, color_of, figure_files, method_of, method_style
 from viper_pipeline.rewards.base import REWARDS
 
 
@@ -20,15 +19,14 @@ def drawn():
     return figure
 
 
-@pytest.mark.parametrize("encode", [figure_webp, figure_svg])
-def test_equal_figures_give_equal_bytes(encode) -> None:
-    one, two = encode(drawn()), encode(drawn())
-    plt.close("all")
-    assert one == two
-    if encode is figure_svg:
-        assert b"a title" in one and one.rstrip().endswith(b"</svg>")
-    else:
-        assert Image.open(io.BytesIO(one)).size == (270, 180)
+def test_figures_are_fit_for_print_and_equal_figures_give_equal_bytes() -> None:
+    one, two = (figure_files("x", drawn(), tuple(FORMATS)) for _ in range(2))
+    assert one == two and set(one) == {"x.png", "x.svg", "x.pdf"}
+    picture = Image.open(io.BytesIO(one["x.png"]))
+    assert picture.size == (600, 400) and picture.mode == "RGB"  # 3 by 2 inches
+    assert b"a title" in one["x.svg"] and one["x.svg"].rstrip().endswith(b"</svg>")
+    assert b"prefers-color-scheme: dark" in one["x.svg"] and one["x.pdf"].startswith(b"%PDF")
+    assert not any(word in content for content in one.values() for word in (b"CreationDate", b"<dc:date>"))
 
 
 def test_every_method_has_a_label_and_a_color_and_unknown_ones_are_shown_under_their_name() -> None:

@@ -16,6 +16,7 @@ LIGHT = ("av", "click", "gymnasium", "numpy", "PIL", "pydantic", "pydantic_core"
 """Modules that every installation has."""
 EXTRA_OF = {
     "ale_py": "atari",
+    "altair": "pipeline",
     "dm_control": "dmc",
     "dvc": "pipeline",
     "dvclive": "tracking",
@@ -43,6 +44,7 @@ EXTRA_OF = {
     "stable_baselines3": "agents",
     "submitit": "slurm",
     "tensorboard": "tracking",
+    "vl_convert": "pipeline",
     "wandb": "tracking",
     "yaml": "pipeline",
 }

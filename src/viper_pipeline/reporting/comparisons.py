@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from viper_pipeline.core.files import Json
 from viper_pipeline.reporting.plots import method_style
@@ -168,6 +169,55 @@ def place_sentence(suite: str, value: float, levels: Mapping[str, float | None])
 def normalized_by_expert(value: float, random: float, expert: float) -> float:
     """The expert-normalized return: random behavior is 0, the expert videos are 1."""
     return (value - random) / (expert - random)
+
+
+class VerdictRow(NamedTuple):
+    """VIPER against one other, as texts."""
+
+    against: str
+    difference: str  # of means
+    above: str  # seeds of VIPER above the other's mean
+    n: str
+    p: str
+    test: str
+    verdict: str
+
+
+def verdict_rows(suite: str, methods: Mapping[str, Metrics], levels: Mapping[str, float | None]) -> list[VerdictRow]:
+    """VIPER against each baseline and each column. A verdict takes a test, and a test `ENOUGH` seeds on both sides."""
+    rows = []
+    for c in compare(methods, levels):
+        few = c.seeds < ENOUGH or not c.baseline
+        untested = f"not tested: fewer than {ENOUGH} seeds" if few else "not tested: the baseline's error is unknown"
+        tested = ("viper is higher" if c.better else "viper is lower") if c.shown else "no difference shown"
+        other = count_text(c.count, "episode" if c.baseline else "seed") if c.count else "unknown"
+        difference = 100 * (c.ours - c.theirs) if suite in SUCCESS_SUITES else c.ours - c.theirs
+        rows.append(
+            VerdictRow(
+                c.against,
+                f"{difference:+.0f}{' points' if suite in SUCCESS_SUITES else ''}",
+                f"{c.above} of {c.seeds}",
+                f"{c.seeds} against {other}",
+                "" if c.p is None else p_text(c.p).removeprefix("p = ").removeprefix("p "),
+                c.test or "",
+                untested if c.p is None else tested,
+            )
+        )
+    return rows
+
+
+def remarks(
+    methods: Mapping[str, Metrics], levels: Mapping[str, float | None], wanted: Sequence[str] = ()
+) -> Iterator[str]:
+    """What a task's tables do not say by themselves. wanted: the suite's `methods`, of which every one is named."""
+    if wanted and OURS not in methods:
+        yield "There is no run of VIPER on this task."
+    random, expert = levels.get("random_return"), levels.get("expert_return")
+    if random is not None and expert is not None and expert <= random:
+        yield "The expert videos are no better than random behavior, so that charts leave this task out."
+    missing = [method_style(name).label for name in wanted if name not in methods and name != OURS]
+    if missing:
+        yield f"Not run on this task: {', '.join(missing)}."
 
 
 def verdicts(

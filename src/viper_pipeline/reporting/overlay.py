@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.files import atomic_path
 from viper_pipeline.data.episode import gif
+from viper_pipeline.reporting.films import write_mp4
 from viper_pipeline.reporting.score import ScoredVideo
 from viper_pipeline.rewards.pretrained import RewardModel
 
@@ -64,7 +65,7 @@ def draw_overlay(scored: Sequence[ScoredVideo], model: RewardModel, path: Path) 
         if path.suffix.lower() == ".gif":
             temporary.write_bytes(gif(film, milliseconds=1000 // FRAMES_PER_SECOND, zoom=1))
         else:
-            write_mp4(film, temporary)
+            write_mp4(film, temporary, FRAMES_PER_SECOND)
 
 
 def _panels(video: ScoredVideo, heat: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
@@ -103,17 +104,3 @@ def _tinted(frame: np.ndarray, heat: np.ndarray) -> Image.Image:
 
 def _short(name: str, most: int = 40) -> str:
     return name if len(name) <= most else f"{name[: most - 3]}..."
-
-
-def write_mp4(film: np.ndarray, path: Path) -> None:
-    """uint8 (T, H, W, 3) -> an H.264 film that browsers play. Odd sizes lose a row or a column, as H.264 demands."""
-    import av
-
-    film = film[:, : film.shape[1] // 2 * 2, : film.shape[2] // 2 * 2]
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"crf": "18"})
-        stream.height, stream.width = film.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for frame in film:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode())

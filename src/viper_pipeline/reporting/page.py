@@ -1,14 +1,14 @@
-"""The HTML pages: one per suite, self-contained, with what its numbers say in words, and the overview of all suites."""
+"""The HTML page of a suite and that of the ablations: charts, films, tables, and what the numbers say in words."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 import jinja2
@@ -19,16 +19,17 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.data.episode import png
 from viper_pipeline.reporting.cards import Card
-from viper_pipeline.reporting.claims import claim_rows
-from viper_pipeline.reporting.comparisons import OURS, p_text, score_text, verdicts
-from viper_pipeline.reporting.metrics import EXPERT_UNIT, TASK_UNITS, unit
+from viper_pipeline.reporting.charts import ablation_dots, draw_curves, draw_dots, embedded, result_dots, reward_dots
+from viper_pipeline.reporting.comparisons import OURS, p_text, remarks, score_text, verdict_rows
+from viper_pipeline.reporting.films import Film
+from viper_pipeline.reporting.metrics import EXPERT_UNIT, TASK_UNITS
 from viper_pipeline.reporting.paper_data import PAPER_SEEDS, PAPER_TASKS, paper_methods, paper_score
 from viper_pipeline.reporting.paper_figures.ablations import AXIS_TEXTS, ablation_sentences
 from viper_pipeline.reporting.paper_figures.frames import StripKey
 from viper_pipeline.reporting.paper_figures.index import INDEX
 from viper_pipeline.reporting.paper_figures.tables import Difference, differing_settings
 from viper_pipeline.reporting.plots import BASELINE_TEXTS, embed, method_of, method_style
-from viper_pipeline.reporting.results import LineageSteps, Metrics, RunKey, StageName, TaskKey
+from viper_pipeline.reporting.results import LineageSteps, Metrics, StageName, TaskKey
 from viper_pipeline.reporting.reward_metrics import RIVALS
 from viper_pipeline.reporting.summary import (
     RIVAL_NAMES,
@@ -37,11 +38,9 @@ from viper_pipeline.reporting.summary import (
     auroc_text,
     by_stage,
     expert_set_text,
-    reward_sentences,
     rough_duration,
     task_rows,
     transfers,
-    whether_it_works,
 )
 from viper_pipeline.rewards.methods import RATIO_MODEL
 
@@ -155,6 +154,11 @@ class Origins:
 UNKNOWN_ORIGINS = Origins()
 
 
+BLURRED = 20.0
+"""Error of moving parts, of 255, from which on a page says that they are lost."""
+LOST = "Much of what moves is lost: models and rewards see no more of it than the lower rows show."
+
+
 def environment() -> jinja2.Environment:
     """The templates, with the filters that they use."""
     found = jinja2.Environment(
@@ -170,6 +174,8 @@ def environment() -> jinja2.Environment:
     found.filters["play"] = lambda kind: RIVAL_NAMES.get(kind, kind.replace("_", " "))
     found.filters["p"] = lambda p: "" if p is None else p_text(p)
     found.filters["duration"] = rough_duration
+    found.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    found.filters["blurred"] = lambda kinds: LOST if any(q["foreground_l1"] >= BLURRED for q in kinds.values()) else ""
     found.filters["png"] = png
     found.filters["label"] = lambda name: name if name in BASELINE_TEXTS else method_style(name).label
     found.filters["described"] = lambda name: BASELINE_TEXTS.get(name) or method_style(name).text
@@ -191,35 +197,60 @@ def _auroc(row: JsonView | None) -> str:
     return "" if row is None else f"{row['value']:.3f}" + _in_brackets(_interval(row, lambda x: f"{x:.3f}"))
 
 
+TITLES = {"dmc": "DeepMind Control", "atari": "Atari", "tabletop": "Tabletop manipulation", "rlbench": "RLBench"}
+"""Suites by their names; others are called as in params.yaml."""
+
+
+def title_of(suite: str) -> str:
+    """What a suite is called."""
+    return TITLES.get(suite, suite.replace("_", " "))
+
+
 def render_page(
     suite: str,
     profile: str,
     metrics: Metrics,
     figures: Mapping[str, bytes],
-    episodes: Mapping[RunKey, bytes],
+    films: Sequence[Film],
     reconstructions: Mapping[TaskKey, bytes],
     rollouts: Mapping[StripKey, bytes],
     quality: JsonView,
     origins: Origins = UNKNOWN_ORIGINS,
     held_out: HeldOut | None = None,
     measured: Sequence[Measurement] = (),
+    points: Sequence[Mapping[str, str]] = (),
+    pages: Sequence[str] | None = None,
 ) -> str:
-    """The page as HTML. All pictures are inside it; nothing is loaded from elsewhere.
+    """reports/<suite>/index.html. It shows the files of figures/ beside it and is drawn by ../charts.js.
 
-    episodes: WebP films; reconstructions and rollouts: PNG strips; quality: suite -> task -> kind of frame -> metrics
-    of the tokenizer; held_out: tasks that a model was not trained on; measured: what benchmarks found.
+    figures: the files of figures/; reconstructions and rollouts: PNG strips; quality: suite -> task -> kind of frame ->
+    metrics of the tokenizer; held_out: tasks that a model was not trained on; measured: what benchmarks found; points:
+    rows of curves.csv; pages: the folders of reports/ that have a page; this one alone if it is not said.
     """
+    baselines, result = metrics["baselines"].get(suite, {}), TASK_UNITS.get(suite, "return")
+    dots, curves = result_dots({suite: metrics}), draw_curves(points, baselines, result)
+    rewards = {model: reward_dots(found, RIVAL_NAMES) for model, found in metrics["rewards"].get(suite, {}).items()}
     differing = origins.differing_settings()
     index = json.loads(figures.get(INDEX, b"[]"))
     return (
         environment()
         .get_template("suite.html.jinja")
         .render(
+            root="../",
+            here=suite,
+            pages=pages if pages is not None else [suite],
             suite=suite,
+            title=title_of(suite),
             profile=profile,
             metrics=metrics,
             figures=figures,
-            episodes=episodes,
+            films=films,
+            results=embedded(draw_dots(dots, "results")) if dots else None,
+            curves=embedded(curves) if curves else None,
+            reward_charts={
+                model: embedded(draw_dots(found, f"reward_{number}")) if found else None
+                for number, (model, found) in enumerate(rewards.items())
+            },
             reconstructions=reconstructions,
             rollouts=rollouts,
             quality=quality,
@@ -231,7 +262,7 @@ def render_page(
             lead=" ".join(lead_sentences(suite, metrics, origins.settings.get(suite, {}))),
             tasks=list(task_tables(metrics)),
             short=short_table(suite, metrics),
-            unit=TASK_UNITS.get(suite, "return"),
+            unit=result,
             expert_unit=EXPERT_UNIT,
             wanted=metrics.get("methods", {}).get(suite, []),
             missing=list(missing_runs(metrics)),
@@ -248,11 +279,25 @@ def render_page(
     )
 
 
-def render_ablations(profile: str, metrics: Metrics, figures: Mapping[str, bytes]) -> str:
-    """The page of the ablations, reports/ablations/index.html."""
-    page = environment().get_template("ablations.html.jinja")
-    said = " ".join(ablation_sentences(metrics))
-    return page.render(profile=profile, metrics=metrics, figures=figures, axes=AXIS_TEXTS, said=said)
+def render_ablations(
+    profile: str, metrics: Metrics, figures: Mapping[str, bytes], pages: Sequence[str] = ("ablations",)
+) -> str:
+    """The page of the ablations, reports/ablations/index.html; pages: the folders of reports/ that have a page."""
+    return (
+        environment()
+        .get_template("ablations.html.jinja")
+        .render(
+            root="../",
+            here="ablations",
+            pages=pages,
+            profile=profile,
+            metrics=metrics,
+            figures=figures,
+            axes=AXIS_TEXTS,
+            said=" ".join(ablation_sentences(metrics)),
+            results=embedded(draw_dots(ablation_dots(metrics), "results")),
+        )
+    )
 
 
 def table_rows(figures: Mapping[str, bytes], names: Sequence[str]) -> list[list[str]]:
@@ -350,14 +395,14 @@ def task_tables(metrics: Metrics) -> Iterator[Json]:
                     {"name": name, "paper": paper_score(suite, task, method_style(name).label), **methods.get(name, {})}
                     for name in wanted_methods(suite, metrics, methods)
                 ]
-                said = list(verdicts(suite, methods, levels, wanted)) if methods or wanted else []
                 yield {
                     "suite": suite,
                     "task": task,
                     "agent": agent,
                     "rows": rows,
                     "baselines": {kind: levels.get(f"{kind}_return") for kind in BASELINE_TEXTS},
-                    "verdicts": [*expert_set_text(suite, task, levels), *said],
+                    "comparisons": verdict_rows(suite, methods, levels),
+                    "remarks": [*expert_set_text(suite, task, levels), *remarks(methods, levels, wanted)],
                 }
 
 
@@ -375,78 +420,3 @@ def missing_runs(metrics: Metrics) -> Iterator[str]:
                     if suite in PAPER_TASKS and values["seeds"] < PAPER_SEEDS:
                         count = f"{values['seeds']} of the paper's {PAPER_SEEDS} seeds"
                         yield f"{suite} {task}: {count} of {method_style(column).label}, {agent}"
-
-
-class MethodLine(NamedTuple):
-    """One method with one agent, over the tasks of a suite that have runs."""
-
-    method: str
-    agent: str
-    tasks: int
-    seeds: int
-    mean: float
-    low: float | None  # 95 % interval of the mean, if there are seeds for one
-    high: float | None
-    iqm: float
-
-
-class SuiteOverview(NamedTuple):
-    """What the root page says of a suite."""
-
-    name: str
-    tasks: list[str]
-    paper_tasks: int | None  # how many the paper has
-    unit: str  # of the means
-    methods: list[MethodLine]
-    missing: list[str]  # methods of the suite without any run
-    rewards: list[str]  # sentences on the AUROCs of its rewards
-    answer: str  # does VIPER work?
-
-
-def suite_overview(name: str, metrics: Metrics) -> SuiteOverview:
-    """From the suite's metrics.json."""
-    aggregates = metrics["aggregates"].get(name, {})
-    answer = " ".join(whether_it_works(task_rows(metrics)))
-    models = metrics["rewards"].get(name, {})
-    rewards = [text for model, numbers in models.items() for text in reward_sentences(name, model, numbers)]
-    tasks, paper = list(metrics["baselines"].get(name, {})), PAPER_TASKS.get(name)
-    lines = list(_method_lines(aggregates))
-    run = {line.method.partition(" [")[0] for line in lines}
-    missing = [method for method in metrics.get("methods", {}).get(name, []) if method not in run]
-    return SuiteOverview(name, tasks, len(paper) if paper else None, unit(name), lines, missing, rewards, answer)
-
-
-def _method_lines(aggregates: Metrics) -> Iterator[MethodLine]:
-    for agent, block in aggregates.items():
-        for method, numbers in block["methods"].items():
-            mean, iqm = numbers["mean"], numbers["iqm"]
-            yield MethodLine(
-                method,
-                agent,
-                numbers["tasks"],
-                numbers["seeds"],
-                mean["value"],
-                mean["ci95_low"],
-                mean["ci95_high"],
-                iqm["value"],
-            )
-
-
-def render_overview(metrics: Mapping[str, Metrics]) -> str:
-    """metrics: suite -> its metrics.json -> the page as HTML, suites in the order of their names."""
-    suites = [suite_overview(name, metrics[name]) for name in sorted(metrics)]
-    claims = [row for row in claim_rows(metrics) if not row.where.startswith("Fig 9")]
-    return environment().get_template("overview.html.jinja").render(suites=suites, claims=claims)
-
-
-def read_metrics(root: Path, suites: Iterable[str]) -> dict[str, Json]:
-    """The metrics.json of every suite that has one in root/reports. Raises BadData naming a broken file."""
-    found = {}
-    for suite in suites:
-        path = root / "reports" / suite / "metrics.json"
-        if path.exists():
-            try:
-                found[suite] = json.loads(path.read_text())
-            except ValueError as error:
-                raise BadData(f"{path}: not JSON ({error}); delete it and run `viper run`") from error
-    return found

@@ -1,17 +1,18 @@
 """The figures of a suite's page: reward along videos and against return (Fig 5), learning curves, masks.
 
-Also the panels, colors and labels that all figures share, and pictures as bytes: WebP, SVG, films, data URLs.
+Also the panels, colors and labels that all figures share, and pictures as bytes: PNG, SVG, PDF, data URLs.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from viper_pipeline.data.episode import png
 from viper_pipeline.envs.base import Rect, blacken
@@ -79,7 +80,7 @@ def panels_of(count: int, columns: int = 0, width: float = 5.2, height: float = 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    matplotlib.rcParams.update({"axes.titlesize": 10, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8})
+    matplotlib.rcParams.update(STYLE)
     columns = columns or count
     rows = -(-count // columns)
     size = (width * columns, height * rows)
@@ -93,9 +94,14 @@ def panels_of(count: int, columns: int = 0, width: float = 5.2, height: float = 
     return figure, panels[:count]
 
 
+def legend_below(panel: Axes, columns: int = 3) -> None:
+    """The legend of one panel, below its axes: nothing of what is drawn is covered."""
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, columnspacing=1.2)
+
+
 def show_frames(panel: Axes, image: np.ndarray, title: str) -> None:
     """A picture (H, W, 3) in a panel without axes, its pixels as squares."""
-    panel.imshow(image, interpolation="nearest")
+    panel.imshow(image, interpolation="none")
     panel.set_title(title, fontsize=8)
     panel.axis("off")
 
@@ -105,7 +111,7 @@ def draw_reward_figure(
     scores: Mapping[str, Sequence[np.ndarray]],
     returns: Mapping[str, np.ndarray],
     mode: str = "conditional",
-) -> bytes:
+) -> Figure:
     """Left: nats per step of held-out, random and idle videos. Right: true return against episode mean (Fig 5).
 
     mode: `reward.mode`, of what the nats are: a frame, or a whole window.
@@ -116,7 +122,7 @@ def draw_reward_figure(
     if mode == "joint":
         left.set_ylabel("ln p(window), nats")
         right.set_ylabel("mean nats per window")
-    return figure_webp(figure)
+    return figure
 
 
 def plot_along_video(panel: Axes, task: str, scores: Mapping[str, Sequence[np.ndarray]]) -> None:
@@ -130,7 +136,7 @@ def plot_along_video(panel: Axes, task: str, scores: Mapping[str, Sequence[np.nd
         panel.plot(steps, rows.mean(0), color=color_of(kind), label=f"{kind.replace('_', ' ')} ({len(rows)} videos)")
         panel.fill_between(steps, *np.quantile(rows, [0.1, 0.9], axis=0), color=color_of(kind), alpha=0.15, lw=0)
     panel.set(xlabel="frame", ylabel="ln p(frame | earlier), nats", title=f"{task}: mean, and 10 to 90 % of videos")
-    panel.legend(frameon=False, fontsize=8)
+    legend_below(panel)
 
 
 def plot_against_return(
@@ -143,7 +149,7 @@ def plot_against_return(
         means = [v[1:].mean() for v in scores[kind]]
         panel.scatter(values, means, s=18, color=color_of(kind), label=kind.replace("_", " "), alpha=0.8)
     panel.set(xlabel="true return of the episode", ylabel="mean nats per frame", title="each dot is a video")
-    panel.legend(frameon=False, fontsize=8)
+    legend_below(panel)
 
 
 class Curve(Protocol):
@@ -172,7 +178,7 @@ def on_common_steps(runs: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
     return steps, np.stack([np.interp(steps, run.steps, run.returns) for run in runs])
 
 
-def draw_learning_curves(task: str, runs: Sequence[RunResult], baselines: Baselines) -> bytes:
+def draw_learning_curves(task: str, runs: Sequence[RunResult], baselines: Baselines) -> Figure:
     """True return of evaluation episodes against agent steps: mean, 95 % t-interval, each seed, and baselines.
 
     One line per agent and column: runs of other code or machines have a line of their own.
@@ -203,12 +209,12 @@ def draw_learning_curves(task: str, runs: Sequence[RunResult], baselines: Baseli
             left.axhline(value, color=color_of(kind), ls=style, lw=1.2, label=kind)
             right.axvline(value, color=color_of(kind), ls=style, lw=1.2)
     left.set(xlabel="agent steps", ylabel="true return", title=f"{task}: evaluation episodes on the way")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3)
+    figure.legend(loc="outside lower center", ncols=3)
     episodes = min(run.final_episodes for run in runs)
     right.set(xlabel="true return", title=f"the end: seeds, mean, 95 % t-interval; {episodes} fresh episodes per seed")
     right.set(yticks=[], ylim=(-0.6, len(lines) - 0.2))
     right.set_xlim(left=min(0.0, right.get_xlim()[0]) if right.dataLim.x0 < 0 else 0.0)
-    return figure_webp(figure)
+    return figure
 
 
 def shade_interval(panel: Axes, x: np.ndarray, values: np.ndarray, ink: str, alpha: float = 0.2) -> None:
@@ -227,13 +233,30 @@ def draw_mask_examples(plain: np.ndarray, experts: np.ndarray, mask: Sequence[Re
     return png(np.concatenate([across(plain), across(blacken(plain, list(mask))), across(experts)]), 2)
 
 
-DPI = 90
-FILM_EVERY = 4
-"""One in so many frames of a film is kept."""
-FILM_WIDTH = 100
-"""Pixels. Wider films were enlarged when they were made; the page enlarges them again."""
-QUALITY = 50
-"""Of WebP, for frames: a tenth of the bytes, and a loss that is seen only beside the original."""
+DPI = 200
+"""Of pictures as PNG: enough for print."""
+STYLE: Any = {
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.handlelength": 3,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "viper",
+    "image.interpolation": "none",
+}
+"""Of matplotlib, for every figure. Text stays text in PDF and SVG, and frames are kept there pixel by pixel."""
+
+
+WIDEST = 2000
+"""Pixels, of a picture on a page. The file beside the page has all of them."""
+QUALITY = 92
+"""Of WebP, for frames: a loss that is not seen."""
 
 
 def decode_picture(content: bytes) -> np.ndarray:
@@ -241,48 +264,61 @@ def decode_picture(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
-def figure_webp(figure: Figure, dpi: int = DPI, lossless: bool = True) -> bytes:
-    """A figure as WebP; equal figures give equal bytes. The figure is closed. lossless: no, if it shows frames."""
+FORMATS: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Format -> what is not said of when and by which program a file was made."""
+VECTOR = ("svg", "pdf")
+"""The formats of what is committed: `viper figures --draw` writes pictures as well."""
+NIGHT = (
+    "@media (prefers-color-scheme: dark) {"
+    ' text, [style*="fill: #000000"] { fill: #e6e9ee !important }'
+    ' [style*="fill: #ffffff"] { fill: #171b21 !important }'
+    ' [style*="stroke: #000000"] { stroke: #e6e9ee !important }'
+    ' [style*="stroke: #555555"] { stroke: #a9b1bd !important }'
+    ' [style*="stroke: #ffffff"] { stroke: #171b21 !important } }'
+)
+"""Colors of an SVG on a dark page."""
+
+
+def figure_files(stem: str, figure: Figure, formats: Sequence[str] = VECTOR) -> dict[str, bytes]:
+    """The figure as `stem` in each of `FORMATS` that is asked for; equal figures give equal bytes. It is closed."""
+    import matplotlib
     import matplotlib.pyplot as plt
 
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
+    made: dict[str, bytes] = {}
+    with matplotlib.rc_context(STYLE):
+        for ending in formats:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=ending, dpi=DPI, metadata=FORMATS[ending])
+            figure.set_layout_engine("none")  # everything has its place now: finding it takes longer than drawing
+            made[f"{stem}.{ending}"] = REFINED.get(ending, bytes)(buffer.getvalue())
     plt.close(figure)
-    settings = {"lossless": True} if lossless else {"quality": QUALITY}
-    Image.open(drawn).convert("RGB").save(small, "WEBP", **settings)
-    return small.getvalue()
+    return made
 
 
-def figure_svg(figure: Figure) -> bytes:
-    """A figure as SVG; equal figures give equal bytes. The figure stays open."""
-    import matplotlib
-
+def small_png(picture: bytes) -> bytes:
+    """The same pixels without transparency, packed as small as PNG goes."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "viper", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    figure.set_layout_engine("none")  # everything has its place now, and finding it takes longer than drawing
+    Image.open(io.BytesIO(picture)).convert("RGB").save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
-def short_film(film: bytes) -> bytes:
-    """A GIF as animated WebP: one in FILM_EVERY frames, as much longer, at half the size if it was enlarged."""
-    source = Image.open(io.BytesIO(film))
-    shrink = 2 if source.width > FILM_WIDTH else 1
-    size, duration = (source.width // shrink, source.height // shrink), int(source.info.get("duration", 50))
-    frames = [
-        frame.convert("RGB").resize(size, Image.Resampling.NEAREST)
-        for number, frame in enumerate(ImageSequence.Iterator(source))
-        if number % FILM_EVERY == 0
-    ]
-    buffer = io.BytesIO()
-    settings = {"duration": duration * FILM_EVERY, "loop": 0, "quality": QUALITY}
-    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], **settings)
-    return buffer.getvalue()
+def with_night(drawing: bytes) -> bytes:
+    """An SVG of matplotlib that is dark on a dark page; places to a hundredth of a point, which halves its size."""
+    return re.sub(rb"(\.\d\d)\d+", rb"\1", drawing).replace(b"</style>", f"{NIGHT}</style>".encode(), 1)
 
 
-def compact(picture: bytes) -> bytes:
-    """A PNG as WebP: lossless for line drawings, lossy for frames, where that takes less than half the bytes."""
+REFINED: dict[str, Callable[[bytes], bytes]] = {"png": small_png, "svg": with_night}
+
+
+def compact(picture: bytes, widest: int = WIDEST) -> bytes:
+    """A PNG as WebP of at most so many pixels across: exact for line drawings, nearly so for frames."""
     source = Image.open(io.BytesIO(picture)).convert("RGB")
+    if source.width > widest:
+        source = source.resize((widest, round(source.height * widest / source.width)), Image.Resampling.LANCZOS)
     exact, lossy = io.BytesIO(), io.BytesIO()
     source.save(exact, "WEBP", lossless=True)
     source.save(lossy, "WEBP", quality=QUALITY)

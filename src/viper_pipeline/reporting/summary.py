@@ -184,7 +184,7 @@ def auroc_text(found: JsonView) -> str:
 
 
 def how_sure(metrics: Metrics, rows: Sequence[TaskRow]) -> Iterator[str]:
-    """Seeds and episodes behind the numbers, what intervals cover, and how well the reward separates."""
+    """Seeds and episodes behind the numbers, and what intervals cover."""
     viper = [(row.agent, row.methods[OURS]) for row in rows if OURS in row.methods]
     tried = dict.fromkeys(agent for agent, _ in viper)
     for agent in tried:
@@ -197,26 +197,6 @@ def how_sure(metrics: Metrics, rows: Sequence[TaskRow]) -> Iterator[str]:
             f"Intervals are Student's t over seeds, from {FEWEST} on; tests take {ENOUGH} seeds on both sides. "
             "All seeds of VIPER share one reward: how another training of its models would do is not covered."
         )
-    for suite, models in metrics["rewards"].items():
-        for model, numbers in models.items():
-            yield from reward_sentences(suite, model, numbers)
-
-
-def reward_sentences(suite: str, model: str, numbers: Metrics) -> Iterator[str]:
-    """The AUROC of the hardest task and of the easiest, of single frames and of windows, each against hardest play."""
-    for name, what in (("auroc_frame", "single frames"), ("auroc_window", "windows")):
-        found = {task: m[name] for task, m in numbers["tasks"].items() if m.get(name)}
-        if found:
-            worst = min(found, key=lambda task: found[task]["value"])
-            best = max(found, key=lambda task: found[task]["value"])
-            rest = f", to {auroc_text(found[best])} on {best}" if best != worst else ""
-            yield (
-                f"The reward ({suite}, {model}) tells {what} of experts from the hardest of random, idle and noisy "
-                f"play with an AUROC of {auroc_text(found[worst])} on {worst}{rest}."
-            )
-    refused = [task for task, m in numbers["tasks"].items() if not m.get("gate", {"usable": True})["usable"]]
-    if refused:
-        yield f"It is not usable on {names_text(refused)}: it does not rank experts above play."
 
 
 def cost_text(costs: JsonView) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from viper_pipeline.core.config import ParamsBlock
@@ -19,7 +20,7 @@ from viper_pipeline.reporting.paper_figures.ablations import (
     ablation_points,
     draw_variants,
 )
-from viper_pipeline.reporting.plots import figure_webp
+from viper_pipeline.reporting.plots import figure_files
 from viper_pipeline.reporting.results import RunKey, RunResult, TaskKey, baselines, run_result
 from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.rewards.base import EXPLORATION
@@ -38,13 +39,14 @@ def report_ablations(
     suite: str,
     task: str,
     agent: str,
+    pages: Sequence[str],
     **inputs: ModelArtifact,
 ) -> Made:
     """Make metrics, their headline, rows of curves, figures and the page of all ablations.
 
     inputs: run__<axis>__<value>__<seed> and reward__<axis>__<value>. settings: the block of the suite's own video
     model. Its runs are `own`, the reference of every axis but `scoring`; there it is `videogpt_streaming`, scored by
-    full windows.
+    full windows. pages: the folders of reports/ that the page links to.
     """
     rewards = by_key("reward", inputs)
     ((_, model),) = [key for key in rewards if key[0] == "own"]
@@ -72,8 +74,8 @@ def report_ablations(
     }
     levels = baselines(TaskKey(suite, task), experts, baseline_episodes)
     metrics = ablation_metrics(task, variants, levels)
-    figures = {"ablations.webp": figure_webp(draw_variants(variants, levels))}
-    page = render_ablations(profile, metrics, figures)
+    figures = figure_files("ablations", draw_variants(variants, levels))
+    page = render_ablations(profile, metrics, figures, pages)
     return metrics, ablation_headline(metrics), ablation_points(variants), figures, page
 
 

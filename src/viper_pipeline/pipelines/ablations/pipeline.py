@@ -28,7 +28,7 @@ def run_of(block: ParamsBlock, axis: str, value: object, seed: int) -> str:
     return f"{GROUP}/{block['task']}/{axis}_{value}/{block['agent']}/{seed}/run"
 
 
-def create(block: ParamsBlock, suite_config: ParamsBlock, seeds: Sequence[int]) -> Pipeline:
+def create(block: ParamsBlock, suite_config: ParamsBlock, seeds: Sequence[int], pages: Sequence[str]) -> Pipeline:
     """block: `ablations` of params.yaml; suite_config: its suite's block. Axes: beta, model, context, scoring."""
     suite, task, agent, own = block["suite"], block["task"], block["agent"], suite_config["reward"]["model"]
     p = f"params:suites.{suite}"
@@ -89,6 +89,6 @@ def create(block: ParamsBlock, suite_config: ParamsBlock, seeds: Sequence[int]) 
     levels = {"baseline_episodes": f"{suite}/{task}/baseline_episodes", "experts": f"{suite}/{task}/experts"}
     made = [f"{GROUP}/{name}" for name in ("metrics", "headline", "curves", "figures", "page")]
     settings = {"settings": f"{p}.{own}", "profile": "params:profile"}
-    function = bind(report_ablations, suite=suite, task=task, agent=agent)
+    function = bind(report_ablations, suite=suite, task=task, agent=agent, pages=pages)
     nodes.append(stage(GROUP, "report", "all", function, runs | rewards | levels | settings, made))
     return Pipeline(nodes)

@@ -23,10 +23,12 @@ from viper_pipeline.dvc_bridge.templates import Wiring
 from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
 from viper_pipeline.pipelines.datasets import READERS
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.pipelines.report.pipeline import model_datasets, result_datasets
+from viper_pipeline.pipelines.report.pipeline import model_datasets, pages_of, result_datasets
 from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
-from viper_pipeline.reporting.page import read_metrics, render_overview
+from viper_pipeline.reporting.charts import LIBRARY, chart_library
+from viper_pipeline.reporting.overview import read_metrics, render_overview
 from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_files
+from viper_pipeline.reporting.plots import FORMATS
 from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, run_digest, run_result
 from viper_pipeline.reporting.run_records import RunRecord, evidence_of
 from viper_pipeline.training.artifacts import CONFIG, ModelArtifact, load_artifact
@@ -35,6 +37,7 @@ PAPER_PROFILE = "profiles/paper.yaml"
 ABLATION_CURVES = "reports/ablations/curves.csv"
 RUN_RECORDS = "reports/runs"
 OVERVIEW = "reports/index.html"
+CHARTS = f"reports/{LIBRARY}"
 COSTS = ".viper/costs"
 REASONS = 4  # that are printed of a figure
 
@@ -68,11 +71,16 @@ def committed_card(artifact: Path, root: Path) -> Path | None:
 
 
 def overview_command(root: Path) -> Path:
-    """Write the root page from the metrics that the suites of params.yaml have now. Raises BadData if none has any."""
-    metrics = read_metrics(root, read_params(root / "params.yaml")["suites"])
+    """Write the root page from the metrics that the suites of params.yaml have now, and what draws its charts.
+
+    Raises BadData if no suite has any.
+    """
+    params = read_params(root / "params.yaml")
+    metrics = read_metrics(root, params["suites"])
     if not metrics:
         raise BadData("reports: no suite has a metrics.json; `viper run` makes them")
-    atomic_write(root / OVERVIEW, render_overview(metrics).encode())
+    atomic_write(root / OVERVIEW, render_overview(metrics, pages_of(params)).encode())
+    atomic_write(root / CHARTS, chart_library().encode())
     return root / OVERVIEW
 
 
@@ -251,7 +259,7 @@ def committed_figures(root: Path, suite: str | None = None) -> dict[str, Committ
 
 
 def figures_command(root: Path, suite: str | None, draw: Path | None) -> None:
-    """Print each figure's state and what is missing; with `draw`, write all figures into that folder.
+    """Print each figure's state and what is missing; with `draw`, write all into that folder, also as PNG.
 
     What lies in reports/ counts, too, and is told from what can be drawn from the data on this disk.
     """
@@ -275,7 +283,7 @@ def figures_command(root: Path, suite: str | None, draw: Path | None) -> None:
     print(f"reports/: {counted(there)}")
     print(f"from data here: {counted(here)}; `viper run` makes the data of params.yaml")
     if draw is not None:
-        files = paper_files(evidence, chosen)
+        files = paper_files(evidence, chosen, tuple(FORMATS))
         for name, content in files.items():
             atomic_write(draw / name, content)
         print(f"{draw}: {len(files) - 1} files, and {INDEX} with their captions")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.files import Json
@@ -10,8 +10,11 @@ from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.pipelines.profiles import overlaid
 from viper_pipeline.pipelines.wiring import by_key, run_table
 from viper_pipeline.reporting.cards import card_files, cards_of
+from viper_pipeline.reporting.charts import chart_library
+from viper_pipeline.reporting.films import Film, episode_film, film_of_gif
 from viper_pipeline.reporting.metrics import build_metrics, curve_points, headline, reward_summary
-from viper_pipeline.reporting.page import Origins, measurements, render_overview, render_page
+from viper_pipeline.reporting.overview import render_overview
+from viper_pipeline.reporting.page import Origins, measurements, render_page
 from viper_pipeline.reporting.paper_figures.curves import draw_profiles
 from viper_pipeline.reporting.paper_figures.frames import strips_of
 from viper_pipeline.reporting.paper_figures.index import entries_of_suites, paper_files
@@ -19,13 +22,13 @@ from viper_pipeline.reporting.plots import (
     draw_learning_curves,
     draw_mask_examples,
     draw_reward_figure,
-    figure_webp,
-    short_film,
+    figure_files,
 )
 from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, StageName, TaskKey, in_columns
 from viper_pipeline.reporting.run_records import evidence_of, match_records
 from viper_pipeline.rewards.scores import unpack
 
+FIRST_FILMS = ("viper", "task_reward")
 FILMED_TASKS = 2
 """Tasks of a suite whose films and strips are shown, besides the held-out ones; pictures are most of a page's size."""
 
@@ -61,7 +64,7 @@ def draw_figures(
     provenance: Provenance | None = None,
     **inputs: object,
 ) -> dict[str, bytes]:
-    """All artifacts -> files by name: WebP, frames also as PNG, the paper's figures also as SVG.
+    """All artifacts -> files by name: figures as SVG and PDF, frames as PNG, films as MP4.
 
     base_profile, paper_profile: profiles/base.yaml and the overlay paper.yaml; run_records: the files of reports/runs,
     by name; costs: what stages took, by node.
@@ -77,7 +80,10 @@ def suite_figures(evidence: Evidence) -> dict[str, bytes]:
     figures = {
         suite: draw_profiles(suite, [r for r in evidence.runs if r.suite == suite]) for suite in evidence.settings
     }
-    return {f"scores-{suite}.webp": figure_webp(figure) for suite, figure in figures.items() if figure is not None}
+    made: dict[str, bytes] = {}
+    for suite, figure in figures.items():
+        made |= figure_files(f"scores-{suite}", figure) if figure is not None else {}
+    return made
 
 
 def task_figures(evidence: Evidence) -> dict[str, bytes]:
@@ -87,10 +93,11 @@ def task_figures(evidence: Evidence) -> dict[str, bytes]:
         for task in artifact.config["scales"]:
             scores, returns = unpack(task, artifact.tensors)
             mode = artifact.config["reward"]["mode"]
-            figures[f"reward-{suite}-{model}-{task}.webp"] = draw_reward_figure(task, scores, returns, mode)
+            drawn = draw_reward_figure(task, scores, returns, mode)
+            figures |= figure_files(f"reward-{suite}-{model}-{task}", drawn)
             if maps := artifact.files.get(f"maps_{task}.png"):
                 figures[f"maps-{suite}-{model}-{task}.png"] = maps
-                figures[f"maps-{suite}-{model}-{task}.webp"] = short_film(artifact.files[f"maps_{task}.gif"])
+                figures[f"maps-{suite}-{model}-{task}.mp4"] = film_of_gif(artifact.files[f"maps_{task}.gif"])
     for key, experts in evidence.experts.items():
         if experts.spec.mask:
             random, expert = evidence.baseline_episodes[key].group("episodes")[0], experts.group("held_out")[0]
@@ -100,7 +107,8 @@ def task_figures(evidence: Evidence) -> dict[str, bytes]:
     for levels in evidence.baselines:
         mine = [r for r in evidence.runs if (r.suite, r.task) == (levels.suite, levels.task)]
         if mine:
-            figures[f"curves-{levels.suite}-{levels.task}.webp"] = draw_learning_curves(levels.task, mine, levels)
+            drawn = draw_learning_curves(levels.task, mine, levels)
+            figures |= figure_files(f"curves-{levels.suite}-{levels.task}", drawn)
     return figures
 
 
@@ -119,19 +127,19 @@ def write_report(
     base_profile: ParamsBlock,
     paper_profile: ParamsBlock,
     measured: Mapping[str, bytes],
+    curves: Sequence[Mapping[str, str]] = (),
     provenance: Provenance | None = None,
+    *,
+    pages: Sequence[str] | None = None,
     **inputs: object,
 ) -> str:
-    """Metrics, figures, what models and agents carry, and the files of reports/measured -> the suite's page."""
+    """Metrics, curves, figures, what models and agents carry, and the files of reports/measured -> the suite's page.
+
+    pages: the folders of reports/ that have a page.
+    """
     table = run_table(inputs)
     ((suite, settings),) = table.settings.items()
     shown = {TaskKey(suite, task) for task in settings["tasks"][:FILMED_TASKS]}
-    first_seed = min((key.seed for key in table.agents), default=0)
-    episodes = {
-        key: short_film(artifact.files["episode.gif"])
-        for key, artifact in table.agents.items()
-        if TaskKey(suite, key.task) in shown and key.seed == first_seed
-    }
     held_out = {key: artifact.config.get("held_out_tasks", []) for key, artifact in table.video_models.items()}
     rollouts = {
         key: strip
@@ -151,8 +159,34 @@ def write_report(
     quality = {suite: artifact.config["metrics"] for suite, artifact in table.tokenizers.items()}
     found = measurements(measured, table.settings)
     return render_page(
-        suite, profile, metrics, figures, episodes, reconstructions, rollouts, quality, origins, held_out, found
-    )
+        suite, profile, metrics, figures, films_of(table, shown), reconstructions, rollouts, quality, origins, held_out,
+        found, curves, pages,
+    )  # fmt: skip
+
+
+def films_of(table: RunTable, shown: Container[TaskKey]) -> list[Film]:
+    """Of each task: VIPER, the true reward's agent, random behavior, an expert, then every other method's agent."""
+    first_seed = min((key.seed for key in table.agents), default=0)
+    films: list[Film] = []
+    for task, experts in table.experts.items():
+        if task not in shown:
+            continue
+        runs = [key for key in table.agents if key[:2] == task and key.seed == first_seed]
+        agents = {
+            key: Film(key.task, key.method, film_of_gif(table.agents[key].files["episode.gif"]), key.agent, key.seed)
+            for key in runs
+        }
+        first = [film for method in FIRST_FILMS for key, film in agents.items() if key.method == method]
+        rest = [film for key, film in agents.items() if key.method not in FIRST_FILMS]
+        ends = []
+        if (baselines := table.baseline_episodes.get(task)) is not None:
+            episodes = baselines.group("episodes")
+            number = list(episodes.kinds).index("random")
+            ends.append(Film(task.task, "random", episode_film(episodes[number].frames)))
+        group = next(g for name in ("test", "held_out", "train") if len(g := experts.group(name)))
+        ends.append(Film(task.task, "expert", episode_film(group[0].frames, experts.spec.stride)))
+        films += [*first, *ends, *rest]
+    return films
 
 
 def reconstruction_strips(table: RunTable) -> dict[TaskKey, bytes]:
@@ -165,6 +199,7 @@ def reconstruction_strips(table: RunTable) -> dict[TaskKey, bytes]:
     }
 
 
-def write_overview(**inputs: object) -> str:
-    """The metrics of every suite -> the root page."""
-    return render_overview({suite: metrics for (suite,), metrics in by_key("metrics", inputs).items()})
+def write_overview(*, pages: Sequence[str] | None = None, **inputs: object) -> tuple[str, str]:
+    """The metrics of every suite -> the root page, and the script that draws the charts of all pages."""
+    metrics = {suite: metrics for (suite,), metrics in by_key("metrics", inputs).items()}
+    return render_overview(metrics, pages), chart_library()

@@ -9,20 +9,21 @@ from kedro.pipeline import Pipeline
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.pipelines.params import learned, seeds_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_overview, write_report
-from viper_pipeline.pipelines.wiring import argument, arguments, stage
+from viper_pipeline.pipelines.wiring import argument, arguments, bind, stage
 from viper_pipeline.reporting.results import ModelKey, Row, RunKey, TaskKey
 from viper_pipeline.rewards.methods import RATIO_MODEL
 
 
-def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int]) -> Pipeline:
-    """Four stages that end in reports/<suite>."""
+def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int], pages: Sequence[str]) -> Pipeline:
+    """Four stages that end in reports/<suite>; pages: the folders of reports/ that its page links to."""
     results, models = result_datasets(suite, suite_config, seeds), model_datasets(suite, suite_config)
     settings = {Row("settings", suite): f"params:suites.{suite}"}
     records = {"run_records": "run_records"}
     paper = {"base_profile": "base_profile", "paper_profile": "paper_profile"}
     everything = arguments(results | models | settings) | paper
     provenance = {"provenance": "provenance"}
-    made = {"metrics": f"{suite}/metrics", "figures": f"{suite}/figures"}
+    made = {"metrics": f"{suite}/metrics", "figures": f"{suite}/figures", "curves": f"{suite}/curves"}
+    page = bind(write_report, pages=pages)
     shown = {"profile": "params:profile", "measured": "measured"}
     made_by = records | {"costs": "costs"} | provenance
     measured = arguments(results | settings) | made_by
@@ -32,15 +33,22 @@ def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int]) -> Pipel
             stage(suite, "aggregate", "all", aggregate, measured, numbers),
             stage(suite, "draw_figures", "all", draw_figures, everything | made_by, f"{suite}/figures"),
             stage(suite, "write_cards", "all", write_cards, arguments(results | models) | provenance, f"{suite}/cards"),
-            stage(suite, "write_report", "all", write_report, everything | made | shown | provenance, f"{suite}/page"),
+            stage(suite, "write_report", "all", page, everything | made | shown | provenance, f"{suite}/page"),
         ]
     )
 
 
-def create_overview(suites: Iterable[str]) -> Pipeline:
+def create_overview(suites: Iterable[str], pages: Sequence[str]) -> Pipeline:
     """The root page, from the metrics of every suite; their order makes no difference."""
     metrics = {argument("metrics", suite): f"{suite}/metrics" for suite in sorted(suites)}
-    return Pipeline([stage("report", "write_overview", "all", write_overview, metrics, "overview")])
+    return Pipeline(
+        [stage("report", "write_overview", "all", bind(write_overview, pages=pages), metrics, ["overview", "charts"])]
+    )
+
+
+def pages_of(params: ParamsBlock) -> list[str]:
+    """The folders of reports/ that have a page with these parameters."""
+    return [*sorted(params["suites"]), *(["ablations"] if params.get("ablations") else [])]
 
 
 def models_of(suite_config: ParamsBlock) -> list[str]:

@@ -14,7 +14,7 @@ from viper_pipeline.reporting.comparisons import ALPHA, p_text
 from viper_pipeline.reporting.paper_data import PAPER_SEEDS, paper_lines
 from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, budget_text, run_rows
 from viper_pipeline.reporting.paper_figures.curves import capital, our_line, paper_line
-from viper_pipeline.reporting.plots import color_of, on_common_steps, panels_of
+from viper_pipeline.reporting.plots import color_of, legend_below, on_common_steps, panels_of
 from viper_pipeline.reporting.results import Baselines, Evidence, Metrics, RunResult
 from viper_pipeline.reporting.statistics import ENOUGH, permutation_test, t_interval
 
@@ -141,7 +141,7 @@ def draw_axes(lines: Mapping[str, Sequence[AxisLine]], levels: Baselines | None 
         for name in ("random", "idle") if levels else ():
             panel.axhline(getattr(levels, name), color=color_of(name), ls=":", lw=1.2, label=name)
         panel.set(xscale="log", xlabel="environment frames", ylabel="return", title=AXIS_TITLES.get(axis, axis))
-        panel.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+        legend_below(panel, 2)
     return figure
 
 

@@ -40,7 +40,6 @@ class Drawn:
 
     figure: Figure | None  # None for a table
     caption: str
-    vector: bool = True  # whether lines are drawn; pictures of frames are no better as SVG
     rows: Sequence[Sequence[str]] = ()  # of a table, its header first
 
 

@@ -17,6 +17,7 @@ from viper_pipeline.reporting.paper_data import PAPER_FIGURES, PAPER_TASKS, pape
 from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, budget_text, runs_part
 from viper_pipeline.reporting.plots import (
     color_of,
+    legend_below,
     method_of,
     method_style,
     on_common_steps,
@@ -214,7 +215,7 @@ def draw_mask_figure(evidence: Evidence) -> Drawn:
             right.plot([], [], color=ink, lw=2, label=f"ours, {task}: {line} (n = {len(runs)})")
             drawn.append(runs)
     right.set(xscale="log", xlabel="environment frames", ylabel="human-normalized score", title=task)
-    right.legend(frameon=False, fontsize=7)
+    legend_below(right, 1)
     return Drawn(figure, f"{capital(budget_text(max(drawn, key=len)))}. The agent always sees the unmasked frames.")
 
 
@@ -355,7 +356,7 @@ def draw_profiles(suite: str, runs: list[RunResult]) -> Figure | None:
         said = f"{name}: {middle:.2f}{few and f', {few}'}"
         right.text(middle, number + 0.16, said, color=ink, ha="center", fontsize=8)
     left.set(xlabel=f"score ({unit(suite)})", ylabel="share of runs above it", title="performance profiles")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3)
+    figure.legend(loc="outside lower center", ncols=3)
     right.set(xlabel=f"mean over tasks ({unit(suite)})", yticks=[], ylim=(-0.6, len(tables) - 0.2))
     right.set_title("the mean over tasks, with its 95 % t-interval from 3 seeds on")
     return figure

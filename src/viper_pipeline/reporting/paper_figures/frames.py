@@ -90,7 +90,6 @@ def draw_continuations(
         f"n = 1 video of {len(keys)} environment{'s' if len(keys) > 1 else ''}. The model is shown the first frame and "
         "samples the others; both rows are decoded codes. Consecutive frames, where the paper shows T = 0, 16, 32, 48, "
         "64.",
-        vector=False,
     )
 
 
@@ -119,7 +118,6 @@ def draw_maps(evidence: Evidence, suite: str, task: str) -> Drawn:
         figure,
         "n = 1 held-out expert (above) and 1 random video (below), ten frames each; under the frames, minus the "
         "log-likelihood of every code, enlarged, on one scale. Bright surprises the model; the paper's is likely.",
-        vector=False,
     )
 
 
@@ -210,7 +208,7 @@ def overview_parts(evidence: Evidence) -> list[FigurePart]:
 def draw_overview(evidence: Evidence) -> Drawn:
     """Fig 2."""
     chosen = [key for suite in ("dmc", "atari", evidence.manipulation) for key in overview_tasks(evidence, suite)]
-    return Drawn(draw_tiles(evidence, chosen, 6), tiles_caption(evidence, chosen), vector=False)
+    return Drawn(draw_tiles(evidence, chosen, 6), tiles_caption(evidence, chosen))
 
 
 def tiles_of_suite(evidence: Evidence, suite: str, count: int) -> tuple[str, list[TaskKey]]:
@@ -232,7 +230,7 @@ def tile_parts(evidence: Evidence, suite: str, count: int) -> list[FigurePart]:
 def draw_suite_tiles(evidence: Evidence, suite: str, count: int) -> Drawn:
     """Figs 13, 14 and 15."""
     _, chosen = tiles_of_suite(evidence, suite, count)
-    return Drawn(draw_tiles(evidence, chosen, 5), tiles_caption(evidence, chosen), vector=False)
+    return Drawn(draw_tiles(evidence, chosen, 5), tiles_caption(evidence, chosen))
 
 
 def draw_tiles(evidence: Evidence, chosen: Sequence[TaskKey], columns: int) -> Figure:

@@ -12,7 +12,7 @@ from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.reporting.paper_figures import ablations, curves, frames, reward, tables
 from viper_pipeline.reporting.paper_figures.base import Drawn, Entry, Feeds, FigurePart
-from viper_pipeline.reporting.plots import figure_svg, figure_webp
+from viper_pipeline.reporting.plots import VECTOR, figure_files
 from viper_pipeline.reporting.results import Evidence
 
 ALL_SUITES = ("dmc", "atari", "rlbench")
@@ -150,7 +150,7 @@ def entries_of_suites(suites: Collection[str]) -> list[Entry]:
 INDEX = "paper.json"
 
 
-def paper_files(evidence: Evidence, entries: Sequence[Entry]) -> dict[str, bytes]:
+def paper_files(evidence: Evidence, entries: Sequence[Entry], formats: Sequence[str] = VECTOR) -> dict[str, bytes]:
     """Every entry that has anything to show, and INDEX: name, state, caption, files and what is missing of each."""
     files: dict[str, bytes] = {}
     index = []
@@ -158,7 +158,7 @@ def paper_files(evidence: Evidence, entries: Sequence[Entry]) -> dict[str, bytes
         state, caption, names = entry.state(evidence), "", []
         if state != "missing":
             drawn = entry.draw(evidence)
-            mine = drawn_files(entry.name, drawn)
+            mine = drawn_files(entry.name, drawn, formats)
             files |= mine
             caption, names = drawn.caption, sorted(mine)
         index.append(
@@ -177,12 +177,10 @@ def paper_files(evidence: Evidence, entries: Sequence[Entry]) -> dict[str, bytes
     return files | {INDEX: (json.dumps(index, indent=1) + "\n").encode()}
 
 
-def drawn_files(name: str, drawn: Drawn) -> dict[str, bytes]:
+def drawn_files(name: str, drawn: Drawn, formats: Sequence[str] = VECTOR) -> dict[str, bytes]:
     """File name -> content; the figure is closed."""
     if drawn.figure is None:
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\n").writerows(drawn.rows)
         return {f"{name}.csv": buffer.getvalue().encode()}
-    svg = {f"{name}.svg": figure_svg(drawn.figure)} if drawn.vector else {}
-    picture = figure_webp(drawn.figure) if drawn.vector else figure_webp(drawn.figure, 75, lossless=False)
-    return svg | {f"{name}.webp": picture}
+    return figure_files(name, drawn.figure, formats)

@@ -10,7 +10,14 @@ from viper_pipeline.envs.base import blacken
 from viper_pipeline.reporting.paper_data import paper_lines, paper_trajectories
 from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart, run_rows
 from viper_pipeline.reporting.paper_figures.frames import NOT_HELD_OUT, StripKey, held_out_pair
-from viper_pipeline.reporting.plots import color_of, panels_of, plot_against_return, plot_along_video, show_frames
+from viper_pipeline.reporting.plots import (
+    color_of,
+    legend_below,
+    panels_of,
+    plot_against_return,
+    plot_along_video,
+    show_frames,
+)
 from viper_pipeline.reporting.results import Evidence, ModelKey, Row, TaskKey
 from viper_pipeline.rewards.scores import unpack
 
@@ -83,7 +90,7 @@ def show_moments(panel: Axes, evidence: Evidence, key: TaskKey) -> None:
         at = [min(t * stride, length - 1) for t in MOMENTS]
         frames = np.concatenate([group.read(begin + t, begin + t + 1) for t in at])
         rows.append(np.concatenate(list(blacken(frames, experts.spec.mask)), 1))
-    show_frames(panel, np.concatenate(rows), f"T = {', '.join(map(str, MOMENTS))}: expert above, random below")
+    show_frames(panel, np.concatenate(rows), f"T = {', '.join(map(str, MOMENTS))}: expert, random")
 
 
 def paper_along(panel: Axes) -> None:
@@ -91,7 +98,7 @@ def paper_along(panel: Axes) -> None:
     for kind, lines in paper_lines("fig5").items():
         panel.plot(lines.step, lines["mean"], color=color_of(kind), ls="--", lw=1, label=kind)
     panel.set(xlabel="frame", ylabel="VIPER reward, nats", title="the paper: quadruped")
-    panel.legend(frameon=False, fontsize=8)
+    legend_below(panel)
 
 
 def paper_against(panel: Axes) -> None:
@@ -99,7 +106,7 @@ def paper_against(panel: Axes) -> None:
     for kind, (true, viper) in paper_trajectories().items():
         panel.scatter(true, viper, s=12, color=color_of(kind), alpha=0.8, marker="x", label=kind)
     panel.set(xlabel="true return of the episode", ylabel="sum of VIPER rewards", title="the paper: quadruped")
-    panel.legend(frameon=False, fontsize=8)
+    legend_below(panel)
 
 
 def held_out_reward_parts(evidence: Evidence) -> list[FigurePart]:

@@ -1,0 +1,69 @@
+"""Films: frames or GIFs as H.264, which browsers play; every frame, in full color."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+FRAME_MILLISECONDS = 30
+"""How long one frame of an episode is shown. Agents' films keep one frame in two, for twice as long."""
+ZOOM = 2
+"""H.264 keeps one color for four pixels, so that each pixel of a frame becomes four."""
+QUALITY = "20"
+"""The constant rate factor of the encoder: lower is better; 18 cannot be told from the original."""
+
+
+class Film(NamedTuple):
+    """One episode on a page."""
+
+    task: str
+    name: str  # a method, random or expert
+    content: bytes  # MP4
+    agent: str = ""  # of a method
+    seed: int = 0
+
+
+def write_mp4(film: np.ndarray, out: Path | BinaryIO, rate: Fraction | int, quality: str = "18") -> None:
+    """uint8 (T, H, W, 3) -> an H.264 film that browsers play. Odd sizes lose a row or a column, as H.264 demands.
+
+    Equal films give equal bytes: one thread encodes, and nothing says when.
+    """
+    import av
+
+    film = film[:, : film.shape[1] // 2 * 2, : film.shape[2] // 2 * 2]
+    target = str(out) if isinstance(out, Path) else out
+    with av.open(target, "w", format="mp4") as container:
+        options = {"crf": quality, "preset": "slow", "threads": "1"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.height, stream.width = film.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in film:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def mp4(film: np.ndarray, milliseconds: int = FRAME_MILLISECONDS) -> bytes:
+    """A film uint8 (T, H, W, 3) as MP4; milliseconds: of one frame."""
+    buffer = io.BytesIO()
+    write_mp4(film, buffer, Fraction(1000, milliseconds), QUALITY)
+    return buffer.getvalue()
+
+
+def episode_film(frames: np.ndarray, stride: int = 1) -> bytes:
+    """The frames of an episode (T, H, W, 3), enlarged; stride: for how many steps of the environment each stands."""
+    return mp4(frames.repeat(ZOOM, 1).repeat(ZOOM, 2), FRAME_MILLISECONDS * stride)
+
+
+def film_of_gif(film: bytes) -> bytes:
+    """Every frame of a GIF as MP4, each for as long as there."""
+    source = Image.open(io.BytesIO(film))
+    milliseconds = int(source.info.get("duration", 50)) or 50
+    frames = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(source)])
+    if frames.shape[1] % 2 or frames.shape[2] % 2:
+        frames = frames.repeat(ZOOM, 1).repeat(ZOOM, 2)
+    return mp4(frames, milliseconds)
