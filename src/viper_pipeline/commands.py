@@ -408,6 +408,23 @@ def overview() -> None:
     click.echo(overview_command(project_root()))
 
 
+@cli.command()
+@click.option("--suite", default="dmc", show_default=True)
+@click.option("--method", default="viper", show_default=True, help="What the agents were trained on.")
+@click.option("--agent", help="One of the suite's agents. Default: the first.")
+@click.option("--seed", type=int, help="One of the seeds. Default: the first.")
+@click.option("--out", default="showcase.webp", show_default=True, type=PATH, help="A .webp; numbers go to a .json.")
+def showcase(suite: str, method: str, agent: str | None, seed: int | None, out: Path) -> None:
+    """Film expert videos, trained agents and random actions side by side."""
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.tools.showcase import showcase_command
+
+    numbers = showcase_command(project_root(), suite, method, agent, seed, out)
+    for task, about in numbers["tasks"].items():
+        click.echo(f"{task}: " + ", ".join(f"{who} {value:.0f}" for who, value in about["shown"].items()))
+    click.echo(out)
+
+
 @cli.command(name="export-runs")
 def export_runs() -> None:
     """Write the results of every finished run, without weights, to reports/runs: for Git, and for others' reports."""
