@@ -14,7 +14,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup dev gl repro repro-all ablations desk test test-slow newest lint docs bench reliability lock clean
+.PHONY: help setup dev gl repro repro-all ablations desk test test-slow newest lint readme docs bench reliability lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,7 @@ repro: setup  ## run DeepMind Control from experts to agents; page: reports/dmc/
 	$(BIN)/viper params check
 	$(BIN)/viper run -j $(JOBS) pipelines/dmc/dvc.yaml
 	@$(BIN)/viper overview >/dev/null
+	@$(BIN)/python docs/site/readme.py
 	@echo "Now open reports/dmc/index.html; reports/index.html is the overview over all suites"
 
 repro-all: repro  ## run every suite; pages: reports/SUITE/index.html, overview: reports/index.html
@@ -98,6 +99,9 @@ lint: .venv/dev  ## check style, types, and which package imports which
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+readme: .venv/ready  ## write the numbers and the figure of README.md from the committed reports
+	$(BIN)/python docs/site/readme.py
 
 docs: .venv/ready  ## build the docs site, site/index.html; a broken link or reference is an error
 	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock $$($(BIN)/python -c \

@@ -421,7 +421,7 @@ def showcase(suite: str, method: str, agent: str | None, seed: int | None, out: 
 
     numbers = showcase_command(project_root(), suite, method, agent, seed, out)
     for task, about in numbers["tasks"].items():
-        click.echo(f"{task}: " + ", ".join(f"{who} {value:.0f}" for who, value in about["shown"].items()))
+        click.echo(f"{task}: " + "; ".join(f"{title} {value:.0f}" for title, value in about["shown"]))
     click.echo(out)
 
 

@@ -80,7 +80,7 @@ def showcase_command(root: Path, suite: str, method: str, agent: str | None, see
             rows[task] = task_panels(root, block, suite, task, artifact)
             numbers["tasks"][task] = {
                 "final_returns": artifact.config["final_returns"],
-                "shown": {panel.title: round(float(panel.rewards.sum()), 1) for panel in rows[task]},
+                "shown": [[panel.title, round(float(panel.rewards.sum()), 1)] for panel in rows[task]],
             }
     if not rows:
         raise BadParams(

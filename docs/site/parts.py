@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import pydoc
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any, get_args
 
 import click
 import numpy as np
 import pandas as pd
+from readme import PARTS, ROOT, merged_metrics, paper_claims
 
 from viper_pipeline.commands import cli
-from viper_pipeline.envs.dmc import PAPER_NAMES
 from viper_pipeline.pipelines.experts.export import FOLDER, read_expert_records
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.reporting.claims import claim_rows
 from viper_pipeline.reporting.comparisons import score_text, verdicts
-from viper_pipeline.reporting.page import read_metrics
-from viper_pipeline.reporting.paper_data import DATA, paper_score
+from viper_pipeline.reporting.paper_data import paper_score
 from viper_pipeline.reporting.statistics import t_interval
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
 
@@ -37,17 +35,15 @@ BLOCKS = {
     "runs": "viper_pipeline.agents.base.RunConfig",
 }
 """Blocks of a suite in params.yaml, and the classes that check them."""
-ROOT = Path(__file__).parents[2]
-PAPER = {"dmc": ("fig12", "Fig 12"), "atari": ("fig11", "Fig 11"), "rlbench": ("fig10", "Fig 10")}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by mkdocs for every page: replaces marks such as `<!-- settings -->`."""
     makers = {
+        **{name: partial(part, ROOT) for name, part in PARTS.items()},
         "reproduced": reproduced,
-        "coverage": coverage,
         "experts": experts,
-        "claims": claims,
+        "all_claims": all_claims,
         "commands": commands,
         "cards": cards,
         "settings": settings,
@@ -58,17 +54,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return markdown
 
 
-def metrics() -> dict[str, Any]:
-    """Numbers of the committed reports, merged over all suites."""
-    suites = sorted(path.name for path in (ROOT / "reports").iterdir() if (path / "cards").is_dir())
-    found = read_metrics(ROOT, suites).values()
-    parts = ("agents", "baselines", "rewards", "methods")
-    return {part: {suite: block for m in found for suite, block in m.get(part, {}).items()} for part in parts}
-
-
 def reproduced() -> Iterator[str]:
     """A table and the verdicts for every task that agents were trained on."""
-    found = metrics()
+    found = merged_metrics(ROOT)
     for suite, tasks in found["agents"].items():
         for task, agents in tasks.items():
             baselines = found["baselines"][suite][task]
@@ -92,27 +80,10 @@ def reproduced() -> Iterator[str]:
                 yield ""
 
 
-def claims() -> Iterator[str]:
+def all_claims() -> Iterator[str]:
     """Every claim of the paper, and what the committed reports say of it."""
-    suites = sorted(path.name for path in (ROOT / "reports").iterdir() if (path / "cards").is_dir())
-    found = ROOT / "reports" / "ablations" / "metrics.json"
-    ablations = json.loads(found.read_text()) if found.exists() else None
     yield "| paper | claim | ours | n | effect | 95 % interval | verdict |\n|---|---|---|---|---|---|---|"
-    yield from (f"| {' | '.join(row)} |" for row in claim_rows(read_metrics(ROOT, suites), ablations))
-
-
-def coverage() -> Iterator[str]:
-    """How much of the paper's main figures has been run."""
-    found, scores = metrics(), pd.read_csv(DATA / "paper_scores.csv")
-    yield "| suite | tasks in the paper | agents trained here on | only the reward trained here on |"
-    yield "|---|---|---|---|"
-    for suite, (figure, shown) in PAPER.items():
-        theirs = sorted(set(scores[(scores.figure == figure) & (scores.method == "viper")].task) - {"aggregate"})
-        ours = {PAPER_NAMES.get(task, task) for task in found["agents"].get(suite, {})}
-        models = found["rewards"].get(suite, {}).values()
-        rewards = {PAPER_NAMES.get(task, task) for model in models for task in model["tasks"]}
-        both = [", ".join(sorted(names)) or "none" for names in (ours, rewards - ours)]
-        yield f"| {suite} | {len(theirs)} ({shown}) | {both[0]} | {both[1]} |"
+    yield from (f"| {' | '.join(row)} |" for row in paper_claims(ROOT))
 
 
 def experts() -> Iterator[str]:
