@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import re
 import shutil
 import sys
 
@@ -55,7 +56,7 @@ def test_other_reports_are_noticed_and_written(readme, copied):
     assert readme.main(copied, check=True, out=said) == 0
 
 
-def test_the_film_is_of_the_agents_of_the_reports():
+def test_the_showcase_is_of_the_agents_of_the_reports():
     about = json.loads((ROOT / "docs/pictures/dmc.json").read_text())
     agents = json.loads((ROOT / "reports/dmc/metrics.json").read_text())["agents"][about["suite"]]
     assert set(about["tasks"]) == set(agents)
@@ -77,10 +78,17 @@ def test_the_snippet_for_users_of_a_reward():
 
 
 def test_every_link_of_the_front_pages_leads_somewhere():
-    import re
-
     for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"):
         for target in re.findall(r"\]\(([^)#]+)|(?:src|srcset)=\"([^\"]+)\"", (ROOT / page).read_text()):
             path = target[0] or target[1]
             if not path.startswith(("http", "../../", "mailto:")):
                 assert (ROOT / path).exists(), f"{page}: {path}"
+
+
+def test_messages_that_the_faq_quotes_exist():
+    code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    code = re.sub(r'"\s*\n\s*f?"', "", code) + (ROOT / "Makefile").read_text()
+    symptoms = [line.split("|")[1] for line in (ROOT / "docs/faq.md").read_text().splitlines() if line[:2] == "| "]
+    quoted = [text for symptom in symptoms for text in re.findall(r'"([^"]+)"', symptom)]
+    assert len(quoted) > 5
+    assert [text for text in quoted if text not in code] == []

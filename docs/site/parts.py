@@ -11,7 +11,9 @@ from typing import Any, get_args
 import click
 import numpy as np
 import pandas as pd
-from readme import PARTS, ROOT, merged_metrics, paper_claims
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from readme import PARTS, ROOT, merged_metrics, metrics_of, paper_claims, suites_of
 
 from viper_pipeline.commands import cli
 from viper_pipeline.pipelines.experts.export import FOLDER, read_expert_records
@@ -37,11 +39,29 @@ BLOCKS = {
 """Blocks of a suite in params.yaml, and the classes that check them."""
 
 
+SHOWN = (".html", ".png", ".svg", ".webp")
+"""Files of reports/ that the site has, too."""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Called by mkdocs once: the committed reports become part of the site, with their figures."""
+    for path in sorted((ROOT / "reports").rglob("*")):
+        if path.suffix in SHOWN:
+            place = path.relative_to(ROOT).as_posix()
+            files.append(File.generated(config, place, abs_src_path=str(path)))
+    return files
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Called by mkdocs for every page: replaces marks such as `<!-- settings -->`."""
+    """Called by mkdocs for every page: replaces marks such as `<!-- settings -->`.
+
+    Links to `../reports/` are right in the repository; the site has the reports beside the pages, one folder lower.
+    """
+    markdown = markdown.replace("](../reports/", "](reports/").replace("](../../reports/", "](../reports/")
     makers = {
         **{name: partial(part, ROOT) for name, part in PARTS.items()},
         "reproduced": reproduced,
+        "other_settings": other_settings,
         "experts": experts,
         "all_claims": all_claims,
         "commands": commands,
@@ -78,6 +98,19 @@ def reproduced() -> Iterator[str]:
                     f"- {sentence}" for sentence in verdicts(suite, methods, baselines, found["methods"].get(suite, []))
                 )
                 yield ""
+
+
+def other_settings() -> Iterator[str]:
+    """Recorded runs that other parameters made: what they returned, and what differs."""
+    yield "| suite | task | method | agent | seeds | true return, mean (each seed) | made by | what differs |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for suite in suites_of(ROOT):
+        rows = metrics_of(ROOT, suite).get("run_records", {}).get("other_settings", [])
+        for row in sorted(rows, key=lambda row: (row["task"], row["agent"], row["method"])):
+            seeds = ", ".join(score_text(suite, value) for value in row["per_seed"])
+            cells = (suite, row["task"], row["method"], row["agent"], str(row["seeds"]))
+            mean = f"{score_text(suite, row['final_return'])} ({seeds})"
+            yield f"| {' | '.join(cells)} | {mean} | {row['origin']} | {row['differs']} |"
 
 
 def all_claims() -> Iterator[str]:

@@ -63,8 +63,8 @@ def paper_claims(root: Path) -> list[tuple[str, ...]]:
     return list(claim_rows(read_metrics(root, suites_of(root)), ablations))
 
 
-def film(root: Path) -> Iterator[str]:
-    """What the film shows, from the numbers behind it."""
+def showcase(root: Path) -> Iterator[str]:
+    """What the video of the showcase shows, from the numbers behind it."""
     about = json.loads((root / PICTURES / f"{SUITE}.json").read_text())
     shown = "; ".join(
         f"{task} {', '.join(f'{value:.0f}' for _, value in row['shown'])}" for task, row in about["tasks"].items()
@@ -124,9 +124,9 @@ def cost(root: Path) -> Iterator[str]:
     costs = metrics_of(root)["costs"]
     minutes = sum(row["seconds"] for row in costs.values()) / 60
     machines = sorted({row["machine"] for row in costs.values()})
-    most = max(row["peak_rss_mb"] for row in costs.values()) / 1000
+    most, where = max(row["peak_rss_mb"] for row in costs.values()) / 1000, ", ".join(machines)
     yield (
-        f"The {len(costs)} stages behind the results below took {minutes:.0f} minutes added up ({', '.join(machines)}). "
+        f"The {len(costs)} stages behind the results below took {minutes:.0f} minutes added up ({where}). "
         f"`make repro` runs as many at a time as there are cores. None used more than {most:.1f} GB of memory."
     )
 
@@ -173,7 +173,7 @@ def claims(root: Path) -> Iterator[str]:
 
 
 PARTS: Mapping[str, Callable[[Path], Iterator[str]]] = {
-    part.__name__: part for part in (film, results, reward, cost, coverage, claims)
+    part.__name__: part for part in (showcase, results, reward, cost, coverage, claims)
 }
 
 

@@ -86,7 +86,7 @@ def showcase_command(root: Path, suite: str, method: str, agent: str | None, see
         raise BadParams(
             f"--suite {suite}: no agent data/agents/{suite}/TASK/{method}-{agent}/{seed}; train one first (make repro)"
         )
-    atomic_write(out, film_webp(rows))
+    atomic_write(out, video_webp(rows))
     atomic_write(out.with_suffix(".json"), as_json(numbers).encode())
     return numbers
 
@@ -178,7 +178,7 @@ def load_agent(artifact: ModelArtifact, frame_shape: tuple[int, int, int], actio
     return learner
 
 
-def film_webp(rows: Mapping[str, Sequence[Panel]]) -> bytes:
+def video_webp(rows: Mapping[str, Sequence[Panel]]) -> bytes:
     """Rows of panels, one row per task, as one animated WebP; a video that is over shows its last frame."""
     first = next(iter(rows.values()))
     width = GAP + len(first) * (SIDE + GAP)
