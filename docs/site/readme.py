@@ -21,7 +21,7 @@ import pandas as pd
 
 from viper_pipeline.core.files import atomic_write
 from viper_pipeline.envs.dmc import PAPER_NAMES
-from viper_pipeline.reporting.claims import claim_rows
+from viper_pipeline.reporting.claims import NOT_TESTED, claim_rows
 from viper_pipeline.reporting.comparisons import score_text
 from viper_pipeline.reporting.page import read_metrics
 from viper_pipeline.reporting.paper_data import DATA
@@ -33,7 +33,6 @@ SUITE = "dmc"
 PICTURES = "docs/pictures"
 PAPER = {"dmc": ("fig12", "Fig 12"), "atari": ("fig11", "Fig 11"), "rlbench": ("fig10", "Fig 10")}
 BASELINES = ("random", "idle", "expert")
-UNTESTED = "not tested"
 INK = {"light": "#1f2328", "dark": "#e6edf3"}
 DARK = {"#000000": "#ffffff", "#0072B2": "#56B4E9", "#555555": "#b5bac1"}
 """Colors that a dark page hides, and what stands for them there."""
@@ -159,14 +158,14 @@ def coverage(root: Path) -> Iterator[str]:
 def claims(root: Path) -> Iterator[str]:
     """The paper's claims that were tested, and how many were not."""
     rows = paper_claims(root)
-    tested = [row for row in rows if not row[6].startswith(UNTESTED)]
+    tested = [row for row in rows if not row[6].startswith(NOT_TESTED)]
     yield "| paper | claim | here | n | verdict |\n|---|---|---|---|---|"
     where = ""
     for row in rows:
         where = row[0] or where
         if row in tested:
             yield f"| {where} | {row[1]} | {row[2]}: {row[4]} | {row[3]} | {row[6]} |"
-    reasons = Counter(row[6].removeprefix(UNTESTED).lstrip(": ") for row in rows if row not in tested)
+    reasons = Counter(row[6].removeprefix(NOT_TESTED).lstrip(": ") for row in rows if row not in tested)
     why = ", ".join(f"{count} with {reason}" for reason, count in reasons.most_common(1) if reason)
     others = f"{len(rows) - len(tested)} of {len(rows)}"
     yield f"\nThe other {others} claims have not been tested{f' ({why})' if why else ''}."
