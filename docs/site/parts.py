@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pydoc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, get_args
 
@@ -62,6 +62,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         **{name: partial(part, ROOT) for name, part in PARTS.items()},
         "reproduced": reproduced,
         "other_settings": other_settings,
+        "rewards": rewards,
+        "ablations": ablations,
         "experts": experts,
         "all_claims": all_claims,
         "commands": commands,
@@ -111,6 +113,47 @@ def other_settings() -> Iterator[str]:
             cells = (suite, row["task"], row["method"], row["agent"], str(row["seeds"]))
             mean = f"{score_text(suite, row['final_return'])} ({seeds})"
             yield f"| {' | '.join(cells)} | {mean} | {row['origin']} | {row['differs']} |"
+
+
+def rewards() -> Iterator[str]:
+    """Every reward of the committed reports, task by task: how well it separates experts from other behavior."""
+    titles = ("suite", "model", "task", "unit", "AUROC against random play", "against the hardest play", "videos")
+    yield f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}"
+    for suite, models in merged_metrics(ROOT)["rewards"].items():
+        for model, about in models.items():
+            for task, row in about["tasks"].items():
+                kinds, name = row["kinds"], "window" if about.get("mode") == "joint" else "frame"
+                random, count = _auroc(kinds["random"], name), kinds[row.get("experts", "held_out")]["videos"]
+                hardest = "" if "auroc_step" in row else _auroc(row, name)
+                against = row.get(f"auroc_{name}", {}).get("against", "") if hardest else ""
+                # reports of earlier code name neither the unit nor the hardest play
+                unit = "" if "auroc_step" in row else name
+                yield (
+                    f"| {suite} | {model} | {task} | {unit} | {random} | {hardest}{f', {against}' if against else ''} "
+                    f"| {count} experts, {kinds['random']['videos']} random |"
+                )
+
+
+def _auroc(row: Mapping[str, Any], name: str) -> str:
+    found = row.get(f"auroc_{name}") or row.get("auroc_step")
+    if not isinstance(found, Mapping):
+        return f"{found:.3f}"
+    low, high = found["ci95_low"], found["ci95_high"]
+    return f"{found['value']:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
+
+
+def ablations() -> Iterator[str]:
+    """Every variant of the ablations: true return of its agents, and the AUROC of its reward."""
+    found = metrics_of(ROOT, "ablations")
+    yield "| part | variant | true return | seeds | agent steps | AUROC of its reward |"
+    yield "|---|---|---|---|---|---|"
+    for axis, variants in found["axes"].items():
+        for name, row in variants.items():
+            own = " (the suite's own)" if row["own"] else ""
+            scored = row.get("auroc") or row.get("auroc_step")
+            auroc = "" if scored is None else _auroc({"auroc_step": scored}, "step")
+            cells = (axis, f"{name}{own}", f"{row['final_return']:.0f}", row["seeds"], f"{row['steps']:,}", auroc)
+            yield f"| {' | '.join(map(str, cells))} |"
 
 
 def all_claims() -> Iterator[str]:
