@@ -60,7 +60,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     markdown = markdown.replace("](../reports/", "](reports/").replace("](../../reports/", "](../reports/")
     makers = {
         **{name: partial(part, ROOT) for name, part in PARTS.items()},
-        "reproduced": reproduced,
+        "agents": agents,
         "other_settings": other_settings,
         "rewards": rewards,
         "ablations": ablations,
@@ -76,13 +76,13 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return markdown
 
 
-def reproduced() -> Iterator[str]:
+def agents() -> Iterator[str]:
     """A table and the verdicts for every task that agents were trained on."""
     found = merged_metrics(ROOT)
     for suite, tasks in found["agents"].items():
-        for task, agents in tasks.items():
+        for task, runs in tasks.items():
             baselines = found["baselines"][suite][task]
-            for agent, methods in agents.items():
+            for agent, methods in runs.items():
                 yield f"### {task} ({suite}, {agent})\n"
                 yield "| method | true return | 95 % interval | seeds | agent steps |\n|---|---|---|---|---|"
                 for method, m in methods.items():

@@ -130,18 +130,11 @@ def cost(root: Path) -> Iterator[str]:
     )
 
 
-def coverage(root: Path) -> Iterator[str]:
-    """How much of the paper's main figures has been run."""
-    found, scores = merged_metrics(root), pd.read_csv(DATA / "paper_scores.csv")
-    titles = ("suite", "tasks in the paper", "agents trained here on", "VIPER's mean above random and idle behavior")
-    yield f"| {' | '.join(titles)} | only the reward trained here on |"
-    yield "|---|---|---|---|---|"
-    for suite, (figure, shown) in PAPER.items():
-        theirs = sorted(set(scores[(scores.figure == figure) & (scores.method == "viper")].task) - {"aggregate"})
-        ours = {PAPER_NAMES.get(task, task) for task in found["agents"].get(suite, {})}
-        models = found["rewards"].get(suite, {}).values()
-        rewards = {PAPER_NAMES.get(task, task) for model in models for task in model["tasks"]}
-        both = [", ".join(sorted(names)) or "none" for names in (ours, rewards - ours)]
+def tasks_run(root: Path) -> dict[str, tuple[int, int, int]]:
+    """Suite of the paper -> its number of tasks there; tasks with VIPER above random and idle behavior; with VIPER."""
+    found, scores, counts = merged_metrics(root), pd.read_csv(DATA / "paper_scores.csv"), {}
+    for suite, (figure, _) in PAPER.items():
+        theirs = set(scores[(scores.figure == figure) & (scores.method == "viper")].task) - {"aggregate"}
         means = {
             task: [methods["viper"]["final_return"] for methods in agents.values() if "viper" in methods]
             for task, agents in found["agents"].get(suite, {}).items()
@@ -151,28 +144,48 @@ def coverage(root: Path) -> Iterator[str]:
             for task, values in means.items()
             if values
         ]
-        share = f"{sum(above)} of {len(above)}" if above else ""
-        yield f"| {suite} | {len(theirs)} ({shown}) | {both[0]} | {share} | {both[1]} |"
+        counts[suite] = (len(theirs), sum(above), len(above))
+    return counts
 
 
-def claims(root: Path) -> Iterator[str]:
-    """The paper's claims that were tested, and how many were not."""
+def coverage(root: Path) -> Iterator[str]:
+    """How much of the paper's main figures has been run."""
+    found = merged_metrics(root)
+    titles = ("suite", "tasks in the paper", "agents trained here on", "VIPER's mean above random and idle behavior")
+    yield f"| {' | '.join(titles)} | only the reward trained here on |"
+    yield "|---|---|---|---|---|"
+    for suite, (count, above, tried) in tasks_run(root).items():
+        ours = {PAPER_NAMES.get(task, task) for task in found["agents"].get(suite, {})}
+        models = found["rewards"].get(suite, {}).values()
+        rewards = {PAPER_NAMES.get(task, task) for model in models for task in model["tasks"]}
+        both = [", ".join(sorted(names)) or "none" for names in (ours, rewards - ours)]
+        share = f"{above} of {tried}" if tried else ""
+        yield f"| {suite} | {count} ({PAPER[suite][1]}) | {both[0]} | {share} | {both[1]} |"
+
+
+def reproduced(root: Path) -> Iterator[str]:
+    """How much has been run, in a sentence; the paper's claims that were tested, and how many were not."""
+    texts = []
+    for suite, (task_count, above, tried) in tasks_run(root).items():
+        learned = f", with VIPER above random and idle behavior on {above}" if tried else ""
+        texts.append(f"{tried} of the paper's {task_count} tasks of {suite}{learned}")
+    yield f"Agents have been trained on {'; '.join(texts)}.\n"
     rows = paper_claims(root)
     tested = [row for row in rows if not row[6].startswith(NOT_TESTED)]
-    yield "| paper | claim | here | n | verdict |\n|---|---|---|---|---|"
+    yield "| paper | claim | here | verdict |\n|---|---|---|---|"
     where = ""
     for row in rows:
         where = row[0] or where
         if row in tested:
-            yield f"| {where} | {row[1]} | {row[2]}: {row[4]} | {row[3]} | {row[6]} |"
+            yield f"| {where} | {row[1]} | {row[2]}: {row[4]} | {row[6]} |"
     reasons = Counter(row[6].removeprefix(NOT_TESTED).lstrip(": ") for row in rows if row not in tested)
-    why = ", ".join(f"{count} with {reason}" for reason, count in reasons.most_common(1) if reason)
+    why = ", ".join(f"{count} for {reason}" for reason, count in reasons.most_common(1) if reason)
     others = f"{len(rows) - len(tested)} of {len(rows)}"
     yield f"\nThe other {others} claims have not been tested{f' ({why})' if why else ''}."
 
 
 PARTS: Mapping[str, Callable[[Path], Iterator[str]]] = {
-    part.__name__: part for part in (showcase, results, reward, cost, coverage, claims)
+    part.__name__: part for part in (showcase, results, reward, cost, coverage, reproduced)
 }
 
 

@@ -1,6 +1,6 @@
 """`viper showcase`: expert videos, the agents that learned from them and random actions side by side, as one video.
 
-One row per task: of the expert videos that the models were trained on, of the agent's final evaluation, and of the
+Three panels per task: of the expert videos that the models were trained on, of the agent's final evaluation, and of the
 recorded episodes of random actions the one with the median return. So none is chosen by how it looks. The agent plays
 its episode again, from its weights. On the machine that trained it the return is the one that was noted then; on
 another one the last bits of actions may differ, and with them the episode. Every frame is shown, in full color, with
@@ -36,6 +36,8 @@ from viper_pipeline.training.checkpoints import derive
 
 SIDE = 160
 """Pixels of an enlarged frame."""
+TASKS = 2
+"""Tasks side by side; more begin a new row."""
 GAP, LINE = 8, 24
 """Pixels between panels, and of a line of text."""
 PAPER, INK, FAINT = (24, 26, 30), (235, 235, 235), (150, 155, 165)
@@ -179,28 +181,27 @@ def load_agent(artifact: ModelArtifact, frame_shape: tuple[int, int, int], actio
 
 
 def video_webp(rows: Mapping[str, Sequence[Panel]]) -> bytes:
-    """Rows of panels, one row per task, as one animated WebP; a video that is over shows its last frame."""
-    first = next(iter(rows.values()))
-    width = GAP + len(first) * (SIDE + GAP)
-    height = LINE + len(rows) * (SIDE + 2 * LINE)
+    """Panels by task, TASKS tasks side by side, as one animated WebP; a video that is over shows its last frame."""
+    columns = len(next(iter(rows.values())))
+    block, tall = columns * (SIDE + GAP), 2 * LINE + SIDE
+    across = min(TASKS, len(rows))
+    size = (across * block + (across - 1) * GAP + GAP, -(-len(rows) // TASKS) * (tall + LINE))
     font = ImageFont.load_default(14)
     length = max(len(panel.frames) for panels in rows.values() for panel in panels)
     pictures = []
     for t in range(length):
-        picture = Image.new("RGB", (width, height), PAPER)
+        picture = Image.new("RGB", size, PAPER)
         draw = ImageDraw.Draw(picture)
-        for column, panel in enumerate(first):
-            middle = GAP + column * (SIDE + GAP) + SIDE // 2
-            draw.text((middle, LINE // 2), panel.title, fill=INK, font=font, anchor="mm")
-        for row, (task, panels) in enumerate(rows.items()):
-            top = LINE + row * (SIDE + 2 * LINE) + LINE
-            draw.text((GAP, top - LINE // 2), task, fill=FAINT, font=font, anchor="lm")
+        for number, (task, panels) in enumerate(rows.items()):
+            left = GAP + number % TASKS * (block + GAP)
+            top = number // TASKS * (tall + LINE)
+            draw.text((left + (block - GAP) // 2, top + LINE // 2), task, fill=FAINT, font=font, anchor="mm")
             for column, panel in enumerate(panels):
-                left = GAP + column * (SIDE + GAP)
+                x, y = left + column * (SIDE + GAP), top + 2 * LINE
                 frame = Image.fromarray(panel.frames[min(t, len(panel.frames) - 1)])
-                picture.paste(frame.resize((SIDE, SIDE), Image.Resampling.NEAREST), (left, top))
-                below = (left + SIDE // 2, top + SIDE + LINE // 2)
-                draw.text(below, panel.text(t), fill=INK, font=font, anchor="mm")
+                picture.paste(frame.resize((SIDE, SIDE), Image.Resampling.NEAREST), (x, y))
+                for text, line in ((panel.title, y - LINE // 2), (panel.text(t), y + SIDE + LINE // 2)):
+                    draw.text((x + SIDE // 2, line), text, fill=INK, font=font, anchor="mm")
         pictures.append(picture)
     buffer = io.BytesIO()
     settings = {"duration": 1000 // FRAMES_PER_SECOND, "loop": 0, "quality": QUALITY, "method": 4}
