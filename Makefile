@@ -95,8 +95,8 @@ newest:  ## test the library, installed as users do, with the newest versions th
 	rm -rf .venv-newest
 
 lint: .venv/dev  ## check style, types, and which package imports which
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples docs
+	$(BIN)/ruff format --check src tests benchmarks examples docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

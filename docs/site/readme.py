@@ -3,7 +3,7 @@
 python docs/site/readme.py            rewrites what stands between `<!-- begin NAME -->` and `<!-- end NAME -->`
 python docs/site/readme.py --check    fails if that differs from the reports
 
-`make repro` and `make docs` run the first. The docs site shows the same parts at marks such as `<!-- results -->`.
+`make repro` and `make readme` run the first. The docs site shows the same parts at marks such as `<!-- results -->`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def showcase(root: Path) -> Iterator[str]:
 def results(root: Path) -> Iterator[str]:
     """A row per task: true returns of every method, the baselines and the experts."""
     found = metrics_of(root)
-    agents = found["agents"][SUITE]
+    agents = found["agents"].get(SUITE, {})
+    if not agents:
+        yield "No agent has been trained."
     kinds = sorted({kind for methods in agents.values() for kind in methods})
     for kind in kinds:
         rows = {task: methods[kind] for task, methods in agents.items() if kind in methods}
@@ -108,12 +110,13 @@ def _each(values: set[int]) -> str:
 def reward(root: Path) -> Iterator[str]:
     """How well the reward tells experts from the play that is hardest to tell from them."""
     kinds = {"contrast": "the expert under noise", "idle": "idling", "random": "random actions"}
-    for model, about in metrics_of(root)["rewards"][SUITE].items():
+    for model, about in metrics_of(root)["rewards"].get(SUITE, {}).items():
         for task, row in about["tasks"].items():
             auroc = row["auroc_frame" if about["mode"] == "conditional" else "auroc_window"]
-            experts = row["kinds"][row["experts"]]["videos"]
+            experts, low, high = row["kinds"][row["experts"]]["videos"], auroc["ci95_low"], auroc["ci95_high"]
+            between = "" if low is None else f" ({low:.2f} to {high:.2f})"
             yield (
-                f"- {task}: {auroc['value']:.2f} ({auroc['ci95_low']:.2f} to {auroc['ci95_high']:.2f}) for {model}, "
+                f"- {task}: {auroc['value']:.2f}{between} for {model}, "
                 f"{experts} expert videos against {kinds.get(auroc['against'], auroc['against'])}."
             )
 
@@ -123,6 +126,9 @@ def cost(root: Path) -> Iterator[str]:
     costs = metrics_of(root)["costs"]
     minutes = sum(row["seconds"] for row in costs.values()) / 60
     machines = sorted({row["machine"] for row in costs.values()})
+    if not costs:
+        yield "Nothing was measured: all results came out of the cache."
+        return
     most, where = max(row["peak_rss_mb"] for row in costs.values()) / 1000, ", ".join(machines)
     yield (
         f"The {len(costs)} stages behind the results below took {minutes:.0f} minutes added up ({where}). "
@@ -212,7 +218,7 @@ def draw_curves(root: Path, theme: str) -> bytes:
     ink = INK[theme]
     look = {name: ink for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")}
     with matplotlib.rc_context(look):
-        tasks = list(found["agents"][SUITE])
+        tasks = list(found["agents"].get(SUITE, found["baselines"][SUITE]))
         figure, panels = panels_of(len(tasks), width=4.6, height=2.9)
         for task, panel in zip(tasks, panels, strict=True):
             for who, style in zip(BASELINES, (":", "--", "-."), strict=True):
