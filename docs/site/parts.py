@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pydoc
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -39,8 +41,11 @@ BLOCKS = {
 """Blocks of a suite in params.yaml, and the classes that check them."""
 
 
-SHOWN = (".html", ".png", ".svg", ".webp")
+PICTURES = (".svg", ".png", ".webp")
+SHOWN = (*PICTURES, ".html", ".js", ".mp4")
 """Files of reports/ that the site has, too."""
+REPORTS = re.compile(r"\]\(((?:\.\./)+)(reports/[^)#\s]+)")
+"""A link of a page to a file of reports/."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -55,9 +60,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by mkdocs for every page: replaces marks such as `<!-- settings -->`.
 
-    Links to `../reports/` are right in the repository; the site has the reports beside the pages, one folder lower.
+    Links to `../reports/` are right in the repository; the site has the reports beside the pages, one folder lower. A
+    picture that is drawn in another format by now is found by its name.
     """
-    markdown = markdown.replace("](../reports/", "](reports/").replace("](../../reports/", "](../reports/")
+    markdown = REPORTS.sub(lambda found: f"]({found[1].removesuffix('../')}{_drawn(found[2])}", markdown)
     makers = {
         **{name: partial(part, ROOT) for name, part in PARTS.items()},
         "agents": agents,
@@ -74,6 +80,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         if (mark := f"<!-- {name} -->") in markdown:
             markdown = markdown.replace(mark, "\n".join(make()))
     return markdown
+
+
+def _drawn(path: str) -> str:
+    """The path, or that of a picture of the same name in the format that there is."""
+    others = (Path(path).with_suffix(ending) for ending in PICTURES if path.endswith(PICTURES))
+    return next((str(other) for other in (Path(path), *others) if (ROOT / other).exists()), path)
 
 
 def agents() -> Iterator[str]:

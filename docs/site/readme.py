@@ -23,9 +23,8 @@ from viper_pipeline.core.files import atomic_write
 from viper_pipeline.envs.dmc import PAPER_NAMES
 from viper_pipeline.reporting.claims import NOT_TESTED, claim_rows
 from viper_pipeline.reporting.comparisons import score_text
-from viper_pipeline.reporting.page import read_metrics
 from viper_pipeline.reporting.paper_data import DATA
-from viper_pipeline.reporting.plots import color_of, figure_svg, method_style, panels_of
+from viper_pipeline.reporting.plots import color_of, method_style
 
 ROOT = Path(__file__).parents[2]
 SUITE = "dmc"
@@ -50,7 +49,7 @@ def suites_of(root: Path) -> list[str]:
 
 def merged_metrics(root: Path) -> dict[str, Any]:
     """Numbers of the committed reports, merged over all suites."""
-    found = read_metrics(root, suites_of(root)).values()
+    found = [metrics_of(root, suite) for suite in suites_of(root)]
     parts = ("agents", "baselines", "rewards", "methods")
     return {part: {suite: block for m in found for suite, block in m.get(part, {}).items()} for part in parts}
 
@@ -59,7 +58,7 @@ def paper_claims(root: Path) -> list[tuple[str, ...]]:
     """Rows of the claims' table: where, claim, ours, n, effect, interval, verdict."""
     found = root / "reports" / "ablations" / "metrics.json"
     ablations = json.loads(found.read_text()) if found.exists() else None
-    return list(claim_rows(read_metrics(root, suites_of(root)), ablations))
+    return list(claim_rows({suite: metrics_of(root, suite) for suite in suites_of(root)}, ablations))
 
 
 def showcase(root: Path) -> Iterator[str]:
@@ -211,16 +210,27 @@ def figures(root: Path) -> dict[str, bytes]:
 
 
 def draw_curves(root: Path, theme: str) -> bytes:
-    """True return against agent steps; one thin line per seed, and the baselines and experts as levels."""
+    """True return against agent steps; one line per seed, and the baselines and experts as levels -> SVG."""
     import matplotlib
 
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
     found, curves = metrics_of(root), pd.read_csv(root / "reports" / SUITE / "curves.csv")
-    ink = INK[theme]
-    look = {name: ink for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")}
-    with matplotlib.rc_context(look):
-        tasks = list(found["agents"].get(SUITE, found["baselines"][SUITE]))
-        figure, panels = panels_of(len(tasks), width=4.6, height=2.9)
-        for task, panel in zip(tasks, panels, strict=True):
+    ink, content = INK[theme], io.BytesIO()
+    look: dict[str, Any] = {
+        name: ink for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    }
+    look |= {"font.size": 9, "axes.titlesize": 10, "axes.spines.right": False, "axes.spines.top": False}
+    look |= {"svg.hashsalt": "viper", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}
+    tasks = list(found["agents"].get(SUITE, found["baselines"][SUITE]))
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever else this process has drawn
+        matplotlib.rcParams.update(look)
+        figure, panels = plt.subplots(
+            1, len(tasks), figsize=(4.6 * len(tasks), 2.9), squeeze=False, layout="constrained"
+        )
+        for task, panel in zip(tasks, panels[0], strict=True):
             for who, style in zip(BASELINES, (":", "--", "-."), strict=True):
                 level = found["baselines"][SUITE][task].get(f"{who}_return")
                 if level is not None:
@@ -230,24 +240,18 @@ def draw_curves(root: Path, theme: str) -> bytes:
                 for number, (_, run) in enumerate(rows.groupby("seed")):
                     color = _seen(color_of(method), theme)
                     panel.plot(run.step, run.return_mean, color=color, lw=2, label=None if number else name)
-            panel.set_title(task)
-            panel.set_xlabel("agent steps")
+            panel.set(title=task, xlabel="agent steps")
             panel.set_ylim(bottom=0)
-        panels[0].set_ylabel("true return of evaluations")
-        handles, labels = panels[0].get_legend_handles_labels()
+            panel.locator_params(axis="x", nbins=5)
+            panel.grid(alpha=0.25)
+            panel.patch.set_alpha(0)
+        panels[0][0].set_ylabel("true return of evaluations")
+        handles, labels = panels[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8, labelcolor=ink)
         figure.patch.set_alpha(0)
-        for panel in panels:
-            panel.patch.set_alpha(0)
-        return _closed(figure)
-
-
-def _closed(figure: Any) -> bytes:
-    import matplotlib.pyplot as plt
-
-    svg = figure_svg(figure)
-    plt.close(figure)
-    return svg
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+        plt.close(figure)
+    return content.getvalue()
 
 
 def _seen(color: str, theme: str) -> str:
