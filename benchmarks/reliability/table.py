@@ -12,7 +12,7 @@ PAGE = HERE.parents[1] / "docs" / "reliability.md"
 HEAD = """# Reliability
 
 Written by `make reliability` ({machine}). Each row is what a program in `benchmarks/reliability` printed; the top of
-the program says how it is counted. Damage that goes unnoticed is listed as well (`silently used`).
+the program says how it is counted. What is silently used stands here as it is.
 
 | tried | outcome |
 |---|---|
