@@ -14,8 +14,8 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
-.PHONY: help setup dev gl repro repro-all ablations desk test test-slow newest python312 lint docs bench reliability \
-	lock audit sbom clean
+.PHONY: help setup dev gl repro repro-all ablations desk test test-slow newest python312 lint readme docs bench \
+	reliability lock audit sbom clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,7 @@ gl: .venv/ready
 repro: setup  ## run DeepMind Control from experts to agents; page: reports/dmc/index.html
 	$(BIN)/viper params check
 	$(BIN)/viper run -j $(JOBS)
+	@$(BIN)/python docs/site/readme.py
 	@echo "Now open reports/dmc/index.html; reports/index.html is the overview over all suites"
 
 repro-all: repro  ## run every suite; pages: reports/SUITE/index.html, overview: reports/index.html
@@ -98,10 +99,13 @@ python312: .venv-3.12/ready .venv/ready  ## try the commands and a stage with Py
 	$(BIN)/python benchmarks/reliability/odd_machines.py "Python 3.12"
 
 lint: .venv/dev  ## check style, types, and which package imports which
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples docs
+	$(BIN)/ruff format --check src tests benchmarks examples docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+readme: .venv/ready  ## write the numbers and the figure of README.md from the committed reports
+	$(BIN)/python docs/site/readme.py
 
 docs: .venv/dev  ## build the docs site, site/index.html; a broken link or reference is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

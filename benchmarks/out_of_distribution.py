@@ -2,7 +2,7 @@
 
 python benchmarks/out_of_distribution.py --data data                 the weights, with the suite's own models
 python benchmarks/out_of_distribution.py --data data --steps 1000    the shares too, with models trained here
-python benchmarks/out_of_distribution.py --rows reports/out_of_distribution.json \\
+python benchmarks/out_of_distribution.py --rows benchmarks/out_of_distribution.json \\
     --page reports/measured/out_of_distribution.json                 for the suite's page
 
 Remedies: baseline_share, random and idle frames among those the tokenizer learns from; and reconstruction, the weight

@@ -2,8 +2,8 @@
 
 python benchmarks/scoring.py                          speeds with random weights
 python benchmarks/scoring.py --data data              correlation and AUROC too, of trained laptop models in data/
-python benchmarks/scoring.py --json reports/scoring.json
-python benchmarks/scoring.py --rows reports/scoring.json --page reports/measured/scoring.json    for the suite's page
+python benchmarks/scoring.py --json benchmarks/scoring.json
+python benchmarks/scoring.py --rows benchmarks/scoring.json --page reports/measured/scoring.json    for the suite's page
 
 AUROC tells held-out experts from random behavior, frame by frame; correlation and max_abs_diff (nats) are of the same
 frames with `exact` of the same model. Episodes are scored together, as an agent's environments are.

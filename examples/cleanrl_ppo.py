@@ -81,7 +81,7 @@ def advantages(
 
 
 def train(args: Args) -> list[tuple[float, float]]:
-    """Train; return what each finished episode was paid: (VIPER's return, the true return)."""
+    """Train; return (VIPER's return, the true return) of each finished episode."""
     torch.manual_seed(args.seed)
     envs = gymnasium.make_vec(args.env_id, num_envs=args.num_envs, pixels=False, seed=args.seed)
     low, high = envs.single_action_space.low, envs.single_action_space.high
@@ -90,7 +90,7 @@ def train(args: Args) -> list[tuple[float, float]]:
     optimizer = torch.optim.Adam(agent.parameters(), args.learning_rate, eps=1e-5)
     state = torch.as_tensor(envs.reset(seed=args.seed)[0], dtype=torch.float32)
     begun = torch.ones(args.num_envs, dtype=torch.bool)  # False: this step only resets the environment
-    paid, finished, started = np.zeros((2, args.num_envs)), [], time.time()
+    total, finished, started = np.zeros((2, args.num_envs)), [], time.time()
     for update in range(1, max(1, args.steps // (args.rollout * args.num_envs)) + 1):
         rows: list[tuple[Tensor, ...]] = []
         for _ in range(args.rollout):
@@ -103,10 +103,10 @@ def train(args: Args) -> list[tuple[float, float]]:
                 ends = torch.as_tensor(terminated), torch.as_tensor(terminated | truncated)
                 reward_ = torch.as_tensor(reward, dtype=torch.float32)
                 rows.append((state, action, log_prob, value, reward_, agent.critic(following), *ends, begun))
-            paid += np.stack([reward, info["true_reward"]]) * begun.numpy()
+            total += np.stack([reward, info["true_reward"]]) * begun.numpy()
             for i in np.flatnonzero(ends[1]):
-                finished.append((float(paid[0, i]), float(paid[1, i])))
-                paid[:, i] = 0
+                finished.append((float(total[0, i]), float(total[1, i])))
+                total[:, i] = 0
             state, begun = following, ~ends[1]
         states, actions, log_probs, values, rewards, next_values, terminations, dones, valid = map(
             torch.stack, zip(*rows, strict=True)

@@ -321,8 +321,8 @@ def import_(kind: str, path: str, suite: str, task: str, out: str, camera: str |
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--format", "form", required=True, type=click.Choice(["lerobot", "npz", "videos"]))
-@click.option("--fps", type=click.IntRange(1), default=20, show_default=True, help="Frames per second of films.")
-@click.option("--lossless", is_flag=True, help="Films keep every pixel; browsers do not show them.")
+@click.option("--fps", type=click.IntRange(1), default=20, show_default=True, help="Frames per second of the videos.")
+@click.option("--lossless", is_flag=True, help="Videos keep every pixel; browsers do not show them.")
 @click.option("--instruction", help="lerobot: the task in words. Default: the task's name.")
 def export_command(dataset: Path, out: Path, form: str, fps: int, lossless: bool, instruction: str | None) -> None:
     """Write the episodes of DATASET (an .h5 of episodes or experts) to the new folder OUT, and say what it loses."""
@@ -406,7 +406,7 @@ def export_reward_command(reward: str, out: str) -> None:
 @click.option("--csv", type=PATH, help="Write a row for each frame.")
 @click.option("--json", "json_", type=PATH, help="Write the same for programs; `-`: to standard output.")
 @click.option("--plot", type=PATH, help="Draw the scores along the videos, such as scores.png.")
-@click.option("--overlay", type=PATH, help="Film of the videos with the model's surprise on them, .mp4 or .gif.")
+@click.option("--overlay", type=PATH, help="The videos with the model's surprise on them, .mp4 or .gif.")
 def score(
     videos: tuple[Path, ...],
     source: str,
@@ -465,6 +465,23 @@ def overview() -> None:
     from viper_pipeline.pipelines.report.commands import overview_command
 
     click.echo(overview_command(project_root()))
+
+
+@cli.command()
+@click.option("--suite", default="dmc", show_default=True)
+@click.option("--method", default="viper", show_default=True, help="What the agents were trained on.")
+@click.option("--agent", help="One of the suite's agents. Default: the first.")
+@click.option("--seed", type=int, help="One of the seeds. Default: the first.")
+@click.option("--out", default="showcase.webp", show_default=True, type=PATH, help="A .webp; numbers go to a .json.")
+def showcase(suite: str, method: str, agent: str | None, seed: int | None, out: Path) -> None:
+    """Write a video of experts, trained agents and random actions side by side."""
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.tools.showcase import showcase_command
+
+    numbers = showcase_command(project_root(), suite, method, agent, seed, out)
+    for task, about in numbers["tasks"].items():
+        click.echo(f"{task}: " + "; ".join(f"{title} {value:.0f}" for title, value in about["shown"]))
+    click.echo(out)
 
 
 @cli.command(name="export-runs")

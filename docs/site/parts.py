@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import pydoc
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 import numpy as np
 import pandas as pd
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from readme import PARTS, ROOT, merged_metrics, metrics_of, paper_claims, suites_of
 
 from viper_pipeline.commands import cli
-from viper_pipeline.envs.dmc import PAPER_NAMES
 from viper_pipeline.pipelines.experts.export import FOLDER, read_expert_records
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.reporting.claims import claim_rows
 from viper_pipeline.reporting.comparisons import score_text, verdicts
-from viper_pipeline.reporting.overview import read_metrics
-from viper_pipeline.reporting.paper_data import DATA, paper_score
+from viper_pipeline.reporting.paper_data import paper_score
 from viper_pipeline.reporting.statistics import t_interval
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
 
@@ -38,17 +40,39 @@ BLOCKS = {
     "runs": "viper_pipeline.agents.base.RunConfig",
 }
 """Blocks of a suite in params.yaml, and the classes that check them."""
-ROOT = Path(__file__).parents[2]
-PAPER = {"dmc": ("fig12", "Fig 12"), "atari": ("fig11", "Fig 11"), "rlbench": ("fig10", "Fig 10")}
+
+
+PICTURES = (".svg", ".png", ".webp")
+SHOWN = (*PICTURES, ".html", ".js", ".mp4")
+"""Files of reports/ that the site has, too."""
+REPORTS = re.compile(r"\]\(((?:\.\./)+)(reports/[^)#\s]+)")
+"""A link of a page to a file of reports/."""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Called by mkdocs once: the committed reports become part of the site, with their figures."""
+    for path in sorted((ROOT / "reports").rglob("*")):
+        if path.suffix in SHOWN:
+            place = path.relative_to(ROOT).as_posix()
+            files.append(File.generated(config, place, abs_src_path=str(path)))
+    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Called by mkdocs for every page: replaces marks such as `<!-- settings -->`."""
+    """Called by mkdocs for every page: replaces marks such as `<!-- settings -->`.
+
+    Links to `../reports/` are right in the repository; the site has the reports beside the pages, one folder lower. A
+    picture that is drawn in another format by now is found by its name.
+    """
+    markdown = REPORTS.sub(lambda found: f"]({found[1].removesuffix('../')}{_drawn(found[2])}", markdown)
     makers = {
-        "reproduced": reproduced,
-        "coverage": coverage,
+        **{name: partial(part, ROOT) for name, part in PARTS.items()},
+        "agents": agents,
+        "other_settings": other_settings,
+        "rewards": rewards,
+        "ablations": ablations,
         "experts": experts,
-        "claims": claims,
+        "all_claims": all_claims,
         "commands": commands,
         "cards": cards,
         "settings": settings,
@@ -59,21 +83,19 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return markdown
 
 
-def metrics() -> dict[str, Any]:
-    """Numbers of the committed reports, merged over all suites."""
-    suites = sorted(path.name for path in (ROOT / "reports").iterdir() if (path / "cards").is_dir())
-    found = read_metrics(ROOT, suites).values()
-    parts = ("agents", "baselines", "rewards", "methods")
-    return {part: {suite: block for m in found for suite, block in m.get(part, {}).items()} for part in parts}
+def _drawn(path: str) -> str:
+    """The path, or that of a picture of the same name in the format that there is."""
+    others = (Path(path).with_suffix(ending) for ending in PICTURES if path.endswith(PICTURES))
+    return next((str(other) for other in (Path(path), *others) if (ROOT / other).exists()), path)
 
 
-def reproduced() -> Iterator[str]:
+def agents() -> Iterator[str]:
     """A table and the verdicts for every task that agents were trained on."""
-    found = metrics()
+    found = merged_metrics(ROOT)
     for suite, tasks in found["agents"].items():
-        for task, agents in tasks.items():
+        for task, runs in tasks.items():
             baselines = found["baselines"][suite][task]
-            for agent, methods in agents.items():
+            for agent, methods in runs.items():
                 yield f"### {task} ({suite}, {agent})\n"
                 yield "| method | true return | 95 % interval | seeds | agent steps |\n|---|---|---|---|---|"
                 for method, m in methods.items():
@@ -93,27 +115,64 @@ def reproduced() -> Iterator[str]:
                 yield ""
 
 
-def claims() -> Iterator[str]:
+def other_settings() -> Iterator[str]:
+    """Recorded runs that other parameters made: what they returned, and what differs."""
+    yield "| suite | task | method | agent | seeds | true return, mean (each seed) | made by | what differs |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for suite in suites_of(ROOT):
+        rows = metrics_of(ROOT, suite).get("run_records", {}).get("other_settings", [])
+        for row in sorted(rows, key=lambda row: (row["task"], row["agent"], row["method"])):
+            seeds = ", ".join(score_text(suite, value) for value in row["per_seed"])
+            cells = (suite, row["task"], row["method"], row["agent"], str(row["seeds"]))
+            mean = f"{score_text(suite, row['final_return'])} ({seeds})"
+            yield f"| {' | '.join(cells)} | {mean} | {row['origin']} | {row['differs']} |"
+
+
+def rewards() -> Iterator[str]:
+    """Every reward of the committed reports, task by task: how well it separates experts from other behavior."""
+    titles = ("suite", "model", "task", "unit", "AUROC against random play", "against the hardest play", "videos")
+    yield f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}"
+    for suite, models in merged_metrics(ROOT)["rewards"].items():
+        for model, about in models.items():
+            for task, row in about["tasks"].items():
+                kinds, name = row["kinds"], "window" if about.get("mode") == "joint" else "frame"
+                random, count = _auroc(kinds["random"], name), kinds[row.get("experts", "held_out")]["videos"]
+                hardest = "" if "auroc_step" in row else _auroc(row, name)
+                against = row.get(f"auroc_{name}", {}).get("against", "") if hardest else ""
+                # reports of earlier code name neither the unit nor the hardest play
+                unit = "" if "auroc_step" in row else name
+                yield (
+                    f"| {suite} | {model} | {task} | {unit} | {random} | {hardest}{f', {against}' if against else ''} "
+                    f"| {count} experts, {kinds['random']['videos']} random |"
+                )
+
+
+def _auroc(row: Mapping[str, Any], name: str) -> str:
+    found = row.get(f"auroc_{name}") or row.get("auroc_step")
+    if not isinstance(found, Mapping):
+        return f"{found:.3f}"
+    low, high = found["ci95_low"], found["ci95_high"]
+    return f"{found['value']:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
+
+
+def ablations() -> Iterator[str]:
+    """Every variant of the ablations: true return of its agents, and the AUROC of its reward."""
+    found = metrics_of(ROOT, "ablations")
+    yield "| part | variant | true return | seeds | agent steps | AUROC of its reward |"
+    yield "|---|---|---|---|---|---|"
+    for axis, variants in found["axes"].items():
+        for name, row in variants.items():
+            own = " (the suite's own)" if row["own"] else ""
+            scored = row.get("auroc") or row.get("auroc_step")
+            auroc = "" if scored is None else _auroc({"auroc_step": scored}, "step")
+            cells = (axis, f"{name}{own}", f"{row['final_return']:.0f}", row["seeds"], f"{row['steps']:,}", auroc)
+            yield f"| {' | '.join(map(str, cells))} |"
+
+
+def all_claims() -> Iterator[str]:
     """Every claim of the paper, and what the committed reports say of it."""
-    suites = sorted(path.name for path in (ROOT / "reports").iterdir() if (path / "cards").is_dir())
-    found = ROOT / "reports" / "ablations" / "metrics.json"
-    ablations = json.loads(found.read_text()) if found.exists() else None
     yield "| paper | claim | ours | n | effect | 95 % interval | verdict |\n|---|---|---|---|---|---|---|"
-    yield from (f"| {' | '.join(row)} |" for row in claim_rows(read_metrics(ROOT, suites), ablations))
-
-
-def coverage() -> Iterator[str]:
-    """How much of the paper's main figures has been run."""
-    found, scores = metrics(), pd.read_csv(DATA / "paper_scores.csv")
-    yield "| suite | tasks in the paper | agents trained here on | only the reward trained here on |"
-    yield "|---|---|---|---|"
-    for suite, (figure, shown) in PAPER.items():
-        theirs = sorted(set(scores[(scores.figure == figure) & (scores.method == "viper")].task) - {"aggregate"})
-        ours = {PAPER_NAMES.get(task, task) for task in found["agents"].get(suite, {})}
-        models = found["rewards"].get(suite, {}).values()
-        rewards = {PAPER_NAMES.get(task, task) for model in models for task in model["tasks"]}
-        both = [", ".join(sorted(names)) or "none" for names in (ours, rewards - ours)]
-        yield f"| {suite} | {len(theirs)} ({shown}) | {both[0]} | {both[1]} |"
+    yield from (f"| {' | '.join(row)} |" for row in paper_claims(ROOT))
 
 
 def experts() -> Iterator[str]:
