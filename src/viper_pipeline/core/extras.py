@@ -43,7 +43,6 @@ EXTRA_OF = {
     "scipy": "pipeline",
     "stable_baselines3": "agents",
     "submitit": "slurm",
-    "tensorboard": "tracking",
     "wandb": "tracking",
     "yaml": "pipeline",
 }
