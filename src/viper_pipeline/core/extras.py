@@ -43,7 +43,6 @@ EXTRA_OF = {
     "scipy": "pipeline",
     "stable_baselines3": "agents",
     "submitit": "slurm",
-    "tensorboard": "tracking",
     "vl_convert": "pipeline",
     "wandb": "tracking",
     "yaml": "pipeline",

@@ -35,10 +35,10 @@ class Running:
 
     @property
     def share(self) -> float | None:
-        """How much of it is done, from 0 to 1; None: unknown."""
+        """How much of it is done, from 0 to 0.99, since it has not ended; None: unknown."""
         if self.left is None:
             return None
-        return self.seconds / (self.seconds + self.left) if self.seconds + self.left else 0.0
+        return min(self.seconds / (self.seconds + self.left), 0.99) if self.seconds + self.left else 0.0
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Bars:
         if self.ALL not in self.tasks:
             self.tasks[self.ALL] = self.rich.add_task(self.ALL, total=None, note="")
         for name, one in state.running.items():
-            left = "" if one.left is None else f"< {minutes(one.left)}"
+            left = f"< {minutes(one.left)}" if one.left else ""  # 0: longer than last time
             self._set(name, one.share, "  ".join(filter(None, (f"{minutes(one.seconds)} {left}".strip(), one.note))))
         self._set(self.ALL, state.share, f"{minutes(state.elapsed)}  {state.summary()}")
 

@@ -62,7 +62,7 @@ def check_tracking(value: object) -> str:
         raise BadParams(f"params.yaml: tracking: there is no '{word}'{did_you_mean(word, NEEDS)}")
     for module in NEEDS[word]:
         if importlib.util.find_spec(module) is None:
-            extra = EXTRA_OF[module]
+            extra = EXTRA_OF.get(module, "tracking")  # tensorboard is imported by lightning-fabric alone
             raise BadEnvironment(
                 f"params.yaml: tracking: {word} needs {module}, which is not installed: "
                 f"pip install 'viper-pipeline[{extra}]', or write tracking: none"
