@@ -181,6 +181,7 @@ class Killer:
     def _note(self, kind: str, what: str) -> None:
         self.left[kind] -= 1
         self.hit.setdefault(kind, Counter())[what] += 1
+        print(f"killed for '{kind}': {what}; {self.left.total()} to come", file=sys.stderr, flush=True)
 
 
 def tried(whole: Project, folder: Path, file: str, count: int, seed: int = 0) -> list[str]:

@@ -27,9 +27,9 @@ PROGRAMS = (
 )
 HEAD = """# Reliability
 
-Written by `make reliability` ({machine}). Each row is what a program in `benchmarks/reliability` printed; the top of
-the program says how it is counted. `python benchmarks/reliability/table.py PROGRAM=SIZE` renews the rows of one
-program, at another size. What is silently used stands here as it is.
+Written by `make reliability` ({machine}). Each row is what a program in `benchmarks/reliability` printed;
+the top of the program says how it is counted. `python benchmarks/reliability/table.py PROGRAM=SIZE` renews the rows of
+one program, at another size. What is silently used stands here as it is.
 
 | program | tried | outcome |
 |---|---|---|
