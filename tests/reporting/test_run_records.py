@@ -285,3 +285,15 @@ def test_a_run_out_of_the_cache_counts_to_its_siblings_machine_and_is_marked():
     apart = in_columns(table.run_results(steps, costs("m", "other")))
     assert len({r.column for r in apart}) == 3
     assert {r.build.machine for r in table.run_results(steps, {})} == {""}
+
+
+def test_what_reports_show_of_a_figure_counts_without_its_data(tmp_path):
+    for suite, states in {"one": ("partial", "missing"), "two": ("partial", "complete"), "three": ("missing",)}.items():
+        place = tmp_path / "reports" / suite / "figures" / "paper.json"
+        place.parent.mkdir(parents=True)
+        shown = [{"name": f"fig{i}", "state": state, "missing": [suite]} for i, state in enumerate(states)]
+        place.write_text(json.dumps(shown))
+    found = commands.committed_figures(tmp_path)
+    assert found["fig0"] == ("partial", ("one", "two"), ["one"])
+    assert found["fig1"] == ("complete", ("two",), ["two"])
+    assert commands.committed_figures(tmp_path, "three")["fig0"].state == "missing"
