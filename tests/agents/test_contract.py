@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.agents.dreamer.small import SMALL
+from tests.agents.test_dqn import SMALL as DQN_SMALL
 from tests.agents.test_train import DRQ, RUN
 from tests.agents.toy import Brightness, Toy
 from viper_pipeline.agents.base import AGENTS, AgentConfig
@@ -30,6 +31,7 @@ class Bandit(nn.Module):
     """A toy: prefers the actions with the greatest mean reward, whatever the frame shows."""
 
     Config = BanditConfig
+    continuous = True
     discrete = True
     curious = False
 
@@ -72,6 +74,7 @@ class Bandit(nn.Module):
 SETTINGS = {
     "drq": DRQ,
     "dreamer": SMALL.model_copy(update={"batch_size": 3, "batch_length": 5, "horizon": 3}),
+    "dqn": DQN_SMALL.model_copy(update={"average": 0.9}),
     "bandit": BanditConfig(),
 }
 

@@ -18,6 +18,7 @@ from viper_pipeline.training.checkpoints import seed_everything
 
 TINY = {"steps": 240, "batch_size": 16, "net_arch": (16, 16), "eval_every": 80, "eval_episodes": 2}
 SAC_TINY = SACConfig(**TINY, learning_starts=40, environments=2, gradient_steps=2)
+SAC_NOISY = SAC_TINY.model_copy(update={"action_noise": 0.5})
 PPO_TINY = PPOConfig(**TINY, environments=2, rollout_steps=40)
 
 
@@ -43,7 +44,7 @@ def equal(a, b):
     return same and a.config == b.config and a.files == b.files
 
 
-@pytest.mark.parametrize("config", [SAC_TINY, PPO_TINY], ids=["sac", "ppo"])
+@pytest.mark.parametrize("config", [SAC_TINY, SAC_NOISY, PPO_TINY], ids=["sac", "sac with noise", "ppo"])
 def test_killed_and_resumed_equals_never_killed(config, tmp_path):
     whole = train(config, seed=3)
 
@@ -58,6 +59,19 @@ def test_killed_and_resumed_equals_never_killed(config, tmp_path):
     assert steps == [240]
     assert equal(whole, resumed)
     assert not equal(whole, train(config, seed=4))
+
+
+def test_action_noise_pushes_one_way_for_some_steps():
+    """Actions one step apart: alike under noise, which is what finds a reward that no single push reaches."""
+
+    def correlation(config):
+        learner = expert(config).learner(state_toy, 0)
+        learner.learn(0, 240)
+        actions = learner.agent.replay_buffer.actions[:20, :, 0]  # the random ones before the first update
+        learner.close()
+        return np.corrcoef(actions[:-1].ravel(), actions[1:].ravel())[0, 1]
+
+    assert correlation(SAC_TINY) < 0.4 < correlation(SAC_TINY.model_copy(update={"action_noise": 2.0}))
 
 
 @pytest.mark.parametrize("config", [SAC_TINY, PPO_TINY], ids=["sac", "ppo"])

@@ -305,6 +305,9 @@ def test_an_agent_that_moves_actuators_is_refused_where_there_are_buttons():
     params = put(put(params, "suites.atari.agents", ["drq"]), "suites.atari.drq", params["suites"]["dmc"]["drq"])
     with pytest.raises(BadParams, match=r"suites.atari.agents: 'drq' needs continuous actions"):
         validate(params)
+    params = put(put(read("profiles/small.yaml"), "suites.dmc.agents", ["dqn"]), "suites.dmc.dqn", {})
+    with pytest.raises(BadParams, match=r"suites.dmc.agents: 'dqn' needs discrete actions.*take drq or dreamer"):
+        validate(params)
 
 
 def test_a_task_that_is_listed_twice_is_named_once():

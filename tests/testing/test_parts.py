@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.agents.dreamer.small import SMALL
+from tests.agents.test_dqn import SMALL as DQN_SMALL
 from tests.agents.test_train import DRQ
 from tests.data.makers import file
 from tests.testing.toys import BLOCK, LOOP
@@ -68,6 +69,7 @@ SMALLEST = {
     "agent": {
         "drq": DRQ,
         "dreamer": SMALL.model_copy(update={"batch_size": 3, "batch_length": 5, "horizon": 3}),
+        "dqn": DQN_SMALL,
         "bandit": BLOCK["bandit"],
     },
 }

@@ -20,7 +20,11 @@ from viper_pipeline.training.checkpoints import StateDict
 
 AGENTS = Registry(
     "agent",
-    {"drq": "viper_pipeline.agents.drq:DrQ", "dreamer": "viper_pipeline.agents.dreamer.agent:Dreamer"},
+    {
+        "drq": "viper_pipeline.agents.drq:DrQ",
+        "dreamer": "viper_pipeline.agents.dreamer.agent:Dreamer",
+        "dqn": "viper_pipeline.agents.dqn:DQN",
+    },
 )
 """Agents by name; each is a class like `AgentClass`."""
 
@@ -116,6 +120,8 @@ class AgentClass(Protocol):
     """What `AGENTS` holds. What an agent can do is declared on the class and switched on by keyword."""
 
     Config: type[AgentConfig]
+    continuous: bool
+    """Whether it can act with continuous actions."""
     discrete: bool
     """Whether it can choose among discrete actions."""
     curious: bool

@@ -23,6 +23,8 @@ from viper_pipeline.agents.networks import (
     PixelEncoder,
     SACActor,
     SACCritic,
+    contrast_to_median,
+    contrasted,
     downscale,
     downscaled_shape,
     initialize_orthogonal,
@@ -80,6 +82,7 @@ class DrQ(nn.Module):
     """The agent; see `Agent` for its methods. It has continuous actions and no intrinsic reward."""
 
     Config = DrQConfig
+    continuous = True
     discrete = False
     curious = False
 
@@ -142,7 +145,9 @@ class DrQ(nn.Module):
     def preprocess(self, frames: np.ndarray) -> np.ndarray:
         """Frames (E, H, W, C) -> (E, C, pixels, pixels), with contrast to the background once there is one."""
         small = downscale(frames, self.config.pixels)
-        return self._contrasted(small) if self.background[0, 0, 0] >= 0 else small
+        if self.background[0, 0, 0] >= 0:
+            return contrasted(small, self.background.cpu().numpy(), self.config.contrast)
+        return small
 
     def prepare(self, replay: Replay) -> None:
         """If `contrast` is set: take the median frame for the background, and rewrite `replay` as contrast to it.
@@ -150,17 +155,8 @@ class DrQ(nn.Module):
         What moves then fills most of the range of pixel values; next to a still background, random shifts would
         drown it.
         """
-        if not self.config.contrast:
-            return
-        frames = replay.used()
-        median = np.median(frames[:, :: max(1, frames.shape[1] // 200)], axis=(0, 1))
-        self.background.copy_(torch.from_numpy(median))
-        for env in range(len(frames)):
-            frames[env] = self._contrasted(frames[env])
-
-    def _contrasted(self, frames: np.ndarray) -> np.ndarray:
-        difference = frames - self.background.cpu().numpy()
-        return np.clip(128 + self.config.contrast * difference, 0, 255).astype(np.uint8)
+        if self.config.contrast:
+            self.background.copy_(torch.from_numpy(contrast_to_median(replay.used(), self.config.contrast)))
 
     def _encoder(self) -> PixelEncoder:
         colors, height, width = self.frame_shape

@@ -209,3 +209,11 @@ def soft_update(source: nn.Module, target: nn.Module, step: float) -> None:
 def contrasted(frames: np.ndarray, background: np.ndarray, contrast: float) -> np.ndarray:
     """Frames (..., C, h, w) uint8 -> 128 + contrast times their difference from the background (C, h, w), uint8."""
     return np.clip(128 + contrast * (frames - background), 0, 255).astype(np.uint8)
+
+
+def contrast_to_median(frames: np.ndarray, contrast: float) -> np.ndarray:
+    """Rewrite frames (E, rows, C, h, w) uint8 in place as `contrasted` to their median (C, h, w), which is returned."""
+    background = np.median(frames[:, :: max(1, frames.shape[1] // 200)], axis=(0, 1))
+    for own in frames:
+        own[:] = contrasted(own, background, contrast)
+    return background

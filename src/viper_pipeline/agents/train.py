@@ -212,10 +212,10 @@ class Trainer:
         rewards, metrics = self.mixer.steps(frames, true_rewards)
         for name, values in ({"train_reward": rewards} | metrics).items():
             self.means.add(name, values)
-        for paid, (actions, result, small) in zip(rewards, steps, strict=True):
+        for reward, (actions, result, small) in zip(rewards, steps, strict=True):
             self.means.add("action_size", np.abs(actions))
             for i in range(len(small)):
-                self.replay.add(i, actions[i], float(paid[i]), small[i], bool(result.terminated[i]))
+                self.replay.add(i, actions[i], float(reward[i]), small[i], bool(result.terminated[i]))
 
     def update_agent(self) -> None:
         """As many updates as are due."""

@@ -226,14 +226,14 @@ def _evaluate_group(
         policy.start(i, frame, seeds[i])
     video = [frames[0].copy()]
     returns, running = np.zeros(len(seeds)), np.ones(len(seeds), bool)
-    done, told = np.zeros(len(seeds), bool), False
+    done, known = np.zeros(len(seeds), bool), False
     while running.any():
         result = envs.step(policy.act())
         returns += result.rewards
         if result.success is not None:
-            done, told = done | (running & result.success), True
+            done, known = done | (running & result.success), True
         if running[0]:
             video.append(result.frames[0].copy())
         running = ~result.over
         policy.push(agent.preprocess(result.frames))
-    return returns.tolist(), video, done.astype(float).tolist() if told else []
+    return returns.tolist(), video, done.astype(float).tolist() if known else []

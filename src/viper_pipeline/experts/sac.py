@@ -17,6 +17,7 @@ import torch
 from pydantic import Field, model_validator
 from stable_baselines3 import SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import ActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN
 from torch import Tensor, nn
 
@@ -35,6 +36,12 @@ class SACConfig(RLConfig):
     train_freq: int = Field(1, gt=0, description="steps of each environment between rounds of updates")
     gradient_steps: int = Field(1, gt=0, description="updates per round")
     buffer_size: int = Field(1_000_000, gt=0, description="transitions in the replay buffer")
+    action_noise: float = Field(
+        0.0,
+        ge=0,
+        description="scale of Ornstein-Uhlenbeck noise on actions in training; which lasts some 7 steps. "
+        "For tasks whose reward takes a long push to find",
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> SACConfig:
@@ -57,9 +64,23 @@ class SACLearner(Learner):
             tau=c.tau,
             train_freq=c.train_freq,
             gradient_steps=c.gradient_steps,
+            action_noise=self.noise(),
             policy_kwargs={"net_arch": list(c.net_arch), "optimizer_kwargs": {"fused": True}},
             **common,
         )
+
+    def noise(self) -> ActionNoise | None:
+        """Correlated noise of each environment, which begins at 0 with every episode; None without any."""
+        size = self.env.action_space.shape
+        if not self.config.action_noise:
+            return None
+        return OrnsteinUhlenbeckActionNoise(np.zeros(size), np.full(size, self.config.action_noise), dt=1.0)
+
+    def learn(self, chunk: int, steps: int) -> None:
+        """As every learner; noise begins anew, as the episodes do."""
+        if self.agent.action_noise is not None:
+            self.agent.action_noise.reset()
+        super().learn(chunk, steps)
 
     def own_state(self) -> StateDict:
         """The temperature and the replay buffer."""

@@ -92,7 +92,7 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
             f"{here}.reward.scoring: '{suite_config.reward.model}' cannot be scored by {suite_config.reward.scoring}; "
             f"take model {STREAMED}, or one of {', '.join(sorted(offered))}"
         )
-    yield from _discrete_agents(here, suite_config, simulator)
+    yield from _kinds_of_actions(here, suite_config, simulator)
     yield from _experts(here, suite_config, simulator)
     yield from _processes(here, suite_config, simulator)
     yield from _held_out_tasks(here, suite_config, simulator)
@@ -102,11 +102,12 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
         yield from _lengths(here, suite_config, simulator)
 
 
-def _discrete_agents(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
-    for name in suite_config.agents if simulator.discrete else []:
-        if not AGENTS.get(name).discrete:
-            what = "needs continuous actions"
-            yield f"{here}.agents: '{name}' {what}, this suite's are discrete; take dreamer, or none: []"
+def _kinds_of_actions(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:
+    own, other = ("discrete", "continuous") if simulator.discrete else ("continuous", "discrete")
+    for name in suite_config.agents:
+        if not getattr(AGENTS.get(name), own):
+            fit = " or ".join(one for one in AGENTS.names() if getattr(AGENTS.get(one), own))
+            yield f"{here}.agents: '{name}' needs {other} actions, this suite's are {own}; take {fit}, or none: []"
 
 
 def _experts(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator[str]:

@@ -34,7 +34,7 @@ def check_agent(part: Any, config: ParamsOrConfig, size: int = 16) -> None:
     kind, contract = find(part, AGENTS)
     with contract.isolated():
         settings = contract.config(kind, AgentConfig, config)
-        for ability in ("discrete", "curious"):
+        for ability in ("continuous", "discrete", "curious"):
             declared = getattr(kind, ability, None)
             rule = f"the class declares whether it is {ability}"
             contract.require(
@@ -42,9 +42,10 @@ def check_agent(part: Any, config: ParamsOrConfig, size: int = 16) -> None:
             )
             if not declared:
                 rule = f"an agent that is not {ability} refuses to be"
-                abilities = {"discrete": False, "curious": False} | {ability: True}
+                discrete = ability == "discrete" or (ability == "curious" and not kind.continuous)
+                abilities = {"discrete": discrete, "curious": ability == "curious"}
                 contract.refuses(BadParams, rule, kind, settings, (size, size, 3), ACTIONS, **abilities)
-        for discrete in (False, True)[: 1 + kind.discrete]:
+        for discrete in [False] * kind.continuous + [True] * kind.discrete:
             for curious in (False, True)[: 1 + kind.curious]:
                 abilities = {"discrete": discrete, "curious": curious}
                 _check_acting(contract, _built(contract, kind, settings, size, abilities), size, discrete)

@@ -20,7 +20,7 @@ from viper_pipeline.agents.dreamer.actor_critic import (
 )
 from viper_pipeline.agents.dreamer.config import DreamerConfig
 from viper_pipeline.agents.dreamer.world_model import Experience, RSSMState, WorldModel
-from viper_pipeline.agents.networks import contrasted, downscale, downscaled_shape, soft_update
+from viper_pipeline.agents.networks import contrast_to_median, contrasted, downscale, downscaled_shape, soft_update
 from viper_pipeline.agents.replay import Replay, Sequences
 
 
@@ -29,6 +29,7 @@ class Dreamer(nn.Module):
 
     Config = DreamerConfig
     background: Tensor  # of the frames, once `prepare` has seen some
+    continuous = True
     discrete = True
     curious = True
 
@@ -87,13 +88,8 @@ class Dreamer(nn.Module):
 
     def prepare(self, replay: Replay) -> None:
         """If `contrast` is set: take the median frame for the background, and rewrite `replay` as contrast to it."""
-        if not self.config.contrast:
-            return
-        frames = replay.used()
-        median = np.median(frames[:, :: max(1, frames.shape[1] // 200)], axis=(0, 1))
-        self.background.copy_(torch.from_numpy(median))
-        for env in range(len(frames)):
-            frames[env] = contrasted(frames[env], median, self.config.contrast)
+        if self.config.contrast:
+            self.background.copy_(torch.from_numpy(contrast_to_median(replay.used(), self.config.contrast)))
 
     def schedule(self, progress: float) -> None:
         """Nothing to schedule: learning rates are constant."""

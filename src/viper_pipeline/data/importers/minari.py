@@ -101,8 +101,8 @@ def _read(group: h5py.Group, place: str, size: int, camera: int | str, source_ca
         raise BadData(f"{at}: {len(frames)} pictures for {len(rewards)} rewards; one picture more is expected")
     if not np.isfinite(rewards).all():
         raise BadData(f"{place}: rewards are not finite")
-    paid = np.concatenate([[0.0], rewards]).astype(np.float32)
-    return Episode(frames, paid, _seed(group, place))
+    shifted = np.concatenate([[0.0], rewards]).astype(np.float32)
+    return Episode(frames, shifted, _seed(group, place))
 
 
 def _seed(group: h5py.Group, place: str) -> int:
