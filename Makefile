@@ -10,7 +10,8 @@ export DO_NOT_TRACK := 1
 export OMP_NUM_THREADS ?= 1
 # Some containers set this. Every stage would then compile its imports again: 7 of the 18 CPU seconds of a small one.
 export PYTHONDONTWRITEBYTECODE :=
-JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+# nproc counts no more cores than OMP_NUM_THREADS says
+JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
 CAN_DRAW := $(BIN)/python -c 'from viper_pipeline.envs.gl import gl_backend; gl_backend()' >/dev/null 2>&1
 GL_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 
