@@ -1,6 +1,7 @@
 """The programs in benchmarks/reliability at a tiny size: nothing but right outcomes, and refusals in one message."""
 
 import importlib.util
+import mmap
 import os
 import re
 import subprocess
@@ -104,7 +105,9 @@ def test_memory_that_grows_and_handles_that_stay_open_are_told():
     watch, kept = steady.Watch(60.0, 0.0), []
     for _ in range(3):
         watch.look()
-        kept.append((np.ones(2**20), os.open(__file__, os.O_RDONLY)))  # 8 MB, and a handle
+        fresh = mmap.mmap(-1, 2**23)  # 8 MB that were not freed before, and a handle
+        fresh.write(bytes(2**23))
+        kept.append((fresh, os.open(__file__, os.O_RDONLY)))
     for _, handle in kept:
         os.close(handle)
     looks = watch.looks

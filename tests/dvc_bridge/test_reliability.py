@@ -42,7 +42,9 @@ def test_a_killed_stage_and_a_killed_run_go_on_with_equal_bytes(program, ready: 
     assert not (other.root / "data/models/one/gpt").exists()
     killer = killed.Killer(other, ONE, Counter({killed.BEFORE: 1, "train_model": 1}), random.Random(0))
     killer.took["train_model"] = 0.2  # this is sooner than it can end
-    assert killer() == ""
+    while killer.left.total():  # a run may have ended before its kill
+        killed.forget(other.root, ONE, ["train_model"])
+        assert killer() == ""
     assert {kind: sum(hit.values()) for kind, hit in killer.hit.items()} == {killed.BEFORE: 1, "train_model": 1}
     assert killed.outputs(other.root, ONE, "train_model") == killed.outputs(whole.root, ONE, "train_model") != {}
     assert killed.stages_in(other.root, ONE) == killed.stages_in(whole.root, ONE)
@@ -101,9 +103,11 @@ def test_dvcs_own_files_are_whole_or_mended(ready: Toy) -> None:
 
 def test_half_a_lock_file_has_a_remedy_that_costs_no_work(ready: Toy) -> None:
     lock = ready.root / ONE.replace("dvc.yaml", "dvc.lock")
-    lock.write_text(lock.read_text()[:700])
+    text = lock.read_text()
+    lock.write_text(text[: text.rindex("md5: ") + 2])
     done = ready.run("viper", "run", check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "pipelines/one/dvc.lock' validation failed: half written" in done.stderr and "delete it" in done.stderr
+    for part in ("unable to read: 'pipelines/one/dvc.lock'", "half written", "delete it"):
+        assert part in done.stderr
     lock.unlink()
     assert "0 ran, " in ready.run("viper", "run", "-j", "1").stdout and ready.ran() == []

@@ -350,8 +350,8 @@ def test_the_report_is_made_of_runs(made):
     assert table["viper"]["final_return"] == pytest.approx(np.mean(returns))
     scores, auroc = metrics["aggregates"]["dmc"]["drq"], metrics["rewards"]["dmc"]["videogpt"]["auroc_frame"]
     assert set(headline) == {"score", "auroc_frame"} and set(headline["score"]["drq"]) == set(table)
-    share = scores["expert_normalized"]["viper"]["mean"]["value"]
-    assert headline["score"]["drq"]["viper"] == pytest.approx(share, abs=0.001)
+    shares = scores["expert_normalized"] or scores["methods"]  # an expert this small may be no better than random
+    assert headline["score"]["drq"]["viper"] == pytest.approx(shares["viper"]["mean"]["value"], abs=0.001)
     assert headline["auroc_frame"]["videogpt"] == pytest.approx(auroc, abs=1e-4)
     assert len(curves) == 3 * 2 and {row["method"] for row in curves} == set(table)
     shown = {

@@ -233,7 +233,7 @@ def test_an_out_that_exists_is_refused(videos):
 
 def test_films_say_how_large_they_are(tmp_path):
     frames = np.zeros((5, 20, 30, 3), np.uint8)
-    write_mp4(frames, tmp_path / "a.mp4")
+    write_mp4(frames, tmp_path / "a.mp4", 10)
     (tmp_path / "b.gif").write_bytes(gif(frames + np.arange(5, dtype=np.uint8)[:, None, None, None] * 50, zoom=1))
     np.savez(tmp_path / "c.npz", arr_0=frames)
     sizes = {name: film_sizes(kind, tmp_path / name)[0] for kind, name in KINDS}

@@ -1,7 +1,7 @@
 """What pages may say: sentences follow from what ran, on the pages of every suite, and never claim more."""
 
 import html
-import importlib.util
+import importlib
 import re
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from viper_pipeline.reporting.results import Baselines, RunResult
 from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.reporting.summary import answers
 
+SITE = Path(__file__).parents[2] / "docs" / "site"
 METHODS = ["viper", "task_reward", "exploration", "amp", "amp_multi"]
 TASKS = {
     "dmc": ["cartpole_balance", "ball_in_cup_catch"],
@@ -203,17 +204,16 @@ def test_ablations_rank_nothing_with_few_seeds_and_say_what_a_test_shows():
     assert "beta 0.0 shows no difference" in many
 
 
-def test_the_docs_site_makes_sentences_of_the_committed_reports():
+def test_the_docs_site_makes_sentences_of_the_committed_reports(monkeypatch):
     """Whatever version wrote their metrics."""
-    path = Path(__file__).parents[2] / "docs" / "site" / "numbers.py"
-    spec = importlib.util.spec_from_file_location("site_numbers", path)
-    site = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(site)
-    text = "\n".join([*site.reproduced(), *site.coverage(), *site.claims()])
-    assert all(line.count("|") == 8 for line in site.claims() if "---" not in line)
+    monkeypatch.syspath_prepend(str(SITE))
+    readme, site = importlib.import_module("readme"), importlib.import_module("parts")
+    claims = "\n".join(site.all_claims()).splitlines()
+    text = "\n".join([*readme.reproduced(readme.ROOT), *readme.coverage(readme.ROOT), *site.agents(), *claims])
+    assert all(line.count("|") == 8 for line in claims if "---" not in line)
     for pattern in NEVER:
         assert not re.search(pattern, text), pattern
-    metrics = site.metrics()["agents"]
+    metrics = readme.merged_metrics(readme.ROOT)["agents"]
     seeds = {
         row["seeds"]
         for tasks in metrics.values()

@@ -158,7 +158,8 @@ def plan_text(names: Sequence[tuple[str, float | None]], total: int, jobs: int, 
     kinds: dict[str, list[float | None]] = {}
     for name, seconds in names:
         kinds.setdefault(name, []).append(seconds)
-    takes = f"; {left.text()}, if they take {source}" if left.seconds else ", never timed yet"
+    timed = any(seconds is not None for _, seconds in names)
+    takes = f"; {left.text() or 'about 0 s'}, if they take {source}" if timed else ", never timed yet"
     lines = [f"{len(names)} of {counted(total, 'stage')} to run, {jobs} at a time{takes}:"]
     width = max(map(len, kinds))
     for name, times in kinds.items():
