@@ -101,7 +101,7 @@ def datasets(folder: Path) -> dict[str, Good]:
         episode.create_dataset("observations", data=frames, chunks=True)
         episode.create_dataset("rewards", data=np.zeros(len(frames) - 1))
     with tarfile.open(fileobj=io.BytesIO(lzma.decompress(RELEASED.read_bytes()))) as tar:
-        tar.extractall(released, filter="data")
+        tar.extractall(released)
     model = released / "dmc_videogpt_l4_s2"
 
     def one(source: Path, pattern: str) -> Path:

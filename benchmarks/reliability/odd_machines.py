@@ -109,7 +109,7 @@ def project(folder: Path, git: bool = True, owner: int | None = None) -> Path:
     packed.seek(0)
     folder.mkdir(parents=True)
     with tarfile.open(fileobj=packed) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)
     frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), dtype=np.uint8)
     (folder / "film.gif").write_bytes(gif(frames, zoom=1))
     if git:

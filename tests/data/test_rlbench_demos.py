@@ -27,7 +27,7 @@ def demos(tmp_path_factory):
     """Two tasks, two variations of each, two demonstrations of each: RLBench's own writer, made-up pictures."""
     folder = tmp_path_factory.mktemp("demos")
     with tarfile.open(FIXTURE) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)
     return folder
 
 

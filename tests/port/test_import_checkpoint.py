@@ -31,7 +31,7 @@ from viper_pipeline.video_models.videogpt import VideoGPT
 def released(tmp_path):
     """Two folders that the authors' own programs wrote, with flax."""
     with tarfile.open(fileobj=io.BytesIO(lzma.decompress((FOLDER / "released.tar.xz").read_bytes()))) as tar:
-        tar.extractall(tmp_path, filter="data")
+        tar.extractall(tmp_path)
     return tmp_path
 
 
