@@ -65,6 +65,7 @@ class Bars:
     ALL = "all"
 
     def __init__(self) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
@@ -73,6 +74,7 @@ class Bars:
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TextColumn("{task.fields[note]}"),
+            console=Console(),  # its own: bars that are shown while others of the same console are at work stay hidden
             refresh_per_second=4,
             transient=True,
         )
