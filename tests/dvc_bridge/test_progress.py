@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from viper_pipeline.dvc_bridge.estimates import Cost, Costs, Left, Told, minutes, plan_text, simulated
+from viper_pipeline.dvc_bridge.estimates import Cost, Costs, Left, Reported, minutes, plan_text, simulated
 from viper_pipeline.dvc_bridge.screen import Running, Screen, State, Tail
 from viper_pipeline.training import progress
 
@@ -51,7 +51,7 @@ def test_a_stage_takes_as_long_as_last_time_or_as_its_like_or_as_for_committed_r
 
 
 def test_what_a_running_stage_says_tells_of_its_like(costs: Costs) -> None:
-    costs.told["new.train.a"] = 50.0
+    costs.reported["new.train.a"] = 50.0
     assert costs.expected("new.train.b") == 50
     assert costs.expected("new.score.b") is None
 
@@ -80,14 +80,14 @@ def test_progress_in_a_log_is_understood(monkeypatch: pytest.MonkeyPatch) -> Non
     for step, seconds in ((0, 0), (50, 25), (100, 25 + 20)):
         clock[0] = 100.0 + seconds
         report(step, 400, {"loss": 0.5})
-    first, second, third = (Told.read(line) for line in stream.getvalue().splitlines())
+    first, second, third = (Reported.read(line) for line in stream.getvalue().splitlines())
     assert first is not None and (first.done, first.total, first.left) == (0, 400, None)
     assert second is not None and second.seconds_left(second.when) == 175
     assert third is not None and third.seconds_left(third.when + 35) == 100
-    hours = Told.read("agent  1/9  0:20 < 1:02:03")
+    hours = Reported.read("agent  1/9  0:20 < 1:02:03")
     assert hours is not None and hours.left == 3723
     for line in ("", "loss 3/4 of it", "ValueError: 1/2  0:20 < much"):
-        assert Told.read(line) is None
+        assert Reported.read(line) is None
 
 
 def test_the_summary_counts_every_stage() -> None:

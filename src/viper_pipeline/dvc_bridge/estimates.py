@@ -42,7 +42,7 @@ class Costs:
         """committed: of runs with today's settings, by node."""
         self.own = {path.stem: _cost(json.loads(path.read_text())) for path in sorted((root / NOTED).glob("*.json"))}
         self.committed = dict(committed or {})
-        self.told: dict[str, float] = {}  # node -> seconds in all, by what it says itself
+        self.reported: dict[str, float] = {}  # node -> seconds in all, by its own log
 
     def expected(self, node: str) -> float | None:
         """What `node` took last time, or what others of its stage took; None if there is neither."""
@@ -52,7 +52,7 @@ class Costs:
         stage = node.rpartition(".")[0]
         for seconds in (
             {name: cost.seconds for name, cost in self.own.items()},
-            self.told,
+            self.reported,
             {name: cost.seconds for name, cost in self.committed.items()},
         ):
             if alike := [one for name, one in seconds.items() if name.rpartition(".")[0] == stage]:
@@ -74,7 +74,7 @@ def _cost(noted: JsonView) -> Cost:
 
 
 @dataclass
-class Told:
+class Reported:
     """What a running stage has last said of itself."""
 
     done: int
@@ -83,7 +83,7 @@ class Told:
     when: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def read(cls, line: str) -> Told | None:
+    def read(cls, line: str) -> Reported | None:
         """A line of a log as progress; None if it says none."""
         if not (match := PROGRESS.match(line)):
             return None

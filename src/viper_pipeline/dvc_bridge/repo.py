@@ -247,7 +247,7 @@ class Repository:
 
         logging.getLogger("dvc").setLevel(logging.WARNING)
         try:
-            # DVC refuses a folder without Git unless it is told so; here it needs Git for nothing
+            # DVC refuses a folder without Git unless core.no_scm is set; here it needs Git for nothing
             self.repo = Repo(str(root), config={"core": {"no_scm": True}} if without_git(root) else None)
         except DvcException as error:
             remedy = "" if (root / ".dvc").is_dir() else "; run `git init` and `dvc init` there"

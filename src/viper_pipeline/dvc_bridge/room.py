@@ -23,7 +23,12 @@ MARGIN = 100 * 2**20
 
 def free_bytes(place: Path) -> int:
     """Bytes that may be written at a path, which need not exist yet."""
-    return shutil.disk_usage(next(p for p in (place, *place.absolute().parents) if p.exists())).free
+    return shutil.disk_usage(_existing(place)).free
+
+
+def _existing(place: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    return next(p for p in (place, *place.absolute().parents) if p.exists())
 
 
 def _size(stage: DvcStage) -> int | None:
@@ -63,7 +68,7 @@ def shortage(
     """What to say if the outputs of `todo` cannot fit; None if they can, or nothing is known of them."""
     workspace, cache = to_be_written(todo, every)
     places = [(root, workspace), (cache_folder, cache)]
-    if _device(root) == _device(cache_folder):
+    if _existing(root).stat().st_dev == _existing(cache_folder).stat().st_dev:
         places = [(root, workspace + cache)]
     for place, needed in places:
         if needed and needed + MARGIN > (room := free(place)):
@@ -77,10 +82,6 @@ def shortage(
 def _name(stage: DvcStage) -> str:
     """The stage without its item."""
     return str(stage.addressing).partition("@")[0]
-
-
-def _device(place: Path) -> int:
-    return os.stat(next(p for p in (place, *place.absolute().parents) if p.exists())).st_dev
 
 
 def _said(size: float) -> str:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from viper_pipeline.core.errors import BadData, BadEnvironment
 from viper_pipeline.dvc_bridge.code_yaml import write_code
-from viper_pipeline.dvc_bridge.estimates import SHORT, Costs, Left, Told, heights, minutes, plan_text, simulated
+from viper_pipeline.dvc_bridge.estimates import SHORT, Costs, Left, Reported, heights, minutes, plan_text, simulated
 from viper_pipeline.dvc_bridge.executors import LOST, Executor, Local, of_stages
 from viper_pipeline.dvc_bridge.project import project_of, read_params
 from viper_pipeline.dvc_bridge.repo import DvcStage, NoopCache, Repository, StageProblem, Status
@@ -96,7 +96,7 @@ class Task:
     begun: float  # seconds of the monotonic clock: handed over, or begun if it has
     queued: bool = True
     tries: int = 1
-    told: Told | None = None  # how far it is, by its own words
+    reported: Reported | None = None  # how far it is, by its own log
 
 
 class Run:
@@ -211,9 +211,9 @@ class Run:
             if task.queued and task.tail.path.exists():
                 task.queued, task.begun = False, time.monotonic()
             for line in task.tail.lines(last=name in ended):
-                if told := Told.read(line):
-                    task.told = told
-                if not (told and self.screen.bars):  # its bar says it
+                if reported := Reported.read(line):
+                    task.reported = reported
+                if not (reported and self.screen.bars):  # its bar says it
                     self.screen.say(f"  {name.rpartition(':')[2]} | {line}")
         for name, code in ended.items():
             task = self.running[name]
@@ -270,15 +270,16 @@ class Run:
         silent = 0  # stages at work of which nobody knows anything
         for name, task in self.running.items():
             so_far, node = (0.0 if task.queued else now - task.begun), _node(task.stage)
-            rest = task.told.seconds_left(now) if task.told else None
+            rest = task.reported.seconds_left(now) if task.reported else None
             if rest is not None:
-                self.costs.told[node] = so_far + rest
+                self.costs.reported[node] = so_far + rest
             elif (expected := self.costs.expected(node)) is not None:
                 rest = max(expected - so_far, 0.0)
             left[task.stage] = rest or 0.0
             silent += rest is None
             if not task.queued:
-                running[name] = Running(so_far, rest, f"{task.told.done}/{task.told.total}" if task.told else "")
+                note = f"{task.reported.done}/{task.reported.total}" if task.reported else ""
+                running[name] = Running(so_far, rest, note)
         waiting = len(self.todo) + len(self.running) - len(running)
         share = self._share({self.running[name].stage: one.share or 0.0 for name, one in running.items()})
         ends = self._left(left)

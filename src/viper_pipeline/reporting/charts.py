@@ -50,7 +50,6 @@ STEP = 17
 """Pixels from one row of a chart to the next."""
 LEVEL_COLORS = {"chance": "#888888"}
 CURVES_HEIGHT = 300
-AUROC_COLOR = "#0072B2"
 
 
 def chart_library() -> str:

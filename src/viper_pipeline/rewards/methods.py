@@ -60,8 +60,8 @@ RATIO_MODEL = "videogpt_ratio"
 """The video model of `viper_ratio`, with a block of this name and stages of its own."""
 
 
-class ViperRatioMethod(RewardMethod):
-    """Reads what `viper` reads, of a model with the classes expert and agent; with `negatives: replay` also codes."""
+class ViperRatioMethod(ViperMethod):
+    """As `viper`, of a model with the classes expert and agent; with `negatives: replay` it reads codes as well."""
 
     label = "viper, ratio"
     color = "#6A3D9A"
@@ -72,36 +72,31 @@ class ViperRatioMethod(RewardMethod):
 
     def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
         """The three models, and the expert videos that are rehearsed."""
-        models = {
-            "tokenizer": f"{suite}/tokenizer",
-            "video_model": f"{suite}/{RATIO_MODEL}/video_model",
-            "fitted_reward": f"{suite}/{RATIO_MODEL}/reward",
-        }
+        models = super().inputs(_of_ratio_model(block), suite, task, tasks)
         follows = (block.get(self.block) or {}).get("negatives") == "replay"
         return models | ({"expert_codes": f"{suite}/{task}/codes"} if follows else {})
 
     def parts(self, block: ParamsBlock) -> dict[str, str]:
         """The tokenizer and the video model."""
-        return {"tokenizer_kind": block["tokenizer"]["kind"], "model": RATIO_MODEL}
+        return super().parts(_of_ratio_model(block))
 
     def build(
         self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
     ) -> Callable[[FrameShape], Any]:
         """Raises BadData for a reward that is not usable, or whose model was trained on other frames than these."""
-        from viper_pipeline.rewards.gate import require_usable
-        from viper_pipeline.rewards.viper import assemble_reward
         from viper_pipeline.rewards.viper_ratio import FollowingStream
 
-        tokenizer, video_model, fitted = (inputs[name] for name in ("tokenizer", "video_model", "fitted_reward"))
-        require_usable(fitted.config, context.suite, context.task)
-        reward = assemble_reward(tokenizer, video_model, fitted, context.task).to(context.device)
-        reward.check(context.frame_spec(context.task))
+        fixed = super().build(context, settings, inputs)
         config = settings if isinstance(settings, RatioConfig) else RatioConfig()
         if config.negatives == "random":
-            stream = reward.stream()
-            return lambda shape: stream
+            return fixed
         experts = [episode.frames for episode in inputs["expert_codes"].group("train")]
-        return lambda shape: FollowingStream(reward, config, experts)
+        return lambda shape: FollowingStream(fixed(shape).reward, config, experts)
+
+
+def _of_ratio_model(block: ParamsBlock) -> ParamsBlock:
+    """A suite's block whose reward is that of the ratio's model."""
+    return {**block, "reward": {**block.get("reward", {}), "model": RATIO_MODEL}}
 
 
 class ScaledTaskReward(StoredReward):

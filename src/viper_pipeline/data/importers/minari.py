@@ -4,7 +4,7 @@
     data/main_data.hdf5     episode_<i>/{observations, actions, rewards, terminations, truncations}
 
 Observations are a dataset of T + 1 pictures, or a tree of datasets of which some are; pictures are stored as arrays, or
-each as a JPEG. rewards[t] was paid on the way from picture t to picture t + 1. Episodes without pictures are refused.
+each as a JPEG. rewards[t] belongs to the way from picture t to picture t + 1. Episodes without pictures are refused.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class TabletopTask(ABC):
     things: ClassVar[str]
     """MJCF of the things; the table's top is at z = 0, the arm stands at x = -0.5 and looks along x."""
     places: ClassVar[tuple[str, ...]]
-    """Sites whose places are in the state and are told to `waypoint`, three meters each."""
+    """Sites whose places are in the state and are given to `waypoint`, three meters each."""
     matters: ClassVar[tuple[str, ...]]
     """Shapes that a reward must see: at least five pixels wide in the first frame."""
     grasp: ClassVar[str] = ""
