@@ -87,7 +87,7 @@ class ProjectHooks:
         if not guarded() or self.params != read_params(self.root / "params.yaml"):
             self._check_params()
         if self._tracking != "none":
-            from viper_pipeline.training.tracking import check_tracking
+            from viper_pipeline.reporting.tracking import check_tracking
 
             check_tracking(self._tracking)
         for name, path in self.project.sources(self.params).items():
@@ -166,8 +166,8 @@ class ProjectHooks:
 
     def _track(self, provenance: Provenance, data: object) -> None:
         """What was saved is safe, and hours of work are not lost for a diary: its troubles are said, not raised."""
+        from viper_pipeline.reporting.tracking import track
         from viper_pipeline.training.artifacts import ModelArtifact
-        from viper_pipeline.training.tracking import track
 
         if isinstance(data, ModelArtifact):
             try:

@@ -64,7 +64,7 @@ def lacks(params: JsonView) -> list[str]:
 
     lines = list(missing_devices((params.get("runtime") or {}).get("compute") or {}))
     if (word := params.get("tracking") or "none") != "none":
-        from viper_pipeline.training.tracking import check_tracking
+        from viper_pipeline.reporting.tracking import check_tracking
 
         try:
             check_tracking(word)

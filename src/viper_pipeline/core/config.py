@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -37,3 +37,12 @@ def value_at(block: ParamsBlock, dotted: str, missing: object = None) -> Any:
     for key in dotted.split("."):
         value = value.get(key, missing) if isinstance(value, Mapping) else missing
     return value
+
+
+def leaves(block: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Nested settings as (dotted name, value)."""
+    if isinstance(block, Mapping):
+        for key, value in block.items():
+            yield from leaves(value, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, block

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageSequence
 
 Kind = Literal["expert", "noisy", "random", "idle"]
 """Who acted: an expert, an expert under noise, uniformly random actions, or the action that does nothing."""
@@ -63,6 +63,13 @@ def gif(frames: np.ndarray, milliseconds: int = 50, zoom: int = 2) -> bytes:
     buffer = io.BytesIO()
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
     return buffer.getvalue()
+
+
+def gif_frames(content: bytes) -> tuple[np.ndarray, int]:
+    """A GIF -> every frame in full color, uint8 (T, H, W, 3), and for how many milliseconds the first is shown."""
+    with Image.open(io.BytesIO(content)) as image:
+        milliseconds = int(image.info.get("duration", 50)) or 50
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]), milliseconds
 
 
 def resized(frames: np.ndarray, size: int) -> np.ndarray:

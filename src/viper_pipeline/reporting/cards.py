@@ -13,6 +13,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from viper_pipeline.core.config import leaves
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView, atomic_dir, sha256_of
 from viper_pipeline.data.episode import png
@@ -83,11 +84,7 @@ def words(value: object) -> str:
 
 def flat(block: object, name: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as (dotted name, printed value)."""
-    if isinstance(block, Mapping):
-        for key, value in block.items():
-            yield from flat(value, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, words(block)
+    yield from ((dotted, words(value)) for dotted, value in leaves(block, name))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageSequence
+
+from viper_pipeline.data.episode import gif_frames
 
 FRAME_MILLISECONDS = 30
 """How long one frame of an episode is shown. Agents' films keep one frame in two, for twice as long."""
@@ -61,9 +62,7 @@ def episode_film(frames: np.ndarray, stride: int = 1) -> bytes:
 
 def film_of_gif(film: bytes) -> bytes:
     """Every frame of a GIF as MP4, each for as long as there."""
-    source = Image.open(io.BytesIO(film))
-    milliseconds = int(source.info.get("duration", 50)) or 50
-    frames = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(source)])
+    frames, milliseconds = gif_frames(film)
     if frames.shape[1] % 2 or frames.shape[2] % 2:
         frames = frames.repeat(ZOOM, 1).repeat(ZOOM, 2)
     return mp4(frames, milliseconds)

@@ -18,10 +18,12 @@ from typing import Protocol
 
 import numpy as np
 
+from viper_pipeline.core.config import leaves
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.extras import EXTRA_OF
-from viper_pipeline.core.files import Json, JsonView
+from viper_pipeline.core.files import JsonView
 from viper_pipeline.core.registry import did_you_mean
+from viper_pipeline.data.episode import gif_frames
 from viper_pipeline.training.artifacts import ModelArtifact
 
 FOLDER = "tracking"
@@ -49,7 +51,7 @@ class Tracker(Protocol):
         """Numbers at a step."""
 
     def film(self, name: str, gif: bytes) -> None:
-        """A film; `frames_of` has its frames."""
+        """A film."""
 
     def close(self) -> None:
         """Write what is not written yet."""
@@ -79,7 +81,7 @@ def track(word: str, node: str, key: str, params: JsonView, artifact: ModelArtif
         return
     tracker = make_tracker(word, node, key, root / FOLDER)
     try:
-        tracker.params(flat(params))
+        tracker.params(dict(leaves(params)))
         for step, values in rows(artifact.files[CURVE]):
             tracker.row(values, step)
         for name, content in sorted(artifact.files.items()):
@@ -107,22 +109,6 @@ def rows(curve: bytes) -> Iterator[tuple[int, dict[str, float]]]:
     for row in csv.DictReader(io.StringIO(curve.decode())):
         step = int(float(row.pop("step")))
         yield step, {name: float(value) for name, value in row.items() if value not in ("", None)}
-
-
-def frames_of(gif: bytes) -> np.ndarray:
-    """The frames of a GIF, uint8 T H W 3."""
-    from PIL import Image, ImageSequence
-
-    with Image.open(io.BytesIO(gif)) as film:
-        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)])
-
-
-def flat(values: JsonView, prefix: str = "") -> Json:
-    """Nested values by dotted name."""
-    found: Json = {}
-    for name, value in values.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found
 
 
 class Csv:
@@ -164,7 +150,7 @@ class TensorBoard:
 
     def film(self, name: str, gif: bytes) -> None:
         """Frame by frame, one step each: TensorBoard shows them with a slider, and films only with moviepy."""
-        for moment, frame in enumerate(frames_of(gif)):
+        for moment, frame in enumerate(gif_frames(gif)[0]):
             self.logger.experiment.add_image(name, frame, moment, dataformats="HWC")
 
     def close(self) -> None:
@@ -189,7 +175,7 @@ class DvcLive:
             self.live.log_metric(name, value)
 
     def film(self, name: str, gif: bytes) -> None:
-        frames = frames_of(gif)  # eight of them side by side: it shows no films
+        frames, _ = gif_frames(gif)  # eight of them side by side: it shows no films
         self.live.log_image(f"{name}.png", np.concatenate(frames[:: max(len(frames) // 8, 1)], axis=1))
 
     def close(self) -> None:

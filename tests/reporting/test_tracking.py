@@ -9,11 +9,12 @@ import types
 import numpy as np
 import pytest
 
+from viper_pipeline.core.config import leaves
 from viper_pipeline.core.errors import BadEnvironment, BadParams
-from viper_pipeline.data.episode import gif
+from viper_pipeline.data.episode import gif, gif_frames
+from viper_pipeline.reporting.tracking import check_tracking, track
 from viper_pipeline.training import tracking
 from viper_pipeline.training.artifacts import ModelArtifact, history_csv
-from viper_pipeline.training.tracking import check_tracking, flat, frames_of, track
 
 CURVE = [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25, "eval_return": 3.0}]
 FILM = np.random.default_rng(0).integers(0, 255, (5, 16, 16, 3), dtype=np.uint8)
@@ -152,6 +153,6 @@ def test_a_wrong_word_and_a_missing_library_are_named_with_the_remedy(monkeypatc
 
 
 def test_values_are_flat_and_films_come_back():
-    assert flat(PARAMS) == {"suites.dmc.drq.batch_size": 64, "suites.dmc.drq.hidden": [8, 8], "seed": 0}
-    frames = frames_of(gif(FILM, milliseconds=60))
+    assert dict(leaves(PARAMS)) == {"suites.dmc.drq.batch_size": 64, "suites.dmc.drq.hidden": [8, 8], "seed": 0}
+    frames, _ = gif_frames(gif(FILM, milliseconds=60))
     assert len(frames) == len(FILM) and frames.dtype == np.uint8 and frames.shape[3] == 3
