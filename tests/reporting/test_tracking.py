@@ -12,8 +12,8 @@ import pytest
 from viper_pipeline.core.config import leaves
 from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.data.episode import gif, gif_frames
+from viper_pipeline.reporting import tracking
 from viper_pipeline.reporting.tracking import check_tracking, track
-from viper_pipeline.training import tracking
 from viper_pipeline.training.artifacts import ModelArtifact, history_csv
 
 CURVE = [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25, "eval_return": 3.0}]
