@@ -271,7 +271,8 @@ class Params(Config):
     seeds: list[int] = Field(min_length=1, description="seeds of agent runs")
     runtime: RuntimeConfig
     tracking: Literal["none", "csv", "dvclive", "tensorboard", "wandb", "mlflow"] = Field(
-        "none", description="what is told of trainings besides, in tracking/; changes no result and makes nothing stale"
+        "none",
+        description="where trainings are logged besides, in tracking/; changes no result and makes nothing stale",
     )
     suites: dict[str, SuiteConfig] = Field(min_length=1)
     ablations: AblationsConfig | None = Field(None, description="Fig 9; null: none")

@@ -67,7 +67,8 @@ def committed_card(artifact: Path, root: Path) -> Path | None:
     if not full.is_relative_to(root):
         return None
     title = f"# {full.relative_to(root).as_posix()}"
-    return next((p for p in sorted(root.glob("reports/*/cards/*.md")) if p.open().readline().strip() == title), None)
+    cards = sorted(root.glob("reports/*/cards/*.md"))
+    return next((card for card in cards if card.read_text().partition("\n")[0].strip() == title), None)
 
 
 def overview_command(root: Path) -> Path:
@@ -261,7 +262,7 @@ def committed_figures(root: Path, suite: str | None = None) -> dict[str, Committ
 def figures_command(root: Path, suite: str | None, draw: Path | None) -> None:
     """Print each figure's state and what is missing; with `draw`, write all into that folder, also as PNG.
 
-    What lies in reports/ counts, too, and is told from what can be drawn from the data on this disk.
+    What lies in reports/ counts, too, and is distinguished from what can be drawn from the data on this disk.
     """
     chosen = entries(suite)
     evidence, stale = evidence_on_disk(root, suite)
