@@ -1,6 +1,6 @@
 """What Atari experts that are not learned score, beside random play: seeded games cut after --frames, no pictures.
 
-python benchmarks/atari_experts.py                       every game by script, if there is one, and by search
+python benchmarks/atari_experts.py                       every game by scripts, if there are any, and by search
 python benchmarks/atari_experts.py search zaxxon --frames 5000 --search '{"horizon": 50, "hold": 6}'
 """
 
@@ -13,11 +13,12 @@ import numpy as np
 
 from viper_pipeline.envs.atari import ALE_ACTIONS, GAMES, Atari
 from viper_pipeline.experts.policies import ZeroPolicy
+from viper_pipeline.experts.rally import RallyPolicy
 from viper_pipeline.experts.sb3 import play
 from viper_pipeline.experts.scripts import ATARI_SCRIPTS, script_for
 from viper_pipeline.experts.search import SearchConfig, Searching
 
-KINDS = ("random", "script", "search")
+KINDS = ("random", "script", "rally", "search")
 
 
 def uniform(states, deterministic, rng):
@@ -32,7 +33,12 @@ def games(kind: str, task: str, frames: int, n: int, search: SearchConfig) -> It
     env = suite.make(task, 0, rules, suite.frame_spec(task, rules, {}), pixels=False)
     if kind == "search":
         env = Searching(env, search)
-    policy = ZeroPolicy(ALE_ACTIONS) if kind == "search" else script_for(task, 0.02) if kind == "script" else uniform
+    policy = {
+        "search": lambda: ZeroPolicy(ALE_ACTIONS),
+        "script": lambda: script_for(task, 0.02),
+        "rally": lambda: RallyPolicy(0.02),
+        "random": lambda: uniform,
+    }[kind]()
     for seed in range(1000, 1000 + n):
         yield play(env, policy, seed)
 
@@ -48,7 +54,7 @@ def main() -> None:
     search = SearchConfig(**args.search)
     for task in [game for game in GAMES if game in args.words] or GAMES:
         for kind in [kind for kind in KINDS if kind in args.words] or KINDS:
-            if kind == "script" and task not in ATARI_SCRIPTS:
+            if (kind == "script" and task not in ATARI_SCRIPTS) or (kind == "rally" and task != "pong"):
                 continue
             begun = time.process_time()
             scores = list(games(kind, task, args.frames, args.games, search))

@@ -190,7 +190,7 @@ def test_params_yaml_knows_a_new_expert_and_what_it_needs(registered):
 
 FIT = {
     "dmc": {"sac", "ppo", "file"},
-    "atari": {"ppo", "script", "search", "file"},
+    "atari": {"ppo", "script", "rally", "search", "file"},
     "tabletop": {"script"},
     "rlbench": {"planner"},
 }
@@ -214,6 +214,7 @@ RECIPES = {
     "sac": ("dmc", "cartpole_balance", {"action_repeat": 100}, {**TRAINED, "learning_starts": 20}),
     "ppo": ("atari", "pong", {"max_frames": 80}, {**TRAINED, "rollout_steps": 20}),
     "script": ("atari", "pong", {}, {}),
+    "rally": ("atari", "pong", {}, {}),
     "search": ("atari", "zaxxon", {}, {"futures": 2, "horizon": 4, "follow": 2}),
 }
 

@@ -52,6 +52,7 @@ SMALLEST = {
         "sac": ("dots", "right", {}, {**TRAINED, "learning_starts": 20}),
         "ppo": ("dots", "right", {}, {**TRAINED, "rollout_steps": 20, "batch_size": 10}),
         "script": ("atari", "pong", {}, {}),
+        "rally": ("atari", "pong", {}, {}),
         "search": ("atari", "zaxxon", {}, {"futures": 2, "horizon": 4, "follow": 2}),
         "planner": None,
         "file": ("dmc", "point_mass_easy", {"action_repeat": 100}, {"path": str(GIVEN / "point_mass_easy")}),

@@ -28,6 +28,7 @@ EXPERTS = Registry(
         "sac": "viper_pipeline.experts.sac:SACExpert",
         "ppo": "viper_pipeline.experts.ppo:PPOExpert",
         "script": "viper_pipeline.experts.scripts:ScriptExpert",
+        "rally": "viper_pipeline.experts.rally:RallyExpert",
         "search": "viper_pipeline.experts.search:SearchExpert",
         "planner": "viper_pipeline.experts.scripts:PlannerExpert",
         "file": "viper_pipeline.experts.from_file:FileExpert",

@@ -30,7 +30,7 @@ from viper_pipeline.reporting.paper_figures.index import INDEX
 from viper_pipeline.reporting.paper_figures.tables import Difference, differing_settings
 from viper_pipeline.reporting.plots import BASELINE_TEXTS, embed, method_of, method_style
 from viper_pipeline.reporting.results import LineageSteps, Metrics, StageName, TaskKey
-from viper_pipeline.reporting.reward_metrics import RIVALS
+from viper_pipeline.reporting.reward_metrics import MEANS_OF, RIVALS
 from viper_pipeline.reporting.summary import (
     RIVAL_NAMES,
     HeldOut,
@@ -220,12 +220,14 @@ def render_page(
     measured: Sequence[Measurement] = (),
     points: Sequence[Mapping[str, str]] = (),
     pages: Sequence[str] | None = None,
+    probe: JsonView | None = None,
 ) -> str:
     """reports/<suite>/index.html. It shows the files of figures/ beside it and is drawn by ../charts.js.
 
     figures: the files of figures/; reconstructions and rollouts: PNG strips; quality: suite -> task -> kind of frame ->
     metrics of the tokenizer; held_out: tasks that a model was not trained on; measured: what benchmarks found; points:
-    rows of curves.csv; pages: the folders of reports/ that have a page; this one alone if it is not said.
+    rows of curves.csv; pages: the folders of reports/ that have a page; this one alone if it is not said;
+    probe: task -> what the tokenizer keeps of its figure, where it was looked for.
     """
     baselines, result = metrics["baselines"].get(suite, {}), TASK_UNITS.get(suite, "return")
     dots, curves = result_dots({suite: metrics}), draw_curves(points, baselines, result)
@@ -254,10 +256,12 @@ def render_page(
             reconstructions=reconstructions,
             rollouts=rollouts,
             quality=quality,
+            probe=probe or {},
             held_out=held_out or {},
             measured=measured,
             compared=list(compared_rewards(metrics)),
             ratio_model=RATIO_MODEL,
+            means_of=MEANS_OF,
             transfers=list(transfers(metrics["rewards"], held_out or {})),
             lead=" ".join(lead_sentences(suite, metrics, origins.settings.get(suite, {}))),
             tasks=list(task_tables(metrics)),
@@ -333,6 +337,10 @@ def lead_sentences(suite: str, metrics: Metrics, settings: ParamsBlock) -> Itera
         yield "Results below are true ones, which no agent but those of the true reward was shown."
 
 
+COMPARED = {"auroc_frame": "frames", "auroc_mean": f"means of {MEANS_OF} frames", "auroc_window": "windows"}
+"""AUROCs of two rewards that stand side by side."""
+
+
 def compared_rewards(metrics: Metrics) -> Iterator[Json]:
     """Where a suite has the likelihood ratio: its AUROCs beside those of the other models, by task and kind of play."""
     for suite, models in metrics["rewards"].items():
@@ -340,7 +348,7 @@ def compared_rewards(metrics: Metrics) -> Iterator[Json]:
             continue
         measured = [
             (model, name, what)
-            for name, what in (("auroc_frame", "frames"), ("auroc_window", "windows"))
+            for name, what in COMPARED.items()
             for model, numbers in models.items()
             if any(name in kind for task in numbers["tasks"].values() for kind in task["kinds"].values())
         ]

@@ -64,6 +64,7 @@ KEY_TYPES: Mapping[str, type] = {
     "rewards": ModelKey,
     "tokenizers": str,
     "video_models": ModelKey,
+    "probes": str,
     "settings": str,
 }
 """Kind of artifact -> type of its key."""
@@ -91,6 +92,7 @@ class RunTable:
     rewards: Mapping[ModelKey, ModelArtifact] = field(default_factory=dict)
     tokenizers: Mapping[str, ModelArtifact] = field(default_factory=dict)  # by suite
     video_models: Mapping[ModelKey, ModelArtifact] = field(default_factory=dict)
+    probes: Mapping[str, JsonView] = field(default_factory=dict)  # suite -> what `probe_tokenizer` found
     settings: Mapping[str, ParamsBlock] = field(default_factory=dict)  # suite -> its block of params.yaml
 
     @classmethod

@@ -21,6 +21,8 @@ RIVALS = ("random", "idle", "contrast")
 BEGINNING = 50
 """Frames in which frozen and moving experts still look alike."""
 EPISODES_TO_CORRELATE = 3
+MEANS_OF = 8
+"""Frames in a row whose mean score is compared, too: a single frame may hide what a few show."""
 
 
 def auroc(better: np.ndarray, worse: np.ndarray) -> float:
@@ -123,6 +125,11 @@ def transitions(videos: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [v[1:] for v in videos if len(v) > 1]
 
 
+def running_means(videos: Sequence[np.ndarray], length: int = MEANS_OF) -> list[np.ndarray]:
+    """Means of `length` scores in a row of the transitions of each video, (T - length,); shorter videos have none."""
+    return [np.convolve(v, np.full(length, 1 / length), "valid") for v in transitions(videos) if len(v) >= length]
+
+
 def hardest(kinds: Mapping[str, Json], name: str) -> Json | None:
     """The AUROC of this name (`auroc_frame`, `auroc_window`) against the kind of play that is hardest to tell."""
     known = {kind: kinds[kind][name] for kind in RIVALS if kinds.get(kind, {}).get(name)}
@@ -147,7 +154,8 @@ def reward_metrics(
     experts: the kind that the others are compared with; `test`, videos that nothing was fitted to, if there are any.
     auroc_frame, auroc_window: of single frames and of windows, against the hardest kind of play, which is named; null
     if it was not measured. kinds: mean nats of a transition, and AUROCs of experts against that kind (below 0.5: it
-    looks better than the expert). spearman: within each kind, episode mean of nats against true return.
+    looks better than the expert); auroc_mean: of the means of MEANS_OF frames in a row. spearman: within each kind,
+    episode mean of nats against true return.
     """
     expert = experts_of(scores)
     named = {"auroc_window": scores, "auroc_frame": frames} if mode == "joint" else {"auroc_frame": scores}
@@ -158,6 +166,10 @@ def reward_metrics(
             if found and kind != expert:
                 sides = transitions(found[expert]), transitions(found[kind])
                 own[name] = separation(*sides).as_json()
+        if kind != expert and (single := frames if mode == "joint" else scores):
+            means = running_means(single[expert]), running_means(single[kind])
+            if all(means):
+                own["auroc_mean"] = separation(*means).as_json()
         if kind != expert:
             early = (transition_scores([v[:BEGINNING] for v in scores[which]]) for which in (expert, kind))
             own["auroc_beginning"] = auroc(*early)

@@ -12,6 +12,7 @@ from viper_pipeline.pipelines.models.nodes import (
     train_tokenizer,
     train_video_model,
 )
+from viper_pipeline.pipelines.models.probe import is_probed, probe_tokenizer
 from viper_pipeline.pipelines.models.ratio import evaluate_ratio, train_ratio_model
 from viper_pipeline.pipelines.params import learned, learned_tasks
 from viper_pipeline.pipelines.wiring import bind, stage
@@ -54,6 +55,17 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
             f"{suite}/tokenizer",
         )
     ]
+    if is_probed(suite):
+        nodes.append(
+            stage(
+                suite,
+                "probe_tokenizer",
+                "all",
+                bind(probe_tokenizer, suite=suite, **kind),
+                {"compute": "params:runtime.compute", **tokenizer, **experts, **baselines},
+                f"{suite}/probe",
+            )
+        )
     for task in tasks:
         nodes.append(
             stage(

@@ -160,7 +160,7 @@ def write_report(
     found = measurements(measured, table.settings)
     return render_page(
         suite, profile, metrics, figures, films_of(table, shown), reconstructions, rollouts, quality, origins, held_out,
-        found, curves, pages,
+        found, curves, pages, table.probes.get(suite),
     )  # fmt: skip
 
 

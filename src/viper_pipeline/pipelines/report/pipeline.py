@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from kedro.pipeline import Pipeline
 
 from viper_pipeline.core.config import ParamsBlock
+from viper_pipeline.pipelines.models.probe import is_probed
 from viper_pipeline.pipelines.params import learned, seeds_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_overview, write_report
 from viper_pipeline.pipelines.wiring import argument, arguments, bind, stage
@@ -25,6 +26,7 @@ def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int], pages: S
     made = {"metrics": f"{suite}/metrics", "figures": f"{suite}/figures", "curves": f"{suite}/curves"}
     page = bind(write_report, pages=pages)
     shown = {"profile": "params:profile", "measured": "measured"}
+    found = arguments({Row("probes", suite): f"{suite}/probe"} if is_probed(suite) else {})
     made_by = records | {"costs": "costs"} | provenance
     measured = arguments(results | settings) | made_by
     numbers = [f"{suite}/metrics", f"{suite}/headline", f"{suite}/curves"]
@@ -33,7 +35,7 @@ def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int], pages: S
             stage(suite, "aggregate", "all", aggregate, measured, numbers),
             stage(suite, "draw_figures", "all", draw_figures, everything | made_by, f"{suite}/figures"),
             stage(suite, "write_cards", "all", write_cards, arguments(results | models) | provenance, f"{suite}/cards"),
-            stage(suite, "write_report", "all", page, everything | made | shown | provenance, f"{suite}/page"),
+            stage(suite, "write_report", "all", page, everything | made | shown | found | provenance, f"{suite}/page"),
         ]
     )
 
