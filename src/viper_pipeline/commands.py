@@ -249,12 +249,13 @@ def run_command(
 @click.option(
     "--json", "keep", type=click.Path(), help="Keep what is measured in this file; what it holds is not measured again."
 )
-def cost(profile: str | None, on: str | None, keep: str | None) -> None:
+@click.option("--suite", "suites", multiple=True, help="Count this suite alone. Default: all of the profile.")
+def cost(profile: str | None, on: str | None, keep: str | None, suites: tuple[str, ...]) -> None:
     """Say what a profile costs: hours, memory and disk, from a few timed steps of each kind of stage."""
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.tools.cost import cost_command
 
-    cost_command(project_root(), profile, on, keep, click.echo)
+    cost_command(project_root(), profile, on, keep, click.echo, suites)
 
 
 @cli.command()

@@ -169,6 +169,25 @@ def test_an_agent_is_paid_by_it(made, model, reward, negatives):
     assert changed == (negatives == "replay") and (source.state_dict() != {}) == changed
 
 
+def test_the_method_that_follows_the_agent_does_so_whatever_the_block_says(made, model, reward):
+    method, task = REWARDS.get("viper_ratio_replay")(), "sawyer_lift"
+    names = {"tokenizer": made.tokenizer, "video_model": model, "fitted_reward": reward}
+    for block in ({"viper_ratio": {"negatives": "random"}}, {"viper_ratio": {}}, {}):
+        assert set(method.inputs(block, "tabletop", task, TASKS)) == {*names, "expert_codes"}
+    context = RewardContext("tabletop", task, "cpu", lambda name: SPEC.model_copy(update={"stride": 1}))
+    forced = copy.deepcopy(reward.config) | {"reward": reward.config["reward"] | {"force": True}}
+    names["fitted_reward"] = type(reward)(forced, reward.tensors, reward.files)
+    names["expert_codes"] = made.codes[f"codes__{task}"]
+    source = method.build(context, RatioConfig(negatives="random", every=10), names)((3, 16, 16))
+    assert isinstance(source, FollowingStream) and source.config.every == 10
+
+
+def test_either_method_of_the_ratio_has_its_model_trained():
+    for methods in (["viper_ratio"], ["viper_ratio_replay"], ["viper_ratio", "viper_ratio_replay"]):
+        nodes = {node.name for node in pipeline_registry.build(params(methods=methods))["atari"].nodes}
+        assert {"atari.train_video_model_ratio.all", "atari.evaluate_reward_ratio.all"} <= nodes
+
+
 def test_a_reward_that_is_not_usable_is_refused(made, model, reward):
     context = RewardContext("tabletop", "sawyer_lift", "cpu", lambda name: SPEC)
     refused = copy.deepcopy(reward.config) | {"reward": reward.config["reward"] | {"force": False}}

@@ -14,6 +14,7 @@ from viper_pipeline.dvc_bridge.dvc_yaml import generate
 from viper_pipeline.dvc_bridge.project import read_params
 from viper_pipeline.dvc_bridge.templates import Wiring
 from viper_pipeline.pipelines.profiles import read_profile
+from viper_pipeline.rewards.methods import RATIO_METHODS
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +25,7 @@ def stages():
     return {stage.node: stage for stage in Wiring(ROOT).stages(params)}
 
 
-@pytest.mark.parametrize("profile", ["tiny", "laptop", "desk", "small", "paper"])
+@pytest.mark.parametrize("profile", ["tiny", "laptop", "desk", "games", "small", "paper"])
 def test_every_profile_gives_a_graph_of_the_promised_size(profile):
     params = read_profile(ROOT / "profiles" / f"{profile}.yaml")
     built = pipeline_registry.build(params)
@@ -46,8 +47,9 @@ def test_every_profile_gives_a_graph_of_the_promised_size(profile):
         runs = sum(n * len(own.get(method, params["seeds"])) for method, n in tasks.items()) * len(suite["agents"])
         page = 4
         each = 4 * len(suite["tasks"]) + learnable
-        models = len(suite["video_models"]) + ("viper_ratio" in tasks)
-        assert len(built[name].nodes) == each + 1 + 2 * models + runs + page
+        models = len(suite["video_models"]) + any(method in tasks for method in RATIO_METHODS)
+        probes = name == "atari"
+        assert len(built[name].nodes) == each + 1 + probes + 2 * models + runs + page
     assert generate(ROOT, params)
 
 

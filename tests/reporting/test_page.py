@@ -267,6 +267,15 @@ def test_a_tokenizer_that_loses_what_moves_is_said_to_do_so(metrics):
     assert "Much of what moves is lost" in render_page("dmc", "laptop", metrics, {}, [], strips, {}, quality)
 
 
+def test_what_a_tokenizer_keeps_of_small_things_is_shown_where_it_was_looked_for() -> None:
+    metrics = build_metrics([], [BASELINES], {}, {})
+    seen = {"frames": 90, "found": 0.7, "kept": 0.27}
+    probe = {"pong": {"figure": "ball", "codes": [16, 16], "held_out": seen, "random": {**seen, "found": None}}}
+    page = render_page("atari", "laptop", metrics, {}, [], {}, {}, {}, probe=probe)
+    assert "<td>16x16</td><td>90</td><td>0.70</td><td>0.27</td><td>90</td><td></td>" in page
+    assert "found again" not in render_page("atari", "laptop", metrics, {}, [], {}, {}, {})
+
+
 def test_equal_pages_have_equal_bytes(metrics):
     one, two = (render_page("dmc", "laptop", metrics, {}, [], {}, {}, {}, points=POINTS) for _ in range(2))
     assert one == two and one.count('class="chart"') == 3

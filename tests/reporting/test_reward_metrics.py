@@ -10,6 +10,7 @@ from viper_pipeline.reporting.reward_metrics import (
     auroc,
     reward_metrics,
     reward_time_correlation,
+    running_means,
     separation,
     spearman,
 )
@@ -142,3 +143,18 @@ def test_scores_of_frames_travel_beside_those_of_windows(scores):
     assert found.keys() == frames.keys()
     assert all(np.allclose(x, y, atol=1e-5) for k in frames for x, y in zip(found[k], frames[k], strict=True))
     assert unpack_frames("a", pack("a", scores, {})) is None
+
+
+def test_means_of_a_few_frames_separate_what_single_ones_blur(scores) -> None:
+    found = reward_metrics(scores, {})["kinds"]["contrast"]
+    assert found["auroc_mean"]["value"] > found["auroc_frame"]["value"] + 0.05
+    assert found["auroc_mean"]["ci95_low"] < found["auroc_mean"]["value"]
+    smooth = {kind: [np.convolve(v, np.ones(8), "same") for v in videos] for kind, videos in scores.items()}
+    assert reward_metrics(smooth, {}, scores, "joint")["kinds"]["contrast"]["auroc_mean"] == found["auroc_mean"]
+    short = {kind: [v[:6] for v in videos] for kind, videos in scores.items()}
+    assert "auroc_mean" not in reward_metrics(short, {})["kinds"]["contrast"]
+
+
+def test_a_running_mean_leaves_out_the_first_frame_which_is_no_transition() -> None:
+    means = running_means([np.array([100.0, 1, 2, 3, 4]), np.array([9.0, 1.0])], 2)
+    assert [m.tolist() for m in means] == [[1.5, 2.5, 3.5]]

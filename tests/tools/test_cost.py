@@ -42,7 +42,7 @@ def counts(params: Params) -> dict[tuple[str, str], Work]:
 
 
 def test_every_unit_of_a_profile_can_be_timed() -> None:
-    for name in ("laptop", "desk", "small", "paper"):
+    for name in ("laptop", "desk", "games", "small", "paper"):
         params = profile(name)
         for work in work_of(params):
             assert set(work.units) <= set(units_of(params.suites[work.suite])), (name, work)
@@ -164,8 +164,18 @@ def test_an_agent_with_limits_of_its_own_is_counted_by_them() -> None:
         assert work.units[f"{agent} step"] == work.runs * (limits.steps - limits.random_steps)
 
 
+def searched_games() -> Params:
+    """The laptop's games, of which two are searched; only the other two are learned."""
+    raw = read_profile(ROOT / "profiles/laptop.yaml")
+    recipes = raw["suites"]["atari"]["experts"]
+    recipes["freeway"] = {"algorithm": "search", "futures": 8, "horizon": 24, "hold": 2, "follow": 6}
+    recipes["kangaroo"] = {"algorithm": "search", "futures": 8, "horizon": 50, "hold": 6, "follow": 10}
+    raw["suites"]["atari"]["learned_tasks"] = ["boxing", "pong"]
+    return validate(raw)
+
+
 def test_games_that_are_searched_cost_what_is_imagined() -> None:
-    params = profile("laptop")
+    params = searched_games()
     atari, work = params.suites["atari"], counts(params)["atari", "record_episodes"]
     searched = [r.imagined for r in atari.experts.values() if isinstance(r, SearchConfig)]
     assert searched == [8 * 24 / 6, 8 * 50 / 10]
@@ -173,20 +183,34 @@ def test_games_that_are_searched_cost_what_is_imagined() -> None:
 
 
 def test_what_nothing_learns_costs_its_experts_alone() -> None:
-    params = profile("laptop")
+    params = searched_games()
     atari, found = params.suites["atari"], counts(params)
-    assert (found["atari", "record_episodes"].runs, found["atari", "encode_experts"].runs) == (5, 2)
+    assert (found["atari", "record_episodes"].runs, found["atari", "encode_experts"].runs) == (4, 2)
     all_learned = atari.model_copy(update={"learned_tasks": None})
     more = counts(params.model_copy(update={"suites": params.suites | {"atari": all_learned}}))
     assert more["atari", "record_episodes"].units == found["atari", "record_episodes"].units
     for stage, unit in (("encode_experts", "frame encoded"), ("evaluate_reward videogpt", "frame scored by videogpt")):
         share = found["atari", stage].units[unit] / more["atari", stage].units[unit]
-        assert share == pytest.approx(2 / 5)
+        assert share == pytest.approx(2 / 4)
 
 
 def test_a_search_is_timed() -> None:
-    params = profile("laptop")
+    params = searched_games()
     assert 0 < probe(params, "atari", "step imagined", "cpu")["seconds"] < 1
+
+
+def test_one_suite_alone_is_counted() -> None:
+    params = profile("games")
+    assert {work.suite for work in work_of(table.of_suites(params, ["atari"]))} == {"atari"}
+    assert table.of_suites(params, []) == params
+    with pytest.raises(BadParams, match=r"--suite atary: profile games has no such suite \(did you mean 'atari'"):
+        table.of_suites(params, ["atary"])
+
+
+def test_profile_games_has_every_agent_of_its_plan() -> None:
+    found = counts(profile("games"))
+    for method in ("task_reward", "viper", "viper_ratio", "viper_ratio_replay", "exploration"):
+        assert found["atari", f"train_agent_{method} dqn"].runs == 4 * 3
 
 
 def test_hardware_that_was_not_measured_is_refused() -> None:
@@ -195,7 +219,7 @@ def test_hardware_that_was_not_measured_is_refused() -> None:
 
 
 def test_what_is_stored_covers_the_profile_that_it_names() -> None:
-    for name in ("laptop", "desk", "small", "paper"):
+    for name in ("laptop", "desk", "games", "small", "paper"):
         for hardware, measured in table.stored(name).items():
             unknown = {f"{w.suite}: {u}" for w in work_of(profile(name)) for u in w.units} - set(measured)
             assert hardware and unknown <= UNTIMED

@@ -18,6 +18,7 @@ from viper_pipeline.envs.base import EnvSettings, FrameSettings, Rect, Suite
 from viper_pipeline.experts.base import DEFAULT_ALGORITHM, EXPERTS, ExpertConfig
 from viper_pipeline.experts.policies import Variation
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, ExplorationConfig
+from viper_pipeline.rewards.methods import RATIO_METHODS
 from viper_pipeline.rewards.scores import EvaluationConfig
 from viper_pipeline.rewards.viper import ViperConfig
 from viper_pipeline.tokenizers import TOKENIZERS, trainable_tokenizer
@@ -30,6 +31,11 @@ from viper_pipeline.video_models.base import Scoring
 def learned_tasks(suite_config: ParamsBlock) -> list[str]:
     """The tasks of a suite's block that its models and agents learn: `learned_tasks`, or all."""
     return suite_config.get("learned_tasks") or suite_config["tasks"]
+
+
+def learns_ratio(suite_config: ParamsBlock) -> bool:
+    """Whether a method of a suite's block is paid by the likelihood ratio: then its model is trained."""
+    return any(method in learned(suite_config) for method in RATIO_METHODS)
 
 
 def seeds_of(suite_config: ParamsBlock, method: str, seeds: Sequence[int]) -> Sequence[int]:
@@ -165,7 +171,8 @@ class SuiteConfig(Config):
     exploration: ExplorationConfig = Field(description="`kind` chooses the bonus, which reads the rest of the block")
     methods: list[str] = Field(
         description="rewards that agents are trained on, all tasks each. viper; viper_ratio: the likelihood "
-        "ratio of expert and agent, by a model of its own (block videogpt_ratio); task_reward: the environment's own; "
+        "ratio of expert and agent, by a model of its own (block videogpt_ratio); viper_ratio_replay: the same with "
+        "`negatives: replay`, whatever the block viper_ratio says; task_reward: the environment's own; "
         "task_reward_plain: that without the exploration bonus, which all others get; "
         "exploration: the bonus alone; amp: a discriminator shown expert videos of the task; amp_multi: of every task"
     )

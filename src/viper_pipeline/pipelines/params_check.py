@@ -18,7 +18,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import Suite
 from viper_pipeline.experts.base import DEFAULT_ALGORITHM, EXPERTS, Expert
 from viper_pipeline.pipelines import params_fit
-from viper_pipeline.pipelines.params import STREAMED, AblationsConfig, Params, SuiteConfig, seeds_of
+from viper_pipeline.pipelines.params import STREAMED, AblationsConfig, Params, SuiteConfig, learns_ratio, seeds_of
 from viper_pipeline.rewards.base import EXPLORATION, REWARDS, BonusConfig
 from viper_pipeline.rewards.methods import RATIO_MODEL
 from viper_pipeline.tokenizers import TOKENIZERS, trainable_tokenizer
@@ -110,7 +110,7 @@ def _ratio(here: str, suite_config: SuiteConfig) -> Iterator[str]:
             f"{here}.video_models: '{RATIO_MODEL}' learns random play as well, in a stage of its own; list viper_ratio "
             f"in {here}.methods instead"
         )
-    if "viper_ratio" not in suite_config.learned:
+    if not learns_ratio(vars(suite_config)):
         return
     if RATIO_MODEL not in suite_config.components:
         yield f"{here}.{RATIO_MODEL}: method viper_ratio needs this block, with settings as in `videogpt`"
@@ -217,7 +217,7 @@ def _lengths(here: str, suite_config: SuiteConfig, simulator: Suite) -> Iterator
     for task in suite_config.tasks:
         frames = simulator.episode_steps(task, suite_config.env) + 1
         strided = -(-(frames - curation.starts("train")[-1]) // curation.stride)
-        ratio = [RATIO_MODEL] if "viper_ratio" in suite_config.learned else []
+        ratio = [RATIO_MODEL] if learns_ratio(vars(suite_config)) else []
         for name in [*suite_config.video_models, *ratio]:
             window = getattr(suite_config.components.get(name), "window", 1)
             if strided < window:

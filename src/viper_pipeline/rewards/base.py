@@ -112,6 +112,7 @@ REWARDS = Registry(
     {
         "viper": "viper_pipeline.rewards.methods:ViperMethod",
         "viper_ratio": "viper_pipeline.rewards.methods:ViperRatioMethod",
+        "viper_ratio_replay": "viper_pipeline.rewards.methods:FollowingRatioMethod",
         "task_reward": "viper_pipeline.rewards.methods:TaskRewardMethod",
         "task_reward_plain": "viper_pipeline.rewards.methods:PlainTaskRewardMethod",
         "exploration": "viper_pipeline.rewards.methods:ExplorationMethod",

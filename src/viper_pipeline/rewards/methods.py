@@ -58,6 +58,8 @@ class ViperMethod(RewardMethod):
 
 RATIO_MODEL = "videogpt_ratio"
 """The video model of `viper_ratio`, with a block of this name and stages of its own."""
+RATIO_METHODS = ("viper_ratio", "viper_ratio_replay")
+"""The methods that are paid by it."""
 
 
 class ViperRatioMethod(ViperMethod):
@@ -92,6 +94,27 @@ class ViperRatioMethod(ViperMethod):
             return fixed
         experts = [episode.frames for episode in inputs["expert_codes"].group("train")]
         return lambda shape: FollowingStream(fixed(shape).reward, config, experts)
+
+
+class FollowingRatioMethod(ViperRatioMethod):
+    """As `viper_ratio` with `negatives: replay`, whatever its block says: a suite may have both beside each other."""
+
+    label = "viper, ratio, replay"
+    color = "#B15928"
+    description = "rewarded by the likelihood ratio, whose class agent follows the agent"
+    seed_label = "viper_ratio_replay"
+
+    def inputs(self, block: ParamsBlock, suite: str, task: str, tasks: Sequence[str]) -> dict[str, str]:
+        """The three models, and the expert videos that are rehearsed."""
+        own = {**(block.get(self.block) or {}), "negatives": "replay"}
+        return super().inputs({**block, self.block: own}, suite, task, tasks)
+
+    def build(
+        self, context: RewardContext, settings: MethodConfig | None, inputs: ParamsBlock
+    ) -> Callable[[FrameShape], Any]:
+        """See `ViperRatioMethod.build`."""
+        config = settings if isinstance(settings, RatioConfig) else RatioConfig()
+        return super().build(context, config.model_copy(update={"negatives": "replay"}), inputs)
 
 
 def _of_ratio_model(block: ParamsBlock) -> ParamsBlock:

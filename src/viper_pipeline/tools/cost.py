@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,9 @@ import numpy as np
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
 from viper_pipeline.core.files import Json, atomic_write
+from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.envs import SUITES
-from viper_pipeline.pipelines.params import Params, SuiteConfig, seeds_of
+from viper_pipeline.pipelines.params import Params, SuiteConfig, learns_ratio, seeds_of
 from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.base import REWARDS
@@ -71,7 +72,7 @@ def _suite(name: str, suite: SuiteConfig, seeds: list[int]) -> Iterator[Work]:
     yield Work(name, "train_tokenizer", 1, {"image learned": training.steps * training.batch_size})
     yield Work(name, "encode_experts", len(frames), {"frame encoded": kept}, disk=kept * 2 * _codes(suite))
     stages = {model: (f"train_video_model {model}", f"evaluate_reward {model}") for model in suite.video_models}
-    if "viper_ratio" in suite.learned:
+    if learns_ratio(vars(suite)):
         stages[RATIO_MODEL] = ("train_video_model_ratio", "evaluate_reward_ratio")
     for model, (trained, judged) in stages.items():
         config = suite.components[model]
@@ -122,7 +123,7 @@ def units_of(suite: SuiteConfig) -> Iterator[str]:
     if any(recipe.imagined for recipe in suite.experts.values()):
         yield "step imagined"
     yield from ("frame drawn", "image learned", "frame encoded")
-    ratio = [RATIO_MODEL] if "viper_ratio" in suite.learned else []
+    ratio = [RATIO_MODEL] if learns_ratio(vars(suite)) else []
     for model in [*suite.video_models, *ratio]:
         yield from (f"clip learned by {model}", f"frame scored by {model}")
     for agent in suite.agents if suite.learned else ():
@@ -249,12 +250,30 @@ def figure_lines(works: list[Work], measured: Mapping[str, ParamsBlock]) -> Iter
             yield f"{entry.name:8s}{entry.title:40s}{_readable(total_hours(taken, measured)):>11s}"
 
 
+def of_suites(params: Params, suites: Sequence[str]) -> Params:
+    """The parameters with these suites alone, or as they are if none is named."""
+    for name in suites:
+        if name not in params.suites:
+            likely = did_you_mean(name, list(params.suites))
+            raise BadParams(f"--suite {name}: profile {params.profile} has no such suite{likely}")
+    kept = {name: block for name, block in params.suites.items() if name in suites}
+    return params.model_copy(update={"suites": kept}) if suites else params
+
+
 def cost_command(
-    root: Path, profile: str | None, on: str | None, keep: str | None, say: Callable[[str], object]
+    root: Path,
+    profile: str | None,
+    on: str | None,
+    keep: str | None,
+    say: Callable[[str], object],
+    suites: Sequence[str] = (),
 ) -> None:
-    """Measure this machine, or take what was measured on another; print the table."""
+    """Measure this machine, or take what was measured on another; print the table.
+
+    suites: those that are counted; none: all. Raises BadParams for one that the profile has not.
+    """
     path = root / "profiles" / f"{profile}.yaml" if profile else root / "params.yaml"
-    params = validate(read_profile(path), str(path))
+    params = of_suites(validate(read_profile(path), str(path)), suites)
     if on is None:
         import torch
 

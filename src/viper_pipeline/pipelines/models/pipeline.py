@@ -14,7 +14,7 @@ from viper_pipeline.pipelines.models.nodes import (
 )
 from viper_pipeline.pipelines.models.probe import is_probed, probe_tokenizer
 from viper_pipeline.pipelines.models.ratio import evaluate_ratio, train_ratio_model
-from viper_pipeline.pipelines.params import learned, learned_tasks
+from viper_pipeline.pipelines.params import learned_tasks, learns_ratio
 from viper_pipeline.pipelines.wiring import bind, stage
 from viper_pipeline.rewards.methods import RATIO_MODEL
 from viper_pipeline.tokenizers import TRAINABLE_TOKENIZERS
@@ -77,7 +77,7 @@ def create(suite: str, suite_config: ParamsBlock) -> Pipeline:
                 f"{suite}/{task}/codes",
             )
         )
-    if "viper_ratio" in learned(suite_config):
+    if learns_ratio(suite_config):
         bound = {"suite": suite, "model": RATIO_MODEL, **kind}
         trained = {"config": f"{p}.{RATIO_MODEL}", "scratch": "scratch", **codes, **baselines, **held_out}
         judged = {

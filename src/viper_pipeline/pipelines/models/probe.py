@@ -35,8 +35,8 @@ def probe_tokenizer(
 ) -> Json:
     """Look up each game's figure in frames and in their reconstructions; see `tokenizers.probe`.
 
-    files: experts__, baselines__<task>; tasks whose figure is not known are left out. Frames are those of held-out experts, and of
-    random and idle play, at most FRAMES_MEASURED of each, as the models see them.
+    files: experts__, baselines__<task>; tasks whose figure is not known are left out. Frames are those of held-out
+    experts, and of random and idle play, at most FRAMES_MEASURED of each, as the models see them.
     Returns {task: {figure, codes: [h, w], held_out: {frames, found, kept}, random: {...}}}.
     """
     frozen = load_tokenizer(tokenizer, tokenizer_kind).to(ComputeConfig.model_validate(compute).begin())

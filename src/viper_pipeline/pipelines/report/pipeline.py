@@ -8,7 +8,7 @@ from kedro.pipeline import Pipeline
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.pipelines.models.probe import is_probed
-from viper_pipeline.pipelines.params import learned, seeds_of
+from viper_pipeline.pipelines.params import learned, learns_ratio, seeds_of
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_overview, write_report
 from viper_pipeline.pipelines.wiring import argument, arguments, bind, stage
 from viper_pipeline.reporting.results import ModelKey, Row, RunKey, TaskKey
@@ -55,7 +55,7 @@ def pages_of(params: ParamsBlock) -> list[str]:
 
 def models_of(suite_config: ParamsBlock) -> list[str]:
     """The video models of a suite's block: those that it lists, and that of the likelihood ratio if it is a method."""
-    return [*suite_config["video_models"], *([RATIO_MODEL] if "viper_ratio" in learned(suite_config) else [])]
+    return [*suite_config["video_models"], *([RATIO_MODEL] if learns_ratio(suite_config) else [])]
 
 
 def result_datasets(suite: str, suite_config: ParamsBlock, seeds: Sequence[int]) -> dict[Row, str]:

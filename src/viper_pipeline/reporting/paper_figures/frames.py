@@ -13,6 +13,7 @@ from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.paper_figures.base import Drawn, FigurePart
 from viper_pipeline.reporting.plots import decode_picture, panels_of, show_frames
 from viper_pipeline.reporting.results import Evidence, ModelKey, Row, TaskKey
+from viper_pipeline.rewards.methods import RATIO_MODEL
 from viper_pipeline.training.artifacts import ModelArtifact
 
 if TYPE_CHECKING:
@@ -111,13 +112,18 @@ def draw_maps(evidence: Evidence, suite: str, task: str) -> Drawn:
     name = evidence.manipulation if suite == "rlbench" else suite
     maps = strips_of(evidence.rewards, "maps")
     ((found, model, shown),) = one_per_suite(maps, (name,), (task,))
-    strip = decode_picture(maps[StripKey(found, model, shown)])
-    figure, (panel,) = panels_of(1, 1, 8.6, 8.6 * strip.shape[0] / strip.shape[1] + 0.3)
-    show_frames(panel, strip, f"{found}: {shown}, {model}")
+    models = list(dict.fromkeys([model, *(key.model for key in maps if (key.suite, key.task) == (found, shown))]))
+    strips = [decode_picture(maps[StripKey(found, name, shown)]) for name in models]
+    height = 8.6 * max(strip.shape[0] / strip.shape[1] for strip in strips) + 0.3
+    figure, panels = panels_of(len(models), 1, 8.6, height)
+    for panel, name, strip in zip(panels, models, strips, strict=True):
+        show_frames(panel, strip, f"{found}: {shown}, {name}")
+    ratio = f" Of {RATIO_MODEL} it is minus the log ratio: dark codes say expert, bright ones agent."
     return Drawn(
         figure,
         "n = 1 held-out expert (above) and 1 random video (below), ten frames each; under the frames, minus the "
-        "log-likelihood of every code, enlarged, on one scale. Bright surprises the model; the paper's is likely.",
+        "log-likelihood of every code, enlarged, on one scale. Bright surprises the model; the paper's is likely."
+        + (ratio if RATIO_MODEL in models else ""),
     )
 
 
