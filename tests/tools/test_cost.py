@@ -207,10 +207,24 @@ def test_one_suite_alone_is_counted() -> None:
         table.of_suites(params, ["atary"])
 
 
+def test_the_ratio_is_judged_by_the_random_play_that_it_did_not_learn_from() -> None:
+    params = profile("laptop")
+    found, atari = counts(params), params.suites["atari"]
+    plain, ratio = (found["atari", stage].units for stage in ("evaluate_reward videogpt", "evaluate_reward_ratio"))
+    frames = len(atari.tasks) * (3000 // 4 + 1) / atari.curation.stride
+    fewer = plain["frame scored by videogpt"] - ratio["frame scored by videogpt_ratio"]
+    assert atari.baselines.random == 30 and fewer == pytest.approx((30 - 7) * frames)
+
+
 def test_profile_games_has_every_agent_of_its_plan() -> None:
     found = counts(profile("games"))
     for method in ("task_reward", "viper", "viper_ratio", "viper_ratio_replay", "exploration"):
         assert found["atari", f"train_agent_{method} dqn"].runs == 4 * 3
+    learned = {
+        method: found["atari", f"train_agent_{method} dqn"].units for method in ("viper_ratio", "viper_ratio_replay")
+    }
+    unit = "clip learned by videogpt_ratio"  # of what follows the agent: 25 updates of 16 clips every 4,000 steps
+    assert unit not in learned["viper_ratio"] and learned["viper_ratio_replay"][unit] == 12 * 25 * 25 * 16
 
 
 def test_hardware_that_was_not_measured_is_refused() -> None:

@@ -20,7 +20,7 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.params import Params, SuiteConfig, learns_ratio, seeds_of
 from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.rewards.base import REWARDS
+from viper_pipeline.rewards.base import REWARDS, RatioConfig
 from viper_pipeline.rewards.methods import RATIO_MODEL
 from viper_pipeline.rewards.scores import perturbed
 
@@ -86,7 +86,7 @@ def _suite(name: str, suite: SuiteConfig, seeds: list[int]) -> Iterator[Work]:
             copies = len(perturbed(length, settings.freeze_at, 0))
             kinds = [training_videos, suite.record.noisy]
             videos = shown * copies + unseen + sum(min(settings.episodes, kind) for kind in kinds)
-            videos += suite.baselines.random + suite.baselines.idle
+            videos += suite.baselines.idle + _random_scored(suite, model)
             ways = 2 if suite.reward.mode == "joint" else 1  # single frames are scored beside windows
             scored[task] = ways * videos * length / curation.stride
         yield Work(name, judged, 1, {f"frame scored by {model}": sum(scored.values())})
@@ -105,6 +105,11 @@ def _agents(name: str, suite: SuiteConfig, method: str, agent: str, frames: dict
     block = {"reward": suite.reward.model_dump(), "tokenizer": suite.tokenizer.model_dump()}
     if model := REWARDS.get(method)().parts(block).get("model"):
         units[f"{agent} frame rewarded by {model}"] = runs * run.steps
+    if isinstance(ratio := suite.components.get("viper_ratio"), RatioConfig):
+        block["viper_ratio"] = ratio.model_dump()
+        if "expert_codes" in REWARDS.get(method)().inputs(block, name, suite.tasks[0], suite.tasks):  # it learns on
+            clips = run.steps // ratio.every * ratio.updates * ratio.batch_size
+            units[f"clip learned by {RATIO_MODEL}"] = runs * clips
     size = getattr(suite.components[agent], "pixels", suite.frames.size)
     return Work(name, f"train_agent_{method} {agent}", runs, units, min(run.capacity, run.steps) * size**2 * 3)
 
@@ -133,6 +138,13 @@ def units_of(suite: SuiteConfig) -> Iterator[str]:
             yield f"{agent} frame rewarded by {suite.reward.model}"
         for model in ratio:
             yield f"{agent} frame rewarded by {model}"
+
+
+def _random_scored(suite: SuiteConfig, model: str) -> int:
+    """Random episodes of a task that a reward is judged by; the ratio's model has learned from the others."""
+    from viper_pipeline.pipelines.models.ratio import KEPT
+
+    return max(suite.baselines.random // KEPT, 1) if model == RATIO_MODEL else suite.baselines.random
 
 
 def _codes(suite: SuiteConfig) -> int:
