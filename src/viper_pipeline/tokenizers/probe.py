@@ -79,7 +79,7 @@ def located(frames: np.ndarray, background: np.ndarray, figure: Figure) -> tuple
     top, bottom, left, right = (round(edge * unit) for edge in figure.region)
     high, wide = (max(1, round(length * unit)) for length in figure.size)
     seen = likeness(frames[:, top:bottom, left:right], background[top:bottom, left:right], figure.color)
-    boxes = sliding_window_view(seen, (high, wide), axis=(1, 2))
+    boxes = sliding_window_view(seen, (1, high, wide))[:, :, :, 0]
     sums = boxes.sum((-2, -1)).reshape(len(frames), -1)
     best = sums.argmax(1)
     weights = sums[np.arange(len(frames)), best]
