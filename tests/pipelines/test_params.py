@@ -12,10 +12,8 @@ from viper_pipeline.pipelines.params_check import check_command, validate
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]
-PROFILES = [
-    "params.yaml",
-    *(f"profiles/{p}.yaml" for p in ("laptop", "desk", "games", "games_amp", "small", "paper", "tiny")),
-]
+NAMES = ("laptop", "desk", "dreamer", "games", "games_amp", "small", "paper", "tiny")
+PROFILES = ["params.yaml", *(f"profiles/{name}.yaml" for name in NAMES)]
 
 
 def read(name: str) -> dict:
