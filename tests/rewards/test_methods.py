@@ -194,4 +194,4 @@ def test_labels_and_colors_are_known_without_torch():
         "print(json.dumps([names, 'torch' in sys.modules]))"
     )
     names, torch = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-    assert not torch and names["task_reward"] == ["oracle", "#555555"] and len(names) == 7
+    assert not torch and names["task_reward"] == ["oracle", "#555555"] and len(names) == 8
