@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -29,21 +30,24 @@ class Film(NamedTuple):
     seed: int = 0
 
 
-def write_mp4(film: np.ndarray, out: Path | BinaryIO, rate: Fraction | int, quality: str = "18") -> None:
-    """uint8 (T, H, W, 3) -> an H.264 film that browsers play. Odd sizes lose a row or a column, as H.264 demands.
+def write_mp4(film: Iterable[np.ndarray], out: Path | BinaryIO, rate: Fraction | int, quality: str = "18") -> None:
+    """uint8 (T, H, W, 3), or frame by frame -> an H.264 film that browsers play.
 
-    Equal films give equal bytes: one thread encodes, and nothing says when.
+    Odd sizes lose a row or a column, as H.264 demands. Equal films give equal bytes: one thread encodes, and nothing
+    says when.
     """
     import av
 
-    film = film[:, : film.shape[1] // 2 * 2, : film.shape[2] // 2 * 2]
     target = str(out) if isinstance(out, Path) else out
     with av.open(target, "w", format="mp4") as container:
         options = {"crf": quality, "preset": "slow", "threads": "1"}
         stream = container.add_stream("libx264", rate=rate, options=options)
-        stream.height, stream.width = film.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        for frame in film:
+        for number, frame in enumerate(film):
+            height, width = (side // 2 * 2 for side in frame.shape[:2])
+            if not number:
+                stream.height, stream.width = height, width
+            frame = frame[:height, :width]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
 
