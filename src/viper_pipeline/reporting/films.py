@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -13,11 +14,15 @@ import numpy as np
 from viper_pipeline.data.episode import gif_frames
 
 FRAME_MILLISECONDS = 30
-"""How long one frame of an episode is shown. Agents' films keep one frame in two, for twice as long."""
+"""How long one frame of an episode is shown."""
 ZOOM = 2
 """H.264 keeps one color for four pixels, so that each pixel of a frame becomes four."""
 QUALITY = "20"
 """The constant rate factor of the encoder: lower is better; 18 cannot be told from the original."""
+
+
+INDEX = "films.json"
+"""The list of the films of a folder."""
 
 
 class Film(NamedTuple):
@@ -25,9 +30,17 @@ class Film(NamedTuple):
 
     task: str
     name: str  # a method, random or expert
-    content: bytes  # MP4
+    file: str  # MP4
+    ret: float | None  # its true return; None: unknown
+    shown: int  # frames
+    frames: int  # of the episode; a very long one is cut short
     agent: str = ""  # of a method
     seed: int = 0
+
+
+def listed_films(files: Mapping[str, bytes]) -> list[Film]:
+    """The films of a folder, in the order in which a page shows them."""
+    return [Film(**row) for row in json.loads(files.get(INDEX, b"[]"))]
 
 
 def write_mp4(film: Iterable[np.ndarray], out: Path | BinaryIO, rate: Fraction | int, quality: str = "18") -> None:
