@@ -306,15 +306,36 @@ def lineage(artifact: str, form: str | None) -> None:
 @click.option("--out", required=True, type=click.Path())
 @click.option("--camera", help="lerobot, minari: which camera of a dataset that has several.")
 @click.option("--instruction", help="lerobot: only episodes of this task, in the dataset's own words.")
-def import_(kind: str, path: str, suite: str, task: str, out: str, camera: str | None, instruction: str | None) -> None:
-    """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, episodes) to an episodes file."""
+@click.option(
+    "--layout",
+    multiple=True,
+    metavar="PART=NAME",
+    help="hdf5: what the file calls its frames, episodes, lengths, ends, rewards, returns; for several, repeat it.",
+)
+def import_(
+    kind: str,
+    path: str,
+    suite: str,
+    task: str,
+    out: str,
+    camera: str | None,
+    instruction: str | None,
+    layout: tuple[str, ...],
+) -> None:
+    """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, hdf5, episodes) to an episodes file."""
+    from viper_pipeline.core.errors import BadParams
     from viper_pipeline.data.importers import import_videos
     from viper_pipeline.dvc_bridge.project import project_root, read_params
     from viper_pipeline.envs import SUITES
 
     block = read_params(project_root() / "params.yaml")["suites"].get(suite, {})
     spec = SUITES.get(suite)().frame_spec(task, block.get("env", {}), block.get("frames", {}))
-    chosen = {"camera": camera, "instruction": instruction}
+    if bad := next((one for one in layout if "=" not in one), None):
+        raise BadParams(f"--layout {bad}: give PART=NAME, such as frames=obs/image")
+    if layout and (kind != "hdf5" or camera):
+        raise BadParams("--layout: only kind hdf5 takes it, and without --camera")
+    names = dict(one.split("=", 1) for one in layout)
+    chosen = {"camera": names or camera, "instruction": instruction}
     click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec, chosen))
 
 
