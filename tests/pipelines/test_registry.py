@@ -44,7 +44,7 @@ def test_every_profile_gives_a_graph_of_the_promised_size(profile):
         tasks |= {method: len(some) for method, some in suite.get("more_methods", {}).items()}
         own = suite.get("method_seeds", {})
         runs = sum(n * len(own.get(method, params["seeds"])) for method, n in tasks.items()) * len(suite["agents"])
-        page = 4
+        page = 5
         each = 4 * len(suite["tasks"]) + learnable
         models = len(suite["video_models"]) + ("viper_ratio" in tasks)
         assert len(built[name].nodes) == each + 1 + 2 * models + runs + page
