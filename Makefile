@@ -83,10 +83,17 @@ test: dev  ## run all tests but the slow ones, with coverage
 test-slow: dev  ## run the tests that take minutes: paper-size models, a tiny run of the whole graph
 	$(BIN)/python -m pytest -m slow
 
-newest:  ## test the library, installed as users do, with the newest versions that pyproject.toml allows
+# What is tested: the library as its users have it, and every file format. NEWEST=tests takes all tests (then add the extra dev).
+NEWEST ?= tests/rewards/test_published.py tests/rewards/test_wrappers.py tests/rewards/test_gym.py tests/data
+NEWEST_EXTRAS ?= agents,dmc,atari,tabletop,hub,lerobot
+
+newest:  ## test with the newest versions that pyproject.toml allows, installed as users do; lists those that the locks have not
 	rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/pip install -q --disable-pip-version-check '.[dmc,agents]' pytest pytest-timeout packaging hypothesis
-	.venv-newest/bin/python -m pytest tests/rewards/test_published.py tests/rewards/test_wrappers.py tests/rewards/test_gym.py
+	.venv-newest/bin/pip install -q --disable-pip-version-check '.[$(NEWEST_EXTRAS)]' pytest pytest-timeout packaging hypothesis
+	.venv-newest/bin/pip check --disable-pip-version-check
+	@grep -ho '^[A-Za-z0-9._-]*==[^ ;]*' requirements.lock requirements-dev.lock > .venv-newest/locked.txt
+	@echo "Other versions than the locks have:" && .venv-newest/bin/pip freeze --disable-pip-version-check | grep -ivxFf .venv-newest/locked.txt
+	.venv-newest/bin/python -m pytest $(NEWEST)
 	rm -rf .venv-newest
 
 .venv-3.12/ready: requirements.lock pyproject.toml Makefile

@@ -39,6 +39,11 @@ def test_readme_and_its_figure_are_those_of_the_reports(readme):
     assert all(f"<!-- begin {name} -->\n<!-- end" not in README for name in readme.PARTS), "a part is empty"
 
 
+def test_it_is_a_screen_and_a_half():
+    shown = [line for line in README.splitlines() if not line.startswith("<!--")]
+    assert len(shown) <= 90, "move what is not needed on the first day to docs/"
+
+
 def test_other_reports_are_noticed_and_written(readme, copied):
     path = copied / "reports/dmc/metrics.json"
     metrics = json.loads(path.read_text())

@@ -81,6 +81,7 @@ def params_check(files: tuple[str, ...]) -> None:
 
 
 PATH = click.Path(path_type=Path)
+STDOUT = Path("-")
 OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 INTO = click.option("--out", type=click.Path(path_type=Path), help="Folder of the result. Default: in .viper.")
 
@@ -306,15 +307,36 @@ def lineage(artifact: str, form: str | None) -> None:
 @click.option("--out", required=True, type=click.Path())
 @click.option("--camera", help="lerobot, minari: which camera of a dataset that has several.")
 @click.option("--instruction", help="lerobot: only episodes of this task, in the dataset's own words.")
-def import_(kind: str, path: str, suite: str, task: str, out: str, camera: str | None, instruction: str | None) -> None:
-    """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, episodes) to an episodes file."""
+@click.option(
+    "--layout",
+    multiple=True,
+    metavar="PART=NAME",
+    help="hdf5: what the file calls its frames, episodes, lengths, ends, rewards, returns; for several, repeat it.",
+)
+def import_(
+    kind: str,
+    path: str,
+    suite: str,
+    task: str,
+    out: str,
+    camera: str | None,
+    instruction: str | None,
+    layout: tuple[str, ...],
+) -> None:
+    """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, hdf5, episodes) to an episodes file."""
+    from viper_pipeline.core.errors import BadParams
     from viper_pipeline.data.importers import import_videos
     from viper_pipeline.dvc_bridge.project import project_root, read_params
     from viper_pipeline.envs import SUITES
 
     block = read_params(project_root() / "params.yaml")["suites"].get(suite, {})
     spec = SUITES.get(suite)().frame_spec(task, block.get("env", {}), block.get("frames", {}))
-    chosen = {"camera": camera, "instruction": instruction}
+    if bad := next((one for one in layout if "=" not in one), None):
+        raise BadParams(f"--layout {bad}: give PART=NAME, such as frames=obs/image")
+    if layout and (kind != "hdf5" or camera):
+        raise BadParams("--layout: only kind hdf5 takes it, and without --camera")
+    names = dict(one.split("=", 1) for one in layout)
+    chosen = {"camera": names or camera, "instruction": instruction}
     click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec, chosen))
 
 
@@ -404,10 +426,11 @@ def export_reward_command(reward: str, out: str) -> None:
 @click.argument("videos", nargs=-1, required=True, type=PATH)
 @click.option("--reward", "source", required=True, help="A reward's folder or name, such as dmc-laptop.")
 @click.option("--task", help="Which of the reward's tasks.")
-@click.option("--csv", type=PATH, help="Write a row for each frame.")
+@click.option("--csv", type=PATH, help="Write a row for each frame; `-`: to standard output.")
 @click.option("--json", "json_", type=PATH, help="Write the same for programs; `-`: to standard output.")
 @click.option("--plot", type=PATH, help="Draw the scores along the videos, such as scores.png.")
 @click.option("--overlay", type=PATH, help="The videos with the model's surprise on them, .mp4 or .gif.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def score(
     videos: tuple[Path, ...],
     source: str,
@@ -416,36 +439,53 @@ def score(
     json_: Path | None,
     plot: Path | None,
     overlay: Path | None,
+    device: str,
 ) -> None:
     """How likely is each frame of VIDEOS (.mp4, .gif, .npz, .h5, or folders of them) given the last ones?
 
     Prints a line for each frame; with --csv or --json, for each video.
     """
-    from viper_pipeline.core.files import atomic_write
+    from viper_pipeline.core.errors import BadParams
+    from viper_pipeline.core.files import atomic_write, check_writable
     from viper_pipeline.reporting.overlay import check_overlay, draw_overlay
-    from viper_pipeline.reporting.score import as_json, check_plot, draw_scores, score_files, scores_table, write_csv
+    from viper_pipeline.reporting.score import (
+        as_csv,
+        as_json,
+        check_plot,
+        check_sources,
+        draw_scores,
+        score_files,
+        scores_table,
+    )
     from viper_pipeline.rewards.pretrained import load_reward
+    from viper_pipeline.training.config import device_of
+    from viper_pipeline.training.progress import patient
 
+    place = device_of(device)
     if plot:
         import matplotlib  # noqa: F401 (missing? then before any work)
 
         check_plot(plot)
+    if csv == json_ == STDOUT:
+        raise BadParams("--csv - and --json -: both would go to standard output; name a file for one of them")
+    for path in (csv, json_):
+        if path and path != STDOUT:
+            check_writable(path)
     if overlay:
-        check_overlay(overlay)
-    model = load_reward(source)
-    scored = score_files(model, videos, task)
-    if json_ == Path("-"):
-        click.echo(as_json(scored), nl=False)
-    else:
+        check_overlay(overlay, check_sources(videos))
+    model = load_reward(source).to(place)
+    scored = score_files(model, videos, task, patient("scores, frames"), keep_frames=overlay is not None)
+    if STDOUT not in (csv, json_):
         click.echo(scores_table(scored, each_frame=not (csv or json_)))
-    if json_ and json_ != Path("-"):
-        atomic_write(json_, as_json(scored).encode())
-    if csv:
-        write_csv(scored, csv)
+    for path, text_of in ((csv, as_csv), (json_, as_json)):
+        if path == STDOUT:
+            click.echo(text_of(scored), nl=False)
+        elif path:
+            atomic_write(path, text_of(scored).encode())
     if plot:
         draw_scores(scored, model.of(task), plot)
     if overlay:
-        draw_overlay(scored, model, overlay)
+        draw_overlay(scored, model, overlay, patient("overlay, frames"))
 
 
 @cli.command()

@@ -14,7 +14,7 @@ from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.models.nodes import encode_experts, evaluate_reward, train_tokenizer, train_video_model
 from viper_pipeline.pipelines.params_check import validate
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.pipelines.report.nodes import FILMED_TASKS, aggregate, draw_figures, write_report
+from viper_pipeline.pipelines.report.nodes import PICTURED_TASKS, aggregate, draw_figures, write_report
 from viper_pipeline.reporting.reward_metrics import reward_metrics
 from viper_pipeline.reporting.summary import transfers
 from viper_pipeline.rewards.viper import assemble_reward
@@ -160,7 +160,7 @@ def test_the_page_says_what_was_held_out(made, reward):
     assert "<td>panda_stack</td><td>no</td>" in page and "<td>panda_lift</td><td>yes</td>" in page
     assert page.count("of a task that it was not trained on") == len(HELD_OUT)
     continued = {task for task in TASKS if f'alt="rollouts of {task}"' in page}
-    assert continued == {*list(TASKS)[:FILMED_TASKS], *HELD_OUT}
+    assert continued == {*list(TASKS)[:PICTURED_TASKS], *HELD_OUT}
     assert all(f'alt="reward along videos of {task}, ' in page for task in TASKS)
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.data.importers import read_source
+from viper_pipeline.data.importers import read_source, read_videos
 from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.ablations.nodes import (
     evaluate_scoring,
@@ -34,8 +34,10 @@ from viper_pipeline.pipelines.models.nodes import (
 )
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.pipelines.report.commands import FinishedRun, record_of
+from viper_pipeline.pipelines.report.films import film_agents
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_report
 from viper_pipeline.pipelines.wiring import argument
+from viper_pipeline.reporting.films import INDEX, listed_films
 from viper_pipeline.reporting.metrics import reward_summary
 from viper_pipeline.reporting.results import RunKey, run_digest
 from viper_pipeline.rewards.evaluation import score_kinds
@@ -315,7 +317,7 @@ def run_argument(method):
     return argument("agents", RunKey("dmc", TASK, method, "drq", 0))
 
 
-def test_the_report_is_made_of_runs(made):
+def test_the_report_is_made_of_runs(made, tmp_path):
     runs = {run_argument("viper"): viper(made)}
     for method in ("task_reward", "exploration"):
         runs[run_argument(method)] = train_agent(
@@ -363,7 +365,18 @@ def test_the_report_is_made_of_runs(made):
     }
     base, paper = (datasets.YamlDataset(filepath=str(PROFILES / f"{name}.yaml")).load() for name in ("base", "paper"))
     figures = draw_figures(base, paper, {}, **shown)
-    page = write_report(metrics, figures, "tiny", base, paper, {}, **shown)
+    learned = {name: value for name, value in shown.items() if name.startswith(("agents", "experts", "baseline"))}
+    films = film_agents(DMC["env"], DMC["frames"], suite="dmc", **learned)
+    listed = listed_films(films)
+    assert [film.name for film in listed] == ["viper", "task_reward", "random", "expert", "exploration"]
+    assert set(films) == {INDEX, *(film.file for film in listed)}
+    for film in listed:
+        (tmp_path / film.file).write_bytes(films[film.file])
+        (played,) = read_videos("video", tmp_path / film.file, 64)
+        assert len(played) == film.shown == film.frames > 2, "every frame is there"
+    assert any(listed[0].ret == pytest.approx(one, abs=0.01) for one in returns), "an episode of the evaluation"
+    page = write_report(metrics, figures, "tiny", base, paper, {}, films=films, **shown)
+    assert [page.count(f'src="films/{film.file}"') for film in listed] == [1] * 5
     assert page.count("an episode of") == 3 + 2 and f"curves-dmc-{TASK}.svg" in figures  # and random, and an expert
     assert {"fig05.pdf", "fig12.svg", "fig17.svg", "table1.csv", "paper.json"} <= set(figures)
     assert "Settings that differ" in page and "Does VIPER work here?" in page

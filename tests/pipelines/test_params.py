@@ -97,6 +97,16 @@ WRONG = {
         {"kind": "npz", "path": "videos", "camera": "front"},
         ["suites.dmc.datasets.cartpole_balance.camera", "kind npz", "leave it out"],
     ),
+    "a layout that HDF5 has not": (
+        "suites.dmc.datasets.cartpole_balance",
+        {"kind": "hdf5", "path": "x.h5", "camera": {"frame": "images"}},
+        ["suites.dmc.datasets.cartpole_balance.camera", "frame", "known are frames, episodes"],
+    ),
+    "a layout of no HDF5": (
+        "suites.dmc.datasets.cartpole_balance",
+        {"kind": "minari", "path": "x", "camera": {"frames": "images"}},
+        ["suites.dmc.datasets.cartpole_balance.camera", "only kind hdf5"],
+    ),
     "unknown importer": (
         "suites.dmc.datasets.cartpole_balance",
         {"kind": "npy", "path": "x"},

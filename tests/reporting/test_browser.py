@@ -41,12 +41,26 @@ addEventListener("load", async () => {
     for (const kind of ["input", "change"]) list.dispatchEvent(new Event(kind, {bubbles: true}));
   }
   await pause(800);
-  const after = shown(), films = [...document.querySelectorAll("video[src^=data]")];
+  const sortable = [...document.querySelectorAll("main table")].filter(table => table.querySelector("th button"));
+  const tables = sortable.map(table => {
+    const rows = () => [...table.rows].slice(1).filter(row => !row.matches(".total"));
+    const column = head => rows().map(row => row.cells[head.cellIndex]?.textContent.trim() ?? "");
+    return [...table.rows[0].cells].map(head => {
+      const button = head.querySelector("button"), original = column(head), orders = [];
+      button.focus();
+      const reached = document.activeElement === button;
+      for (let i = 0; i < 3; i++) { button.click(); orders.push([head.getAttribute("aria-sort"), column(head)]); }
+      const last = table.rows[table.rows.length - 1].className, count = what => table.querySelectorAll(what).length;
+      const [marked, total] = ["[aria-sort]", ".total"].map(count);
+      return {name: head.textContent, reached, original, orders, last, marked, total};
+    });
+  });
+  const after = shown(), films = [...document.querySelectorAll(".films video")];
   const images = [...document.images], asked = performance.getEntriesByType("resource").map(e => e.name);
   parent.postMessage(JSON.stringify({...seen, name: NAME, wrong, images: images.length, asked,
     broken: images.filter(i => !i.complete || !i.naturalWidth).map(i => i.src.slice(0, 80)),
     charts: document.querySelectorAll(".chart").length, drawn: document.querySelectorAll(".chart[data-drawn]").length,
-    lists: lists.length, changed: before.filter((n, i) => n !== after[i]).length, films: films.length,
+    tables, lists: lists.length, changed: before.filter((n, i) => n !== after[i]).length, films: films.length,
     playable: document.createElement("video").canPlayType('video/mp4; codecs="avc1.64000A"') !== "",
     loaded: films.filter(film => film.readyState > 1 && film.videoWidth > 0).length,
     ground: getComputedStyle(document.body).backgroundColor,
@@ -57,6 +71,36 @@ FRAME = """<!doctype html><meta charset="utf-8"><body>{frames}<script>
 const told = []; addEventListener("message", e => {{ told.push(e.data); if (told.length === {count})
   document.body.innerText = "PROBE[" + told.join(",") + "]PROBE"; }});
 </script></body>"""
+
+
+def number(text):
+    """What a cell begins with; None for words."""
+    found = re.match(r"[\[(]?(-?[\d,]*\d(?:\.\d+)?)", text)
+    return float(found[1].replace(",", "")) if found and ":" not in text else None
+
+
+def check_sorting(tables, name):
+    """Each header was clicked three times: one order, the other one, and the first again."""
+    for column in [column for table in tables for column in table]:
+        orders, place = column["orders"], f"{name}: {column['name']}"
+        assert column["reached"] and column["marked"] == 0, place
+        assert {orders[0][0], orders[1][0]} == {"ascending", "descending"} and orders[2][0] is None, place
+        assert orders[2][1] == filled(column["original"]) or orders[2][1] == column["original"], place
+        assert not column["total"] or column["last"].endswith("total"), place
+        for direction, texts in orders[:2]:
+            values, there = list(map(number, texts)), [text for text in texts if text]
+            known = [value for value in values if value is not None]
+            if any(":" in text for text in there):
+                continue  # durations
+            if 2 * len(known) > len(there):
+                assert values[: len(known)] == sorted(known, reverse=direction == "descending"), place
+            else:
+                assert texts[: len(there)] == there, f"{place}: empty cells come last"
+
+
+def filled(texts):
+    """A blank cell says the same as the one above it."""
+    return [next((above for above in texts[i::-1] if above), "") for i in range(len(texts))]
 
 
 def browser():
@@ -108,7 +152,7 @@ def reports(tmp_path_factory):
     made = {"index.html": render_overview(metrics, pages), LIBRARY: chart_library() if browser() else ""}
     for suite, numbers in metrics.items():
         task = TASKS[suite][0]
-        films = [Film(task, "viper", episode_film(frames), "drq"), Film(task, "expert", episode_film(frames))]
+        films = [Film(task, "viper", "viper.mp4", 9.0, 8, 8, "drq"), Film(task, "expert", "expert.mp4", None, 8, 8)]
         strips = {TaskKey(suite, task): png(frames[0])}
         quality = {suite: {task: {"held_out": {"psnr": 26.0, "foreground_l1": 27.0}}}}
         points = curve_rows(suite) if suite == "dmc" else []
@@ -121,6 +165,9 @@ def reports(tmp_path_factory):
         (root / name).write_text(text)
     for folder in pages:
         (root / folder / "figures").mkdir()
+        (root / folder / "films").mkdir()
+        for name in ("viper", "expert"):
+            (root / folder / f"films/{name}.mp4").write_bytes(episode_film(frames))
         for name, content in figures.items():
             (root / folder / "figures" / name).write_bytes(content)
     return root
@@ -169,6 +216,8 @@ def test_a_browser_draws_every_page_and_asks_for_nothing(reports, tmp_path, sche
         assert seen["scroll"] <= seen["width"] and seen["opened"] <= seen["width"], f"{name} scrolls sideways"
         assert seen["drawn"] == seen["charts"] > 0 and seen["height"] <= 6000, name
         assert seen["changed"] >= min(seen["lists"], 1), f"{name}: choosing changes nothing"
+        check_sorting(seen["tables"], name)
+        assert len(seen["tables"]) >= (3 if name.startswith("dmc") else 1), name
         assert not seen["playable"] or seen["loaded"] == seen["films"], name
         assert (int(re.search(r"\d+", seen["ground"])[0]) < 60) == (scheme == "dark"), name
         assert (int(re.search(r"\d+", seen["letters"])[0]) > 120) == (scheme == "dark"), name

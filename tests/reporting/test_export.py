@@ -1,7 +1,9 @@
 """A project's reward as a folder that stands alone, and scores of somebody's videos."""
 
 import csv
+import io
 import json
+import re
 import subprocess
 
 import numpy as np
@@ -11,16 +13,18 @@ from PIL import Image, ImageSequence
 
 import viper_pipeline
 from viper_pipeline.commands import cli
-from viper_pipeline.core.errors import BadData, BadParams
+from viper_pipeline.core.errors import BadData, BadEnvironment, BadParams
 from viper_pipeline.core.files import md5_of
 from viper_pipeline.data.importers import read_videos
+from viper_pipeline.data.importers.film_sizes import expected_frames
 from viper_pipeline.dvc_bridge.lineage import recorded_by
 from viper_pipeline.reporting.cards import export_reward
 from viper_pipeline.reporting.overlay import MARGIN, SIDE, TEXT, draw_overlay
-from viper_pipeline.reporting.score import ScoredVideo
+from viper_pipeline.reporting.score import ScoredVideo, score_files
 from viper_pipeline.rewards.evaluation import pack
 from viper_pipeline.rewards.pretrained import PRETRAINED, open_package
 from viper_pipeline.training.artifacts import ModelArtifact, load_artifact, save_artifact
+from viper_pipeline.training.progress import patient
 
 TASK, PLACE = "cartpole_balance", "data/rewards/dmc/videogpt"
 MODELS = {"tokenizer": "data/tokenizers/dmc", "video_model": "data/video_models/dmc/videogpt"}
@@ -132,6 +136,9 @@ def test_scores_of_videos_as_json_are_those_of_the_library(films):
     ]
     assert [float(row["nats"]) for row in rows] == npz["nats"] + gif["nats"]
     assert [float(row["reward"] or "nan") for row in rows[1:7]] == npz["rewards"] and rows[0]["reward"] == ""
+    printed = CliRunner().invoke(cli, ["score", *words, "--csv", "-"], catch_exceptions=False).output
+    with open(files[0]) as file:
+        assert printed == file.read()
 
 
 def test_scores_as_a_table_and_a_picture(films):
@@ -143,6 +150,57 @@ def test_scores_as_a_table_and_a_picture(films):
     assert Image.open(plot).width > 400
     with pytest.raises(BadData, match="2 tasks"):
         CliRunner().invoke(cli, words[:4], catch_exceptions=False)
+
+
+def test_many_videos_are_scored_with_an_estimate_and_without_their_frames(films, monkeypatch):
+    folder, frames = films
+    longer = np.concatenate([frames, frames])
+    np.savez(folder / "longer.npz", arr_0=longer)
+    (folder / "film.gif").unlink()
+    told = []
+    scored = score_files(
+        viper_pipeline.load_reward("dmc-laptop"), [folder], TASK, lambda *said: told.append(said), keep_frames=False
+    )
+    assert told == [(0, 21), (7, 21, "film.npz"), (21, 21, "longer.npz")]
+    assert [len(video.nats) for video in scored] == [7, 14] and not any(len(video.frames) for video in scored)
+    said = io.StringIO()
+    report = patient("scores", after=0.0, every=0.0, stream=said)
+    for one in told[:2]:
+        report(*one)
+    assert re.search(r"scores  7/21  0:\d\d < \d:\d\d  film.npz\n$", said.getvalue())
+    hasty = io.StringIO()
+    patient("scores", after=60.0, stream=hasty)(21, 21)
+    assert hasty.getvalue() == ""
+
+
+def test_what_cannot_be_is_refused_before_the_reward_is_loaded(films, monkeypatch):
+    folder, _ = films
+    monkeypatch.setattr("viper_pipeline.rewards.pretrained.load_reward", lambda _: pytest.fail("loaded"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    words = ["score", str(folder / "film.npz"), "--reward", "dmc-laptop", "--task", TASK]
+    many = [str(folder / "film.npz")] * 2 + [str(folder / "x")]
+    (folder / "x").mkdir()
+    for number in range(17):
+        (folder / f"x/{number}.npz").write_bytes((folder / "film.npz").read_bytes())
+    for error, match, line in (
+        (BadEnvironment, "device cuda: .* finds no GPU", [*words, "--device", "cuda"]),
+        (BadData, "is a folder", [*words, "--csv", str(folder)]),
+        (BadParams, "standard output", [*words, "--csv", "-", "--json", "-"]),
+        (BadParams, "18 videos do not fit", ["score", *many, *words[2:], "--overlay", str(folder / "film.mp4")]),
+        (BadData, "film.npz is a file", [*words, "--overlay", str(folder / "film.npz/film.mp4")]),
+    ):
+        with pytest.raises(error, match=match):
+            CliRunner().invoke(cli, line, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("kind", ["lerobot", "minari"])
+def test_datasets_say_how_many_frames_to_expect(tmp_path, kind):
+    about, unit = ("meta/info.json", "frames") if kind == "lerobot" else ("data/metadata.json", "steps")
+    (tmp_path / about).parent.mkdir()
+    (tmp_path / about).write_text(json.dumps({"total_episodes": 3, f"total_{unit}": 34}))
+    assert expected_frames(kind, tmp_path) == [11, 11, 11]
+    (tmp_path / about).write_text("{")
+    assert expected_frames(kind, tmp_path) == []
 
 
 class Alarmed:

@@ -183,8 +183,7 @@ def page(metrics, scores, tmp_path_factory):  # noqa: F811
     card = model_card("data/tokenizers/dmc", ModelArtifact({"metrics": {"a": 1.0}}), STEPS)
     block = {"tasks": ["cartpole_balance"], "runs": {"steps": 5}}
     origins = Origins([card], STEPS, {"dmc": block}, {"dmc": block | {"runs": {"steps": 7}}})
-    film = episode_film(np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8))
-    films = [Film("cartpole_balance", "viper", film, "drq")]
+    films = [Film("cartpole_balance", "viper", "cartpole_balance-viper-drq-0.mp4", 812.4, 1000, 1500, "drq")]
     return render_page("dmc", "laptop", metrics, figures, films, {}, {}, {}, origins)
 
 
@@ -195,6 +194,8 @@ def test_the_page_tells_settings_figures_cards_and_lineage(page):
         "Base channels",
         "data/tokenizers/dmc",
         "<svg",
+        'src="films/cartpole_balance-viper-drq-0.mp4"',
+        "drq, seed 0: 812; the first 1000 of 1500 frames",
         "leaving out one episode",
     ):
         assert words in page

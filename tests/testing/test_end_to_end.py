@@ -15,7 +15,7 @@ PARAMS = {
     "runtime": {"compute": {"threads": 1, "accelerator": "cpu"}, "workers": 1},
     "suites": {"dots": BLOCK},
 }
-REPORT = {"aggregate", "draw_figures", "write_cards", "write_report"}
+REPORT = {"aggregate", "draw_figures", "film_agents", "write_cards", "write_report"}
 """What comes after the agents, and is no part's business."""
 
 

@@ -76,7 +76,7 @@ SMALLEST = {
     },
 }
 """Kind -> name of a part -> settings with which it is checked in seconds."""
-ELSEWHERE = ("rlbench", "lerobot", "minari")
+ELSEWHERE = ("rlbench", "lerobot", "minari", "hdf5")
 REGISTRIES = {
     "suite": SUITES,
     "expert": EXPERTS,

@@ -12,16 +12,8 @@ from viper_pipeline.agents.dreamer.agent import Dreamer
 from viper_pipeline.agents.drq import DrQConfig
 from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.tools.showcase import (
-    GAP,
-    LINE,
-    Panel,
-    load_agent,
-    median_of,
-    replay,
-    showcase_command,
-    video_webp,
-)
+from viper_pipeline.reporting.replays import load_agent, median_of, replay
+from viper_pipeline.tools.showcase import GAP, LINE, Panel, showcase_command, video_webp
 from viper_pipeline.training.artifacts import ModelArtifact
 from viper_pipeline.training.checkpoints import derive
 

@@ -107,9 +107,13 @@ class AblationsConfig(Config):
 class DatasetConfig(Config):
     """Where the expert videos of one task come from."""
 
-    kind: str = Field(description="expert, or an importer: npz, video, rlbench, lerobot, minari, episodes")
+    kind: str = Field(description="expert, or an importer: npz, video, rlbench, lerobot, minari, hdf5, episodes")
     path: str = Field(description="file or folder; for kind expert the file that record_episodes writes")
-    camera: str | None = Field(None, description="lerobot, minari: which camera of a dataset that has several")
+    camera: str | dict[str, str] | None = Field(
+        None,
+        description="lerobot, minari: which camera of a dataset that has several; hdf5: the dataset of the frames, or "
+        "the names of several: frames, episodes, lengths, ends, rewards, returns",
+    )
     instruction: str | None = Field(None, description="lerobot: only episodes of this task, in the dataset's own words")
     mask: bool | list[Rect] = Field(
         True,

@@ -13,6 +13,7 @@ from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.data.importers import IMPORTERS, chosen_of
+from viper_pipeline.data.importers.hdf5 import layout_of
 from viper_pipeline.data.importers.lerobot import missing_parquet
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import Suite
@@ -199,8 +200,12 @@ def _datasets(suite: str, here: str, suite_config: SuiteConfig) -> Iterator[str]
             continue
         try:
             chosen_of("episodes" if dataset.kind == "expert" else dataset.kind, dataset.model_dump(), f"{field}.")
+            if dataset.kind == "hdf5":
+                layout_of(dataset.camera)
+            elif isinstance(dataset.camera, dict):
+                raise BadParams("only kind hdf5 takes several names; give the name of one camera")
         except BadParams as error:
-            yield f"{error}"
+            yield f"{error}" if f"{error}".startswith(field) else f"{field}.camera: {error}"
         if dataset.kind == "lerobot" and (missing := missing_parquet()):
             yield f"{field}.kind: {missing}"
 

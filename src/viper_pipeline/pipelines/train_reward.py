@@ -13,7 +13,6 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from pydantic import ValidationError
@@ -28,7 +27,7 @@ from viper_pipeline.pipelines.reward_stages import MODEL, Sources, Stages, held
 from viper_pipeline.reporting.cards import export_reward
 from viper_pipeline.rewards.pretrained import RewardModel, load_reward
 from viper_pipeline.tokenizers import trainable_tokenizer
-from viper_pipeline.training.config import ComputeConfig
+from viper_pipeline.training.config import ComputeConfig, Device, device_of
 from viper_pipeline.video_models import VIDEO_MODELS
 
 TOKENIZER = {
@@ -49,7 +48,6 @@ VIDEO_MODEL = {
     },
 }  # fmt: skip
 """The laptop profile's VideoGPT."""
-Device = Literal["auto", "cpu", "cuda"]
 MODELS_ROOM = 2**27
 """Bytes of disk for models and their checkpoints, roughly, at the sizes above."""
 
@@ -92,7 +90,7 @@ def train_reward(
     out, sources = Path(out), Sources(Path(experts), Path(baselines), {"camera": camera, "instruction": instruction})
     tokenizer, video_model = _with_steps(tokenizer, video_model, steps)
     _check(task, size, held_out, tokenizer, video_model, seed, threads)
-    compute = ComputeConfig(threads=threads, accelerator=_device(device))
+    compute = ComputeConfig(threads=threads, accelerator=device_of(device))
     unfinished = out.with_name(f"{out.name}.unfinished")
     if not unfinished.exists():
         check_writable(out, folder=True)
@@ -156,17 +154,6 @@ def _check(
     factor = getattr(checked, "factor", 1)
     if size < 1 or size % factor:
         raise BadParams(f"size: frames of {size} pixels do not divide into codes of {factor} pixels; take a multiple")
-
-
-def _device(wanted: str) -> Literal["cpu", "cuda"]:
-    """Where to train. Raises BadEnvironment for a GPU that torch does not find, BadParams for another word."""
-    if wanted not in get_args(Device):
-        raise BadParams(f"device: {wanted!r} is none of {', '.join(get_args(Device))}")
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise BadEnvironment(
-            f"device cuda: torch {torch.__version__} finds no GPU; take device cpu, or install a CUDA build of torch"
-        )
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _check_room(out: Path, films: Mapping[str, Iterable[FilmSize]], size: int) -> None:

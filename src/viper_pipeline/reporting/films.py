@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -12,11 +14,15 @@ import numpy as np
 from viper_pipeline.data.episode import gif_frames
 
 FRAME_MILLISECONDS = 30
-"""How long one frame of an episode is shown. Agents' films keep one frame in two, for twice as long."""
+"""How long one frame of an episode is shown."""
 ZOOM = 2
 """H.264 keeps one color for four pixels, so that each pixel of a frame becomes four."""
 QUALITY = "20"
 """The constant rate factor of the encoder: lower is better; 18 cannot be told from the original."""
+
+
+INDEX = "films.json"
+"""The list of the films of a folder."""
 
 
 class Film(NamedTuple):
@@ -24,26 +30,37 @@ class Film(NamedTuple):
 
     task: str
     name: str  # a method, random or expert
-    content: bytes  # MP4
+    file: str  # MP4
+    ret: float | None  # its true return; None: unknown
+    shown: int  # frames
+    frames: int  # of the episode; a very long one is cut short
     agent: str = ""  # of a method
     seed: int = 0
 
 
-def write_mp4(film: np.ndarray, out: Path | BinaryIO, rate: Fraction | int, quality: str = "18") -> None:
-    """uint8 (T, H, W, 3) -> an H.264 film that browsers play. Odd sizes lose a row or a column, as H.264 demands.
+def listed_films(files: Mapping[str, bytes]) -> list[Film]:
+    """The films of a folder, in the order in which a page shows them."""
+    return [Film(**row) for row in json.loads(files.get(INDEX, b"[]"))]
 
-    Equal films give equal bytes: one thread encodes, and nothing says when.
+
+def write_mp4(film: Iterable[np.ndarray], out: Path | BinaryIO, rate: Fraction | int, quality: str = "18") -> None:
+    """uint8 (T, H, W, 3), or frame by frame -> an H.264 film that browsers play.
+
+    Odd sizes lose a row or a column, as H.264 demands. Equal films give equal bytes: one thread encodes, and nothing
+    says when.
     """
     import av
 
-    film = film[:, : film.shape[1] // 2 * 2, : film.shape[2] // 2 * 2]
     target = str(out) if isinstance(out, Path) else out
     with av.open(target, "w", format="mp4") as container:
         options = {"crf": quality, "preset": "slow", "threads": "1"}
         stream = container.add_stream("libx264", rate=rate, options=options)
-        stream.height, stream.width = film.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        for frame in film:
+        for number, frame in enumerate(film):
+            height, width = (side // 2 * 2 for side in frame.shape[:2])
+            if not number:
+                stream.height, stream.width = height, width
+            frame = frame[:height, :width]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
 

@@ -7,22 +7,24 @@ PyAV draw and write, so this works in the smallest installation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from viper_pipeline.core.errors import BadParams
-from viper_pipeline.core.files import atomic_path
-from viper_pipeline.data.episode import gif
+from viper_pipeline.core.files import atomic_path, check_writable
 from viper_pipeline.reporting.films import write_mp4
 from viper_pipeline.reporting.score import ScoredVideo
 from viper_pipeline.rewards.pretrained import RewardModel
+from viper_pipeline.training.progress import Progress, silent
 
 ENDINGS = (".mp4", ".gif")
 COLUMNS = 4
 """Videos side by side; more begin a new row."""
+MOST = 16
+"""Videos in one film."""
 SIDE = 256
 """Pixels of an enlarged frame."""
 CURVE = 72
@@ -36,18 +38,32 @@ STRENGTH = 0.65
 PERCENTILES = (50.0, 99.0)
 """Of surprise, over all codes of all videos: where the tint begins, and where it ends."""
 FRAMES_PER_SECOND = 20
+COLORS = 64
+"""Of a GIF."""
 
 
-def check_overlay(path: Path) -> None:
-    """Raise BadParams for a film that cannot be written, before any work."""
+def check_overlay(path: Path, sources: Mapping[Path, Sequence[int]] | None = None) -> None:
+    """Raise BadParams or BadData for a film that cannot be written, before any work.
+
+    sources: the frames of each video at each place, as far as they are known.
+    """
     if path.suffix.lower() not in ENDINGS:
         raise BadParams(f"--overlay {path}: give a name that ends in {' or '.join(ENDINGS)}")
+    check_writable(path)
+    count = sum(len(lengths) or 1 for lengths in (sources or {}).values())
+    if count > MOST:
+        raise BadParams(f"--overlay {path}: {count} videos do not fit side by side; give at most {MOST}")
 
 
-def draw_overlay(scored: Sequence[ScoredVideo], model: RewardModel, path: Path) -> None:
+def draw_overlay(scored: Sequence[ScoredVideo], model: RewardModel, path: Path, progress: Progress = silent) -> None:
     """All videos in one film, side by side; a video that is over shows its last frame. Raises BadParams as above."""
-    check_overlay(path)
-    maps = [model.surprise(video.frames, video.task) for video in scored]
+    check_overlay(path, {Path(f"{number}"): () for number in range(len(scored))})
+    length, work = max(len(video.frames) for video in scored), sum(len(video.frames) for video in scored)
+    maps, done = [], 0
+    progress(done, work + length)
+    for video in scored:
+        maps.append(model.surprise(video.frames, video.task))
+        progress(done := done + len(video.frames), work + length)
     begin, end = (np.mean([np.percentile(m, p) for m in maps]) for p in PERCENTILES)
     curves = [-video.nats[1:] for video in scored]
     low, high = min(float(c.min()) for c in curves), max(float(c.max()) for c in curves)
@@ -55,21 +71,29 @@ def draw_overlay(scored: Sequence[ScoredVideo], model: RewardModel, path: Path) 
         _panels(video, (m - begin) / max(end - begin, 1e-6), (low, max(high, low + 1e-6)))
         for video, m in zip(scored, maps, strict=True)
     ]
-    length = max(len(panel) for panel in panels)
-    panels = [np.concatenate([p, p[-1:].repeat(length - len(p), 0)]) for p in panels]
-    columns = min(COLUMNS, len(panels))
-    panels += [np.zeros_like(panels[0])] * (-len(panels) % columns)
-    rows = [np.concatenate(panels[i : i + columns], 2) for i in range(0, len(panels), columns)]
-    film = np.concatenate(rows, 1)
+    film = _film(panels, length, lambda drawn: progress(work + drawn, work + length))
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".gif":
-            temporary.write_bytes(gif(film, milliseconds=1000 // FRAMES_PER_SECOND, zoom=1))
+            pictures = (Image.fromarray(picture).quantize(COLORS) for picture in film)
+            next(pictures).save(
+                temporary, "GIF", save_all=True, append_images=pictures, duration=1000 // FRAMES_PER_SECOND, loop=0
+            )
         else:
             write_mp4(film, temporary, FRAMES_PER_SECOND)
 
 
-def _panels(video: ScoredVideo, heat: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """The panel of one video at each frame, uint8 (T, height, SIDE + 2 MARGIN, 3). heat (T, h, w): 1 is full tint."""
+def _film(panels: Sequence[Iterator[np.ndarray]], length: int, drawn: Callable[[int], None]) -> Iterator[np.ndarray]:
+    """Every picture (height, width, 3) of the film, one at a time: a whole film would not fit into memory."""
+    columns, last = min(COLUMNS, len(panels)), [next(panel) for panel in panels]
+    for t in range(length):
+        last = [next(panel, shown) if t else shown for panel, shown in zip(panels, last, strict=True)]
+        tiles = [*last, *[np.zeros_like(last[0])] * (-len(last) % columns)]
+        yield np.concatenate([np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)])
+        drawn(t + 1)
+
+
+def _panels(video: ScoredVideo, heat: np.ndarray, limits: tuple[float, float]) -> Iterator[np.ndarray]:
+    """The panel of one video at each frame, uint8 (height, SIDE + 2 MARGIN, 3). heat (T, h, w): 1 is full tint."""
     width, top = SIDE + 2 * MARGIN, TEXT + SIDE
     base = Image.new("RGB", (width, top + TEXT + CURVE + MARGIN), "black")
     surprises = -video.nats[1:]
@@ -79,7 +103,6 @@ def _panels(video: ScoredVideo, heat: np.ndarray, limits: tuple[float, float]) -
     draw = ImageDraw.Draw(base)
     draw.text((MARGIN, 1), _short(Path(video.name).name), fill="white")
     draw.line(points if len(points) > 1 else points * 2, fill=(150, 150, 150), width=1)
-    shown = []
     for t, frame in enumerate(video.frames):
         picture = base.copy()
         draw = ImageDraw.Draw(picture)
@@ -90,8 +113,7 @@ def _panels(video: ScoredVideo, heat: np.ndarray, limits: tuple[float, float]) -
             across, down = points[t - 1]
             draw.line([(across, top + TEXT), (across, top + TEXT + CURVE)], fill=(90, 90, 90), width=1)
             draw.ellipse([across - 3, down - 3, across + 3, down + 3], fill=TINT)
-        shown.append(np.asarray(picture))
-    return np.stack(shown)
+        yield np.asarray(picture)
 
 
 def _tinted(frame: np.ndarray, heat: np.ndarray) -> Image.Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -174,7 +173,6 @@ def environment() -> jinja2.Environment:
     found.filters["play"] = lambda kind: RIVAL_NAMES.get(kind, kind.replace("_", " "))
     found.filters["p"] = lambda p: "" if p is None else p_text(p)
     found.filters["duration"] = rough_duration
-    found.filters["base64"] = lambda content: base64.b64encode(content).decode()
     found.filters["blurred"] = lambda kinds: LOST if any(q["foreground_l1"] >= BLURRED for q in kinds.values()) else ""
     found.filters["png"] = png
     found.filters["label"] = lambda name: name if name in BASELINE_TEXTS else method_style(name).label

@@ -116,10 +116,11 @@ def load_reward(source: str | Path) -> RewardModel:
     if Path(source).is_dir():
         return RewardModel(open_package(Path(source)))
     shipped = ", ".join(pretrained())
-    if str(source) in SUITES.names():
+    if (suite := str(source)) in SUITES.names():
         raise BadData(
-            f"{source}: this version of the package has no reward for all tasks of suite {source}, only {shipped}; "
-            f"data/rewards/{source}/MODEL of a project that has run is one; `viper train-reward` makes one from videos"
+            f"{suite}: the package has no reward of this name, only {shipped}. `viper run pipelines/{suite}/dvc.yaml` "
+            f"in a project makes one, data/rewards/{suite}/videogpt, which load_reward takes as it is; `viper "
+            "export-reward` copies it to any place. `viper train-reward` makes one from videos"
         )
     meant = did_you_mean(str(source), pretrained())
     raise BadData(f"{source}: neither a folder nor one of the package's rewards{meant}")

@@ -1,10 +1,8 @@
 """`viper showcase`: expert videos, the agents that learned from them and random actions side by side, as one video.
 
-Three panels per task: of the expert videos that the models were trained on, of the agent's final evaluation, and of the
-recorded episodes of random actions the one with the median return. So none is chosen by how it looks. The agent plays
-its episode again, from its weights. On the machine that trained it the return is the one that was noted then; on
-another one the last bits of actions may differ, and with them the episode. Every frame is shown, in full color, with
-the true return so far below it.
+Three panels per task: of the expert videos, of the agent's final evaluation and of the episodes of random actions the
+one with the median return, as `reporting.replays` chooses and plays them. Every frame is shown, in full color, with the
+true return so far below it. The stage `film_agents` makes the films of a suite's page in the same way.
 
 The video is an animated WebP. The numbers behind it go to a JSON file of the same name, so that a page which shows it
 can say what it shows, and a test can say whether it still belongs to the committed results.
@@ -18,11 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from viper_pipeline.agents.base import AGENTS, Agent, RunConfig
-from viper_pipeline.agents.vector_env import MakeEnv, VectorEnv
 from viper_pipeline.core.config import ParamsBlock, value_at
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.files import Json, atomic_write
@@ -30,9 +25,9 @@ from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.profiles import read_profile
+from viper_pipeline.reporting.replays import EXPERTS, RANDOM, Choice, median_episode, replay
 from viper_pipeline.rewards.base import REWARDS
 from viper_pipeline.training.artifacts import ModelArtifact, as_json, load_artifact
-from viper_pipeline.training.checkpoints import derive
 
 SIDE = 160
 """Pixels of an enlarged frame."""
@@ -96,8 +91,8 @@ def showcase_command(root: Path, suite: str, method: str, agent: str | None, see
 def task_panels(root: Path, block: ParamsBlock, suite: str, task: str, artifact: ModelArtifact) -> list[Panel]:
     """Expert, agent and random actions of one task. block: the suite's block of params.yaml."""
     label = REWARDS.get(artifact.config["method"]).label
-    expert = median_episode(root / "data/experts" / suite / f"{task}.h5", "train", ("expert", "noisy"))
-    random = median_episode(root / "data/episodes" / suite / "baselines" / f"{task}.h5", "episodes", ("random",))
+    expert = median_of_file(root / "data/experts" / suite / f"{task}.h5", EXPERTS)
+    random = median_of_file(root / "data/episodes" / suite / "baselines" / f"{task}.h5", RANDOM)
     simulator = SUITES.get(suite)()
     spec = simulator.frame_spec(task, block["env"], block["frames"])
     played = replay(artifact, lambda s: simulator.make(task, s, block["env"], spec), simulator.discrete)
@@ -108,76 +103,15 @@ def task_panels(root: Path, block: ParamsBlock, suite: str, task: str, artifact:
     ]
 
 
-def median_episode(path: Path, group: str, kinds: Sequence[str]) -> Episode:
-    """Of the episodes of these kinds in a group the one with the median return. Raises BadData if there is none."""
+def median_of_file(path: Path, choice: Choice) -> Episode:
+    """As `median_episode`, of a file that may be missing."""
     if not path.exists():
         raise BadData(f"{path}: missing; run the stages before (make repro)")
     file = EpisodeFile(path)
     try:
-        episodes = file.group(group)
-        which = [i for i, kind in enumerate(episodes.kinds) if kind in kinds]
-        if not which:
-            raise BadData(f"{path}: {group}: no episode of kind {' or '.join(kinds)}")
-        return episodes[which[median_of(episodes.returns[which])]]
+        return median_episode(file, choice)
     finally:
         file.close()
-
-
-def median_of(returns: Sequence[float] | np.ndarray) -> int:
-    """Where the median return stands, the lower one of two."""
-    return int(np.argsort(returns, kind="stable")[(len(returns) - 1) // 2])
-
-
-def replay(artifact: ModelArtifact, make_env: MakeEnv, discrete: bool) -> Episode:
-    """The episode of the agent's final evaluation with the median return, played again."""
-    about = artifact.config
-    run, chosen = RunConfig.model_validate(about["run"]), median_of(about["final_returns"])
-    label = REWARDS.get(about["method"]).seed_label
-    begin = derive(about["seed"], "agent", about["suite"], about["task"], label, about["kind"])
-    # as many side by side as then: the batch's size changes the last bits of actions, and they a whole episode
-    group = chosen - chosen % run.envs
-    seeds = [derive(begin, "final", i) for i in range(group, min(group + run.envs, run.final_episodes))]
-    shown, over = chosen - group, False
-    envs = VectorEnv(make_env, len(seeds), begin)
-    try:
-        learner = load_agent(artifact, envs.frame_shape, envs.actions, discrete)
-        policy = learner.policy(len(envs))
-        first = np.stack([envs.reset(i, seed) for i, seed in enumerate(seeds)])
-        for i, frame in enumerate(learner.preprocess(first)):
-            policy.start(i, frame, seeds[i])
-        frames, rewards = [first[shown].copy()], [0.0]
-        while not over:
-            result = envs.step(policy.act())
-            frames.append(result.frames[shown].copy())
-            rewards.append(float(result.rewards[shown]))
-            policy.push(learner.preprocess(result.frames))
-            over = bool(result.over[shown])
-    finally:
-        envs.close()
-    return Episode(np.stack(frames), np.array(rewards, np.float32), seeds[shown], "agent")
-
-
-def load_agent(artifact: ModelArtifact, frame_shape: tuple[int, int, int], actions: int, discrete: bool) -> Agent:
-    """A trained agent that acts as it was evaluated. frame_shape: (H, W, C) of the environment's frames.
-
-    Raises BadData if the weights are not those of such an agent.
-    """
-    about = artifact.config
-    kind = AGENTS.get(about["kind"])
-    learner = kind(kind.Config.model_validate(about["agent"]), frame_shape, actions, discrete=discrete, curious=False)
-    places, state = learner.state_dict(), {}
-    for name, tensor in artifact.tensors.items():
-        for place in (name, f"mean_{name}", f"behaviour.{name}"):
-            if place in places:
-                state[place] = tensor
-    if isinstance(learner, torch.nn.Module):
-        torch.nn.Module.load_state_dict(learner, state, strict=False)
-    now = learner.weights()
-    if set(now) != set(artifact.tensors) or any(not torch.equal(now[k], v) for k, v in artifact.tensors.items()):
-        raise BadData(
-            f"agent {about['kind']} of {about['task']}: its weights do not fit today's code or settings; train it again"
-        )
-    return learner
 
 
 def video_webp(rows: Mapping[str, Sequence[Panel]]) -> bytes:

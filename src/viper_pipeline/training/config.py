@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from pydantic import Field
 
 from viper_pipeline.core.config import Config
-from viper_pipeline.core.errors import BadEnvironment
+from viper_pipeline.core.errors import BadEnvironment, BadParams
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+Device = Literal["auto", "cpu", "cuda"]
+"""Where commands compute."""
+
+
+def device_of(wanted: str) -> Literal["cpu", "cuda"]:
+    """The device that a command computes on; auto: cuda where torch finds a GPU.
+
+    Raises BadEnvironment for a GPU that torch does not find, BadParams for another word.
+    """
+    if wanted not in get_args(Device):
+        raise BadParams(f"device: {wanted!r} is none of {', '.join(get_args(Device))}")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise BadEnvironment(
+            f"device cuda: torch {torch.__version__} finds no GPU; take device cpu, or install a CUDA build of torch"
+        )
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 class ComputeConfig(Config):

@@ -44,6 +44,29 @@ class Report:
         self._show(done, total, note)
 
 
+def patient(label: str, after: float = 3.0, every: float = 20.0, stream: TextIO | None = None) -> Progress:
+    """As `Report`, for work that is often over at once: in a log, nothing is said in the first `after` seconds.
+
+    Works without the library that draws bars, too; then terminals get lines.
+    """
+    stream = sys.stderr if stream is None else stream
+    if stream.isatty():
+        try:
+            return Bar(label, stream)
+        except ModuleNotFoundError:  # the light installation
+            every = 2.0
+    lines = Lines(label, every, stream)
+    lines.begun = time.monotonic()
+    lines.last = lines.begun + after - every
+
+    def report(done: int, total: int, note: Note = "") -> None:
+        begun = lines.begun or 0.0
+        if time.monotonic() - begun >= after:
+            lines(done, total, note)
+
+    return report
+
+
 class Lines:
     """`label  done/total  elapsed < remaining  note`, one line every `every` seconds and one at the end."""
 

@@ -27,6 +27,7 @@ IMPORTERS = Registry(
     "importer",
     {
         "episodes": "viper_pipeline.data.importers:read_episodes",
+        "hdf5": "viper_pipeline.data.importers.hdf5:read_hdf5",
         "lerobot": "viper_pipeline.data.importers.lerobot:read_lerobot",
         "minari": "viper_pipeline.data.importers.minari:read_minari",
         "npz": "viper_pipeline.data.importers.npz:read_npz",

@@ -5,6 +5,7 @@ So a training of hours is refused in seconds where its films cannot be used.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,35 @@ def film_sizes(kind: str, path: Path) -> tuple[FilmSize, ...]:
     else:
         return ()
     return tuple(FilmSize(file, *size_of(file)) for file in files_of(kind, path))
+
+
+def expected_frames(kind: str, path: Path) -> list[int]:
+    """Frames of each video at `path`, in the order in which importer `kind` reads them; [] where the files do not say.
+
+    LeRobot and Minari say how many there are in all: each video counts as their mean. Raises BadData for a film that
+    cannot be opened.
+    """
+    path = Path(path)
+    if kind in ("npz", "video"):
+        frames = [film.frames for film in film_sizes(kind, path)]
+        return frames if all(frames) else []
+    if kind == "episodes":
+        from viper_pipeline.data.hdf5 import EpisodeFile
+
+        lengths: list[int] = []
+        for one in files_of(kind, path):
+            file = EpisodeFile(one)
+            lengths += map(int, file.group("episodes").lengths)
+            file.close()
+        return lengths
+    for name, unit in (("meta/info.json", "frames"), ("data/metadata.json", "steps"), ("metadata.json", "steps")):
+        try:
+            about = json.loads((path / name).read_text())
+            episodes, total = int(about["total_episodes"]), int(about[f"total_{unit}"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return [max(total // episodes, 1)] * episodes if episodes > 0 else []
+    return []
 
 
 def check_shapes(films: Sequence[FilmSize]) -> None:

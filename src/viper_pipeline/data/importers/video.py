@@ -43,7 +43,7 @@ NO_VIDEOS = {
     b"<html": "a web page; download the file itself",
     b"\x00\x05\x16\x07": "a note of macOS about another file; delete it",
     b"PK\x03\x04": "a zip archive; unpack it",
-    b"\x89HDF": "an HDF5 file; import it with kind episodes",
+    b"\x89HDF": "an HDF5 file; import it with kind hdf5, or kind minari",
     b"viper episodes": "an episodes file; import it with kind episodes",
 }
 """How files begin that are often taken for videos -> what they are, and the remedy."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.core.files import Json
@@ -11,7 +11,7 @@ from viper_pipeline.pipelines.profiles import overlaid
 from viper_pipeline.pipelines.wiring import by_key, run_table
 from viper_pipeline.reporting.cards import card_files, cards_of
 from viper_pipeline.reporting.charts import chart_library
-from viper_pipeline.reporting.films import Film, episode_film, film_of_gif
+from viper_pipeline.reporting.films import film_of_gif, listed_films
 from viper_pipeline.reporting.metrics import build_metrics, curve_points, headline, reward_summary
 from viper_pipeline.reporting.overview import render_overview
 from viper_pipeline.reporting.page import Origins, measurements, render_page
@@ -28,9 +28,8 @@ from viper_pipeline.reporting.results import Evidence, Metrics, RunTable, StageN
 from viper_pipeline.reporting.run_records import evidence_of, match_records
 from viper_pipeline.rewards.scores import unpack
 
-FIRST_FILMS = ("viper", "task_reward")
-FILMED_TASKS = 2
-"""Tasks of a suite whose films and strips are shown, besides the held-out ones; pictures are most of a page's size."""
+PICTURED_TASKS = 2
+"""Tasks of a suite whose strips are shown, besides the held-out ones; pictures are most of a page's size."""
 
 
 def aggregate(
@@ -128,18 +127,19 @@ def write_report(
     paper_profile: ParamsBlock,
     measured: Mapping[str, bytes],
     curves: Sequence[Mapping[str, str]] = (),
+    films: Mapping[str, bytes] | None = None,
     provenance: Provenance | None = None,
     *,
     pages: Sequence[str] | None = None,
     **inputs: object,
 ) -> str:
-    """Metrics, curves, figures, what models and agents carry, and the files of reports/measured -> the suite's page.
+    """Metrics, curves, figures, films, what models carry, and the files of reports/measured -> the suite's page.
 
-    pages: the folders of reports/ that have a page.
+    films: the files of films/; pages: the folders of reports/ that have a page.
     """
     table = run_table(inputs)
     ((suite, settings),) = table.settings.items()
-    shown = {TaskKey(suite, task) for task in settings["tasks"][:FILMED_TASKS]}
+    shown = {TaskKey(suite, task) for task in settings["tasks"][:PICTURED_TASKS]}
     held_out = {key: artifact.config.get("held_out_tasks", []) for key, artifact in table.video_models.items()}
     rollouts = {
         key: strip
@@ -159,34 +159,9 @@ def write_report(
     quality = {suite: artifact.config["metrics"] for suite, artifact in table.tokenizers.items()}
     found = measurements(measured, table.settings)
     return render_page(
-        suite, profile, metrics, figures, films_of(table, shown), reconstructions, rollouts, quality, origins, held_out,
-        found, curves, pages, table.probes.get(suite),
+        suite, profile, metrics, figures, listed_films(films or {}), reconstructions, rollouts, quality, origins,
+        held_out, found, curves, pages, table.probes.get(suite),
     )  # fmt: skip
-
-
-def films_of(table: RunTable, shown: Container[TaskKey]) -> list[Film]:
-    """Of each task: VIPER, the true reward's agent, random behavior, an expert, then every other method's agent."""
-    first_seed = min((key.seed for key in table.agents), default=0)
-    films: list[Film] = []
-    for task, experts in table.experts.items():
-        if task not in shown:
-            continue
-        runs = [key for key in table.agents if key[:2] == task and key.seed == first_seed]
-        agents = {
-            key: Film(key.task, key.method, film_of_gif(table.agents[key].files["episode.gif"]), key.agent, key.seed)
-            for key in runs
-        }
-        first = [film for method in FIRST_FILMS for key, film in agents.items() if key.method == method]
-        rest = [film for key, film in agents.items() if key.method not in FIRST_FILMS]
-        ends = []
-        if (baselines := table.baseline_episodes.get(task)) is not None:
-            episodes = baselines.group("episodes")
-            number = list(episodes.kinds).index("random")
-            ends.append(Film(task.task, "random", episode_film(episodes[number].frames)))
-        group = next(g for name in ("test", "held_out", "train") if len(g := experts.group(name)))
-        ends.append(Film(task.task, "expert", episode_film(group[0].frames, experts.spec.stride)))
-        films += [*first, *ends, *rest]
-    return films
 
 
 def reconstruction_strips(table: RunTable) -> dict[TaskKey, bytes]:

@@ -9,6 +9,7 @@ from kedro.pipeline import Pipeline
 from viper_pipeline.core.config import ParamsBlock
 from viper_pipeline.pipelines.models.probe import is_probed
 from viper_pipeline.pipelines.params import learned, learns_ratio, seeds_of
+from viper_pipeline.pipelines.report.films import film_agents
 from viper_pipeline.pipelines.report.nodes import aggregate, draw_figures, write_cards, write_overview, write_report
 from viper_pipeline.pipelines.wiring import argument, arguments, bind, stage
 from viper_pipeline.reporting.results import ModelKey, Row, RunKey, TaskKey
@@ -16,14 +17,16 @@ from viper_pipeline.rewards.methods import RATIO_MODEL
 
 
 def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int], pages: Sequence[str]) -> Pipeline:
-    """Four stages that end in reports/<suite>; pages: the folders of reports/ that its page links to."""
+    """Five stages that end in reports/<suite>; pages: the folders of reports/ that its page links to."""
     results, models = result_datasets(suite, suite_config, seeds), model_datasets(suite, suite_config)
     settings = {Row("settings", suite): f"params:suites.{suite}"}
     records = {"run_records": "run_records"}
     paper = {"base_profile": "base_profile", "paper_profile": "paper_profile"}
     everything = arguments(results | models | settings) | paper
     provenance = {"provenance": "provenance"}
-    made = {"metrics": f"{suite}/metrics", "figures": f"{suite}/figures", "curves": f"{suite}/curves"}
+    made = {name: f"{suite}/{name}" for name in ("metrics", "figures", "curves", "films")}
+    films = arguments({row: dataset for row, dataset in results.items() if row.kind != "rewards"})
+    blocks = {"env": f"params:suites.{suite}.env", "frames": f"params:suites.{suite}.frames"}
     page = bind(write_report, pages=pages)
     shown = {"profile": "params:profile", "measured": "measured"}
     found = arguments({Row("probes", suite): f"{suite}/probe"} if is_probed(suite) else {})
@@ -34,6 +37,7 @@ def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int], pages: S
         [
             stage(suite, "aggregate", "all", aggregate, measured, numbers),
             stage(suite, "draw_figures", "all", draw_figures, everything | made_by, f"{suite}/figures"),
+            stage(suite, "film_agents", "all", bind(film_agents, suite=suite), films | blocks, f"{suite}/films"),
             stage(suite, "write_cards", "all", write_cards, arguments(results | models) | provenance, f"{suite}/cards"),
             stage(suite, "write_report", "all", page, everything | made | shown | found | provenance, f"{suite}/page"),
         ]

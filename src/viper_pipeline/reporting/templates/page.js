@@ -49,6 +49,41 @@ function contents() {
   mark();
 }
 
-addEventListener("DOMContentLoaded", () => { draw(); films(); contents(); });
+const key = text => {  // 12,000 | 0.85 (0.80 to 0.90) | [13] | 1:02:03, a duration -> a number; null for what begins with none
+  const found = text.match(/^[\[(]?([-+\u2212]?)(\d{1,3}(?:,\d{3})+(?!\d)|\d+)((?::\d\d)+)?(\.\d+)?(?!\w)/);
+  if (!found) return null;
+  const whole = [found[2].replaceAll(",", ""), ...(found[3] || "").split(":").slice(1)].reduce((sum, part) => 60 * sum + +part, 0);
+  return (whole + +(found[4] || 0)) * (/[-\u2212]/.test(found[1]) ? -1 : 1);
+};
+
+function sortable(table) {
+  const rows = [...table.rows], heads = [...rows.shift().cells], body = rows.filter(row => !row.classList.contains("total"));
+  if (body.length < 2 || heads.some(head => head.tagName !== "TH")) return;
+  const text = (row, column) => row.cells[column]?.textContent.trim() ?? "";
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.onclick = () => {
+      body.forEach((row, i) => { if (i && !text(row, 0)) row.cells[0].textContent = text(body[i - 1], 0); });  // blank: as above
+      const texts = body.map(row => text(row, column)).filter(Boolean), numbers = 2 * texts.filter(one => key(one) !== null).length > texts.length;
+      const [first, second] = numbers ? ["descending", "ascending"] : ["ascending", "descending"];
+      const order = {[first]: second, [second]: null}[head.getAttribute("aria-sort")], now = order === undefined ? first : order;
+      heads.forEach(other => other.removeAttribute("aria-sort"));
+      if (now) head.setAttribute("aria-sort", now);
+      const sign = now === "ascending" ? 1 : -1, sorted = [...body];
+      if (now) sorted.sort((a, b) => {
+        const [x, y] = [a, b].map(row => numbers ? key(text(row, column)) : text(row, column) || null);
+        if (x === null || y === null) return (x === null) - (y === null);  // what is not there comes last, in either order
+        return sign * (numbers ? x - y : x.localeCompare(y, "en", {numeric: true}));
+      });
+      const end = rows.filter(row => row.classList.contains("total"));
+      rows[0].parentNode.append(...sorted, ...end);
+    };
+  });
+}
+
+addEventListener("DOMContentLoaded", () => { draw(); films(); contents(); document.querySelectorAll("main table").forEach(sortable); });
 night.addEventListener("change", draw);
 document.addEventListener("toggle", event => { if (event.target.open) draw(); }, true);
