@@ -35,10 +35,13 @@ one program, at another size. What is silently used stands here as it is.
 |---|---|---|
 """
 TAIL = """
-**What carries no checksum.** GIFs and films, and what other projects write, carry none: a flipped bit changes a pixel
-and is read. In a project DVC knows the md5 of every source: a file with another time or size makes `curate_experts`
-stale, and `viper lineage ARTIFACT` hashes the source anew and marks it `[changed since]`. A bit that flips without a
-new time is seen by `viper lineage` alone. A flipped bit in params.yaml that leaves a sound value is another value.
+**What carries no checksum.** Films, GIFs, and what other projects write, carry none. Where a flipped bit makes the data
+impossible, it is noticed; where it only changes a pixel, it is read. A GIF says how many pixels a picture has, so its
+importer counts what the compressed codes stand for; a code that became another one of the same length, and a changed
+color in its tables, look like any other. In a project DVC knows the md5 of every source: a file with another time or
+size makes `curate_experts` stale, and `viper lineage ARTIFACT` hashes the source anew and marks it `[changed since]`. A
+bit that flips without a new time is seen by `viper lineage` alone. A flipped bit in params.yaml that leaves a sound
+value is another value.
 
 **What is DVC's own.** `dvc repro` empties `dvc.lock` before it writes it. Killed in this moment, it leaves half a
 file, and `viper run` says what to do. `viper run` itself writes it whole, and removes the table of DVC's locks
