@@ -1,8 +1,8 @@
 """Run the programs in this folder and write what they print to docs/reliability.md. Run: make reliability.
 
-Run: python benchmarks/reliability/table.py [PROGRAM[=SIZE[;PART ...]] ...]. Without names every program runs at its full
-size, which takes hours; with names only these, at another size if one is given, and the rows of the others stay as they
-are. A row is written as soon as it is known, so what is stopped loses only the row that it was at; programs that take
+Run: python benchmarks/reliability/table.py [PROGRAM[=SIZE[;PART ...]] ...]. Without names every program runs at its
+full size, which takes hours; with names only these, at another size if one is given, and the rows of the others stay as
+they are. A row is written as soon as it is known, so what is stopped loses only the row that it was at; programs that take
 parts as well can be given those that are left: 'steady_memory=3600;scoring', 'odd_machines=no HOME;not root'.
 """
 
