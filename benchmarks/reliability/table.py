@@ -2,8 +2,8 @@
 
 Run: python benchmarks/reliability/table.py [PROGRAM[=SIZE[;PART ...]] ...]. Without names every program runs at its
 full size, which takes hours; with names only these, at another size if one is given, and the rows of the others stay as
-they are. A row is written as soon as it is known, so what is stopped loses only the row that it was at; programs that take
-parts as well can be given those that are left: 'steady_memory=3600;scoring', 'odd_machines=no HOME;not root'.
+they are. A row is written as soon as it is known, so what is stopped loses only the row that it was at. Two programs
+take parts, so what is left can be asked for: 'steady_memory=3600;scoring', 'odd_machines=no HOME;not root'.
 """
 
 from __future__ import annotations
