@@ -307,6 +307,7 @@ def lineage(artifact: str, form: str | None) -> None:
 @click.option("--instruction", help="lerobot: only episodes of this task, in the dataset's own words.")
 def import_(kind: str, path: str, suite: str, task: str, out: str, camera: str | None, instruction: str | None) -> None:
     """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, episodes) to an episodes file."""
+    from viper_pipeline.core.errors import naming
     from viper_pipeline.data.importers import import_videos
     from viper_pipeline.dvc_bridge.project import project_root, read_params
     from viper_pipeline.envs import SUITES
@@ -314,7 +315,8 @@ def import_(kind: str, path: str, suite: str, task: str, out: str, camera: str |
     block = read_params(project_root() / "params.yaml")["suites"].get(suite, {})
     spec = SUITES.get(suite)().frame_spec(task, block.get("env", {}), block.get("frames", {}))
     chosen = {"camera": camera, "instruction": instruction}
-    click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec, chosen))
+    with naming(out):
+        click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec, chosen))
 
 
 @cli.command(name="export")
@@ -326,9 +328,12 @@ def import_(kind: str, path: str, suite: str, task: str, out: str, camera: str |
 @click.option("--instruction", help="lerobot: the task in words. Default: the task's name.")
 def export_command(dataset: Path, out: Path, form: str, fps: int, lossless: bool, instruction: str | None) -> None:
     """Write the episodes of DATASET (an .h5 of episodes or experts) to the new folder OUT, and say what it loses."""
+    from viper_pipeline.core.errors import naming
     from viper_pipeline.data.exporters import ExportConfig, export_dataset
 
-    click.echo(export_dataset(dataset, out, form, ExportConfig(fps=fps, lossless=lossless, instruction=instruction)))
+    config = ExportConfig(fps=fps, lossless=lossless, instruction=instruction)
+    with naming(out):
+        click.echo(export_dataset(dataset, out, form, config))
 
 
 @cli.command()
@@ -420,6 +425,7 @@ def score(
 
     Prints a line for each frame; with --csv or --json, for each video.
     """
+    from viper_pipeline.core.errors import naming
     from viper_pipeline.core.files import atomic_write
     from viper_pipeline.reporting.overlay import check_overlay, draw_overlay
     from viper_pipeline.reporting.score import as_json, check_plot, draw_scores, score_files, scores_table, write_csv
@@ -438,13 +444,17 @@ def score(
     else:
         click.echo(scores_table(scored, each_frame=not (csv or json_)))
     if json_ and json_ != Path("-"):
-        atomic_write(json_, as_json(scored).encode())
+        with naming(json_):
+            atomic_write(json_, as_json(scored).encode())
     if csv:
-        write_csv(scored, csv)
+        with naming(csv):
+            write_csv(scored, csv)
     if plot:
-        draw_scores(scored, model.of(task), plot)
+        with naming(plot):
+            draw_scores(scored, model.of(task), plot)
     if overlay:
-        draw_overlay(scored, model, overlay)
+        with naming(overlay):
+            draw_overlay(scored, model, overlay)
 
 
 @cli.command()
