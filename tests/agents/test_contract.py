@@ -12,7 +12,7 @@ from tests.agents.test_dqn import SMALL as DQN_SMALL
 from tests.agents.test_train import DRQ, RUN
 from tests.agents.toy import Brightness, Toy
 from viper_pipeline.agents.base import AGENTS, AgentConfig
-from viper_pipeline.agents.drq import FrameStackPolicy
+from viper_pipeline.agents.frame_stacks import FrameStackPolicy
 from viper_pipeline.agents.networks import downscale, downscaled_shape
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.agents.train import train_in_environment

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from viper_pipeline.agents.base import AGENTS
-from viper_pipeline.agents.drq import DrQ, DrQConfig, FrameStackPolicy, random_shift
+from viper_pipeline.agents.drq import DrQ, DrQConfig
+from viper_pipeline.agents.frame_stacks import FrameStackPolicy, random_shift
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.pipelines.profiles import read_profile
@@ -37,11 +38,11 @@ def batch(agent, size=16, seed=0):
         return rng.integers(0, 256, (size, channels, height, width), dtype=np.uint8)
 
     return Transitions(
-        obs=image(agent.stack * colors),
+        obs=image(agent.config.stack * colors),
         action=rng.uniform(-1, 1, (size, 1)).astype(np.float32),
         reward=rng.random(size, dtype=np.float32),
         discount=np.full(size, 0.9, np.float32),
-        next_obs=image(agent.stack * colors),
+        next_obs=image(agent.config.stack * colors),
         weights=np.ones((size, 1), np.float32),
         windows=np.zeros((size, 1, 0, *agent.frame_shape), np.uint8),
         places=np.zeros((size, 1), np.int64),

@@ -79,6 +79,18 @@ def test_state_is_a_function_of_the_seed_alone(task):
     assert np.allclose(old.middle + old.half * suite.idle_action(task), 0, atol=1e-7)
 
 
+def test_the_state_of_point_mass_hard_tells_where_its_actuators_pull():
+    spec = suite.frame_spec("point_mass_hard", ENV, FAST)
+    env = suite.make("point_mass_hard", 0, ENV, spec, pixels=False)
+    before, _ = env.reset(seed=1)
+    pull = before[-4:].reshape(2, 2)  # a direction for each actuator
+    assert np.allclose(np.linalg.norm(pull, axis=1), 1, atol=1e-6)
+    after = env.step(np.array([1, 0], np.float32))[0]
+    moved = after[:2] - before[:2]
+    assert moved @ pull[0] / np.linalg.norm(moved) > 0.99
+    assert not np.allclose(env.reset(seed=2)[0][-4:].reshape(2, 2), pull)
+
+
 def test_make_seeds_the_first_episode():
     spec = suite.frame_spec("reacher_easy", ENV, FAST)
     a, b, c = (suite.make("reacher_easy", seed, ENV, spec, pixels=False).reset()[0] for seed in (1, 1, 2))

@@ -12,7 +12,7 @@ from viper_pipeline.pipelines.params_check import check_command, validate
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]
-PROFILES = ["params.yaml", *(f"profiles/{p}.yaml" for p in ("laptop", "desk", "small", "paper", "tiny"))]
+PROFILES = ["params.yaml", *(f"profiles/{p}.yaml" for p in ("laptop", "desk", "dreamer", "small", "paper", "tiny"))]
 
 
 def read(name: str) -> dict:

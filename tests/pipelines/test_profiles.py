@@ -72,6 +72,13 @@ def test_a_star_stands_for_every_task_without_an_entry(project: Path) -> None:
     assert list(table) == ["b", "c"]
 
 
+def test_null_takes_an_entry_out_of_a_table(project: Path) -> None:
+    (project / "profiles/less.yaml").write_text(
+        "extends: base\nprofile: less\nsuites: {toy: {datasets: {b: null, c: {kind: npz}}}}\n"
+    )
+    assert "b" not in (read_profile(project / "profiles/less.yaml")["suites"]["toy"]["datasets"] or {})
+
+
 def test_what_is_written_holds_the_same_values_and_the_comments(project: Path) -> None:
     text = render(project, "small")
     assert yaml.safe_load(text) == read_profile(project / "profiles/small.yaml")

@@ -7,10 +7,6 @@ of Agarwal et al. (2021) combines them. Values are learned on the scale h(x) = s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Self
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,8 +14,7 @@ from pydantic import Field
 from scipy.special import ndtr
 from torch import Tensor, nn
 
-from viper_pipeline.agents.base import AgentConfig
-from viper_pipeline.agents.drq import FrameStackPolicy, random_shift
+from viper_pipeline.agents.frame_stacks import FrameStackAgent, FrameStackConfig
 from viper_pipeline.agents.networks import FlatParameters, PixelEncoder, downscale, downscaled_shape
 from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
@@ -29,10 +24,9 @@ EPSILON = 1e-3
 """eps of h: the slope that is left for values of any size."""
 
 
-class DQNConfig(AgentConfig):
+class DQNConfig(FrameStackConfig):
     """Sizes and rates. Defaults: the small network of Mnih et al. (2013), n-step returns and rates of DrQ(eps)."""
 
-    pixels: int = Field(64, gt=0, description="side of the image the agent sees; frames are averaged down to it")
     gray: bool = Field(True, description="the agent sees the mean of the colors")
     stack: int = Field(4, gt=0, description="frames per observation")
     channels: tuple[int, ...] = Field((16, 32), description="of the convolutions")
@@ -45,10 +39,8 @@ class DQNConfig(AgentConfig):
     learning_rate: float = Field(1e-4, gt=0, description="of Adam")
     adam_eps: float = Field(1.5e-4, gt=0, description="of Adam")
     clip: float = Field(10.0, gt=0, description="largest norm of the gradient")
-    gamma: float = Field(0.99, gt=0, lt=1, description="discount")
     n_step: int = Field(10, gt=0, description="rewards summed before the value takes over")
     tau: float = Field(0.01, gt=0, le=1, description="step of the target network towards the online network per update")
-    shift: int = Field(4, ge=0, description="largest random shift of an image, in pixels")
     epsilon: float = Field(0.05, ge=0, le=1, description="share of random actions in training once it has fallen")
     epsilon_until: float = Field(
         0.1, ge=0, le=1, description="share of training in which it falls to that from 1, linearly"
@@ -76,7 +68,7 @@ class QNetwork(nn.Module):
         return self.value(features) + advantage - advantage.mean(1, keepdim=True)
 
 
-class DQN(nn.Module):
+class DQN(FrameStackAgent):
     """The agent; see `Agent` for its methods. It has discrete actions and no intrinsic reward."""
 
     Config = DQNConfig
@@ -97,7 +89,8 @@ class DQN(nn.Module):
         super().__init__()
         if not discrete or curious:
             raise BadParams(f"agent dqn has no {'curiosity' if curious else 'continuous actions'}; take agent dreamer")
-        self.config, self.actions = config, actions
+        self.config: DQNConfig = config
+        self.actions = actions
         colors, height, width = downscaled_shape(frame_shape, config.pixels)
         self.frame_shape = (1 if config.gray else colors, height, width)
         shape = (config.stack * self.frame_shape[0], height, width)
@@ -113,22 +106,10 @@ class DQN(nn.Module):
         self._flatten()
 
     def _flatten(self) -> None:
-        """Make vectors of what is trained and of what follows it, and an optimizer of the first one."""
         c = self.config
         self.trained, self._target = FlatParameters([self.online]), FlatParameters([self.target])
         self._mean = FlatParameters([self.mean]) if c.average else None
         self.optimizer = torch.optim.Adam([self.trained.vector], c.learning_rate, eps=c.adam_eps, fused=True)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move all tensors, as `to` does; their vectors are made anew."""
-        super()._apply(fn, recurse)
-        self._flatten()
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.trained.vector.device
 
     def preprocess(self, frames: np.ndarray) -> np.ndarray:
         """Frames (E, H, W, C) -> (E, 1 if gray else C, pixels, pixels)."""
@@ -137,10 +118,6 @@ class DQN(nn.Module):
 
     def prepare(self, replay: Replay) -> None:
         """Nothing to prepare."""
-
-    def policy(self, envs: int) -> FrameStackPolicy:
-        """A policy for `envs` environments."""
-        return FrameStackPolicy(envs, self.config.stack, self.frame_shape, self.act)
 
     @torch.no_grad()
     def act(self, obs: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
@@ -156,16 +133,6 @@ class DQN(nn.Module):
             random = np.minimum(share / self.epsilon * self.actions, self.actions - 1).astype(np.int64)
             chosen = np.where(share < self.epsilon, random, chosen)
         return np.where(np.arange(self.actions) == chosen[:, None], 1, -1).astype(np.float32)
-
-    def sample(self, replay: Replay, rng: np.random.Generator, window: int = 0) -> Transitions:
-        """Sample a batch; both observations of a transition get their own random shift, windows get none."""
-        c = self.config
-        batch = replay.sample(rng, c.batch_size, stack=c.stack, n_step=c.n_step, gamma=c.gamma, window=window)
-        obs, next_obs = (
-            random_shift(rng, frames.reshape(len(frames), -1, *frames.shape[-2:]), c.shift)
-            for frames in (batch.obs, batch.next_obs)
-        )
-        return replace(batch, obs=obs, next_obs=next_obs)
 
     def schedule(self, progress: float) -> None:
         """Let the share of random actions fall."""

@@ -1,23 +1,21 @@
 """DrQ: soft actor-critic from pixels with random shifts (Kostrikov et al. 2020; paper Table 4).
 
 Built on SAC, not on DDPG as DrQ-v2 is. The encoder is shared: it learns from the critics' loss alone, and the actor
-reads its features. `DrQ` is the agent (see `base.Agent`), `FrameStackPolicy` its memory of the last frames while it
-acts, `random_shift` its data augmentation.
+reads its features.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from viper_pipeline.agents.base import AgentConfig, StateDict
+from viper_pipeline.agents.base import StateDict
+from viper_pipeline.agents.frame_stacks import FrameStackAgent, FrameStackConfig
 from viper_pipeline.agents.networks import (
     FlatParameters,
     PixelEncoder,
@@ -33,16 +31,14 @@ from viper_pipeline.agents.replay import Replay, Transitions
 from viper_pipeline.core.errors import BadParams
 
 
-class DrQConfig(AgentConfig):
+class DrQConfig(FrameStackConfig):
     """Sizes and rates. Defaults: Table 4 of the paper; where it is silent, those of Kostrikov et al."""
 
-    pixels: int = Field(64, gt=0, description="side of the image the agent sees; frames are averaged down to it")
     contrast: float = Field(
         0.0,
         ge=0,
         description="0: plain pixels; else pixels are this many times their difference from a background",
     )
-    stack: int = Field(3, gt=0, description="frames per observation")
     channels: tuple[int, ...] = Field((32, 64, 128, 256), description="of the convolutions (Table 4)")
     kernels: tuple[int, ...] = Field((3, 3, 3, 3), description="of the convolutions (Table 4)")
     strides: tuple[int, ...] = Field((2, 2, 2, 2), description="of the convolutions (Table 4)")
@@ -55,13 +51,10 @@ class DrQConfig(AgentConfig):
         "target", description="how the actor's loss combines the critics: as the target does, or by their mean (jaxrl2)"
     )
     target_encoder: bool = Field(True, description="whether the target critics have a target encoder of their own")
-    batch_size: int = Field(256, gt=0, description="transitions per update")
     learning_rate: float = Field(3e-4, gt=0, description="of Adam, for all networks (Table 4)")
     final_learning_rate: float = Field(
         1.0, ge=0, le=1, description="share of the rate at the end; it falls along a cosine in the second half"
     )
-    gamma: float = Field(0.99, gt=0, lt=1, description="discount (Table 4)")
-    n_step: int = Field(1, gt=0, description="rewards summed before the value takes over")
     tau: float = Field(0.005, gt=0, le=1, description="step of the target critics towards the critics (Table 4)")
     temperature: float = Field(0.1, gt=0, description="initial weight of the entropy (Table 4); it is learned")
     target_entropy: float = Field(-0.5, description="entropy the policy is held to, in nats per dimension of an action")
@@ -75,10 +68,9 @@ class DrQConfig(AgentConfig):
         "torch", description="weights before training. orthogonal: times sqrt 2, with biases of 0 (jaxrl2)"
     )
     centered: bool = Field(True, description="pixels from -0.5 to 0.5; else from 0 to 1 (jaxrl2)")
-    shift: int = Field(4, ge=0, description="largest random shift of an image, in pixels")
 
 
-class DrQ(nn.Module):
+class DrQ(FrameStackAgent):
     """The agent; see `Agent` for its methods. It has continuous actions and no intrinsic reward."""
 
     Config = DrQConfig
@@ -99,7 +91,7 @@ class DrQ(nn.Module):
         super().__init__()
         if discrete or curious:
             raise BadParams(f"agent drq has no {'discrete actions' if discrete else 'curiosity'}; take agent dreamer")
-        self.config, self.stack = config, config.stack
+        self.config: DrQConfig = config
         self.frame_shape = downscaled_shape(frame_shape, config.pixels)
         self.encoder = self._encoder()
         sizes = (self.encoder.size, config.latent, config.hidden, actions)
@@ -128,19 +120,12 @@ class DrQ(nn.Module):
         self._flatten()
 
     def _flatten(self) -> None:
-        """Make vectors of what is trained and of what follows it, and an optimizer of the first one."""
         c = self.config
         self.trained = FlatParameters([self.actor, self.encoder, self.critic, self.log_temperature])
         encoder = [self.target_encoder] if c.target_encoder else []
         self._targets = FlatParameters([*encoder, self.target_critic])
         self._averages = FlatParameters([self.mean_actor, self.mean_encoder]) if c.average else None
         self.optimizer = torch.optim.Adam([self.trained.vector], c.learning_rate, fused=True)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move all tensors, as `to` does; their vectors are made anew."""
-        super()._apply(fn, recurse)
-        self._flatten()
-        return self
 
     def preprocess(self, frames: np.ndarray) -> np.ndarray:
         """Frames (E, H, W, C) -> (E, C, pixels, pixels), with contrast to the background once there is one."""
@@ -160,18 +145,9 @@ class DrQ(nn.Module):
 
     def _encoder(self) -> PixelEncoder:
         colors, height, width = self.frame_shape
-        shape = (self.stack * colors, height, width)
+        shape = (self.config.stack * colors, height, width)
         c = self.config
         return PixelEncoder(shape, c.channels, c.kernels, c.strides, 0.5 if c.centered else 0.0)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.log_temperature.device
-
-    def policy(self, envs: int) -> FrameStackPolicy:
-        """A policy for `envs` environments."""
-        return FrameStackPolicy(envs, self.stack, self.frame_shape, self.act)
 
     @torch.no_grad()
     def act(self, obs: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
@@ -185,16 +161,6 @@ class DrQ(nn.Module):
         mean, log_std = actor(encoder(torch.from_numpy(obs).to(self.device).flatten(1, 2)))
         raw = mean if noise is None else mean + log_std.exp() * torch.from_numpy(noise).to(self.device)
         return torch.tanh(raw).cpu().numpy()
-
-    def sample(self, replay: Replay, rng: np.random.Generator, window: int = 0) -> Transitions:
-        """Sample a batch; both observations of a transition get their own random shift, windows get none."""
-        c = self.config
-        batch = replay.sample(rng, c.batch_size, stack=c.stack, n_step=c.n_step, gamma=c.gamma, window=window)
-        obs, next_obs = (
-            random_shift(rng, frames.reshape(len(frames), -1, *frames.shape[-2:]), c.shift)
-            for frames in (batch.obs, batch.next_obs)
-        )
-        return replace(batch, obs=obs, next_obs=next_obs)
 
     def schedule(self, progress: float) -> None:
         """Keep the learning rate for the first half of training, then lower it along half a cosine."""
@@ -270,46 +236,3 @@ class DrQ(nn.Module):
     def set_extra_state(self, state: StateDict) -> None:
         """Restore the optimizer."""
         self.optimizer.load_state_dict(state)
-
-
-class FrameStackPolicy:
-    """Acts on stacks of the last frames; see `AgentPolicy`. The first frame of an episode is repeated."""
-
-    def __init__(
-        self,
-        envs: int,
-        stack: int,
-        frame_shape: tuple[int, ...],
-        select_actions: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
-    ) -> None:
-        """select_actions: stacks (E, stack, *frame_shape), oldest frame first, noise (E, A) or None -> (E, A)."""
-        self.frames = np.zeros((envs, stack, *frame_shape), np.uint8)
-        self.select_actions = select_actions
-
-    def start(self, i: int, frame: np.ndarray, seed: int = 0) -> None:
-        """Environment `i` starts an episode with `frame`; nothing is drawn, so the seed is not used."""
-        self.frames[i] = frame
-
-    def push(self, frames: np.ndarray) -> None:
-        """Every environment reached its next frame."""
-        self.frames[:, :-1] = self.frames[:, 1:]
-        self.frames[:, -1] = frames
-
-    def act(self, noise: np.ndarray | None = None) -> np.ndarray:
-        """-> actions (E, A)."""
-        return self.select_actions(self.frames, noise)
-
-
-def random_shift(rng: np.random.Generator, images: np.ndarray, limit: int) -> np.ndarray:
-    """Shift each image (B, channels, h, w) by up to `limit` pixels along both axes; edge pixels are repeated."""
-    if limit == 0:
-        return images
-    height, width = images.shape[-2:]
-    shifts = range(-limit, limit + 1)
-    rows = [np.clip(np.arange(height) + shift, 0, height - 1) for shift in shifts]
-    columns = [np.clip(np.arange(width) + shift, 0, width - 1) for shift in shifts]
-    shifted = np.empty_like(images)
-    # A loop of small copies: several times as fast on a CPU as one gather by index arrays.
-    for i, (down, right) in enumerate(rng.integers(0, len(shifts), (len(images), 2)).tolist()):
-        shifted[i] = images[i].take(rows[down], 1).take(columns[right], 2)
-    return shifted

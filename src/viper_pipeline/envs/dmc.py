@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -41,6 +42,10 @@ PAPER_NAMES = {
 }
 ALIASES = {paper: ours for ours, paper in PAPER_NAMES.items()}
 CAMERA_OF_DOMAIN = {"quadruped": 2}
+# Drawn anew for every episode and missing from dm_control's observation; without it no policy of the state can play.
+HIDDEN_STATE: dict[str, Callable[[Any], np.ndarray]] = {
+    "point_mass_hard": lambda physics: physics.model.wrap_prm[:4],  # where the two actuators pull
+}
 
 
 def canonical(task: str) -> str:
@@ -109,6 +114,7 @@ class DMCEnv(SuiteEnv):
     def __init__(self, task: str, seed: int, env: EnvSettings, spec: FrameSpec, pixels: bool) -> None:
         self.action_repeat, self.spec_of_frames, self.pixels = env.action_repeat, spec, pixels
         self.simulator = load_dmc(task, seed)
+        self.hidden = HIDDEN_STATE.get(task)
         self.steps = 0
         self.flags: dict[str, bool] = {}
         self.camera: Any = None
@@ -122,7 +128,7 @@ class DMCEnv(SuiteEnv):
         if pixels:
             self.observation_space = gymnasium.spaces.Box(0, 255, (spec.size, spec.size, 3), np.uint8)
         else:
-            size = sum(math.prod(v.shape) for v in self.simulator.observation_spec().values())
+            size = sum(math.prod(v.shape) for v in self.simulator.observation_spec().values()) + self._hidden().size
             self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
     def _set_quality(self) -> None:
@@ -166,12 +172,15 @@ class DMCEnv(SuiteEnv):
 
     def _observe(self, moment: Any) -> tuple[np.ndarray, Info]:
         parts = [np.ravel(np.asarray(value, np.float64)) for value in moment.observation.values()]
-        state = np.concatenate(parts).astype(np.float32)
+        state = np.concatenate([*parts, self._hidden()]).astype(np.float32)
         if not self.pixels:
             return state, {"state": state}
         if self.spec_of_frames.gl_backend == "disabled":
             raise BadEnvironment("MUJOCO_GL=disabled: the simulator runs but cannot draw; unset it to get frames")
         return self.render(), {"state": state}
+
+    def _hidden(self) -> np.ndarray:
+        return self.hidden(self.simulator.physics) if self.hidden else np.empty(0)
 
     def close(self) -> None:
         """Free the simulator."""

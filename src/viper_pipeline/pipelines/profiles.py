@@ -2,7 +2,8 @@
 
 A file `profiles/NAME.yaml` with `extends: BASE` is an overlay on `profiles/BASE.yaml`: its mappings are merged key by
 key, everything else (numbers, words, lists) replaces what the base says. In a table by task the key `"*"` stands for
-every task of the suite that has no entry of its own, and `{task}` in its texts for the task's name.
+every task of the suite that has no entry of its own, and `{task}` in its texts for the task's name; an entry that an
+overlay sets to `null` is taken out.
 `viper profile NAME` writes the outcome to params.yaml, comments included and `"*"` written out.
 """
 
@@ -98,13 +99,16 @@ def expand_profile(params: Any) -> Any:
     for block in (params.get("suites") or {}).values():
         for name in TABLES:
             table = block.get(name) if isinstance(block, MutableMapping) else None
-            if not isinstance(table, MutableMapping) or EVERY_TASK not in table:
+            if not isinstance(table, MutableMapping):
                 continue
-            common = table.pop(EVERY_TASK)
-            own = {task: table.pop(task) for task in list(table)}
-            for task in block.get("tasks", ()):
-                table[task] = own.pop(task) if task in own else _for_task(common, task)
-            table.update(own)
+            if EVERY_TASK in table:
+                common = table.pop(EVERY_TASK)
+                own = {task: table.pop(task) for task in list(table)}
+                for task in block.get("tasks", ()):
+                    table[task] = own.pop(task) if task in own else _for_task(common, task)
+                table.update(own)
+            for task in [task for task in table if table[task] is None]:
+                del table[task]
     return params
 
 
