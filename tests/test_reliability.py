@@ -47,12 +47,13 @@ def test_mutated_parameters_are_refused_or_sound():
     assert "12 tried" in line and " 0 otherwise" in line
 
 
-def test_flipped_bits_are_noticed_wherever_there_is_a_checksum(capsys):
+def test_flipped_bits_are_noticed_wherever_there_is_a_checksum(capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
     program("flipped_bits").main(4)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 10 and not any("raised" in line for line in lines)
+    assert len(lines) == 11 and not any("raised" in line for line in lines)
     for line in lines:
-        if not any(kind in line for kind in ("GIF", "params.yaml")):
+        if not any(kind in line for kind in ("film", "GIF", "params.yaml")):
             assert line.endswith("4 tried, 4 noticed")
 
 
@@ -114,3 +115,29 @@ def test_memory_that_grows_and_handles_that_stay_open_are_told():
     assert looks[-1][1] - looks[0][1] > 10 and looks[-1][2] - looks[0][2] == 2
     watch.looks = [(float(t), 100.0 + t, 10 + t) for t in range(61)]
     assert str(watch) == "60 s, 160 MB at the end, +40.0 MB in the last two thirds (+3600 MB an hour), +40 handles"
+
+
+def test_the_table_keeps_the_rows_of_others_and_those_before_a_stop(tmp_path, monkeypatch):
+    table = program("table")
+    monkeypatch.setattr(table, "HERE", tmp_path)
+    monkeypatch.setattr(table, "PAGE", tmp_path / "page.md")
+    (tmp_path / "full_disk.py").write_text("import sys\nprint('full disk:', *sys.argv[1:])")
+    steady = "import sys\nfor part in sys.argv[2:] or 'ab':\n    print(f'{part}: {sys.argv[1]} s', flush=True)\n"
+    (tmp_path / "steady_memory.py").write_text(steady)
+    (tmp_path / "page.md").write_text(table.written({"full_disk": ["| full_disk | full disk | 9 |"]}))
+
+    def rows():
+        return [row for rows in table.rows_of((tmp_path / "page.md").read_text()).values() for row in rows]
+
+    table.main(["steady_memory=5", "full_disk=7"])
+    kept = ["| full_disk | full disk | 7 |", "| steady_memory | a | 5 s |", "| steady_memory | b | 5 s |"]
+    assert rows() == kept
+    table.main(["steady_memory=60;b"])
+    assert rows() == [*kept[:2], "| steady_memory | b | 60 s |"]
+    (tmp_path / "steady_memory.py").write_text(steady + "    sys.exit('stopped')")
+    with pytest.raises(subprocess.CalledProcessError):
+        table.main(["steady_memory=8"])
+    assert rows() == [kept[0], "| steady_memory | a | 8 s |", "| steady_memory | b | 60 s |"]
+    (tmp_path / "steady_memory.py").write_text("print('c: 1 s')")  # whose rows have other names now
+    table.main(["steady_memory"])
+    assert rows() == [kept[0], "| steady_memory | c | 1 s |"]

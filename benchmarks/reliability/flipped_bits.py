@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from hostile_inputs import film
 
 from viper_pipeline.core.errors import ViperError
 from viper_pipeline.core.files import md5_of
@@ -55,6 +56,7 @@ def artifacts(folder: Path) -> dict[str, tuple[Path, Reader]]:
     save_checkpoint(folder / "state.pt", {"step": 3, "w": weights["w"]})
     np.savez_compressed(folder / "a.npz", frames)
     (folder / "a.gif").write_bytes(gif(frames))
+    (folder / "a.mp4").write_bytes(film(frames, "mp4"))
     reward = folder / "reward"
     for file in (p for p in (PRETRAINED / "dmc-laptop").rglob("*") if p.is_file()):
         copy = reward / file.relative_to(PRETRAINED / "dmc-laptop")
@@ -84,6 +86,7 @@ def artifacts(folder: Path) -> dict[str, tuple[Path, Reader]]:
         "episodes (.h5)": (episodes, lambda: read_episodes(episodes, "episodes")),
         "codes (.h5)": (codes, lambda: read_episodes(codes, "train")),
         "archive (.npz)": (folder / "a.npz", lambda: read_film(folder / "a.npz", "npz")),
+        "film (.mp4)": (folder / "a.mp4", lambda: read_film(folder / "a.mp4", "video")),
         "GIF": (folder / "a.gif", lambda: read_film(folder / "a.gif", "video")),
         "exported reward, weights": (
             reward / "video_model" / "weights.safetensors", lambda: sorted(open_package(reward).lineage),

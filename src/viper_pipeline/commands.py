@@ -324,7 +324,7 @@ def import_(
     layout: tuple[str, ...],
 ) -> None:
     """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, hdf5, episodes) to an episodes file."""
-    from viper_pipeline.core.errors import BadParams
+    from viper_pipeline.core.errors import BadParams, naming
     from viper_pipeline.data.importers import import_videos
     from viper_pipeline.dvc_bridge.project import project_root, read_params
     from viper_pipeline.envs import SUITES
@@ -337,7 +337,8 @@ def import_(
         raise BadParams("--layout: only kind hdf5 takes it, and without --camera")
     names = dict(one.split("=", 1) for one in layout)
     chosen = {"camera": names or camera, "instruction": instruction}
-    click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec, chosen))
+    with naming(out):
+        click.echo(import_videos(kind, Path(path), suite, task, Path(out), spec, chosen))
 
 
 @cli.command(name="export")
@@ -349,9 +350,12 @@ def import_(
 @click.option("--instruction", help="lerobot: the task in words. Default: the task's name.")
 def export_command(dataset: Path, out: Path, form: str, fps: int, lossless: bool, instruction: str | None) -> None:
     """Write the episodes of DATASET (an .h5 of episodes or experts) to the new folder OUT, and say what it loses."""
+    from viper_pipeline.core.errors import naming
     from viper_pipeline.data.exporters import ExportConfig, export_dataset
 
-    click.echo(export_dataset(dataset, out, form, ExportConfig(fps=fps, lossless=lossless, instruction=instruction)))
+    config = ExportConfig(fps=fps, lossless=lossless, instruction=instruction)
+    with naming(out):
+        click.echo(export_dataset(dataset, out, form, config))
 
 
 @cli.command()
@@ -445,7 +449,7 @@ def score(
 
     Prints a line for each frame; with --csv or --json, for each video.
     """
-    from viper_pipeline.core.errors import BadParams
+    from viper_pipeline.core.errors import BadParams, naming
     from viper_pipeline.core.files import atomic_write, check_writable
     from viper_pipeline.reporting.overlay import check_overlay, draw_overlay
     from viper_pipeline.reporting.score import (
@@ -481,11 +485,14 @@ def score(
         if path == STDOUT:
             click.echo(text_of(scored), nl=False)
         elif path:
-            atomic_write(path, text_of(scored).encode())
+            with naming(path):
+                atomic_write(path, text_of(scored).encode())
     if plot:
-        draw_scores(scored, model.of(task), plot)
+        with naming(plot):
+            draw_scores(scored, model.of(task), plot)
     if overlay:
-        draw_overlay(scored, model, overlay, patient("overlay, frames"))
+        with naming(overlay):
+            draw_overlay(scored, model, overlay, patient("overlay, frames"))
 
 
 @cli.command()

@@ -85,6 +85,7 @@ def test_numbers_as_python_and_dvc_write_them_are_read(number, whole):
         ('"*": {path: data/{task}.h5}', None),
         ("a: 'no'\nb: \"1e-3\"", {"a": "no", "b": "1e-3"}),
         ("a: |\n  x: 1\n", {"a": "x: 1\n"}),
+        ("a: 'b\u00a0c' # d\u00a0e", {"a": "b\u00a0c"}),
     ],
 )
 def test_what_is_meant_is_read(text, value):
@@ -104,6 +105,8 @@ def test_what_is_meant_is_read(text, value):
         ("x: 1\nmask: on\n", ["line 2", "on", "Kedro", "true"]),
         ("a:\t1\n", ["line 1", "tab"]),
         ("a:\n\tb: 1\n", ["line 2", "tab"]),
+        ("a: 1\nb:\u00a02\n", ["line 2", "U+00A0", "space"]),
+        ("a: 1\u2028b: 2\n", ["line 1", "U+2028"]),
         ("on: 1\n", ["line 1", "on"]),
         ("1: 2\n", ["line 1", "quotes"]),
         ("a: .nan\n", ["line 1", ".nan"]),

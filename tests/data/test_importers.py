@@ -1,7 +1,9 @@
 """Importers: good videos come in whole; every kind of bad one is refused with its path and the reason."""
 
 import io
+import shutil
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.hdf5 import EpisodeFile
-from viper_pipeline.data.importers import import_videos, read_source, read_videos
+from viper_pipeline.data.importers import MARGIN, import_videos, read_source, read_videos
 from viper_pipeline.envs.base import FrameSpec
 
 SPEC = FrameSpec(size=16, library="toy 2", gl_backend="egl")
@@ -75,6 +77,17 @@ def test_an_import_can_be_read_back_and_checked(released, tmp_path):
     assert spec.library == spec.gl_backend == "unknown"  # whatever the suite draws with, it did not draw these
     result = CliRunner().invoke(cli, ["check", str(out)])
     assert result.exit_code == 0 and "whole" in result.output
+
+
+def test_a_disk_that_fills_up_ends_an_import_before_hdf5_meets_it(released, tmp_path, monkeypatch):
+    """Which would print pages and crash, with no message and half a file left."""
+    frames = 12 * 16 * 16 * 3
+    room = [MARGIN, MARGIN + frames, MARGIN + frames - 1]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=room.pop(0)))
+    with pytest.raises(OSError, match="No space left") as caught:
+        import_videos("npz", released, "dmc", "cartpole_balance", tmp_path / "out.h5", SPEC)
+    assert caught.value.filename == str(tmp_path / "out.h5") and room == []
+    assert [path.name for path in tmp_path.iterdir()] == ["pong"]
 
 
 def test_an_episodes_file_keeps_what_it_says_of_its_frames(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.dvc_bridge.toy import Toy
 from viper_pipeline.__main__ import _message
-from viper_pipeline.core.errors import BadData, BadEnvironment, os_message
+from viper_pipeline.core.errors import BadData, BadEnvironment, naming, os_message
 from viper_pipeline.dvc_bridge.executors import Local
 from viper_pipeline.dvc_bridge.repo import Repository
 from viper_pipeline.dvc_bridge.room import MARGIN, _size, shortage, to_be_written
@@ -132,6 +132,10 @@ def test_the_operating_systems_errors_have_a_file_and_a_remedy() -> None:
     moved = OSError(errno.EISDIR, "Is a directory", "/data/.a.tmp", None, "/data/a")
     assert os_message(moved).startswith("/data/a: is a directory; name a file")
     assert os_message(OSError("odd")) == "odd"
+    for error, place in ((OSError(errno.ENOSPC, "full"), "out.png"), (full, "/data/a.h5")):
+        with pytest.raises(OSError, match=r"o space|full") as caught, naming(Path("out.png")):
+            raise error
+        assert os_message(caught.value).startswith(f"{place}: ")
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

@@ -1,8 +1,11 @@
-"""Parameters that come in by Kedro (`kedro run --params`, notebooks) are checked like those of params.yaml."""
+"""Kedro's own ways: parameters that come in by them (`kedro run --params`, notebooks) are checked like those of
+params.yaml, and `kedro package` finds the configuration.
+"""
 
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import click
@@ -61,3 +64,18 @@ def test_kedro_run_says_it_in_a_line():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 1 and "Traceback" not in done.stderr + done.stdout
     assert "suites.dmc.record.expert" in done.stderr
+
+
+def test_kedro_package_finds_the_configuration(tmp_path, monkeypatch):
+    """The wheel is left out, which takes long; what is packed beside it depends on where settings say that it lies."""
+    from kedro.framework.cli import project
+    from kedro.framework.startup import bootstrap_project
+
+    call, made = project.call, []
+    monkeypatch.setattr(project, "call", lambda words, **how: made.append(words) if "build" in words else call(words))
+    (tmp_path / "dist").mkdir()
+    monkeypatch.chdir(tmp_path)
+    project.package.callback.__wrapped__(bootstrap_project(ROOT))
+    with tarfile.open(tmp_path / "dist/conf-viper_pipeline.tar.gz") as packed:
+        assert {"conf/base/catalog.yml", "conf/logging.yml"} <= set(packed.getnames())
+    assert len(made) == 1

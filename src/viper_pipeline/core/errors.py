@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class ViperError(Exception):
@@ -40,9 +42,20 @@ def os_message(error: OSError) -> str:
     """One line for an error of the operating system: the file, what is wrong, and the remedy if one is known."""
     place = error.filename2 or error.filename
     place = place.decode(errors="replace") if isinstance(place, bytes) else place
-    what = (error.strerror or str(error) or type(error).__name__).lower()
+    what = " ".join((error.strerror or str(error) or type(error).__name__).lower().split())
     remedy = REMEDIES.get(error.errno or 0)
     return f"{place}: {what}{'; ' + remedy if remedy else ''}" if place else f"{what}{'; ' + remedy if remedy else ''}"
+
+
+@contextmanager
+def naming(path: object) -> Iterator[None]:
+    """Errors of the operating system in this block name a path if they name none: of a full disk it tells no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 class ContractError(ViperError, AssertionError):

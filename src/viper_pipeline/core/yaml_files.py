@@ -133,8 +133,8 @@ def _refuse_odd_lines(text: str, name: str) -> None:
             raise BadParams(f"{name}: line {number}: a YAML directive; delete the line")
         if "\t" in line.partition(" #")[0] and not line.lstrip(" ").startswith("#"):
             raise BadParams(f'{name}: line {number}: a tab; indent and separate with spaces (in a text: "\\t")')
-        if odd := re.search("[\x85\u2028\u2029\ufeff]", line):
-            raise BadParams(f"{name}: line {number}: the invisible character U+{ord(odd[0]):04X}; delete it")
+        if odd := re.search("[\x85\u2028\u2029\ufeff]", line) or re.match("[^'\"#]*\xa0", line):
+            raise BadParams(f"{name}: line {number}: the invisible character U+{ord(odd[0][-1]):04X}; write a space")
 
 
 def _in_one_line(error: yaml.YAMLError) -> str:

@@ -5,8 +5,11 @@ HDF5 is imported only for HDF5 files, so that other videos can be read where h5p
 
 from __future__ import annotations
 
+import errno
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -146,6 +149,27 @@ def read_episodes(path: Path, size: int, **_: object) -> Iterator[Episode]:
         yield Episode(frames, episode.rewards, episode.seed, episode.kind)
 
 
+MARGIN = 16 * 2**20
+"""Bytes that stay free while an import is written."""
+
+
+def _check_room(out: Path, needed: int = 0) -> None:
+    """Raise OSError (ENOSPC) naming `out` unless so many bytes, and a margin, can be written there.
+
+    HDF5 crashes where it finds the disk full when it closes a file.
+    """
+    place = next(folder for folder in Path(out).absolute().parents if folder.exists())
+    if shutil.disk_usage(place).free < needed + MARGIN:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
+
+
+def _while_there_is_room(episodes: Iterable[Episode], out: Path) -> Iterator[Episode]:
+    """The episodes, as long as the next one surely fits."""
+    for episode in episodes:
+        _check_room(out, episode.frames.nbytes)
+        yield episode
+
+
 def import_videos(
     kind: str, path: Path, suite: str, task: str, out: Path, spec: FrameSpec, dataset: Mapping[str, Any] | None = None
 ) -> str:
@@ -159,6 +183,7 @@ def import_videos(
     from viper_pipeline.data.hdf5 import EpisodeFile, verify, write_groups
 
     check_writable(out)
+    _check_room(out)
     if kind == "episodes":
         verify(path)
         spec = EpisodeFile(path).spec.model_copy(update={"size": spec.size})
@@ -167,9 +192,10 @@ def import_videos(
     given = {name: value for name, value in (dataset or {}).items() if value is not None}
     chosen = chosen_of(kind, given, "--")
     lineage = {"steps": {}, "imported": {"kind": kind, "path": Path(path).name, **given}}
+    videos = read_videos(kind, Path(path), spec.size, camera=spec.camera, task=task, **chosen)
     write_groups(
         out,
-        {"episodes": read_videos(kind, Path(path), spec.size, camera=spec.camera, task=task, **chosen)},
+        {"episodes": _while_there_is_room(videos, Path(out))},
         suite=suite,
         task=task,
         spec=spec,

@@ -5,8 +5,9 @@ dropped to reach a constant rate, and frames that an edit has hidden stay hidden
 long each frame lasts, and its writers merge equal frames into one that lasts longer: such a frame is repeated, so that
 all last as long as the shortest one. GIFs whose durations are no multiples of the shortest are refused.
 
-Lossy videos carry no checksums. Every video of which the decoder reports an error, or that has fewer frames than its
-index promises, is refused; of single flipped bits a decoder notices about half. Frames are decoded and resized one by
+Videos carry no checksums. Every video of which the decoder reports an error, or that has fewer frames than its index
+promises, is refused, and so is a GIF whose pixels do not add up; docs/reliability.md says how many flipped bits are
+noticed. Frames are decoded and resized one by
 one, and those of a long video lie in a temporary file, so memory depends neither on their number nor on their size.
 """
 
@@ -25,6 +26,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.data.episode import Episode, resized, unknown_rewards
 from viper_pipeline.data.importers import checked_frames
 from viper_pipeline.data.importers.folders import files_of
+from viper_pipeline.data.importers.gif_stream import refuse_damaged_gif
 from viper_pipeline.data.importers.spool import collected
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
 STRICT = {"err_detect": "explode"}
 """ffmpeg's option: errors end the decoding, where it would conceal them."""
-TRAILER = b";"
-"""The last byte of every GIF."""
 LONGEST = 100_000
 """Frames that a GIF may stand for."""
 NO_VIDEOS = {
@@ -147,10 +147,7 @@ def _decode(file: Path) -> Iterator[np.ndarray]:
 
 def _decode_gif(file: Path) -> Iterator[np.ndarray]:
     """Frames (H, W, 3) uint8 of a GIF, each as often as it lasts; what is transparent shows the frame before."""
-    with file.open("rb") as content:
-        content.seek(-1, 2)
-        if content.read(1) != TRAILER:
-            raise BadData(f"{file}: cut short, or no GIF: its last byte is missing; copy it again")
+    refuse_damaged_gif(file)
     with Image.open(file, formats=["GIF"]) as image:
         repeats = repeats_of([int(frame.info.get("duration", 0)) for frame in ImageSequence.Iterator(image)], file)
         for frame, times in zip(ImageSequence.Iterator(image), repeats, strict=True):
