@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,6 +29,18 @@ def test_figures_are_fit_for_print_and_equal_figures_give_equal_bytes() -> None:
     assert b"a title" in one["x.svg"] and one["x.svg"].rstrip().endswith(b"</svg>")
     assert b"prefers-color-scheme: dark" in one["x.svg"] and one["x.pdf"].startswith(b"%PDF")
     assert not any(word in content for content in one.values() for word in (b"CreationDate", b"<dc:date>"))
+
+
+def test_frames_in_an_svg_are_small_and_nearly_exact() -> None:
+    frame = np.random.default_rng(0).integers(0, 255, (8, 8, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+    figure, panel = plt.subplots()
+    panel.imshow(frame, interpolation="none")
+    panel.axis("off")
+    svg = figure_files("x", figure, ("svg",))["x.svg"]
+    found = re.findall(rb"data:image/(\w+);base64,([^\"]+)", svg)
+    assert [kind for kind, _ in found] == [b"jpeg"]
+    again = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[0][1])))).astype(int)
+    assert again.shape == frame.shape and abs(again - frame).mean() < 8
 
 
 def test_every_method_has_a_label_and_a_color_and_unknown_ones_are_shown_under_their_name() -> None:

@@ -309,7 +309,7 @@ def small_png(picture: bytes) -> bytes:
 def small_svg(drawing: bytes) -> bytes:
     """An SVG of matplotlib that is dark on a dark page, made smaller.
 
-    Places are given to a hundredth of a point, which halves drawings; frames are JPEG, a fifth of PNG: PDF has them exact.
+    Places are given to a hundredth of a point, which halves drawings. Frames are JPEG; the PDF has them exactly.
     """
     dark = re.sub(rb"(\.\d\d)\d+", rb"\1", drawing).replace(b"</style>", f"{NIGHT}</style>".encode(), 1)
     return re.sub(rb"data:image/png;base64,([^\"]+)", _smaller_frames, dark)
