@@ -357,7 +357,7 @@ def compared_rewards(metrics: Metrics) -> Iterator[Json]:
                 if any(found):
                     cells = [kind.get(name) for kind, (_, name, _) in zip(found, measured, strict=True)]
                     rows.append({"task": task, "rival": rival, "cells": cells})
-        yield {"suite": suite, "columns": [f"{model}, {what}" for model, _, what in measured], "rows": rows}
+        yield {"suite": suite, "columns": [(model, what) for model, _, what in measured], "rows": rows}
 
 
 def wanted_methods(suite: str, metrics: Metrics, found: Iterable[str]) -> list[str]:

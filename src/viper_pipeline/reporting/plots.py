@@ -318,7 +318,7 @@ def small_svg(drawing: bytes) -> bytes:
 def _smaller_frames(found: re.Match[bytes]) -> bytes:
     """A PNG's data URL in an SVG, or that of a JPEG where it is smaller and nothing shines through."""
     source = Image.open(io.BytesIO(base64.b64decode(found[1])))
-    if source.mode == "RGBA" and source.getextrema()[3] != (255, 255):
+    if source.mode == "RGBA" and source.getchannel("A").getextrema() != (255, 255):
         return found[0]
     buffer = io.BytesIO()
     source.convert("RGB").save(buffer, "JPEG", quality=QUALITY, subsampling=0, optimize=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
@@ -287,11 +288,19 @@ def baselines(key: TaskKey, experts: EpisodeFile, episodes: EpisodeFile) -> Base
 
 
 def scores_of(suite: str, group: EpisodeGroup) -> np.ndarray:
-    """The true return of each episode, (N,); in suites of `SUCCESS_SUITES` 1 or 0 for success; NaN where unknown."""
+    """`score_of` each episode, (N,)."""
+    ends = [group.rewards[end - 1] for end in group.starts[1:]]
+    return np.array([score_of(suite, ret, last) for ret, last in zip(group.returns, ends, strict=True)])
+
+
+def score_of(suite: str, ret: float, last: float) -> float:
+    """The true return of an episode whose last reward is given; NaN where unknown.
+
+    In suites of `SUCCESS_SUITES` 1 or 0 for success, from which on every reward is positive.
+    """
     if suite not in SUCCESS_SUITES:
-        return group.returns
-    ends = [group.rewards[end - 1] for end in group.starts[1:]]  # from success on, every reward is positive
-    return np.array([np.nan if np.isnan(last) else float(last > 0) for last in ends])
+        return float(ret)
+    return math.nan if math.isnan(last) else float(last > 0)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ this one alone runs agents and a simulator.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -20,7 +21,7 @@ from viper_pipeline.envs.base import Suite
 from viper_pipeline.pipelines.wiring import run_table
 from viper_pipeline.reporting.films import INDEX, Film, episode_film
 from viper_pipeline.reporting.replays import EXPERTS, RANDOM, median_episode, replay
-from viper_pipeline.reporting.results import RunKey, RunTable
+from viper_pipeline.reporting.results import RunKey, RunTable, score_of
 
 TASKS = 2
 """Tasks of a suite that have films; they are a good part of a page's size."""
@@ -43,7 +44,8 @@ def film_agents(env: ParamsBlock, frames: ParamsBlock, *, suite: str, **inputs: 
         run = (key.agent, str(key.seed)) if key.agent else ()
         file, shown = f"{'-'.join((key.task, key.method, *run))}.mp4", episode.frames[: LONGEST // stride]
         made[file] = episode_film(shown, stride)
-        known = round(episode.ret, 3) if episode.ret == episode.ret else None
+        score = score_of(suite, episode.ret, float(episode.rewards[-1]))
+        known = None if math.isnan(score) else round(score, 3)
         listed.append(Film(key.task, key.method, file, known, len(shown), len(episode), key.agent, key.seed))
     made[INDEX] = (json.dumps([film._asdict() for film in listed], indent=1) + "\n").encode()
     return made
