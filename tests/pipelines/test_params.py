@@ -12,7 +12,7 @@ from viper_pipeline.pipelines.params_check import check_command, validate
 from viper_pipeline.pipelines.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("laptop", "desk", "dreamer", "games", "games_amp", "small", "paper", "tiny")
+NAMES = ("laptop", "desk", "arms", "dreamer", "games", "games_amp", "small", "paper", "tiny")
 PROFILES = ["params.yaml", *(f"profiles/{name}.yaml" for name in NAMES)]
 
 
