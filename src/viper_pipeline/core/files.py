@@ -70,7 +70,7 @@ def check_writable(path: Path, folder: bool = False) -> None:
         raise BadData(f"{path}: exists already; name a new folder")
     if path.is_dir():
         raise BadData(f"{path}: is a folder; name a file in it")
-    above = next((p for p in path.absolute().parents if p.exists()), Path("/"))
+    above = nearest_existing(path.absolute().parent)
     if not above.is_dir():
         raise BadData(f"{path}: {above} is a file; name another place")
     try:
@@ -78,6 +78,16 @@ def check_writable(path: Path, folder: bool = False) -> None:
             pass
     except OSError as error:
         raise BadData(f"{path}: nothing can be written in {above} ({error.strerror}); name another place") from error
+
+
+def nearest_existing(place: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    return next(p for p in (place, *place.absolute().parents) if p.exists())
+
+
+def free_bytes(place: Path) -> int:
+    """Bytes that may be written at a path, which need not exist yet."""
+    return shutil.disk_usage(nearest_existing(place)).free
 
 
 def md5_file(path: Path) -> str:

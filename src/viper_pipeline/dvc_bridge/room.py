@@ -8,27 +8,18 @@ nothing is asked for.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
+
+from viper_pipeline.core.files import free_bytes, nearest_existing
 
 if TYPE_CHECKING:
     from viper_pipeline.dvc_bridge.repo import DvcStage
 
 MARGIN = 100 * 2**20
 """Bytes that are to stay free: logs, checkpoints of runs, temporary files."""
-
-
-def free_bytes(place: Path) -> int:
-    """Bytes that may be written at a path, which need not exist yet."""
-    return shutil.disk_usage(_existing(place)).free
-
-
-def _existing(place: Path) -> Path:
-    """The path, or the nearest folder above it that exists."""
-    return next(p for p in (place, *place.absolute().parents) if p.exists())
 
 
 def _size(stage: DvcStage) -> int | None:
@@ -68,7 +59,7 @@ def shortage(
     """What to say if the outputs of `todo` cannot fit; None if they can, or nothing is known of them."""
     workspace, cache = to_be_written(todo, every)
     places = [(root, workspace), (cache_folder, cache)]
-    if _existing(root).stat().st_dev == _existing(cache_folder).stat().st_dev:
+    if nearest_existing(root).stat().st_dev == nearest_existing(cache_folder).stat().st_dev:
         places = [(root, workspace + cache)]
     for place, needed in places:
         if needed and needed + MARGIN > (room := free(place)):

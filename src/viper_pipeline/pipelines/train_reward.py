@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from viper_pipeline import __version__
 from viper_pipeline.core.config import ParamsBlock, component
 from viper_pipeline.core.errors import BadEnvironment, BadParams
-from viper_pipeline.core.files import check_writable
+from viper_pipeline.core.files import check_writable, free_bytes, nearest_existing
 from viper_pipeline.data.importers.film_sizes import FilmSize
 from viper_pipeline.pipelines.params_fit import LARGEST_SEED
 from viper_pipeline.pipelines.reward_stages import MODEL, Sources, Stages, held
@@ -162,8 +162,8 @@ def _check_room(out: Path, films: Mapping[str, Iterable[FilmSize]], size: int) -
     need = (
         2 * frames * size * size * 3 + MODELS_ROOM
     )  # experts before and after the split; baselines and their idle twins
-    above = next(p for p in out.absolute().parents if p.exists())
-    if (free := shutil.disk_usage(above).free) < need:
+    above = nearest_existing(out.absolute().parent)
+    if (free := free_bytes(above)) < need:
         raise BadEnvironment(
             f"{above}: {free / 1e6:,.0f} MB free, and {frames:,} frames of {size}x{size} pixels with their models may "
             f"take {need / 1e6:,.0f} MB; free some room, or name a place on another disk"

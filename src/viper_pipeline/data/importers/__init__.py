@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import inspect
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from viper_pipeline.core.errors import BadData, BadParams
-from viper_pipeline.core.files import check_writable
+from viper_pipeline.core.files import check_writable, free_bytes
 from viper_pipeline.core.registry import Registry
 from viper_pipeline.data.episode import Episode, resized
 from viper_pipeline.data.importers.datasets import dataset_kind
@@ -158,8 +157,7 @@ def _check_room(out: Path, needed: int = 0) -> None:
 
     HDF5 crashes where it finds the disk full when it closes a file.
     """
-    place = next(folder for folder in Path(out).absolute().parents if folder.exists())
-    if shutil.disk_usage(place).free < needed + MARGIN:
+    if free_bytes(Path(out).absolute().parent) < needed + MARGIN:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
 
 
