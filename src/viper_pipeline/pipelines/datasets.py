@@ -1,14 +1,19 @@
-"""Where values meet the disk: Kedro datasets for every kind of artifact. Writing is atomic and repeatable."""
+"""Where values meet the disk: Kedro datasets for every kind of artifact. Writing is atomic and repeatable.
+
+Kedro-Viz shows what a dataset's `preview` returns, and chooses how by the name of the annotated type. A preview of what
+is not there yet is empty: a graph can be looked at before anything has run.
+"""
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NewType
 
 from kedro.io import AbstractDataset
 
@@ -22,7 +27,11 @@ from viper_pipeline.dvc_bridge.provenance import Provenance
 from viper_pipeline.envs.base import FrameSpec
 from viper_pipeline.pipelines.wiring import by_key
 from viper_pipeline.reporting.cards import PICTURE, as_markdown, dataset_card, model_card
-from viper_pipeline.training.artifacts import ModelArtifact, as_json, load_artifact, save_artifact
+from viper_pipeline.training.artifacts import CONFIG, ModelArtifact, as_json, load_artifact, save_artifact
+
+ImagePreview = NewType("ImagePreview", str)  # a PNG, base64
+JSONPreview = NewType("JSONPreview", str)
+TablePreview = NewType("TablePreview", dict)  # index, columns, and data by rows
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,10 @@ class _File(AbstractDataset):
         return {"filepath": str(self._filepath)}
 
 
+def _as_table(columns: list[str], rows: list[list[Any]]) -> TablePreview:
+    return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": rows})
+
+
 class SourcePath(_File):
     """A file or folder of videos that params.yaml names; loads as its path, and says what it found there."""
 
@@ -139,6 +152,11 @@ class ModelArtifactDataset(_File):
     def save(self, data: ModelArtifact) -> None:
         save_artifact(self.path, with_card(data, self.path, self.provenance), self.lineage())
 
+    def preview(self) -> JSONPreview:
+        """Its settings and what was measured of it, without its weights."""
+        config = self.path / CONFIG
+        return JSONPreview(config.read_text() if config.exists() else "{}")
+
 
 class EpisodesDataset(_File):
     """Episodes or codes in HDF5, and what metadata.dvc.beside names of their card; loads as a lazy reader."""
@@ -159,6 +177,11 @@ class EpisodesDataset(_File):
         if beside := ((self.metadata or {}).get("dvc") or {}).get("beside"):
             card_beside(self.path, beside, self.provenance)
 
+    def preview(self) -> ImagePreview:
+        """The picture beside it: frames of one episode."""
+        picture = self.path.with_suffix(".png")
+        return ImagePreview(base64.b64encode(picture.read_bytes()).decode() if picture.exists() else "")
+
 
 class JsonDataset(_File):
     """Plain values."""
@@ -168,6 +191,10 @@ class JsonDataset(_File):
 
     def save(self, data: Any) -> None:
         atomic_write(self.path, as_json(data).encode())
+
+    def preview(self) -> JSONPreview:
+        """All of it."""
+        return JSONPreview(self.path.read_text() if self.path.exists() else "{}")
 
 
 class YamlDataset(_File):
@@ -190,6 +217,11 @@ class CsvDataset(_File):
         writer.writerows(data)
         atomic_write(self.path, buffer.getvalue().encode())
 
+    def preview(self, nrows: int = 10) -> TablePreview:
+        """Its first rows."""
+        rows = self.load()[:nrows] if self.path.exists() else []
+        return _as_table(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
+
 
 class FilesDataset(_File):
     """Small files by name, in one folder."""
@@ -201,6 +233,11 @@ class FilesDataset(_File):
         with atomic_dir(self.path) as folder:
             for name, content in data.items():
                 (folder / name).write_bytes(content)
+
+    def preview(self) -> TablePreview:
+        """What lies there, and how large it is."""
+        files = sorted(self.path.iterdir()) if self.path.is_dir() else []
+        return _as_table(["file", "bytes"], [[file.name, file.stat().st_size] for file in files])
 
 
 class TextDataset(_File):
