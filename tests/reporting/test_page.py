@@ -310,7 +310,8 @@ def test_likelihood_and_likelihood_ratio_stand_side_by_side(scores):
         assert ("likelihood and likelihood ratio" in page) == (len(models) == 2)
         assert ("ln p(expert) - ln p(agent), of a model" in page) == ("videogpt_ratio" in models)
         if len(models) == 2:
-            rows = re.findall(r"<td>cartpole_balance</td><td>([a-z ]+)</td><td>(.*?)</td><td>(.*?)</td>", page)
+            cells = r'<td class="left">([a-z ]+)</td><td>(.*?)</td><td>(.*?)</td>'
+            rows = re.findall(f"<td>cartpole_balance</td>{cells}", page)
             found = {kind: (plain, ratio) for kind, plain, ratio in rows[:3]}
             assert list(found) == ["random play", "idle play", "noisy play"]
             assert all(float(plain[:5]) > 0.9 and float(ratio[:5]) < 0.1 for plain, ratio in found.values())

@@ -241,7 +241,7 @@ def reward_dots(model: Metrics, kinds: Mapping[str, str]) -> Dots | None:
     )
 
 
-SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
+SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#000000")
 """Colors of tasks, after Okabe and Ito."""
 
 

@@ -2,14 +2,21 @@
 const night = matchMedia("(prefers-color-scheme: dark)"), calm = matchMedia("(prefers-reduced-motion: reduce)");
 const INKS = {"#000000": "#f2f4f7", "#555555": "#b3bcc8", "#0072B2": "#4aa8e8", "#D55E00": "#ff8a3d"};
 
-function look(narrow) {
+function columns(spec, width) { // of a legend: as many as its longest name leaves room for
+  const names = [...spec.matchAll(/"domain": ?(\[[^\]]*\])/g)].flatMap(found => JSON.parse(found[1])).map(String);
+  return Math.max(1, Math.min(8, Math.floor(width / (34 + 7.2 * Math.max(...names.map(name => name.length), 1)))));
+}
+
+function look(width, columns) {
+  const narrow = width < 560;
   const css = getComputedStyle(document.documentElement), color = name => css.getPropertyValue(name).trim();
   const [ink, soft, line] = ["--ink", "--soft", "--line"].map(color);
   return {
     background: "transparent", font: css.getPropertyValue("font-family") || "sans-serif", view: {stroke: null},
     axis: {labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 12, titleFontSize: 12,
            titleFontWeight: "normal", titlePadding: 8, labelLimit: narrow ? 150 : 260, tickCount: narrow ? 4 : 8},
-    legend: {orient: "top", labelColor: ink, labelFontSize: 12.5, labelLimit: 260, columns: narrow ? 3 : 8, symbolSize: 110, offset: 22},
+    axisX: {titleAnchor: narrow ? "end" : "middle"},
+    legend: {orient: "top", labelColor: ink, labelFontSize: 12.5, labelLimit: 260, columns, symbolSize: 110, offset: 22},
     text: {fontSize: 12},
   };
 }
@@ -20,7 +27,7 @@ async function draw() {
     let spec = box.querySelector("script").textContent;
     if (night.matches) for (const [day, dark] of Object.entries(INKS)) spec = spec.replaceAll(`"${day}"`, `"${dark}"`);
     if (!window.vegaEmbed || !place.clientWidth) continue;
-    const options = {renderer: "svg", config: look(place.clientWidth < 560), actions: {export: true, source: false, compiled: false, editor: false},
+    const options = {renderer: "svg", config: look(place.clientWidth, columns(spec, place.clientWidth)), actions: {export: true, source: false, compiled: false, editor: false},
                      tooltip: {theme: night.matches ? "dark" : "light"}};
     await vegaEmbed(place, JSON.parse(spec), options);
     box.dataset.drawn = "yes";
