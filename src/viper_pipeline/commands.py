@@ -16,7 +16,59 @@ import click
 from viper_pipeline import __version__
 
 
-@click.group()
+SECTIONS = {
+    "Rewards, with or without a project": {
+        "score": "how likely each frame of some videos is",
+        "train-reward": "train a reward on two folders of videos",
+        "pull": "fetch a reward or a dataset from the Hugging Face Hub",
+        "push": "send one there, with its card",
+        "import-checkpoint": "take over a checkpoint of VIPER's authors",
+    },
+    "Run the pipelines": {
+        "doctor": "what this machine has and lacks",
+        "run": "run what is stale, several stages at a time",
+        "params": "`params check` finds mistakes in params.yaml",
+        "profile": "list the profiles, or switch to one",
+        "cost": "hours, memory and disk that a profile takes",
+        "dvc": "`dvc sync` writes the dvc.yaml files",
+        "stage": "run one node; this is what DVC calls",
+    },
+    "Look at results": {
+        "overview": "write reports/index.html, the page over all suites",
+        "figures": "how much of each figure and table of the paper is here",
+        "lineage": "what an artifact was made from, and how",
+        "card": "what a dataset or a model is, and how good",
+        "showcase": "a video of experts, agents and random actions",
+    },
+    "Datasets and exports": {
+        "import": "convert videos or a dataset of others",
+        "check": "verify a dataset of this project",
+        "export": "write a dataset for other programs",
+        "export-reward": "a reward as one folder that needs no project",
+        "export-runs": "results of runs without weights, for Git",
+        "export-experts": "trained experts, for Git and other projects",
+    },
+    "One training in a debugger, without Kedro and DVC": {
+        "train-agent": "one agent",
+        "train-tokenizer": "a suite's tokenizer",
+        "train-video-model": "one video model",
+    },
+}
+"""What `viper --help` lists: every command, by what it is for."""
+
+
+class Sections(click.Group):
+    """A group whose help lists its commands by SECTIONS."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the lists, their texts in one column."""
+        width = max(map(len, self.commands))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
+
+
+@click.group(cls=Sections, epilog="`viper COMMAND --help` explains a command. The first time, run `make repro`.")
 @click.version_option(__version__)
 def cli() -> None:
     """Videos of experts become a reward function, the reward function becomes agents."""
@@ -41,7 +93,7 @@ def dvc_sync_command() -> None:
     from viper_pipeline.dvc_bridge.dvc_yaml import write_files
     from viper_pipeline.dvc_bridge.project import project_root
 
-    for line in write_files(project_root()):
+    for line in write_files(project_root()) or ["nothing to write: the files are as the pipelines say"]:
         click.echo(line)
 
 

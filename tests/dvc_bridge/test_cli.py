@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from viper_pipeline.commands import cli
+from viper_pipeline.commands import SECTIONS, cli
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "kedro", "dvc", "h5py", "numpy", "mujoco", "gymnasium", "rich", "yaml"}
@@ -28,6 +28,15 @@ def test_help_imports_nothing_heavy() -> None:
     expected = "card check cost dvc export-reward figures import lineage params run score stage"
     for command in expected.split():
         assert f"\n  {command} " in done.stdout
+
+
+def test_help_lists_every_command_once_and_on_one_line() -> None:
+    listed = [name for commands in SECTIONS.values() for name in commands]
+    assert sorted(listed) == sorted(cli.commands)
+    lines = CliRunner().invoke(cli, ["--help"]).output.splitlines()
+    for commands in SECTIONS.values():
+        for name, text in commands.items():
+            assert any(line.split(maxsplit=1) == [name, text] for line in lines), name
 
 
 def test_every_command_explains_itself() -> None:

@@ -200,6 +200,9 @@ def test_a_run_says_first_what_it_will_do_and_a_dry_one_does_no_more(ready: Toy)
         ["1", "report.collect"],
     ]
     assert ready.ran() == []
+    ready.set("suites.one.gpt.width", 2)
+    assert ready.run("viper", "run", "--dry").stdout == "nothing to run: 9 stages are up to date\n"
+    ready.set("suites.one.gpt.width", 3)
     for noted in (ready.root / ".viper/costs").iterdir():
         noted.unlink()
     assert ready.run("viper", "run", "--dry").stdout.splitlines()[0].endswith("never timed yet:")  # with these settings

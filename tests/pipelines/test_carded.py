@@ -17,6 +17,7 @@ from viper_pipeline.pipelines import datasets
 from viper_pipeline.pipelines.datasets import Recording
 from viper_pipeline.pipelines.report.commands import card_command
 from viper_pipeline.reporting.score import check_plot
+from viper_pipeline.rewards.pretrained import PRETRAINED
 from viper_pipeline.training.artifacts import ModelArtifact
 
 EPISODES, MODEL = "data/experts/dmc/a.h5", "data/tokenizers/dmc"
@@ -86,6 +87,11 @@ def test_of_what_says_nothing_of_its_origin_the_license_is_unknown(tmp_path):
     datasets.EpisodesDataset(filepath=str(tmp_path / "a.h5")).save(recording())
     card = card_command(tmp_path / "a.h5", tmp_path)
     assert "Unknown: nothing says where this comes from" in card and "MIT" not in card
+
+
+def test_the_card_of_an_exported_reward_is_the_one_in_its_folder():
+    folder = PRETRAINED / "dmc-laptop"
+    assert card_command(folder, folder.parent) == (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

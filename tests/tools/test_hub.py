@@ -185,7 +185,7 @@ def test_what_cannot_be_shared_is_refused_before_anything_is_sent(server, tmp_pa
         (tmp_path / "films", "neither an .h5 file of episodes, nor a folder of `viper export-reward`"),
         (REWARD / "reward", "is a model of a project; `viper export-reward` makes a folder"),
         (tmp_path / "damaged", "lineage.json: damaged"),
-        (tmp_path / "none.h5", "is neither"),
+        (tmp_path / "none.h5", "there is no such file or folder"),
     ):
         with pytest.raises(BadData, match=message):
             hub.push(path, "me/x")

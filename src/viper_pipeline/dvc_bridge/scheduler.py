@@ -75,7 +75,8 @@ def run(root: Path, executor: Executor, targets: Sequence[str] = (), dry: bool =
         begun = time.time_ns()
         screen = Screen()
         work = Run(root, executor, Repository(root), screen, targets)
-        for line in work.plan():
+        plan = work.plan()
+        for line in plan or ([f"nothing to run: {work.total} stages are up to date"] if dry else []):
             screen.say(line)
         if dry:
             executor.cancel()

@@ -62,6 +62,8 @@ def shared(path: Path, license: str | None = None) -> Shared:
         return _lerobot(path, license)
     if (path / CONFIG).is_file():
         raise BadData(f"{path}: is a model of a project; `viper export-reward` makes a folder that can be shared")
+    if not path.exists():
+        raise BadData(f"{path}: there is no such file or folder")
     raise BadData(
         f"{path}: is neither an .h5 file of episodes, nor a folder of `viper export-reward`, nor a LeRobot dataset"
     )

@@ -42,6 +42,8 @@ def open_package(folder: Path) -> Package:
         return _exported(folder)
     if (folder / CONFIG).is_file() and (folder / LINEAGE).is_file():
         return _in_project(folder)
+    if not folder.exists():
+        raise BadData(f"{folder}: there is no such folder; in a project, `viper run` makes data/rewards/SUITE/MODEL")
     raise BadData(
         f"{folder}: not a reward; give a folder of `viper export-reward`, or data/rewards/SUITE/MODEL of a project"
     )

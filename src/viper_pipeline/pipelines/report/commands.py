@@ -31,6 +31,7 @@ from viper_pipeline.reporting.paper_figures.index import INDEX, entries, paper_f
 from viper_pipeline.reporting.plots import FORMATS
 from viper_pipeline.reporting.results import AblationRun, Evidence, Row, RunKey, RunTable, run_digest, run_result
 from viper_pipeline.reporting.run_records import RunRecord, evidence_of
+from viper_pipeline.rewards.pretrained import CARD, MANIFEST
 from viper_pipeline.training.artifacts import CONFIG, ModelArtifact, load_artifact
 
 PAPER_PROFILE = "profiles/paper.yaml"
@@ -51,6 +52,8 @@ def card_command(artifact: Path, root: Path) -> str:
         if (committed := committed_card(artifact, root)) is not None:
             return committed.read_text()
         raise BadData(f"{artifact}: there is no such file or folder, and no card of it in reports/")
+    if (artifact / MANIFEST).is_file():  # an exported reward: several artifacts, with one card
+        return (artifact / CARD).read_text()
     steps, full = read_steps(artifact, READERS), artifact.resolve()
     name = full.relative_to(root.resolve()).as_posix() if full.is_relative_to(root.resolve()) else str(artifact)
     if steps and name not in steps:  # a copy elsewhere: its own step is the one that feeds no other
