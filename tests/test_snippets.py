@@ -1,6 +1,10 @@
 """What the cards of the shipped rewards and the page for their users tell people to type, works."""
 
+import json
 import shlex
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +13,10 @@ import viper_pipeline
 from tests.reporting.test_export import project  # noqa: F401 (a fixture)
 from tests.snippets import ROOT, blocks, run_blocks
 from viper_pipeline.commands import cli
+from viper_pipeline.pipelines.params_check import validate
+from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
+from viper_pipeline.tools.single_run import overridden
 
 PAGE = ROOT / "docs" / "how_to" / "use_a_reward.md"
 
@@ -43,7 +50,7 @@ def test_the_page_for_a_reward_s_users(project, monkeypatch):  # noqa: F811
         assert (project / file).stat().st_size > 100
 
 
-@pytest.mark.parametrize("page", ["own_videos", "formats"])
+@pytest.mark.parametrize("page", ["own_videos", "formats", "sweep"])
 def test_the_commands_of_a_page_are_commands_with_these_options(page):
     text = (ROOT / "docs" / "how_to" / f"{page}.md").read_text()
     lines = [line for language, block in blocks(text) if language == "shell" for line in block.splitlines()]
@@ -51,6 +58,38 @@ def test_the_commands_of_a_page_are_commands_with_these_options(page):
     assert found
     for _, name, *words in found:
         cli.commands[name].make_context(name, words)  # raises click.UsageError for what it does not know
+
+
+def test_the_script_of_the_page_on_sweeps(tmp_path, monkeypatch):
+    """Optuna is no dependency: a stand-in proposes values, and what the script would start is parsed."""
+    started, returns = [], {0: [1.0, 3.0], 1: [4.0]}
+
+    def start(command, check):
+        assert command[0] == "viper" and check
+        context = cli.commands[command[1]].make_context(command[1], command[2:])
+        started.append(context.params["overrides"])
+        out = tmp_path / context.params["out"]
+        out.mkdir(parents=True)
+        (out / "config.json").write_text(json.dumps({"final_returns": returns[len(started) - 1]}))
+
+    class Study:
+        best_params = None
+
+        def optimize(self, objective, n_trials):
+            numbers = [SimpleNamespace(number=n, suggest_float=lambda name, low, high, log: low) for n in range(2)]
+            self.best_value = max(map(objective, numbers))
+
+    study = Study()
+    monkeypatch.setitem(sys.modules, "optuna", SimpleNamespace(create_study=lambda **_: study))
+    monkeypatch.setattr(subprocess, "run", start)
+    monkeypatch.chdir(tmp_path)
+    (script,) = (text for language, text in blocks((PAGE.parent / "sweep.md").read_text()) if language == "python")
+    exec(compile(script, "sweep.md", "exec"), {})
+    assert study.best_value == 4.0 and len(started) == 2
+    params = read_profile(ROOT / "profiles/laptop.yaml")
+    changed = overridden(params, "dmc", started[0])
+    validate(changed)
+    assert changed["suites"]["dmc"]["drq"]["learning_rate"] == 3e-4 and params != changed
 
 
 def test_an_unknown_kind_of_block_is_not_passed_over():
