@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from readme import PARTS, ROOT, merged_metrics, metrics_of, paper_claims, suites_of
+from readme import PARTS, ROOT, merged_metrics, metrics_of, paper_claims, reports_of
 
 from viper_pipeline.commands import cli
 from viper_pipeline.pipelines.experts.export import FOLDER, read_expert_records
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.reporting.comparisons import score_text, verdicts
+from viper_pipeline.reporting.metrics import suite_of
 from viper_pipeline.reporting.paper_data import paper_score
 from viper_pipeline.reporting.statistics import t_interval
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
@@ -119,8 +120,9 @@ def other_settings() -> Iterator[str]:
     """Recorded runs that other parameters made: what they returned, and what differs."""
     yield "| suite | task | method | agent | seeds | true return, mean (each seed) | made by | what differs |"
     yield "|---|---|---|---|---|---|---|---|"
-    for suite in suites_of(ROOT):
-        rows = metrics_of(ROOT, suite).get("run_records", {}).get("other_settings", [])
+    for report, found in reports_of(ROOT).items():
+        suite = suite_of(report, found)
+        rows = found.get("run_records", {}).get("other_settings", [])
         for row in sorted(rows, key=lambda row: (row["task"], row["agent"], row["method"])):
             seeds = ", ".join(score_text(suite, value) for value in row["per_seed"])
             cells = (suite, row["task"], row["method"], row["agent"], str(row["seeds"]))

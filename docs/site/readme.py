@@ -23,6 +23,7 @@ from viper_pipeline.core.files import atomic_write
 from viper_pipeline.envs.dmc import PAPER_NAMES
 from viper_pipeline.reporting.claims import NOT_TESTED, claim_rows
 from viper_pipeline.reporting.comparisons import score_text
+from viper_pipeline.reporting.metrics import suite_of, widest
 from viper_pipeline.reporting.paper_data import DATA
 from viper_pipeline.reporting.plots import color_of, method_style
 
@@ -42,14 +43,15 @@ def metrics_of(root: Path, suite: str = SUITE) -> dict[str, Any]:
     return json.loads((root / "reports" / suite / "metrics.json").read_text())
 
 
-def suites_of(root: Path) -> list[str]:
-    """Suites that have a committed report."""
-    return sorted(path.name for path in (root / "reports").iterdir() if (path / "cards").is_dir())
+def reports_of(root: Path) -> dict[str, dict[str, Any]]:
+    """The numbers of every committed report, by its folder."""
+    names = sorted(path.name for path in (root / "reports").iterdir() if (path / "cards").is_dir())
+    return {name: metrics_of(root, name) for name in names}
 
 
 def merged_metrics(root: Path) -> dict[str, Any]:
-    """Numbers of the committed reports, merged over all suites."""
-    found = [metrics_of(root, suite) for suite in suites_of(root)]
+    """Numbers of the committed reports, merged over all suites: of each suite the report with the most agents."""
+    found = widest(reports_of(root)).values()
     parts = ("agents", "baselines", "rewards", "methods")
     return {part: {suite: block for m in found for suite, block in m.get(part, {}).items()} for part in parts}
 
@@ -58,7 +60,7 @@ def paper_claims(root: Path) -> list[tuple[str, ...]]:
     """Rows of the claims' table: where, claim, ours, n, effect, interval, verdict."""
     found = root / "reports" / "ablations" / "metrics.json"
     ablations = json.loads(found.read_text()) if found.exists() else None
-    return list(claim_rows({suite: metrics_of(root, suite) for suite in suites_of(root)}, ablations))
+    return list(claim_rows(widest(reports_of(root)), ablations))
 
 
 def showcase(root: Path) -> Iterator[str]:
@@ -161,7 +163,8 @@ def coverage(root: Path) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for suite, (count, above, tried) in tasks_run(root).items():
         ours = {PAPER_NAMES.get(task, task) for task in found["agents"].get(suite, {})}
-        models = found["rewards"].get(suite, {}).values()
+        reports = [m for name, m in reports_of(root).items() if suite_of(name, m) == suite]
+        models = [model for m in reports for model in m["rewards"].get(suite, {}).values()]
         rewards = {PAPER_NAMES.get(task, task) for model in models for task in model["tasks"]}
         both = [", ".join(sorted(names)) or "none" for names in (ours, rewards - ours)]
         share = f"{above} of {tried}" if tried else ""

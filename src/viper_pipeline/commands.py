@@ -45,6 +45,7 @@ SECTIONS = {
         "check": "verify a dataset of this project",
         "export": "write a dataset for other programs",
         "export-reward": "a reward as one folder that needs no project",
+        "export-report": "a suite's report, beside those of another project",
         "export-runs": "results of runs without weights, for Git",
         "export-experts": "trained experts, for Git and other projects",
     },
@@ -582,6 +583,23 @@ def showcase(suite: str, method: str, agent: str | None, seed: int | None, out: 
     for task, about in numbers["tasks"].items():
         click.echo(f"{task}: " + "; ".join(f"{title} {value:.0f}" for title, value in about["shown"]))
     click.echo(out)
+
+
+@cli.command(name="export-report")
+@click.argument("suite")
+@click.argument("out", type=PATH)
+def export_report_command(suite: str, out: Path) -> None:
+    """Copy the report of SUITE to the folder OUT, such as ../other/reports/desk, with the hashes of what made it.
+
+    `other_reports` of the other project's params.yaml lists such folders; its pages link to them.
+    """
+    from viper_pipeline.dvc_bridge.lineage import stale_outputs
+    from viper_pipeline.dvc_bridge.project import project_root, read_params
+    from viper_pipeline.reporting.other_reports import export_report
+
+    root = project_root()
+    profile = str(read_params(root / "params.yaml")["profile"])
+    click.echo(export_report(root, suite, profile, stale_outputs(root), out))
 
 
 @cli.command(name="export-runs")

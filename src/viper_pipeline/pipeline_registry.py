@@ -39,7 +39,7 @@ def build(params: JsonView) -> dict[str, Pipeline]:
     }
     if block := params.get("ablations"):
         built["ablations"] = ablations.create(block, suites[block["suite"]], seeds, pages)
-    return built | {"report": report.create_overview(suites, pages)}
+    return built | {"report": report.create_overview(report.reports_of(params), pages)}
 
 
 def sources(params: JsonView) -> dict[str, str]:
@@ -123,7 +123,8 @@ def committed_costs(root: Path) -> dict[str, Cost]:
     """What stages took for the reports that are there: node -> cost."""
     found: dict[str, Cost] = {}
     for path in sorted(root.glob("reports/*/metrics.json")):
-        costs = json.loads(path.read_text()).get("costs") or {}
+        metrics = json.loads(path.read_text())
+        costs = {} if "profile" in metrics else metrics.get("costs") or {}  # another profile's stages take longer
         found |= {node: Cost(float(cost["seconds"]), str(cost.get("machine", ""))) for node, cost in costs.items()}
     return found
 

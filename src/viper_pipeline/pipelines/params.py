@@ -287,6 +287,11 @@ class Params(Config):
     )
     suites: dict[str, SuiteConfig] = Field(min_length=1)
     ablations: AblationsConfig | None = Field(None, description="Fig 9; null: none")
+    other_reports: list[str] = Field(
+        default_factory=list,
+        description="folders of reports/ with another profile's report, as `viper export-report` wrote them; pages "
+        "link to them, and the overview counts them in",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -17,6 +17,7 @@ import numpy as np
 
 from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.reporting.comparisons import BASELINE_KINDS, normalized_by_expert, score_text
+from viper_pipeline.reporting.metrics import suite_of
 from viper_pipeline.reporting.plots import color_of, method_style
 from viper_pipeline.reporting.results import Metrics
 from viper_pipeline.reporting.statistics import t_interval
@@ -81,24 +82,25 @@ def embedded(spec: JsonView) -> str:
 
 
 def result_dots(metrics: Mapping[str, Metrics]) -> Dots | None:
-    """Suite -> metrics.json -> every method's final result between random behavior (0) and the expert videos (1).
+    """Report -> metrics.json -> every method's final result between random behavior (0) and the expert videos (1).
 
     Tasks are left out whose expert videos are not better than random behavior, or unknown. None if nothing is left.
     """
     means: list[Json] = []
     singles: list[Json] = []
     several = len(metrics) > 1
-    for suite, found in metrics.items():
-        means += _means_over_tasks(suite, found, suite if several else "mean")
+    for name, found in metrics.items():
+        suite = suite_of(name, found)
+        means += _means_over_tasks(suite, found, name if several else "mean")
         for task, agents in found["agents"].get(suite, {}).items():
             levels = found["baselines"].get(suite, {}).get(task, {})
-            choice = f"{suite}: {task}" if several else task
+            choice = f"{name}: {task}" if several else task
             for agent, columns in agents.items():
                 group = f"{choice}, {agent}"
                 rows, seeds = _task_rows(suite, levels, _in_order(suite, found, columns))
                 means += [{"choice": choice, "group": group, **row} for row in rows]
                 singles += [{"choice": choice, "group": group, **seed} for seed in seeds]
-                own = f"{suite if several else 'mean'}, {agent}"
+                own = f"{name if several else 'mean'}, {agent}"
                 singles += [
                     {"choice": MEANS, "group": own, **seed, "of": f"{task}, seed {seed['of']}"} for seed in seeds
                 ]

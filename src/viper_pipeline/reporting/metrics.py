@@ -40,6 +40,26 @@ def unit(suite: str) -> str:
     return UNITS.get(suite, "return")
 
 
+def suite_of(report: str, metrics: JsonView) -> str:
+    """The suite that a folder of reports/ is about: its name, or what another profile's report says."""
+    return str(metrics.get("suite", report))
+
+
+def widest(metrics: Mapping[str, Metrics]) -> dict[str, Metrics]:
+    """Report -> metrics.json -> by suite, that of the report with the most agents' seeds; of equal ones the first."""
+    found: dict[str, Metrics] = {}
+    for report, numbers in metrics.items():
+        suite = suite_of(report, numbers)
+        if suite not in found or _seeds(suite, numbers) > _seeds(suite, found[suite]):
+            found[suite] = numbers
+    return found
+
+
+def _seeds(suite: str, metrics: JsonView) -> int:
+    columns = [row for agents in metrics["agents"].get(suite, {}).values() for row in agents.values()]
+    return sum(len(column["per_seed"]) for row in columns for column in row.values())
+
+
 ScoreTables = dict[tuple[str, str, str], dict[str, np.ndarray]]
 """(suite, agent, column) -> task -> score of each seed, (seeds,)."""
 

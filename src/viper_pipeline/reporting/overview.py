@@ -11,7 +11,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.reporting.charts import draw_dots, embedded, result_dots
 from viper_pipeline.reporting.claims import claim_rows
-from viper_pipeline.reporting.metrics import AVERAGED, unit
+from viper_pipeline.reporting.metrics import AVERAGED, suite_of, unit, widest
 from viper_pipeline.reporting.page import environment, title_of
 from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.results import Metrics
@@ -32,9 +32,9 @@ class MethodLine(NamedTuple):
 
 
 class SuiteOverview(NamedTuple):
-    """What the root page says of a suite."""
+    """What the root page says of a suite's report."""
 
-    name: str
+    name: str  # the folder of reports/
     title: str
     tasks: list[str]
     paper_tasks: int | None  # how many the paper has
@@ -45,15 +45,17 @@ class SuiteOverview(NamedTuple):
 
 
 def suite_overview(name: str, metrics: Metrics) -> SuiteOverview:
-    """From the suite's metrics.json."""
-    aggregates = metrics["aggregates"].get(name, {})
+    """From its metrics.json."""
+    suite = suite_of(name, metrics)
+    title = title_of(suite) + (f", profile {metrics['profile']}" if suite != name else "")
+    aggregates = metrics["aggregates"].get(suite, {})
     answer = " ".join(whether_it_works(task_rows(metrics)))
-    tasks, paper = list(metrics["baselines"].get(name, {})), PAPER_TASKS.get(name)
+    tasks, paper = list(metrics["baselines"].get(suite, {})), PAPER_TASKS.get(suite)
     lines = list(_method_lines(aggregates))
     run = {line.method.partition(" [")[0] for line in lines}
-    missing = [method for method in metrics.get("methods", {}).get(name, []) if method not in run]
+    missing = [method for method in metrics.get("methods", {}).get(suite, []) if method not in run]
     many = len(paper) if paper else None
-    return SuiteOverview(name, title_of(name), tasks, many, unit(name), lines, missing, answer)
+    return SuiteOverview(name, title, tasks, many, unit(suite), lines, missing, answer)
 
 
 def _method_lines(aggregates: Metrics) -> Iterator[MethodLine]:
@@ -75,7 +77,7 @@ def _method_lines(aggregates: Metrics) -> Iterator[MethodLine]:
 class RewardLine(NamedTuple):
     """The AUROCs of one reward, of frames or of windows: on the hardest task and on the easiest."""
 
-    suite: str
+    report: str
     model: str
     what: str
     tasks: int
@@ -87,20 +89,20 @@ class RewardLine(NamedTuple):
 
 
 def reward_lines(metrics: Mapping[str, Metrics]) -> Iterator[RewardLine]:
-    """metrics: suite -> its metrics.json."""
-    for suite, numbers in metrics.items():
-        for model, reward in numbers["rewards"].get(suite, {}).items():
+    """metrics: report -> its metrics.json."""
+    for name, numbers in metrics.items():
+        for model, reward in numbers["rewards"].get(suite_of(name, numbers), {}).items():
             tasks = reward["tasks"]
             unusable = [task for task, m in tasks.items() if not m.get("gate", {"usable": True})["usable"]]
-            for name, what in zip(AVERAGED, ("single frames", "windows"), strict=True):
-                found = {task: m[name] for task, m in tasks.items() if m.get(name)}
+            for measure, what in zip(AVERAGED, ("single frames", "windows"), strict=True):
+                found = {task: m[measure] for task, m in tasks.items() if m.get(measure)}
                 if found:
                     low, high = (end(found, key=lambda task: found[task]["value"]) for end in (min, max))
-                    yield RewardLine(suite, model, what, len(found), found[low], low, found[high], high, unusable)
+                    yield RewardLine(name, model, what, len(found), found[low], low, found[high], high, unusable)
 
 
 def render_overview(metrics: Mapping[str, Metrics], pages: Sequence[str] | None = None) -> str:
-    """metrics: suite -> its metrics.json -> the page as HTML, suites in the order of their names.
+    """metrics: report -> its metrics.json -> the page as HTML, reports in the order of their names.
 
     pages: the folders of reports/ that have a page; those of `metrics` and the ablations if it is not said.
     """
@@ -115,20 +117,20 @@ def render_overview(metrics: Mapping[str, Metrics], pages: Sequence[str] | None 
             pages=pages if pages is not None else [*metrics, "ablations"],
             suites=[suite_overview(name, numbers) for name, numbers in metrics.items()],
             rewards=list(reward_lines(metrics)),
-            claims=[row for row in claim_rows(metrics) if not row.where.startswith("Fig 9")],
+            claims=[row for row in claim_rows(widest(metrics)) if not row.where.startswith("Fig 9")],
             results=embedded(draw_dots(dots, "results")) if dots else None,
         )
     )
 
 
-def read_metrics(root: Path, suites: Iterable[str]) -> dict[str, Json]:
-    """The metrics.json of every suite that has one in root/reports. Raises BadData naming a broken file."""
+def read_metrics(root: Path, reports: Iterable[str]) -> dict[str, Json]:
+    """The metrics.json of every such folder of root/reports that has one. Raises BadData naming a broken file."""
     found = {}
-    for suite in suites:
-        path = root / "reports" / suite / "metrics.json"
+    for name in reports:
+        path = root / "reports" / name / "metrics.json"
         if path.exists():
             try:
-                found[suite] = json.loads(path.read_text())
+                found[name] = json.loads(path.read_text())
             except ValueError as error:
                 raise BadData(f"{path}: not JSON ({error}); delete it and run `viper run`") from error
     return found

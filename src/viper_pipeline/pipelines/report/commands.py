@@ -23,7 +23,7 @@ from viper_pipeline.dvc_bridge.templates import Wiring
 from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
 from viper_pipeline.pipelines.datasets import READERS
 from viper_pipeline.pipelines.profiles import read_profile
-from viper_pipeline.pipelines.report.pipeline import model_datasets, pages_of, result_datasets
+from viper_pipeline.pipelines.report.pipeline import model_datasets, pages_of, reports_of, result_datasets
 from viper_pipeline.reporting.cards import as_markdown, dataset_card, model_card
 from viper_pipeline.reporting.charts import LIBRARY, chart_library
 from viper_pipeline.reporting.overview import read_metrics, render_overview
@@ -65,22 +65,22 @@ def card_command(artifact: Path, root: Path) -> str:
 
 
 def committed_card(artifact: Path, root: Path) -> Path | None:
-    """Its card in reports/<suite>/cards, if there is one."""
+    """Its card in reports/<suite>/cards, or in another profile's report, if there is one."""
     full, root = artifact.resolve(), root.resolve()
     if not full.is_relative_to(root):
         return None
     title = f"# {full.relative_to(root).as_posix()}"
-    cards = sorted(root.glob("reports/*/cards/*.md"))
+    cards = sorted(root.glob("reports/*/cards/*.md"), key=lambda path: (path.parts[-3] not in full.parts, path))
     return next((card for card in cards if card.read_text().partition("\n")[0].strip() == title), None)
 
 
 def overview_command(root: Path) -> Path:
-    """Write the root page from the metrics that the suites of params.yaml have now, and what draws its charts.
+    """Write the root page from the metrics that the reports of params.yaml have now, and what draws its charts.
 
-    Raises BadData if no suite has any.
+    Raises BadData if none has any.
     """
     params = read_params(root / "params.yaml")
-    metrics = read_metrics(root, params["suites"])
+    metrics = read_metrics(root, reports_of(params))
     if not metrics:
         raise BadData("reports: no suite has a metrics.json; `viper run` makes them")
     atomic_write(root / OVERVIEW, render_overview(metrics, pages_of(params)).encode())

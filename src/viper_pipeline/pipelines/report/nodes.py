@@ -19,6 +19,7 @@ from viper_pipeline.reporting.paper_figures.curves import draw_profiles
 from viper_pipeline.reporting.paper_figures.frames import strips_of
 from viper_pipeline.reporting.paper_figures.index import entries_of_suites, paper_files
 from viper_pipeline.reporting.plots import (
+    compact,
     draw_learning_curves,
     draw_mask_examples,
     draw_reward_figure,
@@ -95,7 +96,7 @@ def task_figures(evidence: Evidence) -> dict[str, bytes]:
             drawn = draw_reward_figure(task, scores, returns, mode)
             figures |= figure_files(f"reward-{suite}-{model}-{task}", drawn)
             if maps := artifact.files.get(f"maps_{task}.png"):
-                figures[f"maps-{suite}-{model}-{task}.png"] = maps
+                figures[f"maps-{suite}-{model}-{task}.webp"] = compact(maps)
                 figures[f"maps-{suite}-{model}-{task}.mp4"] = film_of_gif(artifact.files[f"maps_{task}.gif"])
     for key, experts in evidence.experts.items():
         if experts.spec.mask:

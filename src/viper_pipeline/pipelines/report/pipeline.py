@@ -44,9 +44,9 @@ def create(suite: str, suite_config: ParamsBlock, seeds: Sequence[int], pages: S
     )
 
 
-def create_overview(suites: Iterable[str], pages: Sequence[str]) -> Pipeline:
-    """The root page, from the metrics of every suite; their order makes no difference."""
-    metrics = {argument("metrics", suite): f"{suite}/metrics" for suite in sorted(suites)}
+def create_overview(reports: Iterable[str], pages: Sequence[str]) -> Pipeline:
+    """The root page, from the metrics of every suite and other report; their order makes no difference."""
+    metrics = {argument("metrics", name): f"{name}/metrics" for name in sorted(reports)}
     return Pipeline(
         [stage("report", "write_overview", "all", bind(write_overview, pages=pages), metrics, ["overview", "charts"])]
     )
@@ -54,7 +54,12 @@ def create_overview(suites: Iterable[str], pages: Sequence[str]) -> Pipeline:
 
 def pages_of(params: ParamsBlock) -> list[str]:
     """The folders of reports/ that have a page with these parameters."""
-    return [*sorted(params["suites"]), *(["ablations"] if params.get("ablations") else [])]
+    return [*reports_of(params), *(["ablations"] if params.get("ablations") else [])]
+
+
+def reports_of(params: ParamsBlock) -> list[str]:
+    """The folders of reports/ that have a metrics.json: those of the suites, and other profiles' reports."""
+    return [*sorted(params["suites"]), *params.get("other_reports", [])]
 
 
 def models_of(suite_config: ParamsBlock) -> list[str]:

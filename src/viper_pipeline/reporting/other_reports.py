@@ -1,0 +1,69 @@
+"""A suite's report of one profile, kept in reports/ beside those of another: `viper export-report`.
+
+A project has the results of one profile, those of params.yaml. What a longer profile has found, in another checkout,
+stands beside them as a folder of its own, which no stage writes: pages, numbers, figures and cards, and `hashes.json`,
+the hashes of everything that they were made from. `other_reports` of params.yaml names such folders.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import yaml
+
+from viper_pipeline.core.errors import BadData
+from viper_pipeline.core.files import Json, JsonView, atomic_dir
+from viper_pipeline.reporting.page import environment
+
+HASHES = "hashes.json"
+LEFT_OUT = ("headline.json",)
+"""What `dvc metrics` reads of the project's own results."""
+NAVIGATION = re.compile(r"<nav class=\"bar\".*?</nav>", re.DOTALL)
+
+
+def export_report(root: Path, suite: str, profile: str, stale: JsonView, out: Path) -> str:
+    """Copy reports/<suite> of the project at `root` to the folder `out`; return one line about it.
+
+    profile: what the report's parameters are called. stale: path -> why, of outputs that are not up to date.
+    Replaces an earlier export. Raises BadData without a whole, up-to-date report, or if `out` is anything else.
+    """
+    source, out = root / "reports" / suite, Path(out)
+    own = [f"reports/{suite}/{name}" for name in ("metrics.json", "index.html", "figures", "cards")]
+    for path in own:
+        if not (root / path).exists():
+            raise BadData(f"{path}: missing; `viper run pipelines/{suite}/dvc.yaml` makes it")
+        if path in stale:
+            raise BadData(f"{path}: not up to date ({stale[path]}); `viper run pipelines/{suite}/dvc.yaml`")
+    if out.exists() and not (out / HASHES).is_file():
+        raise BadData(f"{out}: exists, and is no report of `viper export-report`; name a new folder")
+    metrics = json.loads((source / "metrics.json").read_text())
+    with atomic_dir(out) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        (folder / "metrics.json").write_text(as_text({"profile": profile, "suite": suite} | metrics))
+        (folder / HASHES).write_text(as_text(hashes_of(root / "pipelines" / suite / "dvc.lock")))
+        page = folder / "index.html"
+        page.write_text(NAVIGATION.sub(lambda _: navigation(out.name), page.read_text(), count=1))
+    return f"{out}: the report of {suite} by profile {profile}"
+
+
+def hashes_of(lock: Path) -> dict[str, str]:
+    """Output -> its md5, of every stage that a lock file knows."""
+    stages = yaml.safe_load(lock.read_text())["stages"].values()
+    return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
+
+
+def navigation(name: str) -> str:
+    """The bar of links of a page that only knows the overview and itself."""
+    template = environment().get_template("base.html.jinja")
+    page = template.render(root="../", here=name, pages=[name])
+    found = NAVIGATION.search(page)
+    assert found, "base.html.jinja has no bar of links"
+    return found[0]
+
+
+def as_text(value: Json) -> str:
+    """As stages write JSON."""
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
