@@ -15,7 +15,6 @@ import click
 
 from viper_pipeline import __version__
 
-
 SECTIONS = {
     "Rewards, with or without a project": {
         "score": "how likely each frame of some videos is",
