@@ -10,7 +10,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from viper_pipeline.reporting.plots import FORMATS, color_of, figure_files, method_of, method_style
+from viper_pipeline.reporting.plots import (
+    FORMATS,
+    MOST_POINTS,
+    color_of,
+    figure_files,
+    method_of,
+    method_style,
+    plot_along_video,
+    small_svg,
+    thinned,
+)
 from viper_pipeline.rewards.base import REWARDS
 
 
@@ -41,6 +51,25 @@ def test_frames_in_an_svg_are_small_and_nearly_exact() -> None:
     assert [kind for kind, _ in found] == [b"jpeg"]
     again = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[0][1])))).astype(int)
     assert again.shape == frame.shape and abs(again - frame).mean() < 8
+
+
+def test_a_line_keeps_its_points_without_a_letter_for_each_and_curves_keep_theirs() -> None:
+    drawing = b'd="M 1 2 \nL 3.255 4 \nL 5 6 \nQ 1 1 2 2 \nL 7 7 \nL 8 -8 \nz"'
+    assert small_svg(drawing) == b'd="M 1 2 3.25 4 5 6 \nQ 1 1 2 2 \nL 7 7 8 -8 \nz"'
+
+
+def test_long_videos_are_drawn_by_means_and_the_axis_says_of_how_many_frames() -> None:
+    rows = np.arange(2 * 250.0).reshape(2, 250)
+    steps, means, width = thinned(np.arange(1, 251), rows)
+    assert width == 3 and means.shape == (2, 83) and len(steps) == 83 <= MOST_POINTS
+    np.testing.assert_array_equal(means[:, 0], [1, 251])
+    np.testing.assert_array_equal(steps[:2], [2, 5])
+    short = thinned(np.arange(1, 91), rows[:, :90])
+    assert short[2] == 1 and np.array_equal(short[1], rows[:, :90])
+    for length, says in ((252, "frame (means of 3 in a row)"), (91, "frame")):
+        _, panel = plt.subplots()
+        plot_along_video(panel, "a", {"held_out": [np.zeros(length)], "random": [np.zeros(60)]})
+        assert panel.get_xlabel() == says
 
 
 def test_every_method_has_a_label_and_a_color_and_unknown_ones_are_shown_under_their_name() -> None:

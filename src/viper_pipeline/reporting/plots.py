@@ -125,18 +125,38 @@ def draw_reward_figure(
     return figure
 
 
+MOST_POINTS = 100
+"""Of a line along a video; a longer video's line is of means of a few frames in a row."""
+
+
 def plot_along_video(panel: Axes, task: str, scores: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Nats of each frame: mean over videos, and the span of most of them; of experts, random and idle behavior."""
+    """Nats of frames: mean over videos, and the span of most of them; of experts, random and idle behavior.
+
+    A point is a frame, or in long videos the mean of as many in a row as the axis says.
+    """
+    together = 1
     for kind in (experts_of(scores), "random", "idle"):
         if kind not in scores:
             continue
         length = min(len(v) for v in scores[kind])
         rows = np.stack([v[1:length] for v in scores[kind]])
-        steps = np.arange(1, length)
+        steps, rows, width = thinned(np.arange(1, length), rows)
+        together = max(together, width)
         panel.plot(steps, rows.mean(0), color=color_of(kind), label=f"{kind.replace('_', ' ')} ({len(rows)} videos)")
         panel.fill_between(steps, *np.quantile(rows, [0.1, 0.9], axis=0), color=color_of(kind), alpha=0.15, lw=0)
-    panel.set(xlabel="frame", ylabel="ln p(frame | earlier), nats", title=f"{task}: mean, and 10 to 90 % of videos")
+    frames = "frame" if together == 1 else f"frame (means of {together} in a row)"
+    panel.set(xlabel=frames, ylabel="ln p(frame | earlier), nats", title=f"{task}: mean, and 10 to 90 % of videos")
     legend_below(panel)
+
+
+def thinned(steps: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """steps (T,), rows (N, T) -> means of equal stretches, at most MOST_POINTS of them, and the stretch's length.
+
+    What is left over at the end is left out.
+    """
+    width = max(1, -(-len(steps) // MOST_POINTS))
+    whole = len(steps) // width * width
+    return steps[:whole].reshape(-1, width).mean(1), rows[:, :whole].reshape(len(rows), -1, width).mean(2), width
 
 
 def plot_against_return(
@@ -306,12 +326,18 @@ def small_png(picture: bytes) -> bytes:
     return buffer.getvalue()
 
 
+STRAIGHT = re.compile(rb"[ML] [-\d.]+ [-\d.]+(?: \nL [-\d.]+ [-\d.]+)+")
+"""Points of a straight line in an SVG. What follows the first of them without a letter is a point of it, too."""
+
+
 def small_svg(drawing: bytes) -> bytes:
     """An SVG of matplotlib that is dark on a dark page, made smaller.
 
-    Places are given to a hundredth of a point, which halves drawings. Frames are JPEG; the PDF has them exactly.
+    Places are given to a hundredth of a point, which halves drawings, and a line's points without a letter for each.
+    Frames are JPEG; the PDF has them exactly.
     """
     dark = re.sub(rb"(\.\d\d)\d+", rb"\1", drawing).replace(b"</style>", f"{NIGHT}</style>".encode(), 1)
+    dark = STRAIGHT.sub(lambda line: line[0].replace(b" \nL ", b" "), dark)
     return re.sub(rb"data:image/png;base64,([^\"]+)", _smaller_frames, dark)
 
 

@@ -31,6 +31,8 @@ from viper_pipeline.rewards.scores import unpack
 
 PICTURED_TASKS = 2
 """Tasks of a suite whose strips are shown, besides the held-out ones; pictures are most of a page's size."""
+ON_PAGES = ("svg",)
+"""The formats of single tasks' drawings; those of the paper's figures, which show the same, are PDFs as well."""
 
 
 def aggregate(
@@ -87,17 +89,18 @@ def suite_figures(evidence: Evidence) -> dict[str, bytes]:
 
 
 def task_figures(evidence: Evidence) -> dict[str, bytes]:
-    """Reward, maps of surprise, masks and learning curves of each task."""
+    """Reward, maps of surprise, masks and learning curves of each task; as films, the maps of the first tasks alone."""
     figures: dict[str, bytes] = {}
     for (suite, model), artifact in evidence.rewards.items():
-        for task in artifact.config["scales"]:
+        for number, task in enumerate(artifact.config["scales"]):
             scores, returns = unpack(task, artifact.tensors)
             mode = artifact.config["reward"]["mode"]
             drawn = draw_reward_figure(task, scores, returns, mode)
-            figures |= figure_files(f"reward-{suite}-{model}-{task}", drawn)
+            figures |= figure_files(f"reward-{suite}-{model}-{task}", drawn, ON_PAGES)
             if maps := artifact.files.get(f"maps_{task}.png"):
                 figures[f"maps-{suite}-{model}-{task}.webp"] = compact(maps)
-                figures[f"maps-{suite}-{model}-{task}.mp4"] = film_of_gif(artifact.files[f"maps_{task}.gif"])
+                if number < PICTURED_TASKS:
+                    figures[f"maps-{suite}-{model}-{task}.mp4"] = film_of_gif(artifact.files[f"maps_{task}.gif"])
     for key, experts in evidence.experts.items():
         if experts.spec.mask:
             random, expert = evidence.baseline_episodes[key].group("episodes")[0], experts.group("held_out")[0]
@@ -108,7 +111,7 @@ def task_figures(evidence: Evidence) -> dict[str, bytes]:
         mine = [r for r in evidence.runs if (r.suite, r.task) == (levels.suite, levels.task)]
         if mine:
             drawn = draw_learning_curves(levels.task, mine, levels)
-            figures |= figure_files(f"curves-{levels.suite}-{levels.task}", drawn)
+            figures |= figure_files(f"curves-{levels.suite}-{levels.task}", drawn, ON_PAGES)
     return figures
 
 
