@@ -93,7 +93,7 @@ def better_than(suite: str, ours: str, theirs: str) -> Callable[[SuiteMetrics], 
         mine, other = over_seeds(task_mean, sides.ours), over_seeds(task_mean, sides.theirs)
         span = difference_interval(mine, other)
         between = f"{span[0]:.2f} to {span[1]:.2f}" if span else ""
-        many = f"{count_text(len(sides.tasks), 'task')} x {len(mine)} and {len(other)} seeds"
+        many = f"{count_text(len(sides.tasks), 'task')} x {len(mine)} and {count_text(len(other), 'seed')}"
         effect = f"{mine.mean() - other.mean():+.2f} ({unit(suite)})"
         verdict = verdict_of(mine, other)
         return Judged(f"{suite}, {sides.agent}: {names}", many, effect, between, verdict)

@@ -192,7 +192,7 @@ def table_parts(evidence: Evidence, name: str) -> list[FigurePart]:
         note = "" if profile else f"profiles/paper.yaml has no block suites.{suite}.{table.block}"
         made.append(FigurePart(f"paper profile, {suite}", int(profile), 1, note))
         made.append(
-            FigurePart(f"run, {suite}", int(bool(sources)), 1, "" if sources else f"no {table.name} trained", sources)
+            FigurePart(f"run of {suite}", int(bool(sources)), 1, "" if sources else f"no {table.name} trained", sources)
         )
     return made
 
