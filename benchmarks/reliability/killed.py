@@ -4,14 +4,18 @@ Run: python benchmarks/reliability/killed.py [COUNT]. In a copy of a finished pr
 forgotten: their outputs, what the lock file says of them, and the cache of runs. Then `viper run` makes them anew,
 and is started again after each of COUNT kills. A kill hits, in turn, the stage's processes or `viper run` itself;
 `viper run` is also killed before its first stage, and when a stage has ended and its outputs are recorded. Prints one
-line for each kind, and compares all outputs and the lock file with those of the run that nothing disturbed.
+line for each kind, and compares all outputs and the lock file with those of the run that nothing disturbed. Reports
+print how long stages took; before the comparison the stages that read these times make their outputs once more, from
+the times of the undisturbed run.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +36,8 @@ from viper_pipeline.core.files import Json
 BEFORE, RECORDING = "viper run, before a stage", "viper run, while it records"
 LONGEST = 5.0
 """Seconds that a stage at profile tiny takes to import its libraries, at most; its own time is known."""
+READS_TIMES = "aggregate"
+"""The stage that puts into the metrics how long others took."""
 RECORDS = 0.5
 """Seconds that `viper run` takes to record what a stage has made, at most."""
 
@@ -198,6 +204,7 @@ def tried(whole: Project, folder: Path, file: str, count: int, seed: int = 0) ->
         forget(project.root, file, again)
         if wrong := killer():
             return [f"killed, all of them: the same command did not go on: {wrong}"]
+    retime(whole, project, file, stages)
     lines = []
     for kind in kinds:
         if not (hit := killer.hit.get(kind)):
@@ -211,6 +218,20 @@ def tried(whole: Project, folder: Path, file: str, count: int, seed: int = 0) ->
     total = sum(sum(hit.values()) for hit in killer.hit.values())
     end = f"outputs {'' if same else 'NOT '}equal, lock file {'' if locked else 'NOT '}equal"
     return [*lines, f"killed, all of them: {total} killed, {total} resumed by the same command, {end}"]
+
+
+def retime(whole: Project, project: Project, file: str, stages: Iterable[str]) -> None:
+    """Let the stages of `project` that read measured times read those that the metrics of `whole` hold."""
+    if READS_TIMES not in stages:
+        return
+    times = project.root / ".viper" / "costs"
+    shutil.rmtree(times, ignore_errors=True)
+    times.mkdir(parents=True)
+    metrics = whole.root / "reports" / Path(file).parent.name / "metrics.json"
+    for node, cost in json.loads(metrics.read_text())["costs"].items():
+        (times / f"{node}.json").write_text(json.dumps(cost))
+    forget(project.root, file, [READS_TIMES])
+    project.run("viper", "run", "-j", "1", file)
 
 
 def main(count: int) -> None:
