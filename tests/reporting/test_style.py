@@ -58,6 +58,15 @@ def test_a_line_keeps_its_points_without_a_letter_for_each_and_curves_keep_their
     assert small_svg(drawing) == b'd="M 1 2 3.25 4 5 6 \nQ 1 1 2 2 \nL 7 7 8 -8 \nz"'
 
 
+def test_what_many_parts_look_like_stands_once_but_for_colors_that_change_on_a_dark_page() -> None:
+    many, dark, few = b"fill: #d55e00", b"stroke: #000000", b"font-family: 'DejaVu Sans'"
+    parts = b"".join(b'<use style="%s"/>' % style for style in [many] * 4 + [dark] * 4 + [few] * 3)
+    small = small_svg(b"<style>* { }</style>" + parts)
+    assert small.count(b'<use class="s0"/>') == 4 and small.count(many) == 1
+    assert small.count(b'<use style="%s"/>' % dark) == 4 and small.count(b'<use style="%s"/>' % few) == 3
+    assert b".s0 { fill: #d55e00 }</style>" in small
+
+
 def test_long_videos_are_drawn_by_means_and_the_axis_says_of_how_many_frames() -> None:
     rows = np.arange(2 * 250.0).reshape(2, 250)
     steps, means, width = thinned(np.arange(1, 251), rows)

@@ -6,8 +6,10 @@ Also the panels, colors and labels that all figures share, and pictures as bytes
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -301,6 +303,10 @@ NIGHT = (
     ' [style*="stroke: #ffffff"] { stroke: #171b21 !important } }'
 )
 """Colors of an SVG on a dark page."""
+INKS = (b"#000000", b"#ffffff", b"#555555")
+"""Those that change there, of a part with a style of its own."""
+SEVERAL = 4
+"""Parts that look alike, for which a class is shorter than what they look like."""
 
 
 def figure_files(stem: str, figure: Figure, formats: Sequence[str] = VECTOR) -> dict[str, bytes]:
@@ -333,12 +339,24 @@ STRAIGHT = re.compile(rb"[ML] [-\d.]+ [-\d.]+(?: \nL [-\d.]+ [-\d.]+)+")
 def small_svg(drawing: bytes) -> bytes:
     """An SVG of matplotlib that is dark on a dark page, made smaller.
 
-    Places are given to a hundredth of a point, which halves drawings, and a line's points without a letter for each.
-    Frames are JPEG; the PDF has them exactly.
+    Places are given to a hundredth of a point, which halves drawings, a line's points without a letter for each, and
+    what many parts look like once. Frames are JPEG; the PDF has them exactly.
     """
     dark = re.sub(rb"(\.\d\d)\d+", rb"\1", drawing).replace(b"</style>", f"{NIGHT}</style>".encode(), 1)
-    dark = STRAIGHT.sub(lambda line: line[0].replace(b" \nL ", b" "), dark)
+    dark = _shared_looks(STRAIGHT.sub(lambda line: line[0].replace(b" \nL ", b" "), dark))
     return re.sub(rb"data:image/png;base64,([^\"]+)", _smaller_frames, dark)
+
+
+def _shared_looks(drawing: bytes) -> bytes:
+    """An SVG in which a style that stands at several parts is a class, unless it changes on a dark page."""
+    styles = Counter(re.findall(rb' style="([^"]*)"', drawing))
+    shared = [style for style, count in styles.items() if count >= SEVERAL and not any(ink in style for ink in INKS)]
+    for number, style in enumerate(shared):
+        drawing = drawing.replace(b' style="%s"' % style, b' class="s%d"' % number)
+        drawing = drawing.replace(
+            b"</style>", b".s%d { %s }</style>" % (number, html.unescape(style.decode()).encode()), 1
+        )
+    return drawing
 
 
 def _smaller_frames(found: re.Match[bytes]) -> bytes:
