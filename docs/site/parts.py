@@ -73,6 +73,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         "rewards": rewards,
         "ablations": ablations,
         "experts": experts,
+        "desk_reward": desk_reward,
         "all_claims": all_claims,
         "commands": commands,
         "cards": cards,
@@ -193,6 +194,18 @@ def experts() -> Iterator[str]:
         low, high = np.percentile(record.returns, (10, 90))
         ours = f"{np.mean(record.returns):.0f} | {low:.0f} to {high:.0f} | {len(record.returns)}"
         yield f"| {task} | {ours} | {about['steps_trained']} | {theirs} |"
+
+
+def desk_reward() -> Iterator[str]:
+    """Every task of profile desk: AUROCs of its reward against each kind of play, and what the gate says."""
+    (about,) = metrics_of(ROOT, "desk")["rewards"]["dmc"].values()
+    kinds = {"random": "random", "idle": "idle", "contrast": "noisy"}
+    yield f"| task | {' | '.join(f'against {name} play' for name in kinds.values())} | whole videos, hardest | gate |"
+    yield f"|{'---|' * (len(kinds) + 3)}"
+    for task, row in about["tasks"].items():
+        cells = [_auroc(row["kinds"][kind], "frame") for kind in kinds]
+        gate = "accepts" if row["gate"]["usable"] else "refuses: " + "; ".join(row["gate"]["reasons"])
+        yield f"| {task} | {' | '.join(cells)} | {row['auroc_episode']:.2f} | {gate} |"
 
 
 def commands() -> Iterator[str]:

@@ -587,10 +587,11 @@ def showcase(suite: str, method: str, agent: str | None, seed: int | None, out: 
 @cli.command(name="export-report")
 @click.argument("suite")
 @click.argument("out", type=PATH)
-def export_report_command(suite: str, out: Path) -> None:
+@click.option("--numbers", is_flag=True, help="Only metrics.json, curves.csv and the hashes: no page, no pictures.")
+def export_report_command(suite: str, out: Path, numbers: bool) -> None:
     """Copy the report of SUITE to the folder OUT, such as ../other/reports/desk, with the hashes of what made it.
 
-    `other_reports` of the other project's params.yaml lists such folders; its pages link to them.
+    `other_reports` of the other project's params.yaml lists such folders that have a page; its pages link to them.
     """
     from viper_pipeline.dvc_bridge.lineage import stale_outputs
     from viper_pipeline.dvc_bridge.project import project_root, read_params
@@ -598,7 +599,7 @@ def export_report_command(suite: str, out: Path) -> None:
 
     root = project_root()
     profile = str(read_params(root / "params.yaml")["profile"])
-    click.echo(export_report(root, suite, profile, stale_outputs(root), out))
+    click.echo(export_report(root, suite, profile, stale_outputs(root), out, numbers))
 
 
 @cli.command(name="export-runs")

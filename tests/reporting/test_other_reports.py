@@ -50,6 +50,13 @@ def test_it_is_copied_whole_and_knows_its_profile_and_what_made_it(project, tmp_
     assert links == [("../index.html", ""), ("../desk/index.html", ' aria-current="page"')]
 
 
+def test_numbers_can_do_without_pictures(project, tmp_path):
+    (project / "reports/dmc/curves.csv").write_text("step\n")
+    out = tmp_path / "desk"
+    assert "numbers of" in export_report(project, "dmc", "desk", {}, out, only_numbers=True)
+    assert {p.name for p in out.iterdir()} == {"metrics.json", "curves.csv", HASHES}
+
+
 def test_only_a_whole_report_of_today_is_copied_and_nothing_else_is_replaced(project, tmp_path):
     out = tmp_path / "desk"
     with pytest.raises(BadData, match=r"reports/dmc/metrics\.json: not up to date \(params\); `viper run"):

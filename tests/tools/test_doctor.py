@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,8 @@ def test_outside_of_a_project_the_installation_is_looked_at(tmp_path, monkeypatc
     monkeypatch.setattr(doctor, "find_spec", lambda module: None)
     done = CliRunner().invoke(cli, ["doctor", "--suite", "dmc", "--json"], catch_exceptions=False)
     found = {row["about"]: row["found"] for row in json.loads(done.output)}
-    assert "no project here; rewards: dmc-laptop" in found["viper-pipeline"] and found["suite dmc"] == "None"
+    assert re.search(r"no project here; rewards: .*dmc-laptop", found["viper-pipeline"])
+    assert found["suite dmc"] == "None"
     assert not [about for about in found if "OpenGL" in about or "DVC" in about]
 
 

@@ -21,13 +21,15 @@ from viper_pipeline.reporting.page import environment
 HASHES = "hashes.json"
 LEFT_OUT = ("headline.json",)
 """What `dvc metrics` reads of the project's own results."""
+PICTURED = ("index.html", "figures", "films", "cards")
 NAVIGATION = re.compile(r"<nav class=\"bar\".*?</nav>", re.DOTALL)
 
 
-def export_report(root: Path, suite: str, profile: str, stale: JsonView, out: Path) -> str:
+def export_report(root: Path, suite: str, profile: str, stale: JsonView, out: Path, only_numbers: bool = False) -> str:
     """Copy reports/<suite> of the project at `root` to the folder `out`; return one line about it.
 
     profile: what the report's parameters are called. stale: path -> why, of outputs that are not up to date.
+    only_numbers: without page, figures, films and cards, which are most of its size.
     Replaces an earlier export. Raises BadData without a whole, up-to-date report, or if `out` is anything else.
     """
     source, out = root / "reports" / suite, Path(out)
@@ -41,12 +43,14 @@ def export_report(root: Path, suite: str, profile: str, stale: JsonView, out: Pa
         raise BadData(f"{out}: exists, and is no report of `viper export-report`; name a new folder")
     metrics = json.loads((source / "metrics.json").read_text())
     with atomic_dir(out) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        left_out = (*LEFT_OUT, *(PICTURED if only_numbers else ()))
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left_out))
         (folder / "metrics.json").write_text(as_text({"profile": profile, "suite": suite} | metrics))
         (folder / HASHES).write_text(as_text(hashes_of(root / "pipelines" / suite / "dvc.lock")))
-        page = folder / "index.html"
-        page.write_text(NAVIGATION.sub(lambda _: navigation(out.name), page.read_text(), count=1))
-    return f"{out}: the report of {suite} by profile {profile}"
+        if not only_numbers:
+            page = folder / "index.html"
+            page.write_text(NAVIGATION.sub(lambda _: navigation(out.name), page.read_text(), count=1))
+    return f"{out}: {'numbers of ' if only_numbers else ''}the report of {suite} by profile {profile}"
 
 
 def hashes_of(lock: Path) -> dict[str, str]:
