@@ -243,3 +243,15 @@ def test_a_suite_without_figures_is_refused_with_a_hint():
     with pytest.raises(BadParams, match="did you mean 'dmc'"):
         entries("dcm")
     assert entries_of_suites(["no suite"]) == [] and entries_of_suites(["tabletop"]) == entries_of_suites(["rlbench"])
+
+
+def test_a_pdf_that_is_too_large_is_left_out_and_the_index_says_so(evidence):
+    entries = [BY_NAME["fig03"], BY_NAME["fig17"]]
+    files = paper_files(evidence, entries)
+    sizes = sorted(len(content) for name, content in files.items() if name.endswith(".pdf"))
+    assert len(sizes) == 2 and sizes[0] < sizes[1]
+    fewer = paper_files(evidence, entries, largest=sizes[0])
+    (gone,) = set(files) - set(fewer)
+    assert gone.endswith(".pdf") and len(files[gone]) == sizes[1]
+    named = {name for entry in json.loads(fewer["paper.json"]) for name in entry["files"]}
+    assert named == set(fewer) - {"paper.json"}

@@ -277,7 +277,7 @@ STYLE: Any = {
 
 WIDEST = 2000
 """Pixels, of a picture on a page. The file beside the page has all of them."""
-QUALITY = 92
+QUALITY = 86
 """Of WebP and JPEG, for frames: a loss that is not seen."""
 
 

@@ -31,6 +31,8 @@ from viper_pipeline.rewards.scores import unpack
 
 PICTURED_TASKS = 2
 """Tasks of a suite whose strips are shown, besides the held-out ones; pictures are most of a page's size."""
+LARGEST_PDF = 130_000
+"""Bytes. PDFs hold frames without loss; one of very many frames is left to `viper figures --draw`."""
 ON_PAGES = ("svg",)
 """The formats of single tasks' drawings; those of the paper's figures, which show the same, are PDFs as well."""
 
@@ -66,7 +68,7 @@ def draw_figures(
     provenance: Provenance | None = None,
     **inputs: object,
 ) -> dict[str, bytes]:
-    """All artifacts -> files by name: figures as SVG and PDF, frames as PNG, films as MP4.
+    """All artifacts -> files by name: figures as SVG and PDF, frames as WebP and PNG, films as MP4.
 
     base_profile, paper_profile: profiles/base.yaml and the overlay paper.yaml; run_records: the files of reports/runs,
     by name; costs: what stages took, by node.
@@ -74,7 +76,11 @@ def draw_figures(
     steps = provenance.lineage["steps"] if provenance else {}
     evidence = evidence_of(run_table(inputs), overlaid(base_profile, paper_profile), run_records, steps, costs)
     suites = list(evidence.settings)
-    return task_figures(evidence) | suite_figures(evidence) | paper_files(evidence, entries_of_suites(suites))
+    return (
+        task_figures(evidence)
+        | suite_figures(evidence)
+        | paper_files(evidence, entries_of_suites(suites), largest=LARGEST_PDF)
+    )
 
 
 def suite_figures(evidence: Evidence) -> dict[str, bytes]:

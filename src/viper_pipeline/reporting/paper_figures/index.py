@@ -150,8 +150,13 @@ def entries_of_suites(suites: Collection[str]) -> list[Entry]:
 INDEX = "paper.json"
 
 
-def paper_files(evidence: Evidence, entries: Sequence[Entry], formats: Sequence[str] = VECTOR) -> dict[str, bytes]:
-    """Every entry that has anything to show, and INDEX: name, state, caption, files and what is missing of each."""
+def paper_files(
+    evidence: Evidence, entries: Sequence[Entry], formats: Sequence[str] = VECTOR, largest: float = float("inf")
+) -> dict[str, bytes]:
+    """Every entry that has anything to show, and INDEX: name, state, caption, files and what is missing of each.
+
+    largest: bytes, of a PDF; a larger one is left out.
+    """
     files: dict[str, bytes] = {}
     index = []
     for entry in entries:
@@ -159,6 +164,7 @@ def paper_files(evidence: Evidence, entries: Sequence[Entry], formats: Sequence[
         if state != "missing":
             drawn = entry.draw(evidence)
             mine = drawn_files(entry.name, drawn, formats)
+            mine = {name: content for name, content in mine.items() if len(content) <= largest or name[-4:] != ".pdf"}
             files |= mine
             caption, names = drawn.caption, sorted(mine)
         index.append(
