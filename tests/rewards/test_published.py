@@ -119,7 +119,7 @@ def test_names_and_folders(copy):
 @pytest.mark.parametrize("suite", sorted(set(SUITES.names()) - set(pretrained())))
 def test_a_suite_whose_reward_is_not_there_is_told_what_is(suite, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    said = rf"{suite}: the package .* only .*dmc-laptop.*`viper run pipelines/{suite}/dvc.yaml` .* data/rewards/{suite}/"
+    said = rf"{suite}: the package .* only .*dmc-laptop.*`viper run pipelines/{suite}/dvc.yaml` .* data/rewards/"
     with pytest.raises(BadData, match=said):
         viper_pipeline.load_reward(suite)
 
