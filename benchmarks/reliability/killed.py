@@ -53,10 +53,17 @@ def lock_of(root: Path, file: str) -> Path:
 
 
 def stages_in(root: Path, file: str) -> dict[str, Json]:
-    """What the lock file says of each stage that there is; it may remember stages that the graph had once."""
+    """What the lock file says of each stage that there is and whose outputs are there.
+
+    It may remember stages that the graph had once, and those of another profile's tasks.
+    """
     known = yaml.safe_load((root / file).read_text())["stages"]
     locked = yaml.safe_load(lock_of(root, file).read_text())["stages"]
-    return {name: entry for name, entry in locked.items() if name.partition("@")[0] in known}
+    return {
+        name: entry
+        for name, entry in locked.items()
+        if name.partition("@")[0] in known and all((root / out["path"]).exists() for out in entry.get("outs", []))
+    }
 
 
 def outputs(root: Path, file: str, kind: str) -> dict[str, str]:
