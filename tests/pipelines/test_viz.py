@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from kedro_datasets import _typing
 
 from tests.data.makers import SPEC, episode
 from viper_pipeline import pipeline_registry
@@ -53,10 +52,10 @@ def test_layers_follow_the_data():
 @pytest.mark.parametrize("kind", PREVIEWED)
 def test_a_preview_is_of_a_type_that_kedro_viz_draws_and_empty_before_a_run(kind, tmp_path):
     dataset = kind(filepath=str(tmp_path / "nothing"))
-    wanted = getattr(_typing, inspect.signature(dataset.preview).return_annotation)
+    named = inspect.signature(dataset.preview).return_annotation  # by the names of kedro-datasets' own previews
     shown = dataset.preview()
-    assert isinstance(shown, wanted.__supertype__)
-    empty = {"ImagePreview": "", "JSONPreview": "{}", "TablePreview": []}[wanted.__name__]
+    assert isinstance(shown, getattr(datasets, named).__supertype__)
+    empty = {"ImagePreview": "", "JSONPreview": "{}", "TablePreview": []}[named]
     assert (shown["data"] if isinstance(shown, dict) else shown) == empty
 
 
