@@ -1,5 +1,7 @@
 """The table of the paper's claims: a verdict only where there are seeds for a test, and the right way round."""
 
+import copy
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -64,6 +66,18 @@ def test_a_reward_is_judged_by_the_lower_ends_of_its_intervals():
         task["auroc_frame"] |= {"value": 0.6, "ci95_low": 0.4, "ci95_high": 0.8}
     assert verdict(suites, claims()[1][1]).verdict == "not shown"
     assert verdict(suites, "one model serves all tasks").verdict == "not tested: 2 of the paper's 15 tasks"
+
+
+def test_the_likelihood_ratio_speaks_to_no_claim_of_the_paper():
+    suites = {"dmc": metrics_of("dmc", 1), "atari": metrics_of("atari", 1)}
+    before = list(claim_rows(suites))
+    models = suites["dmc"]["rewards"]["dmc"]
+    models["videogpt_ratio"] = copy.deepcopy(models["videogpt"])
+    for task in models["videogpt_ratio"]["tasks"].values():
+        task["kinds"]["random"]["auroc_frame"] = {"value": 0.1, "ci95_low": 0.05, "ci95_high": 0.2}
+    assert list(claim_rows(suites)) == before
+    models["videogpt"] = models.pop("videogpt_ratio")
+    assert list(claim_rows(suites)) != before
 
 
 def test_a_rank_correlation_needs_more_than_chance():

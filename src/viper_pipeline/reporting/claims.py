@@ -18,6 +18,7 @@ from viper_pipeline.reporting.paper_data import PAPER_TASKS
 from viper_pipeline.reporting.plots import method_style
 from viper_pipeline.reporting.results import Metrics
 from viper_pipeline.reporting.statistics import ENOUGH, difference_interval, over_seeds, permutation_test, task_mean
+from viper_pipeline.rewards.methods import RATIO_MODEL
 
 REPRODUCED, CONTRADICTED, NOT_SHOWN, NOT_TESTED = "reproduced", "contradicted", "not shown", "not tested"
 SuiteMetrics = Mapping[str, Metrics]
@@ -44,6 +45,12 @@ class ClaimRow(NamedTuple):
     effect: str
     interval: str
     verdict: str
+
+
+def likelihoods_of(suites: SuiteMetrics, suite: str) -> Metrics:
+    """Model -> its numbers, of the rewards that the paper speaks of: the likelihood ratio is not in it."""
+    models = suites.get(suite, {}).get("rewards", {}).get(suite, {})
+    return {name: numbers for name, numbers in models.items() if name != RATIO_MODEL}
 
 
 def nothing(ours: str) -> Judged:
@@ -147,7 +154,7 @@ def separates(suite: str, hardest: bool) -> Callable[[SuiteMetrics], Judged]:
     """The claim that experts score above others: random behavior, as in the paper, or the hardest kind of play."""
 
     def judge(suites: SuiteMetrics) -> Judged:
-        models = suites.get(suite, {}).get("rewards", {}).get(suite, {})
+        models = likelihoods_of(suites, suite)
         against = "the hardest play" if hardest else "random play"
         what = f"{suite}: AUROC of single frames against {against}"
         found = []
@@ -184,7 +191,7 @@ def correlates(suite: str) -> Callable[[SuiteMetrics], Judged]:
     """The claim that the likelihood of an episode goes with its return: within noisy play, task by task."""
 
     def judge(suites: SuiteMetrics) -> Judged:
-        models = suites.get(suite, {}).get("rewards", {}).get(suite, {})
+        models = likelihoods_of(suites, suite)
         what = f"{suite}: Spearman within noisy play"
         rows = [t.get("spearman", {}).get("contrast") for m in models.values() for t in m["tasks"].values()]
         known = [row for row in rows if row and row["value"] is not None]
@@ -213,7 +220,7 @@ def all_tasks(suite: str) -> Callable[[SuiteMetrics], Judged]:
     """The claim that one model serves all tasks of a suite."""
 
     def judge(suites: SuiteMetrics) -> Judged:
-        models = suites.get(suite, {}).get("rewards", {}).get(suite, {})
+        models = likelihoods_of(suites, suite)
         most = max((list(m["tasks"]) for m in models.values()), key=len, default=[])
         wanted = PAPER_TASKS[suite]
         what = f"{suite}: one model of {count_text(len(most), 'task')}"
