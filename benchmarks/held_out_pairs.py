@@ -22,13 +22,13 @@ from viper_pipeline.envs import SUITES
 from viper_pipeline.pipelines.models.ratio import evaluate_ratio, train_ratio_model
 from viper_pipeline.reporting.page import Measurement
 from viper_pipeline.reporting.reward_metrics import reward_metrics
+from viper_pipeline.reporting.summary import RIVAL_NAMES, auroc_number
 from viper_pipeline.rewards.methods import RATIO_MODEL
 from viper_pipeline.rewards.scores import unpack
 from viper_pipeline.training.artifacts import load_artifact
 
 ROOT = Path(__file__).parents[1]
 SUITE = "tabletop"
-KINDS = {"random": "random", "idle": "idle", "contrast": "noisy"}
 TEXT = (
     "Each row is a model of its own that learned neither this pair's experts nor its random play, only the same task "
     "with the other arm and the other tasks with both. AUROC of single frames of {videos} expert videos against each "
@@ -67,9 +67,7 @@ def judged(pair: str, data: Path, params: Json, steps: int, scratch: Path) -> Js
 def row_of(pair: str, metrics: Json) -> dict[str, str | int | float]:
     """One row of the table."""
     row: dict[str, str | int | float] = {"pair": pair}
-    for kind, name in KINDS.items():
-        found = metrics["kinds"][kind]["auroc_frame"]
-        row[name] = f"{found['value']:.2f} ({found['ci95_low']:.2f} to {found['ci95_high']:.2f})"
+    row |= {name: auroc_number(metrics["kinds"][kind]["auroc_frame"]) for kind, name in RIVAL_NAMES.items()}
     return row | {"whole videos, hardest": round(metrics["auroc_episode"], 2)}
 
 

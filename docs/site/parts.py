@@ -24,6 +24,7 @@ from viper_pipeline.reporting.comparisons import score_text, verdicts
 from viper_pipeline.reporting.metrics import suite_of
 from viper_pipeline.reporting.paper_data import paper_score
 from viper_pipeline.reporting.statistics import t_interval
+from viper_pipeline.reporting.summary import RIVAL_NAMES, auroc_number
 from viper_pipeline.rewards.pretrained import CARD, PRETRAINED, pretrained
 
 BLOCKS = {
@@ -154,8 +155,7 @@ def _auroc(row: Mapping[str, Any], name: str) -> str:
     found = row.get(f"auroc_{name}") or row.get("auroc_step")
     if not isinstance(found, Mapping):
         return f"{found:.3f}"
-    low, high = found["ci95_low"], found["ci95_high"]
-    return f"{found['value']:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
+    return auroc_number(found)
 
 
 def ablations() -> Iterator[str]:
@@ -199,11 +199,10 @@ def experts() -> Iterator[str]:
 def desk_reward() -> Iterator[str]:
     """Every task of profile desk: AUROCs of its reward against each kind of play, and what the gate says."""
     (about,) = metrics_of(ROOT, "desk")["rewards"]["dmc"].values()
-    kinds = {"random": "random", "idle": "idle", "contrast": "noisy"}
-    yield f"| task | {' | '.join(f'against {name} play' for name in kinds.values())} | whole videos, hardest | gate |"
-    yield f"|{'---|' * (len(kinds) + 3)}"
+    yield f"| task | {' | '.join(f'against {name}' for name in RIVAL_NAMES.values())} | whole videos, hardest | gate |"
+    yield f"|{'---|' * (len(RIVAL_NAMES) + 3)}"
     for task, row in about["tasks"].items():
-        cells = [_auroc(row["kinds"][kind], "frame") for kind in kinds]
+        cells = [_auroc(row["kinds"][kind], "frame") for kind in RIVAL_NAMES]
         gate = "accepts" if row["gate"]["usable"] else "refuses: " + "; ".join(row["gate"]["reasons"])
         yield f"| {task} | {' | '.join(cells)} | {row['auroc_episode']:.2f} | {gate} |"
 

@@ -33,7 +33,8 @@ def project(tmp_path):
     (report / "index.html").write_text(page)
     lock = tmp_path / "long" / "pipelines" / "dmc" / "dvc.lock"
     lock.parent.mkdir(parents=True)
-    lock.write_text("stages:\n  train:\n    outs:\n    - {path: data/a, md5: '12'}\n  check: {}\n")
+    lock.write_text("stages:\n  train:\n    outs:\n    - {path: data/dmc, md5: '12'}\n  check: {}\n")
+    (tmp_path / "long" / "dvc.lock").write_text("stages:\n  a:\n    outs:\n    - {path: data/atari, md5: '34'}\n")
     return tmp_path / "long"
 
 
@@ -45,7 +46,7 @@ def test_it_is_copied_whole_and_knows_its_profile_and_what_made_it(project, tmp_
     metrics = json.loads((out / "metrics.json").read_text())
     assert (metrics.pop("profile"), metrics.pop("suite")) == ("desk", "dmc")
     assert metrics == json.loads((project / "reports/dmc/metrics.json").read_text())
-    assert json.loads((out / HASHES).read_text()) == {"data/a": "12"}
+    assert json.loads((out / HASHES).read_text()) == {"data/dmc": "12"}
     links = re.findall(r'href="([^"#]*)"( aria-current="page")?', (out / "index.html").read_text())
     assert links == [("../index.html", ""), ("../desk/index.html", ' aria-current="page"')]
 

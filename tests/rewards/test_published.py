@@ -24,6 +24,16 @@ def model():
     return viper_pipeline.load_reward(NAME)
 
 
+def played(env, policy, seed, steps):
+    """Frames (steps + 1, 64, 64, 3) of an episode; policy: state -> action."""
+    state, _ = env.reset(seed=seed)
+    frames = [env.render()]
+    for _ in range(steps):
+        state, *_ = env.step(policy(state))
+        frames.append(env.render())
+    return np.stack(frames)
+
+
 @pytest.fixture(scope="module")
 def episodes(model):
     """Frames (T, 64, 64, 3) by a hand-made controller of the cart, and by random actions, from the same start."""
@@ -33,15 +43,7 @@ def episodes(model):
         place, _, lean, speed, turning = state
         return np.clip([place + 10 * lean + 1.5 * speed + 2 * turning], -1, 1)
 
-    def play(policy):
-        state, _ = env.reset(seed=1)
-        frames = [env.render()]
-        for _ in range(40):
-            state, *_ = env.step(policy(state))
-            frames.append(env.render())
-        return np.stack(frames)
-
-    return play(balance), play(lambda state: rng.uniform(-1, 1, 1))
+    return played(env, balance, 1, 40), played(env, lambda state: rng.uniform(-1, 1, 1), 1, 40)
 
 
 def test_expert_frames_score_above_random_ones(model, episodes):
@@ -178,14 +180,9 @@ def test_the_arms_reward_prefers_the_script_to_random_play():
     env, rng = model.environment(task, pixels=False), np.random.default_rng(0)
     expert = make_expert(SUITES.get("tabletop")(), task, {"algorithm": "script"}).policy(None)
 
-    def play(policy):
-        state, _ = env.reset(seed=3)
-        frames = [env.render()]
-        for _ in range(80):
-            state, *_ = env.step(policy(state))
-            frames.append(env.render())
-        return model.score(np.stack(frames), task)[4:]
+    def score(policy):
+        return model.score(played(env, policy, 3, 80), task)[4:]
 
-    script = play(lambda state: expert(state[None], True, rng)[0])
-    chance = play(lambda _: rng.uniform(-1, 1, env.action_space.shape))
+    script = score(lambda state: expert(state[None], True, rng)[0])
+    chance = score(lambda _: rng.uniform(-1, 1, env.action_space.shape))
     assert script.mean() > chance.mean() + 10

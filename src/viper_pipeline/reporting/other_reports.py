@@ -12,11 +12,11 @@ import re
 import shutil
 from pathlib import Path
 
-import yaml
-
 from viper_pipeline.core.errors import BadData
-from viper_pipeline.core.files import Json, JsonView, atomic_dir
+from viper_pipeline.core.files import JsonView, atomic_dir
+from viper_pipeline.dvc_bridge.lineage import locked_hashes
 from viper_pipeline.reporting.page import environment
+from viper_pipeline.training.artifacts import as_json
 
 HASHES = "hashes.json"
 LEFT_OUT = ("headline.json",)
@@ -45,18 +45,13 @@ def export_report(root: Path, suite: str, profile: str, stale: JsonView, out: Pa
     with atomic_dir(out) as folder:
         left_out = (*LEFT_OUT, *(PICTURED if only_numbers else ()))
         shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left_out))
-        (folder / "metrics.json").write_text(as_text({"profile": profile, "suite": suite} | metrics))
-        (folder / HASHES).write_text(as_text(hashes_of(root / "pipelines" / suite / "dvc.lock")))
+        (folder / "metrics.json").write_text(as_json({"profile": profile, "suite": suite} | metrics))
+        own_hashes = {path: md5 for path, md5 in locked_hashes(root).items() if suite in Path(path).parts}
+        (folder / HASHES).write_text(as_json(own_hashes))
         if not only_numbers:
             page = folder / "index.html"
             page.write_text(NAVIGATION.sub(lambda _: navigation(out.name), page.read_text(), count=1))
     return f"{out}: {'numbers of ' if only_numbers else ''}the report of {suite} by profile {profile}"
-
-
-def hashes_of(lock: Path) -> dict[str, str]:
-    """Output -> its md5, of every stage that a lock file knows."""
-    stages = yaml.safe_load(lock.read_text())["stages"].values()
-    return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
 
 
 def navigation(name: str) -> str:
@@ -66,8 +61,3 @@ def navigation(name: str) -> str:
     found = NAVIGATION.search(page)
     assert found, "base.html.jinja has no bar of links"
     return found[0]
-
-
-def as_text(value: Json) -> str:
-    """As stages write JSON."""
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"

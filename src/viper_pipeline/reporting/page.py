@@ -34,6 +34,7 @@ from viper_pipeline.reporting.summary import (
     RIVAL_NAMES,
     HeldOut,
     answers,
+    auroc_number,
     auroc_text,
     by_stage,
     expert_set_text,
@@ -192,7 +193,7 @@ def _in_brackets(text: str) -> str:
 
 def _auroc(row: JsonView | None) -> str:
     """An AUROC with its interval; nothing where it was not measured."""
-    return "" if row is None else f"{row['value']:.3f}" + _in_brackets(_interval(row, lambda x: f"{x:.3f}"))
+    return "" if row is None else auroc_number(row)
 
 
 TITLES = {"dmc": "DeepMind Control", "atari": "Atari", "tabletop": "Tabletop manipulation", "rlbench": "RLBench"}

@@ -176,11 +176,15 @@ def names_text(names: Sequence[str], most: int = 9) -> str:
 RIVAL_NAMES = {"random": "random play", "idle": "idle play", "contrast": "noisy play"}
 
 
+def auroc_number(found: JsonView) -> str:
+    """0.810 (0.700 to 0.910), or without the brackets where there is no interval."""
+    low, high = found.get("ci95_low"), found.get("ci95_high")
+    return f"{found['value']:.3f}" + ("" if low is None or high is None else f" ({low:.3f} to {high:.3f})")
+
+
 def auroc_text(found: JsonView) -> str:
-    """0.81 (0.70 to 0.91) against noisy play."""
-    low, high = found["ci95_low"], found["ci95_high"]
-    span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-    return f"{found['value']:.3f}{span} against {RIVAL_NAMES[found['against']]}"
+    """0.810 (0.700 to 0.910) against noisy play."""
+    return f"{auroc_number(found)} against {RIVAL_NAMES[found['against']]}"
 
 
 def how_sure(metrics: Metrics, rows: Sequence[TaskRow]) -> Iterator[str]:
