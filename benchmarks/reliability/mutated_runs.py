@@ -43,7 +43,7 @@ def sound() -> Iterator[tuple[int, str]]:
 
 
 def said_by(running: subprocess.Popen[str], limit: float) -> tuple[str, bool]:
-    """What a command printed, and whether it had to be stopped. One that Ctrl-C doesn't end leaves a traceback's mark."""
+    """What a command printed, and whether it had to be stopped; what Ctrl-C doesn't end counts as a traceback."""
     try:
         return running.communicate(timeout=limit)[0], False
     except subprocess.TimeoutExpired:
@@ -68,7 +68,7 @@ def became(project: Project, text: str, files: tuple[str, ...] = SUITES, limit: 
         if stopped:
             return STOPPED, printed
         if running.returncode:
-            return (REFUSED if "FAILED" in said or "rror" in said else "silent end"), printed
+            return (REFUSED if "FAILED" in said or "params.yaml" in said else "ended without a reason"), printed
     return ENDED, printed
 
 

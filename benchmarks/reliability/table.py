@@ -24,6 +24,7 @@ PROGRAMS = (
     "full_disk",
     "hostile_inputs",
     "mutated_params",
+    "mutated_runs",
     "steady_memory",
     "odd_machines",
 )

@@ -77,6 +77,20 @@ def test_one_change_makes_stale_what_is_predicted_and_the_difference_is_told(pro
     assert "no stage: two.*" in one.difference(set(), ("two.*",), stand_ins.stages)
 
 
+def test_parameters_that_a_check_calls_sound_run_to_the_end_or_are_refused(program, ready: Toy, tmp_path: Path) -> None:
+    runs = program("mutated_runs")
+    other = runs.copied(project(program, ready.root), tmp_path / "other")
+    text = (other.root / "params.yaml").read_text()
+    for changed, expected in (
+        (text.replace("rate: 3", "rate: 4"), runs.ENDED),
+        (text.replace("rate: 3", "rate: many"), "traceback"),
+        (text.replace("rate: 3", "rate: [3"), runs.REFUSED),
+    ):
+        assert changed != text
+        found, printed = runs.became(other, changed, (ONE,))
+        assert found == expected, printed
+
+
 def test_dvcs_own_files_are_whole_or_mended(ready: Toy) -> None:
     """DVC empties its lock files before it writes them; a kill then leaves half of one, which no command can read."""
     folder = ready.root / ".dvc" / "tmp"
