@@ -206,3 +206,13 @@ def test_a_terminal_gets_a_bar():
         report(done, 10, {"loss": 0.5})
     assert "10/10" in terminal.getvalue() and "loss 0.5" in terminal.getvalue()
     assert terminal.getvalue().count("\x1b[?25l") == terminal.getvalue().count("\x1b[?25h")  # the cursor is back
+
+
+def test_weights_of_a_training_that_has_diverged_are_refused_and_the_older_ones_stay(tmp_path):
+    network = Two()
+    save_artifact(tmp_path / "two", ModelArtifact({}, dict(network.state_dict())))
+    whole = (tmp_path / "two" / "weights.safetensors").read_bytes()
+    train(network, batches, LoopConfig(steps=20, batch_size=8, learning_rate=1e25), seed=0)
+    with pytest.raises(BadData, match=r"two: .* diverged: lower its learning_rate in params.yaml, or set grad_clip"):
+        save_artifact(tmp_path / "two", ModelArtifact({}, dict(network.state_dict())))
+    assert (tmp_path / "two" / "weights.safetensors").read_bytes() == whole

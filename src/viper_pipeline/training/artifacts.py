@@ -32,10 +32,14 @@ def as_json(value: object) -> str:
 
 
 def save_artifact(path: Path, artifact: ModelArtifact, lineage: JsonView | None = None) -> None:
-    """Write the folder atomically; it replaces an older one whole."""
+    """Write the folder atomically; it replaces an older one whole.
+
+    Raises BadData, and writes nothing, if a weight is not a finite number.
+    """
     taken = {CONFIG, WEIGHTS, LINEAGE} & set(artifact.files)
     if taken:
         raise ValueError(f"these names are the folder's own: {sorted(taken)}")
+    check_finite(path, artifact)
     with atomic_dir(Path(path)) as folder:
         (folder / CONFIG).write_text(as_json(artifact.config))
         if lineage is not None:
@@ -47,6 +51,16 @@ def save_artifact(path: Path, artifact: ModelArtifact, lineage: JsonView | None 
             (folder / WEIGHTS).write_bytes(safetensors.torch.save(dict(sorted(tensors.items()))))
         for name, content in artifact.files.items():
             (folder / name).write_bytes(content)
+
+
+def check_finite(path: Path, artifact: ModelArtifact) -> None:
+    """Raises BadData if a training has diverged: what would be made from such weights would fail, or mean nothing."""
+    for name, tensor in artifact.tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise BadData(
+                f"{path}: {name} of its weights is no longer a finite number, so the training has diverged: lower its "
+                "learning_rate in params.yaml, or set grad_clip; nothing was written"
+            )
 
 
 def load_artifact(path: Path) -> ModelArtifact:
