@@ -18,6 +18,7 @@ from mkdocs.structure.files import File, Files
 from readme import PARTS, ROOT, merged_metrics, metrics_of, paper_claims, reports_of
 
 from viper_pipeline.commands import cli
+from viper_pipeline.core.files import JsonView
 from viper_pipeline.pipelines.experts.export import FOLDER, read_expert_records
 from viper_pipeline.pipelines.profiles import read_profile
 from viper_pipeline.reporting.comparisons import score_text, verdicts
@@ -75,6 +76,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         "ablations": ablations,
         "experts": experts,
         "desk_reward": desk_reward,
+        "desk_agents": desk_agents,
         "all_claims": all_claims,
         "commands": commands,
         "cards": cards,
@@ -94,7 +96,15 @@ def _drawn(path: str) -> str:
 
 def agents() -> Iterator[str]:
     """A table and the verdicts for every task that agents were trained on."""
-    found = merged_metrics(ROOT)
+    return _agents(merged_metrics(ROOT))
+
+
+def desk_agents() -> Iterator[str]:
+    """The same of profile desk."""
+    return _agents(metrics_of(ROOT, "desk"))
+
+
+def _agents(found: JsonView) -> Iterator[str]:
     for suite, tasks in found["agents"].items():
         for task, runs in tasks.items():
             baselines = found["baselines"][suite][task]
