@@ -162,9 +162,14 @@ def test_parameters_and_devices_are_checked_before_the_first_stage(ready: Toy) -
     head = "from dataclasses import replace\n\nfrom viper_pipeline.core.errors import BadParams\n"
     before = registry.read_text()
     ready.set("suites.one.oracles.red.skill", 9)
-    for field, words in (("check=wrong", "the parameters are wrong"), ("lacks=lambda params: ['no GPU']", "no GPU")):
+    wrong, lacking = "check=wrong", "lacks=lambda params: ['no GPU']"
+    for field, words, *command in (
+        (wrong, "the parameters are wrong", "viper", "run"),
+        (wrong, "the parameters are wrong", "viper", "dvc", "sync"),
+        (lacking, "no GPU", "viper", "run"),
+    ):
         registry.write_text(head + before + said.format(field=field))
-        done = ready.run("viper", "run", check=False)
+        done = ready.run(*command, check=False)
         assert (done.returncode, done.stderr) == (1, f"{words}\n")
         assert ready.ran() == []
 

@@ -35,9 +35,10 @@ class OneLineBlock(dict):
 def generate(root: Path, params: JsonView) -> dict[Path, str]:
     """The text of every dvc.yaml, and of the table of their functions.
 
-    Raises BadParams if the pipelines treat one value of an axis unlike the others.
+    Raises BadParams if the parameters are not sound, or the pipelines treat one value of an axis unlike the others.
     """
     wiring = Wiring(root)
+    wiring.project.check(params)
     grid, code = Grid(wiring.project, params), Code.of(root)
     templates = wiring.templates(grid)
     verify_templates(templates, wiring.stages(params), grid)
