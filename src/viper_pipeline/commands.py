@@ -278,7 +278,7 @@ def run_command(
     as 'pipelines/dmc/dvc.yaml:train_agent_viper@*-0'. Default: DeepMind Control and the overview, as `make repro`.
     """
     from viper_pipeline.core.errors import BadParams
-    from viper_pipeline.dvc_bridge.project import project_of, project_root, read_params
+    from viper_pipeline.dvc_bridge.project import project_of, project_root, sound_params
     from viper_pipeline.dvc_bridge.scheduler import make_executor, run
 
     if everything and targets:
@@ -288,7 +288,7 @@ def run_command(
     os.chdir(root)
     chosen, project = bool(targets or everything), project_of(root)
     if not chosen:
-        targets = tuple(project.default(read_params(root / "params.yaml")))
+        targets = tuple(project.default(sound_params(root)))
     code = run(root, make_executor(executor, root, jobs, address), targets, dry)
     if code == 0 and targets and not chosen and not dry:
         for line in project.after_default(root):
@@ -378,10 +378,10 @@ def import_(
     """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, hdf5, episodes) to an episodes file."""
     from viper_pipeline.core.errors import BadParams, naming
     from viper_pipeline.data.importers import import_videos
-    from viper_pipeline.dvc_bridge.project import project_root, read_params
+    from viper_pipeline.dvc_bridge.project import project_root, sound_params
     from viper_pipeline.envs import SUITES
 
-    block = read_params(project_root() / "params.yaml")["suites"].get(suite, {})
+    block = sound_params(project_root())["suites"].get(suite, {})
     spec = SUITES.get(suite)().frame_spec(task, block.get("env", {}), block.get("frames", {}))
     if bad := next((one for one in layout if "=" not in one), None):
         raise BadParams(f"--layout {bad}: give PART=NAME, such as frames=obs/image")
@@ -594,11 +594,11 @@ def export_report_command(suite: str, out: Path, numbers: bool) -> None:
     `other_reports` of the other project's params.yaml lists such folders that have a page; its pages link to them.
     """
     from viper_pipeline.dvc_bridge.lineage import stale_outputs
-    from viper_pipeline.dvc_bridge.project import project_root, read_params
+    from viper_pipeline.dvc_bridge.project import project_root, sound_params
     from viper_pipeline.reporting.other_reports import export_report
 
     root = project_root()
-    profile = str(read_params(root / "params.yaml")["profile"])
+    profile = str(sound_params(root)["profile"])
     click.echo(export_report(root, suite, profile, stale_outputs(root), out, numbers))
 
 

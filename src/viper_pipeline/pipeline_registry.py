@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from viper_pipeline.core.errors import BadEnvironment
+from viper_pipeline.core.errors import BadEnvironment, BadParams
 from viper_pipeline.core.files import Json, JsonView
 from viper_pipeline.dvc_bridge.estimates import Cost
 from viper_pipeline.dvc_bridge.project import Lookup, Part, Project
@@ -177,8 +177,12 @@ PROJECT = Project(
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """What Kedro calls."""
+    """What Kedro calls. Raises KedroParams for wrong parameters, since of other errors Kedro shows a traceback."""
     from viper_pipeline.dvc_bridge.project import project_root
     from viper_pipeline.dvc_bridge.run_stage import registered
+    from viper_pipeline.hooks import KedroParams
 
-    return registered(PROJECT, project_root())
+    try:
+        return registered(PROJECT, project_root())
+    except BadParams as error:
+        raise KedroParams(str(error)) from error

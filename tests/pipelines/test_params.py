@@ -3,11 +3,15 @@
 import copy
 from pathlib import Path
 
+import click
 import pytest
+import yaml
 
 from viper_pipeline.agents.dreamer.config import DreamerConfig
+from viper_pipeline.commands import cli
 from viper_pipeline.core.errors import BadParams
 from viper_pipeline.envs.rlbench import PAPER
+from viper_pipeline.pipeline_registry import register_pipelines
 from viper_pipeline.pipelines.params_check import check_command, validate
 from viper_pipeline.pipelines.profiles import read_profile
 
@@ -385,3 +389,30 @@ def test_a_library_that_a_kind_of_dataset_needs_is_missed_before_work(monkeypatc
     monkeypatch.setattr("viper_pipeline.data.importers.lerobot.find_spec", lambda name: None)
     with pytest.raises(BadParams, match=r"cartpole_balance\.kind: .*pip install 'viper-pipeline\[lerobot\]'"):
         validate(wanted, "params.yaml")
+
+
+COMMANDS = ["dvc sync", "dvc check", "run --dry", "figures", "overview", "export-runs", "export-experts"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "export-report dmc out", "import npz v --suite dmc --task x --out o"])
+def test_every_command_that_builds_on_params_yaml_refuses_unsound_ones(command, tmp_path, monkeypatch):
+    project(tmp_path, monkeypatch)
+    with pytest.raises(BadParams, match=r"^params.yaml: suites.dmc.method_seeds: Input should be a valid dictionary$"):
+        cli(command.split(), standalone_mode=False)
+
+
+def test_kedro_refuses_unsound_parameters_without_a_traceback(tmp_path, monkeypatch):
+    project(tmp_path, monkeypatch)
+    with pytest.raises(click.ClickException, match=r"suites\.dmc\.method_seeds"):
+        register_pipelines()
+
+
+def project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project in `folder`, of this package, whose params.yaml has a mistake; the working directory from now on."""
+    (folder / "params.yaml").write_text(
+        yaml.safe_dump(put(read("profiles/tiny.yaml"), "suites.dmc.method_seeds", None))
+    )
+    (folder / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    for name in ("src", "conf"):
+        (folder / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(folder)

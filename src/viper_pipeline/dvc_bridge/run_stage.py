@@ -22,6 +22,7 @@ from viper_pipeline.dvc_bridge.project import (
     package_name,
     project_of,
     read_params,
+    sound_params,
     source_folder,
 )
 
@@ -71,7 +72,7 @@ def registered(project: Project, root: Path) -> dict[str, Pipeline]:
 
     if _ready:
         return {name: Pipeline([pickle.loads(one) for one in nodes.values()]) for name, nodes in _ready.items()}
-    built = dict(project.build(read_params(root / "params.yaml")))
+    built = dict(project.build(sound_params(root)))
     return {"__default__": sum(built.values(), Pipeline([])), **built}
 
 

@@ -17,7 +17,7 @@ from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, sha256_of
 from viper_pipeline.dvc_bridge.lineage import stale_outputs
-from viper_pipeline.dvc_bridge.project import read_params
+from viper_pipeline.dvc_bridge.project import sound_params
 from viper_pipeline.dvc_bridge.provenance import machine
 from viper_pipeline.dvc_bridge.templates import Wiring
 from viper_pipeline.envs import SUITES
@@ -65,7 +65,7 @@ class Exported:
 
 def export_experts_command(root: Path, episodes: int) -> list[Exported]:
     """Write every trained expert of params.yaml that is on this disk and up to date, and has not been exported yet."""
-    params, stale = read_params(root / "params.yaml"), stale_outputs(root)
+    params, stale = sound_params(root), stale_outputs(root)
     return [
         export(root, params, suite, task, path, episodes)
         for suite, task, path in trained_experts(root, params)

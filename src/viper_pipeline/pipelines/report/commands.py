@@ -17,7 +17,7 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.dvc_bridge.lineage import stale_outputs
-from viper_pipeline.dvc_bridge.project import read_params
+from viper_pipeline.dvc_bridge.project import sound_params
 from viper_pipeline.dvc_bridge.provenance import machine, read_steps
 from viper_pipeline.dvc_bridge.templates import Wiring
 from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
@@ -79,7 +79,7 @@ def overview_command(root: Path) -> Path:
 
     Raises BadData if none has any.
     """
-    params = read_params(root / "params.yaml")
+    params = sound_params(root)
     metrics = read_metrics(root, reports_of(params))
     if not metrics:
         raise BadData("reports: no suite has a metrics.json; `viper run` makes them")
@@ -109,7 +109,7 @@ def read_artifact(path: Path, with_tensors: bool = False) -> EpisodeFile | Model
 
 def evidence_on_disk(root: Path, suite: str | None = None) -> tuple[Evidence, set[Row]]:
     """Everything that exists of one suite or of all, and the rows that are stale."""
-    params = read_params(root / "params.yaml")
+    params = sound_params(root)
     suites = {name: block for name, block in params["suites"].items() if suite in (None, name)}
     paths = {row: path for row, path in dataset_paths(root, suites, params["seeds"]).items() if (root / path).exists()}
     episodes = {row.key for row in paths if row.kind == "experts"}
@@ -180,7 +180,7 @@ def export_runs_command(root: Path) -> list[Path]:
     Its name holds a digest of code, parameters and kind of machine, so only a record of the same run is replaced.
     Raises BadData if there is no such run.
     """
-    params, stale = read_params(root / "params.yaml"), stale_outputs(root)
+    params, stale = sound_params(root), stale_outputs(root)
     runs = [run for run in grid_runs(root, params) if (root / run.path).exists() and run.path not in stale]
     if not runs:
         raise BadData("data/agents: no run of params.yaml's grid is there and up to date; `viper run` makes them")
