@@ -124,6 +124,7 @@ WRONG = {
     "unknown agent": ("suites.dmc.agents", ["drk"], ["no agent 'drk'", "did you mean 'drq'"]),
     "agent without a block": ("suites.dmc.drq", DELETE, ["'drq' needs a block"]),
     "unknown model": ("suites.dmc.video_models", ["videogtp"], ["did you mean 'videogpt'"]),
+    "reward of no model": ("suites.dmc.reward.model", DELETE, ["suites.dmc.reward.model: missing; name one of"]),
     "reward of another model": ("suites.dmc.reward.model", "maskgit", ["suites.dmc.reward.model"]),
     "more kept than recorded": (
         "suites.dmc.curation.top_k",

@@ -87,7 +87,9 @@ def contradictions(suite: str, suite_config: SuiteConfig) -> Iterator[str]:
             check_continuous(name, VIDEO_MODELS.get(name).continuous, tokenizer.continuous)
         except BadParams as error:
             yield f"{here}.video_models: {error}"
-    if suite_config.reward.model not in suite_config.video_models:
+    if "model" not in suite_config.reward.model_fields_set:  # the pipelines read it as it stands in the file
+        yield f"{here}.reward.model: missing; name one of {here}.video_models, {', '.join(suite_config.video_models)}"
+    elif suite_config.reward.model not in suite_config.video_models:
         yield f"{here}.reward.model: '{suite_config.reward.model}' is not in {here}.video_models"
     elif suite_config.reward.scoring not in (offered := VIDEO_MODELS.get(suite_config.reward.model).scorings):
         yield (
