@@ -222,7 +222,7 @@ def test_exporting_twice_changes_nothing_and_other_code_overwrites_nothing(tmp_p
 
     for run_ in runs:
         store(run_, "c1")
-    monkeypatch.setattr(commands, "read_params", lambda path: {})
+    monkeypatch.setattr(commands, "sound_params", lambda root: {})
     monkeypatch.setattr(commands, "stale_outputs", lambda root: set())
     monkeypatch.setattr(commands, "grid_runs", lambda root, params: iter(runs))
     paths = commands.export_runs_command(tmp_path)

@@ -56,6 +56,8 @@ def save_artifact(path: Path, artifact: ModelArtifact, lineage: JsonView | None 
 def check_finite(path: Path, artifact: ModelArtifact) -> None:
     """Raises BadData if a training has diverged: what would be made from such weights would fail, or mean nothing."""
     for name, tensor in artifact.tensors.items():
+        if name.endswith("/returns"):  # true returns of scored videos; NaN where a film tells none
+            continue
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise BadData(
                 f"{path}: {name} of its weights is no longer a finite number, so the training has diverged: lower its "
