@@ -10,6 +10,7 @@ import copy
 import random
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,18 @@ def outcome(text: str) -> str:
     return "sound"
 
 
-def main(count: int) -> str:
-    """The line."""
+def tried(count: int) -> Iterator[tuple[int, str, str]]:
+    """Seed, text and outcome of each of `count` sets."""
     values = read_profile(ROOT / "profiles" / "tiny.yaml")
-    counts: Counter[str] = Counter()
     for seed in range(count):
         text = mutated(values, random.Random(seed))
-        said = outcome(text)
+        yield seed, text, outcome(text)
+
+
+def main(count: int) -> str:
+    """The line."""
+    counts: Counter[str] = Counter()
+    for seed, text, said in tried(count):
         counts[said] += 1
         if said not in ("sound", "refused"):
             (ROOT / ".viper").mkdir(exist_ok=True)

@@ -278,7 +278,8 @@ def run_command(
     as 'pipelines/dmc/dvc.yaml:train_agent_viper@*-0'. Default: DeepMind Control and the overview, as `make repro`.
     """
     from viper_pipeline.core.errors import BadParams
-    from viper_pipeline.dvc_bridge.project import project_of, project_root, sound_params
+    from viper_pipeline.dvc_bridge.project import project_of, project_root
+    from viper_pipeline.dvc_bridge.run_stage import sound_params
     from viper_pipeline.dvc_bridge.scheduler import make_executor, run
 
     if everything and targets:
@@ -378,7 +379,8 @@ def import_(
     """Convert videos at PATH (KIND: npz, video, rlbench, lerobot, minari, hdf5, episodes) to an episodes file."""
     from viper_pipeline.core.errors import BadParams, naming
     from viper_pipeline.data.importers import import_videos
-    from viper_pipeline.dvc_bridge.project import project_root, sound_params
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.dvc_bridge.run_stage import sound_params
     from viper_pipeline.envs import SUITES
 
     block = sound_params(project_root())["suites"].get(suite, {})
@@ -594,7 +596,8 @@ def export_report_command(suite: str, out: Path, numbers: bool) -> None:
     `other_reports` of the other project's params.yaml lists such folders that have a page; its pages link to them.
     """
     from viper_pipeline.dvc_bridge.lineage import stale_outputs
-    from viper_pipeline.dvc_bridge.project import project_root, sound_params
+    from viper_pipeline.dvc_bridge.project import project_root
+    from viper_pipeline.dvc_bridge.run_stage import sound_params
     from viper_pipeline.reporting.other_reports import export_report
 
     root = project_root()

@@ -11,7 +11,7 @@ from viper_pipeline.core.files import Json, JsonView, atomic_write
 from viper_pipeline.dvc_bridge import code_yaml
 from viper_pipeline.dvc_bridge.code_digest import Code
 from viper_pipeline.dvc_bridge.code_yaml import StageEntry
-from viper_pipeline.dvc_bridge.project import Project, sound_params
+from viper_pipeline.dvc_bridge.project import Project, project_of, read_params
 from viper_pipeline.dvc_bridge.templates import SYMBOL, Grid, Stage, Wiring, own_axes, verify_templates
 
 HEADER = (
@@ -35,8 +35,9 @@ class OneLineBlock(dict):
 def generate(root: Path, params: JsonView) -> dict[Path, str]:
     """The text of every dvc.yaml, and of the table of their functions.
 
-    Raises BadParams if the pipelines treat one value of an axis unlike the others.
+    Raises BadParams if the parameters cannot be, or the pipelines treat one value of an axis unlike the others.
     """
+    project_of(root).check(params)
     wiring = Wiring(root)
     grid, code = Grid(wiring.project, params), Code.of(root)
     templates = wiring.templates(grid)
@@ -155,7 +156,7 @@ def _plots(stage: Stage, grid: Grid) -> Iterator[Json]:
 
 def changed_files(root: Path) -> dict[Path, tuple[str, str | None]]:
     """Files that are not what the pipelines say: path -> (present text, wanted text or None for `delete`)."""
-    wanted = generate(root, sound_params(root))
+    wanted = generate(root, read_params(root / "params.yaml"))
     candidates = [root / ROOT_FILE, root / code_yaml.TABLE, *root.glob("pipelines/*/dvc.yaml")]
     ours = {path for path in candidates if path.exists() and path.read_text().startswith(HEADER)}
     pairs = {path: (path.read_text() if path.exists() else "", wanted.get(path)) for path in {*wanted, *ours}}

@@ -99,13 +99,6 @@ def read_params(path: Path | str) -> Json:
     return read_yaml(path)
 
 
-def sound_params(root: Path) -> Json:
-    """A project's params.yaml. Raises BadParams if it cannot be read, or says something that cannot be."""
-    params = read_params(root / "params.yaml")
-    project_of(root).check(params)
-    return params
-
-
 MISSING = object()
 """What stands where there is no such parameter; equal to no value."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from viper_pipeline.core.errors import BadEnvironment, BadParams
-from viper_pipeline.core.files import JsonView, atomic_write
+from viper_pipeline.core.files import Json, JsonView, atomic_write
 from viper_pipeline.dvc_bridge.code_yaml import source_state
 from viper_pipeline.dvc_bridge.project import (
     Project,
@@ -22,7 +22,6 @@ from viper_pipeline.dvc_bridge.project import (
     package_name,
     project_of,
     read_params,
-    sound_params,
     source_folder,
 )
 
@@ -76,15 +75,21 @@ def registered(project: Project, root: Path) -> dict[str, Pipeline]:
     return {"__default__": sum(built.values(), Pipeline([])), **built}
 
 
-def check_first(root: Path, here: bool) -> None:
-    """Before any stage runs: refuse wrong parameters, and, if stages run `here`, what this machine lacks for them.
+def sound_params(root: Path) -> Json:
+    """A project's params.yaml. Raises BadParams if it cannot be read, or says something that cannot be.
 
     Parameters that a stage's `guard` has found right are not looked at again.
     """
-    project, params = project_of(root), read_params(root / "params.yaml")
+    params = read_params(root / "params.yaml")
     if not (root / ".viper" / "wiring" / _state(root)).is_dir():
-        project.check(params)
-    if here and (lines := project.lacks(params)):
+        project_of(root).check(params)
+    return params
+
+
+def check_first(root: Path, here: bool) -> None:
+    """Before any stage runs: refuse wrong parameters, and, if stages run `here`, what this machine lacks for them."""
+    params = sound_params(root)
+    if here and (lines := project_of(root).lacks(params)):
         raise BadEnvironment("\n".join(lines))
 
 
@@ -102,9 +107,7 @@ def guard(root: Path, pipeline: str, node: str) -> bytes:
         known: dict[str, bytes] = pickle.loads(noted.read_bytes())
         if node in known:
             return known[node]
-    params = read_params(root / "params.yaml")
-    project = project_of(root)
-    project.check(params)
+    params, project = sound_params(root), project_of(root)
     for old in folder.glob("*"):
         if old != noted.parent:
             shutil.rmtree(old, ignore_errors=True)

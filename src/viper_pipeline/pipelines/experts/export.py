@@ -17,8 +17,8 @@ from viper_pipeline.core.config import Config, ParamsBlock
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, sha256_of
 from viper_pipeline.dvc_bridge.lineage import stale_outputs
-from viper_pipeline.dvc_bridge.project import sound_params
 from viper_pipeline.dvc_bridge.provenance import machine
+from viper_pipeline.dvc_bridge.run_stage import sound_params
 from viper_pipeline.dvc_bridge.templates import Wiring
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import Suite

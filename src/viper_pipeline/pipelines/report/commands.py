@@ -17,8 +17,8 @@ from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.files import Json, atomic_write
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.dvc_bridge.lineage import stale_outputs
-from viper_pipeline.dvc_bridge.project import sound_params
 from viper_pipeline.dvc_bridge.provenance import machine, read_steps
+from viper_pipeline.dvc_bridge.run_stage import sound_params
 from viper_pipeline.dvc_bridge.templates import Wiring
 from viper_pipeline.pipelines.ablations.pipeline import run_of, variants
 from viper_pipeline.pipelines.datasets import READERS
