@@ -35,9 +35,8 @@ class OneLineBlock(dict):
 def generate(root: Path, params: JsonView) -> dict[Path, str]:
     """The text of every dvc.yaml, and of the table of their functions.
 
-    Raises BadParams if the parameters cannot be, or the pipelines treat one value of an axis unlike the others.
+    Raises BadParams if the pipelines treat one value of an axis unlike the others.
     """
-    project_of(root).check(params)
     wiring = Wiring(root)
     grid, code = Grid(wiring.project, params), Code.of(root)
     templates = wiring.templates(grid)
@@ -155,8 +154,13 @@ def _plots(stage: Stage, grid: Grid) -> Iterator[Json]:
 
 
 def changed_files(root: Path) -> dict[Path, tuple[str, str | None]]:
-    """Files that are not what the pipelines say: path -> (present text, wanted text or None for `delete`)."""
-    wanted = generate(root, read_params(root / "params.yaml"))
+    """Files that are not what the pipelines say: path -> (present text, wanted text or None for `delete`).
+
+    Raises BadParams if params.yaml says something that cannot be.
+    """
+    params = read_params(root / "params.yaml")
+    project_of(root).check(params)
+    wanted = generate(root, params)
     candidates = [root / ROOT_FILE, root / code_yaml.TABLE, *root.glob("pipelines/*/dvc.yaml")]
     ours = {path for path in candidates if path.exists() and path.read_text().startswith(HEADER)}
     pairs = {path: (path.read_text() if path.exists() else "", wanted.get(path)) for path in {*wanted, *ours}}
