@@ -96,10 +96,14 @@ class ProjectHooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: Json) -> None:
-        """Refuse what would write artifacts without lineage: Kedro's hooks do not reach other processes."""
-        from viper_pipeline.core.process import refuse_unguarded_script
+        """Refuse what would write artifacts without lineage: Kedro's hooks do not reach other processes.
+
+        Nothing has been drawn yet, so triton is loaded here.
+        """
+        from viper_pipeline.core.process import load_triton, refuse_unguarded_script
 
         refuse_unguarded_script()
+        load_triton()
         if "ParallelRunner" in str(run_params.get("runner")):
             raise BadParams("--runner ParallelRunner: not with this project; `viper run -j N` runs stages side by side")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from viper_pipeline.__main__ import _message
-from viper_pipeline.core.process import settle
+from viper_pipeline.core.process import load_triton, settle
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,27 @@ def test_pyopengl_follows_mujoco_and_files_are_read_without_locks(before: dict[s
     asked = {"HDF5_USE_FILE_LOCKING": "TRUE"}
     settle(asked)
     assert asked == {"HDF5_USE_FILE_LOCKING": "TRUE"}
+
+
+def test_triton_is_loaded_before_an_environment_draws(tmp_path: Path) -> None:
+    """Mesa's driver first, then triton, is a segmentation fault (seen with triton 3.8 and torch 2.14)."""
+    (tmp_path / "triton.py").write_text("import sys; print('OpenGL' in sys.modules)")
+    code = (
+        "from viper_pipeline import load_reward\n"
+        "load_reward('dmc-laptop').environment('cartpole_balance').reset(seed=0)\n"
+        "import sys; print('OpenGL' in sys.modules, 'triton' in sys.modules)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["False", "True True"], done.stdout + done.stderr[-500:]
+
+
+def test_a_broken_triton_is_left_to_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "triton.py").write_text("raise OSError('libcuda.so.1')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    load_triton()
+    assert "triton" not in sys.modules
 
 
 @pytest.mark.parametrize("guarded", [False, True])

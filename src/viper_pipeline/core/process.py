@@ -5,6 +5,9 @@ None of it changes what a stage computes, so none of it is part of a stage's cod
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import MutableMapping
@@ -30,6 +33,17 @@ def settle(environment: MutableMapping[str, str] = os.environ) -> None:
     platform = environment.get(PLATFORM, "").lower()
     if platform and platform != environment.get("MUJOCO_GL", "").lower():
         del environment[PLATFORM]
+
+
+def load_triton() -> None:
+    """Import triton, if it is installed, before an OpenGL driver is; torch's builds for CUDA bring it.
+
+    Mesa's software driver and triton hold an LLVM each. With the driver's loaded first, torch's import of triton, for
+    its first optimizer, ends the process with a segmentation fault; the other way round both work.
+    """
+    if "triton" not in sys.modules and importlib.util.find_spec("triton"):
+        with contextlib.suppress(Exception):  # torch does without a broken one
+            importlib.import_module("triton")
 
 
 def refuse_unguarded_script(main: ModuleType | None = None) -> None:

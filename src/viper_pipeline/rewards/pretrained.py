@@ -13,7 +13,7 @@ import numpy as np
 from viper_pipeline.core.errors import BadData
 from viper_pipeline.core.extras import extras_named
 from viper_pipeline.core.files import Json, JsonView, md5_of, sha256_of
-from viper_pipeline.core.process import settle
+from viper_pipeline.core.process import load_triton, settle
 from viper_pipeline.core.registry import did_you_mean
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import FrameSpec
@@ -199,6 +199,7 @@ class RewardModel:
         Raises BadEnvironment if the suite's simulator is not installed, or cannot draw.
         """
         settle()
+        load_triton()
         task = self.known(task)
         with extras_named():
             suite, kept = SUITES.get(self.suite)(), self.spec(task).model_dump()

@@ -21,6 +21,7 @@ from torch import Tensor
 from viper_pipeline.agents.base import AGENTS
 from viper_pipeline.agents.train import train_in_environment
 from viper_pipeline.core.files import Json
+from viper_pipeline.core.process import load_triton
 from viper_pipeline.envs import SUITES
 from viper_pipeline.envs.base import Info
 from viper_pipeline.experts.base import make_expert
@@ -118,6 +119,7 @@ class CostProbe:
     # simulators, of the suite's first task
 
     def _frame_drawn(self) -> float:
+        load_triton()  # other probes have optimizers
         simulator, task = SUITES.get(self.name)(), self.suite.tasks[0]
         rules = self.suite.env
         env = simulator.make(task, 0, rules, simulator.frame_spec(task, rules, self.suite.frames))

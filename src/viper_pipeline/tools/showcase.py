@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from viper_pipeline.core.config import ParamsBlock, value_at
 from viper_pipeline.core.errors import BadData, BadParams
 from viper_pipeline.core.files import Json, atomic_write
+from viper_pipeline.core.process import load_triton
 from viper_pipeline.data.episode import Episode
 from viper_pipeline.data.hdf5 import EpisodeFile
 from viper_pipeline.envs import SUITES
@@ -68,6 +69,7 @@ def showcase_command(root: Path, suite: str, method: str, agent: str | None, see
     block = params["suites"][suite]
     agent = agent or next(iter(block.get("agents") or ["drq"]))
     seed = seed if seed is not None else value_at(params, "seeds")[0]
+    load_triton()
     rows: dict[str, list[Panel]] = {}
     numbers: Json = {"suite": suite, "method": method, "agent": agent, "seed": seed, "tasks": {}}
     for task in block["tasks"]:
